@@ -1,0 +1,1 @@
+"""Ticket codecs: text in, verified claims or a reason out. One file per format."""

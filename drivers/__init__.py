@@ -1,0 +1,1 @@
+"""Hardware: devices in, events out. Never knows what a ticket is."""

@@ -1,0 +1,1 @@
+"""Sans-I/O parsers: bytes or key events in, frames out."""

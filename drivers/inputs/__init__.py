@@ -1,0 +1,1 @@
+"""Input boards: passage, ready and fire contacts; one file per family."""

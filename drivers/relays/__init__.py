@@ -1,0 +1,1 @@
+"""Relay boards, one file per family; driven by the relay guard only."""

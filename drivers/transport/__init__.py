@@ -1,0 +1,1 @@
+"""The ways to a device: serial port, kernel input device, GPIO chip."""

@@ -1,0 +1,231 @@
+"""The lane machine: event in, new state and effects out. No I/O, no clock; `now_ms` is monotonic and comes in.
+
+The shell (`edge.lane`, the simulated venue) asks `decide()`, feeds the verdict in and carries out the effects in
+order. An effect that must not run before the records above it are durable says so.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from admission.decide import Verdict
+from admission.ids import LaneId, ReaderId, SessionId, ZoneId
+from admission.reasons import DisplayState
+from admission.records import Direction, Extension, Flag, Kind, Outcome
+
+
+class LaneState(IntEnum):
+    """Set by PIN, by schedule, from the centre or for a whole zone. Numbers are in records."""
+
+    CLOSED = 0
+    CONTROLLED = 1
+    FREE_EXIT = 2
+    FREE_BOTH = 3
+    OUT_OF_SERVICE = 4
+    EMERGENCY = 5
+    REHEARSAL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class LaneConfig:
+    """One lane's lengths and wiring. Milliseconds."""
+
+    lane: LaneId
+    zone: ZoneId
+    entry_line: int | None
+    """Relay line that releases the arm inwards; None where the lane has no such barrier."""
+    exit_line: int | None
+    entry_sensor: bool
+    """A passage contact for the way in is wired; without one, passage is assumed at the window's end."""
+    exit_sensor: bool
+    shared_path: bool = True
+    """Both ways use the same arm: one passage at a time."""
+    hold_ms: int = 5000
+    hold_margin_ms: int = 1500
+    pulse_ms: int = 300
+    grace_ms: int = 3000
+    absent_ms: int = 2000
+    wait_ms: int = 3000
+
+
+# --- events -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`decide()` has answered a fresh presentation. `subject` and `subject_flag` as records carry them."""
+
+    reader: ReaderId
+    verdict: Verdict
+    subject: bytes
+    subject_flag: Flag
+    count: int = 1
+    """People a group grant lets in; more than 1 is a steward's act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """Every record of effects up to and including `token` is on disk."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotDurable:
+    """The disk took nothing. `admit`: by policy the release happens all the same, flagged."""
+
+    token: int
+    admit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pulsed:
+    """The relay was commanded for `token` (the guard took it), or could not be (`ok` False)."""
+
+    token: int
+    ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A passage contact closed: somebody went through, that way."""
+
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyChanged:
+    """The turnstile's READY contact, or the health of the lane's own devices, changed."""
+
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FireChanged:
+    """The fire contact changed. Active latches until `StaffCleared`."""
+
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StaffCleared:
+    """Staff cleared the fire latch."""
+
+    steward: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateSet:
+    """Somebody with the right to do so set the lane's state. `steward` 0: schedule or centre."""
+
+    state: LaneState
+    steward: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Staff let `count` people through without (or against) a verdict. With a ticket as subject it uses the ticket."""
+
+    steward: int
+    reason: str
+    direction: Direction
+    subject: bytes
+    subject_flag: Flag
+    session: SessionId = SessionId(0)
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TestPulse:
+    """The technician's button: each is a logged opening."""
+
+    steward: int
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has come to `next_deadline_ms`."""
+
+
+LaneEvent = (
+    Judged
+    | Durable
+    | NotDurable
+    | Pulsed
+    | Passed
+    | ReadyChanged
+    | FireChanged
+    | StaffCleared
+    | StateSet
+    | Override
+    | TestPulse
+    | Tick
+)
+
+
+# --- effects ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A record to append; the shell numbers and stamps it. `ref_token` names the Write it is about.
+
+    `extensions` follow it in the same commit. `urgent`: commit now; else it rides the next group commit (<= 1 s).
+    """
+
+    token: int
+    kind: Kind
+    direction: Direction = Direction.NONE
+    outcome: Outcome = Outcome.NONE
+    reason: int = 0
+    reader: ReaderId = ReaderId(0)
+    session: SessionId = SessionId(0)
+    flags: Flag = Flag.NONE
+    subject: bytes = bytes(16)
+    ref_token: int = 0
+    data: int = 0
+    extensions: tuple[tuple[Extension, bytes], ...] = ()
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Command the relay, once `Durable(token)` came back (the machine emits it only then)."""
+
+    token: int
+    line: int
+    pulse_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withhold:
+    """Take back a release that still runs (all off on `line`)."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Tell the people at the lane. `verdict` None: a lane event (LEAVE, closed, welcome again)."""
+
+    display: DisplayState
+    reader: ReaderId
+    verdict: Verdict | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Call staff: intrusion, tailgate, doubles, a cancelled ticket still inside. `what` is one of fixed words."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAgain:
+    """The lane is free: the latest waiting presentation of `reader` may be judged again."""
+
+    reader: ReaderId
+
+
+LaneEffect = Write | Release | Withhold | Show | Alert | JudgeAgain

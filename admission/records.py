@@ -1,0 +1,290 @@
+"""Records: what happened at a gate, in bytes that are stored, hashed and sent alike.
+
+A record is known by (gate, epoch, seq); gate and epoch seed the chain (`admission.chain`) and are not repeated in
+it. A body is 56 bytes, big-endian:
+
+    off size field
+      0   1  format          0 = experimental; bit 7 set marks an extension record
+      1   1  kind            `Kind`
+      2   2  flags           `Flag`
+      4   4  seq             1-based within the epoch
+      8   8  time_us         the gate's UTC clock, microseconds since 1970, signed
+     16   4  mono_ms         milliseconds since the epoch's start, by the monotonic clock
+     20   2  lane
+     22   2  reader          0: staff, page, or the lane itself
+     24   2  zone
+     26   2  session
+     28   1  outcome         `Outcome`
+     29   1  reason          `admission.reasons.Reason`, 0 where there is none
+     30   1  way             low nibble `Direction`, high nibble `Mode`
+     31   1  trust           `Trust` of the clock that gave time_us
+     32  16  subject         TICKET flag: event u32, ticket u64, product u16, reserved u16; DIGEST flag: 16 bytes; else 0
+     48   4  ref             seq, in this epoch, of the record this one is about; 0 is none
+     52   4  data            by kind: repeats, pulse ms, new state, seconds stepped
+
+An extension record has 8 bytes of header (format | 0x80, `Extension`, payload length u16, seq u32) and up to 504 of
+payload. It takes a seq of its own and speaks of the nearest body before it, with which it is committed.
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+from admission.entitlements import Mode
+from admission.ids import EventId, LaneId, ProductId, ReaderId, RecordId, SessionId, TicketId, ZoneId
+
+FORMAT = 0
+BODY_BYTES = 56
+EXTENSION_BIT = 0x80
+EXTENSION_BYTES_MAX = 512
+PAYLOAD_BYTES_MAX = EXTENSION_BYTES_MAX - 8
+SEQ_MAX = 2**32 - 1
+
+_BODY = struct.Struct(">BBHIqIHHHHBBBB16sII")
+_TICKET = struct.Struct(">IQHH")
+_EXTENSION = struct.Struct(">BBHI")
+_RECORD_ID = struct.Struct(">IQI")
+NOBODY = bytes(16)
+
+
+class Kind(IntEnum):
+    """What happened."""
+
+    SCAN = 1
+    PASSAGE = 2
+    GIVE_BACK = 3
+    LATE_PASSAGE = 4
+    INTRUSION = 5
+    TAILGATE = 6
+    OVERRIDE = 7
+    ANNUL = 8
+    BIND = 9
+    LANE_STATE = 10
+    FIRE = 11
+    RESET = 12
+    LIST_APPLIED = 13
+    STANDING = 14
+    CLOCK_STEP = 15
+    DEVICE = 16
+    TEST_PULSE = 17
+    HEAD = 18
+    CHAIN_BREAK = 19
+    RESTART = 20
+
+
+class Flag(IntFlag):
+    """What is particular about a record."""
+
+    NONE = 0
+    TICKET = 1 << 0  # the subject is a ticket
+    DIGEST = 1 << 1  # the subject is a credential's digest
+    FLAGGED = 1 << 2  # let in, and staff should know
+    UNSURE = 1 << 3  # cut off: another gate may have taken the use
+    REHEARSAL = 1 << 4  # counts for nothing
+    ASSUMED = 1 << 5  # no sensor: passage assumed at the window's end
+    INFERRED = 1 << 6  # a reader for both ways: direction taken from presence
+    NO_PULSE = 1 << 7  # recorded, the barrier not commanded
+    REENTRY = 1 << 8  # enters again after an observed exit: no further use
+    UNLISTED = 1 << 9  # let in by signature alone
+    AFTER_RESTART = 1 << 10  # let in although an unresolved reservation counts as its use
+    BEFORE_DURABLE = 1 << 11  # answered while the disk took nothing (log_fault = admit_in_memory)
+    REPEATED = 1 << 12  # `data` counts coalesced repeats of this bad code
+    WITHDRAWN = 1 << 13  # the release was taken back
+    MEDIUM_UID = 1 << 14  # presented as a tag UID
+    UNRESOLVED = 1 << 15  # speaks of a reservation of an ended epoch
+
+
+class Direction(IntEnum):
+    """Which way; it belongs to the reader or the sensor, never to the ticket."""
+
+    NONE = 0
+    ENTRY = 1
+    EXIT = 2
+
+
+class Outcome(IntEnum):
+    """What was decided."""
+
+    NONE = 0
+    GRANT = 1
+    CHECK = 2
+    WAIT = 3
+    DENY = 4
+
+
+class Trust(IntEnum):
+    """How far the clock is to be believed (DESIGN.md, Time)."""
+
+    UNKNOWN = 0
+    FLOOR = 1
+    RTC = 2
+    SYNCED = 3
+
+
+class Extension(IntEnum):
+    """What an extension record holds."""
+
+    HEAD = 1  # u32 seq signed up to (inclusive), 32 B link, 64 B signature (admission.chain)
+    OBSERVED = 2  # record ids, 16 B each: the entries an exit or annul closes
+    RESET = 3  # vector of record ids: everything heard of each log
+    STAFF = 4  # u32 steward's number, UTF-8 reason
+    PREDECESSOR = 5  # u64 epoch, u32 seq, 32 B link: the last head known when the epoch began
+    LIST = 6  # u32 event, u32 generation, u64 version, 16 B digest
+    DETAIL = 7  # UTF-8 words of a device or lane event, never visitor data
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One body. Its gate and epoch are known from the log it stands in."""
+
+    kind: Kind
+    seq: int
+    time_us: int
+    mono_ms: int
+    lane: LaneId = LaneId(0)
+    reader: ReaderId = ReaderId(0)
+    zone: ZoneId = ZoneId(0)
+    session: SessionId = SessionId(0)
+    outcome: Outcome = Outcome.NONE
+    reason: int = 0
+    direction: Direction = Direction.NONE
+    mode: Mode = Mode.NORMAL
+    trust: Trust = Trust.UNKNOWN
+    flags: Flag = Flag.NONE
+    subject: bytes = NOBODY
+    ref: int = 0
+    data: int = 0
+
+    def to_bytes(self) -> bytes:
+        """Return the 56 bytes that are stored, hashed and sent."""
+        return _BODY.pack(
+            FORMAT,
+            self.kind,
+            self.flags,
+            self.seq,
+            self.time_us,
+            self.mono_ms,
+            self.lane,
+            self.reader,
+            self.zone,
+            self.session,
+            self.outcome,
+            self.reason,
+            self.direction | self.mode << 4,
+            self.trust,
+            self.subject,
+            self.ref,
+            self.data,
+        )
+
+    @property
+    def ticket(self) -> tuple[EventId, TicketId] | None:
+        """The ticket this record is about, if it is about one."""
+        if not self.flags & Flag.TICKET:
+            return None
+        event, ticket, _, _ = _TICKET.unpack(self.subject)
+        return EventId(event), TicketId(ticket)
+
+    @property
+    def product(self) -> ProductId:
+        """The product of the ticket this record is about; 0 without one."""
+        return ProductId(_TICKET.unpack(self.subject)[2] if self.flags & Flag.TICKET else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionRecord:
+    """What varies in length, in the same chain."""
+
+    type: Extension
+    seq: int
+    payload: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the header and payload. ValueError beyond `PAYLOAD_BYTES_MAX`."""
+        if len(self.payload) > PAYLOAD_BYTES_MAX:
+            raise ValueError(f"an extension record holds at most {PAYLOAD_BYTES_MAX} bytes")
+        return _EXTENSION.pack(FORMAT | EXTENSION_BIT, self.type, len(self.payload), self.seq) + self.payload
+
+
+class MalformedRecord(ValueError):
+    """Bytes that are no record of a format we know."""
+
+
+def ticket_subject(event: EventId, ticket: TicketId, product: ProductId) -> bytes:
+    """Return the 16 bytes that name a ticket; goes with `Flag.TICKET`."""
+    return _TICKET.pack(event, ticket, product, 0)
+
+
+def record_from_bytes(blob: bytes) -> Record | ExtensionRecord:
+    """Read one record. MalformedRecord for anything that `to_bytes` could not have written."""
+    try:
+        if blob[0] == FORMAT:
+            return _body_from_bytes(blob)
+        if blob[0] == FORMAT | EXTENSION_BIT:
+            _, kind, size, seq = _EXTENSION.unpack_from(blob)
+            payload = blob[_EXTENSION.size :]
+            if len(payload) != size or len(blob) > EXTENSION_BYTES_MAX:
+                raise MalformedRecord("an extension record's length differs from its header")
+            return ExtensionRecord(Extension(kind), seq, payload)
+    except (ValueError, IndexError, struct.error) as error:
+        raise MalformedRecord(str(error)) from error
+    raise MalformedRecord(f"record format {blob[0]} is not known here")
+
+
+def _body_from_bytes(blob: bytes) -> Record:
+    """Unpack a body; the enums refuse what they do not know."""
+    (
+        _,
+        kind,
+        flags,
+        seq,
+        time_us,
+        mono_ms,
+        lane,
+        reader,
+        zone,
+        session,
+        outcome,
+        reason,
+        way,
+        trust,
+        subject,
+        ref,
+        data,
+    ) = _BODY.unpack(blob)
+    if flags & Flag.TICKET and flags & Flag.DIGEST:
+        raise MalformedRecord("a subject is a ticket or a digest, not both")
+    return Record(
+        kind=Kind(kind),
+        seq=seq,
+        time_us=time_us,
+        mono_ms=mono_ms,
+        lane=LaneId(lane),
+        reader=ReaderId(reader),
+        zone=ZoneId(zone),
+        session=SessionId(session),
+        outcome=Outcome(outcome),
+        reason=reason,
+        direction=Direction(way & 15),
+        mode=Mode(way >> 4),
+        trust=Trust(trust),
+        flags=Flag(flags),
+        subject=subject,
+        ref=ref,
+        data=data,
+    )
+
+
+def pack_record_ids(ids: tuple[RecordId, ...]) -> tuple[bytes, ...]:
+    """Return payloads of OBSERVED or RESET extensions, each holding as many ids as fit."""
+    per = PAYLOAD_BYTES_MAX // _RECORD_ID.size
+    return tuple(
+        b"".join(_RECORD_ID.pack(*one) for one in ids[at : at + per]) for at in range(0, len(ids), per)
+    )
+
+
+def unpack_record_ids(payload: bytes) -> tuple[RecordId, ...]:
+    """Read the ids of an OBSERVED or RESET payload. MalformedRecord where the length is no multiple of 16."""
+    if len(payload) % _RECORD_ID.size:
+        raise MalformedRecord("record ids are 16 bytes each")
+    return tuple(RecordId(*one) for one in _RECORD_ID.iter_unpack(payload))

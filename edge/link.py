@@ -1,0 +1,236 @@
+"""What the lane process and the front process say to each other, over a Unix socket in the data folder.
+
+Each message is MessagePack behind a u32 length. The lane pushes `Status` (coalesced) and `Seen`; the front sends
+commands, each with a number that its `Done` carries back. The socket is 0600: who can open it is the gate itself.
+"""
+
+import asyncio
+import struct
+from enum import Enum
+
+import msgspec
+
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+"""A status with 16 lanes is some 20 kB; a slice of records at most 1 MB."""
+
+
+class Health(Enum):
+    """How a part is."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    BAD = "bad"
+    OFF = "off"
+
+
+class Part(Enum):
+    """What a tile is about."""
+
+    READER = "reader"
+    RELAY = "relay"
+    SENSOR = "sensor"
+    LIST = "list"
+    LOG = "log"
+    UPLINK = "uplink"
+    CLOCK = "clock"
+    LANE = "lane"
+
+
+class Tile(msgspec.Struct, frozen=True):
+    """One part's state. `code` names the sentence (`edge.words`), `args` fill it in; `lane` 0: the whole gate's."""
+
+    part: Part
+    name: str
+    health: Health
+    code: str
+    args: dict[str, str | int] = {}
+    lane: int = 0
+    since_s: int = 0
+    stops: bool = False
+    """While it is BAD the gate admits nobody here: the verdict is Not ready, not Degraded."""
+
+
+class LaneView(msgspec.Struct, frozen=True):
+    """One lane as the page shows it."""
+
+    id: int
+    name: str
+    state: str
+    ready: bool
+    fire: bool
+    busy: bool
+    entries: int
+    exits: int
+    has_entry: bool
+    has_exit: bool
+
+
+class Seen(msgspec.Struct, frozen=True, tag="seen"):
+    """A presentation and what came of it. `ticket` is shown only behind the PIN."""
+
+    seq: int
+    time_s: float
+    lane: int
+    reader: int
+    direction: int
+    kind: str
+    outcome: int
+    reason: int
+    flags: int = 0
+    ticket: str = ""
+    gate: int = 0
+    last_s: float = 0.0
+
+
+class Status(msgspec.Struct, frozen=True, tag="status"):
+    """All that the page shows of the lane process."""
+
+    gate: int
+    name: str
+    epoch: str
+    version: str
+    tiles: tuple[Tile, ...]
+    lanes: tuple[LaneView, ...]
+    list_version: int
+    list_rows: int
+    records: int
+    inside: dict[int, tuple[int, int]]
+    """Zone: lower and upper bound of people in it."""
+    zones: dict[int, str]
+    gates: dict[int, str]
+    time_s: float
+    started_s: float
+    recent: tuple[Seen, ...] = ()
+    """The last scans, newest first; with the first Status after a connection only."""
+
+
+class Appended(msgspec.Struct, frozen=True, tag="appended"):
+    """The log grew to `seq` in this epoch and is durable up to it: the uplink may push."""
+
+    epoch: int
+    seq: int
+
+
+class SetState(msgspec.Struct, frozen=True, tag="set_state"):
+    """Set lane states; `lane` 0: all of them."""
+
+    number: int
+    lane: int
+    state: str
+    steward: int = 0
+
+
+class Pulse(msgspec.Struct, frozen=True, tag="pulse"):
+    """The test button: a logged opening."""
+
+    number: int
+    lane: int
+    direction: int
+    steward: int = 0
+
+
+class ClearFire(msgspec.Struct, frozen=True, tag="clear_fire"):
+    """Staff cleared the fire latch."""
+
+    number: int
+    lane: int
+    steward: int = 0
+
+
+class AdmitByHand(msgspec.Struct, frozen=True, tag="admit"):
+    """Let people through by hand; with the code of a ticket it uses the ticket."""
+
+    number: int
+    lane: int
+    direction: int
+    steward: int
+    reason: str
+    count: int = 1
+    code: str = ""
+
+
+class AnnulLast(msgspec.Struct, frozen=True, tag="annul"):
+    """Take the admission of record `seq` of `epoch` of this gate back; its use is free again."""
+
+    number: int
+    lane: int
+    epoch: int
+    seq: int
+    steward: int
+    reason: str
+
+
+class TakeList(msgspec.Struct, frozen=True, tag="take_list"):
+    """A newer list file was built and verified; switch to it."""
+
+    number: int
+    path: str
+
+
+class UplinkSaid(msgspec.Struct, frozen=True, tag="uplink"):
+    """How the uplink is, for the tile: `health`, `code`, `args` as in `Tile`; and centre-signed time, if any."""
+
+    health: Health
+    code: str
+    args: dict[str, str | int] = {}
+    centre_time_s: int = 0
+
+
+class PageSaid(msgspec.Struct, frozen=True, tag="page"):
+    """Where the page listens, and that the front is up."""
+
+    url: str
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """A command was carried out, or why not: `code` as in `edge.words`."""
+
+    number: int
+    ok: bool
+    code: str = ""
+
+
+Command = SetState | Pulse | ClearFire | AdmitByHand | AnnulLast | TakeList
+FromFront = Command | UplinkSaid | PageSaid
+FromLane = Status | Seen | Appended | Done
+
+_encoder = msgspec.msgpack.Encoder()
+_from_front: msgspec.msgpack.Decoder[FromFront] = msgspec.msgpack.Decoder(FromFront)
+_from_lane: msgspec.msgpack.Decoder[FromLane] = msgspec.msgpack.Decoder(FromLane)
+
+
+class LinkBroken(ConnectionError):
+    """The other process went away, or sent what is no message."""
+
+
+def pack(message: FromFront | FromLane) -> bytes:
+    """Return a message with its length in front."""
+    body = _encoder.encode(message)
+    return struct.pack(">I", len(body)) + body
+
+
+async def _read(stream: asyncio.StreamReader) -> bytes:
+    """Read one message's bytes."""
+    try:
+        (size,) = struct.unpack(">I", await stream.readexactly(4))
+        if size > MESSAGE_BYTES_MAX:
+            raise LinkBroken(f"a message of {size} bytes is larger than any we send")
+        return await stream.readexactly(size)
+    except (asyncio.IncompleteReadError, ConnectionError, OSError) as error:
+        raise LinkBroken("the other process closed its side") from error
+
+
+async def read_from_front(stream: asyncio.StreamReader) -> FromFront:
+    """Read what the front says. LinkBroken where the link ended or broke its form."""
+    try:
+        return _from_front.decode(await _read(stream))
+    except msgspec.DecodeError as error:
+        raise LinkBroken(str(error)) from error
+
+
+async def read_from_lane(stream: asyncio.StreamReader) -> FromLane:
+    """Read what the lane says. LinkBroken where the link ended or broke its form."""
+    try:
+        return _from_lane.decode(await _read(stream))
+    except msgspec.DecodeError as error:
+        raise LinkBroken(str(error)) from error

@@ -1,0 +1,222 @@
+"""What a gate's TOML may say. Types, defaults and limits; `edge.config` reads the file and reports every error at once.
+
+Lengths are milliseconds and end in `_ms`. Lines of relay and input boards count from 0, as the boards' software does.
+"""
+
+from enum import Enum
+from typing import Annotated
+
+import msgspec
+
+from admission.reasons import Language
+
+Millis = Annotated[int, msgspec.Meta(ge=0, le=600_000)]
+Line = Annotated[int, msgspec.Meta(ge=0, le=63)]
+Id16 = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+
+
+class Way(Enum):
+    """Which way a reader faces; `both` infers an exit only for a ticket known inside."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+    BOTH = "both"
+
+
+class MediumSetting(Enum):
+    """What a reader delivers."""
+
+    BARCODE = "barcode"
+    UID = "uid"
+
+
+class LayoutSetting(Enum):
+    """The country setting of a scanner that types."""
+
+    US = "us"
+    DE_CH = "de-ch"
+    FR = "fr"
+
+
+class LogFault(Enum):
+    """What happens to visitors when the disk takes no more records."""
+
+    ADMIT_IN_MEMORY = "admit_in_memory"
+    DENY = "deny"
+
+
+class UidOrder(Enum):
+    """The order in which a reader types a UID's bytes."""
+
+    BIG = "big"
+    LITTLE = "little"
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Unknown keys are errors: a misspelt key must not be a silent default."""
+
+
+class SerialReader(_Strict, frozen=True, tag_field="driver", tag="serial"):
+    """A scanner on USB-CDC, USB-UART or RS-232."""
+
+    id: Id16
+    way: Way
+    port: Path
+    medium: MediumSetting = MediumSetting.BARCODE
+    baud: Annotated[int, msgspec.Meta(ge=300, le=4_000_000)] = 9600
+    gap_ms: Millis = 60
+    """Quiet time that ends a frame without a terminator (facts: 30-100 ms)."""
+    gap_only: bool = False
+    """Binary payloads: terminators are data."""
+    accept_bytes: str = ""
+    """Hex sent to the device on grant, for scanners that beep on command (`07` is BEL)."""
+    reject_bytes: str = ""
+    uid_order: UidOrder = UidOrder.BIG
+
+
+class WedgeReader(_Strict, frozen=True, tag_field="driver", tag="wedge"):
+    """A scanner or tag reader that types, read from the kernel's input device."""
+
+    id: Id16
+    way: Way
+    device: Path = ""
+    """`/dev/input/by-path/...-event-kbd`; empty: found by the three keys below."""
+    usb: str = ""
+    """`vvvv:pppp`, hexadecimal."""
+    usb_port: str = ""
+    """`phys` of the device, the socket it is plugged into: tells two identical scanners apart."""
+    model: str = ""
+    medium: MediumSetting = MediumSetting.BARCODE
+    layout: LayoutSetting = LayoutSetting.US
+    gap_ms: Millis = 80
+    """Quiet time that ends a scan without a suffix (facts: 50-100 ms; Bluetooth is slower)."""
+    grab: bool = True
+    """Keystrokes go to nobody else. False only for simulators."""
+    uid_order: UidOrder = UidOrder.BIG
+
+
+ReaderSettings = SerialReader | WedgeReader
+
+
+class LcusRelay(_Strict, frozen=True, tag_field="driver", tag="lcus"):
+    """An LCUS-1/2/4/8 board on a CH340."""
+
+    id: Name
+    port: Path
+    lines: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    pulse_max_ms: Annotated[int, msgspec.Meta(ge=50, le=1000)] = 1000
+
+
+class GpioRelay(_Strict, frozen=True, tag_field="driver", tag="gpio"):
+    """Relays on the box's own header or an expander, by libgpiod."""
+
+    id: Name
+    chip: Name
+    """The chip's label, such as `pinctrl-rp1`: numbers change with kernels."""
+    offsets: Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=16)]
+    active_low: bool = True
+    pulse_max_ms: Annotated[int, msgspec.Meta(ge=50, le=1000)] = 1000
+
+
+RelaySettings = LcusRelay | GpioRelay
+
+
+class GpioInputs(_Strict, frozen=True, tag_field="driver", tag="gpio"):
+    """Contacts on the box's own header, by libgpiod."""
+
+    id: Name
+    chip: Name
+    offsets: Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=32)]
+    active_low: tuple[int, ...] = ()
+    """Lines (not offsets) that are active when low; a PASS contact that opens on passage is one."""
+    debounce_ms: Millis = 10
+
+
+class ModbusInputs(_Strict, frozen=True, tag_field="driver", tag="modbus"):
+    """Discrete inputs of a Modbus RTU board, polled with function 02."""
+
+    id: Name
+    port: Path
+    baud: Annotated[int, msgspec.Meta(ge=300, le=4_000_000)] = 9600
+    unit: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
+    lines: Annotated[int, msgspec.Meta(ge=1, le=32)] = 8
+    active_low: tuple[int, ...] = ()
+    poll_ms: Annotated[int, msgspec.Meta(ge=5, le=1000)] = 20
+    debounce_ms: Millis = 10
+
+
+InputSettings = GpioInputs | ModbusInputs
+
+
+class LaneSettings(_Strict, frozen=True):
+    """One lane: its readers, its barrier, its contacts."""
+
+    id: Id16
+    name: Name
+    readers: Annotated[tuple[ReaderSettings, ...], msgspec.Meta(min_length=1, max_length=8)]
+    relay: str = ""
+    entry_line: Line | None = None
+    exit_line: Line | None = None
+    inputs: str = ""
+    entry_contact: Line | None = None
+    """Input line that is active while somebody passes inwards; without one, passage is assumed."""
+    exit_contact: Line | None = None
+    ready_contact: Line | None = None
+    fire_contact: Line | None = None
+    shared_path: bool = True
+    attended: bool | None = None
+    """Overrides the lane plan where set."""
+    hold_ms: Millis = 5000
+    hold_margin_ms: Millis = 1500
+    pulse_ms: Annotated[int, msgspec.Meta(ge=50, le=1000)] = 300
+    grace_ms: Millis = 3000
+    absent_ms: Millis = 2000
+    let_in_after_restart: bool = True
+
+
+class GateSettings(_Strict, frozen=True):
+    """The box itself."""
+
+    name: Name = "gate"
+    data: Path = "/var/lib/gatehouse"
+    language: Language = Language.EN
+    rtc: bool = False
+    """A battery-backed clock is fitted (a Pi 4 has none)."""
+
+
+class PageSettings(_Strict, frozen=True):
+    """The box's own pages."""
+
+    listen: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8443
+    """0 takes a free one and prints it."""
+    tls: bool = True
+    names: tuple[Name, ...] = ()
+    """Host names the page answers to, besides loopback and the box's own addresses."""
+
+
+class CentreSettings(_Strict, frozen=True):
+    """How often to talk; where and as whom comes from enrolment."""
+
+    poll_s: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 5.0
+    push_s: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 1.0
+
+
+class LogSettings(_Strict, frozen=True):
+    """The precious file."""
+
+    fault: LogFault = LogFault.ADMIT_IN_MEMORY
+
+
+class Settings(_Strict, frozen=True):
+    """A whole gate."""
+
+    lanes: Annotated[tuple[LaneSettings, ...], msgspec.Meta(min_length=1, max_length=16)]
+    gate: GateSettings = GateSettings()
+    page: PageSettings = PageSettings()
+    centre: CentreSettings = CentreSettings()
+    log: LogSettings = LogSettings()
+    relays: Annotated[tuple[RelaySettings, ...], msgspec.Meta(max_length=8)] = ()
+    inputs: Annotated[tuple[InputSettings, ...], msgspec.Meta(max_length=8)] = ()

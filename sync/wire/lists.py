@@ -1,0 +1,244 @@
+"""List files: who may enter, as the centre tells its gates. Signed, and read by anyone who holds the roster's list key.
+
+A snapshot file, integers big-endian:
+
+    0   4   magic "GHL0"
+    4   4   length of the head, u32
+    8   n   head: `ListHead`, MessagePack
+        4   number of rows, u32
+        4   length of the compressed columns, u32
+        m   columns, one zstd frame: all digests (16 B each, ascending), events u32, tickets u64, profiles u32,
+            holders u64, standings u8, credential standings u8
+       64   Ed25519 signature over "gatehouse list 0" and SHA-256 of everything before it
+
+The file says nothing a gate may not know: no names, no codes, only keyed digests (admission.digests). Sealing and
+encryption come with the centre; SECURITY.md says what the file gives away today.
+"""
+
+import hashlib
+import struct
+import sys
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+import zstandard
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from admission.entitlements import (
+    Attention,
+    CredentialStanding,
+    LanePlan,
+    Product,
+    Session,
+    Standing,
+    Ticket,
+    Zone,
+)
+from admission.ids import EventId, GateId, HolderId, ProductId, SessionId, TicketId, ZoneId
+
+MAGIC = b"GHL0"
+DOMAIN = b"gatehouse list 0"
+ROWS_MAX = 10_000_000
+"""Largest list taken (facts: events of 80,000; 10 million leaves room and bounds memory to 420 MB)."""
+HEAD_BYTES_MAX = 16 * 1024 * 1024
+ROW_BYTES = 16 + 4 + 8 + 4 + 8 + 1 + 1
+SIGNATURE_BYTES = 64
+
+
+class Profile(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What many tickets share; kept once, since a row is then small enough for a million of them."""
+
+    product: ProductId
+    zones: tuple[ZoneId, ...] = ()
+    session: SessionId = SessionId(0)
+    not_before: int = 0
+    not_after: int = 0
+    admits: int = 1
+    home_gate: GateId = GateId(0)
+    attention: Attention = Attention.NONE
+
+
+class ListRow(NamedTuple):
+    """One credential and one ticket that it stands for. `profile` is an index into `ListHead.profiles`."""
+
+    digest: bytes
+    event: EventId
+    ticket: TicketId
+    profile: int
+    holder: HolderId
+    standing: Standing
+    credential_standing: CredentialStanding
+
+
+class ListKey(msgspec.Struct, frozen=True, gc=False):
+    """A ticket key as it travels; `admission.keys.IssuerKey` is what it becomes."""
+
+    public: bytes
+    format: str
+    event: EventId = EventId(0)
+    not_before: int = 0
+    not_after: int = 0
+    status: str = "active"
+
+
+class EventInfo(msgspec.Struct, frozen=True, gc=False):
+    """An event of the group, with the seal its list was cut at. Rollback is judged by (generation, version)."""
+
+    id: EventId
+    name: str
+    generation: int
+    version: int
+    sealed_at_s: int
+    timezone: str = "UTC"
+
+
+class GateInfo(msgspec.Struct, frozen=True, gc=False):
+    """A gate of the roster, by the name that visitors are told."""
+
+    id: GateId
+    name: str
+    public: bytes
+    zones: tuple[ZoneId, ...] = ()
+
+
+class ListHead(msgspec.Struct, frozen=True):
+    """All of a list but its rows."""
+
+    group: int
+    events: tuple[EventInfo, ...]
+    products: tuple[Product, ...]
+    sessions: tuple[Session, ...]
+    zones: tuple[Zone, ...]
+    plans: tuple[LanePlan, ...]
+    """Of every gate; a gate takes those of `gate_lanes[its id]`."""
+    gate_lanes: dict[GateId, tuple[int, ...]]
+    """Indexes into `plans`, by gate."""
+    keys: tuple[ListKey, ...]
+    gates: tuple[GateInfo, ...]
+    profiles: tuple[Profile, ...]
+    digest_key: bytes
+
+    def ticket(self, row: ListRow) -> Ticket:
+        """Return the ticket a row stands for."""
+        return ticket_of(self.profiles[row.profile], row.event, row.ticket, row.holder, row.standing)
+
+
+class ListRefused(ValueError):
+    """A list file that must not be used: cut short, altered, or not signed by the list key."""
+
+
+def ticket_of(
+    profile: Profile, event: EventId, ticket: TicketId, holder: HolderId, standing: Standing
+) -> Ticket:
+    """Put a ticket together from what it shares and what is its own."""
+    return Ticket(
+        id=ticket,
+        event=event,
+        product=profile.product,
+        holder=holder,
+        zones=profile.zones,
+        session=profile.session,
+        standing=standing,
+        not_before=profile.not_before,
+        not_after=profile.not_after,
+        admits=profile.admits,
+        home_gate=profile.home_gate,
+        attention=profile.attention,
+    )
+
+
+def pack_list(head: ListHead, rows: Iterable[ListRow], key: Ed25519PrivateKey, *, level: int = 3) -> bytes:
+    """Return a signed snapshot file. Rows are put in digest order, as a gate stores them."""
+    ordered = sorted(rows)
+    if len(ordered) > ROWS_MAX:
+        raise ValueError(f"a list holds at most {ROWS_MAX} rows; split the event group")
+    digests, events, tickets, profiles, holders, standings, credentials = (
+        zip(*ordered, strict=True) if ordered else ((),) * 7
+    )
+    columns = b"".join(
+        (
+            b"".join(digests),
+            _big_endian("I", events),
+            _big_endian("Q", tickets),
+            _big_endian("I", profiles),
+            _big_endian("Q", holders),
+            bytes(standings),
+            bytes(credentials),
+        )
+    )
+    packed = zstandard.ZstdCompressor(level=level).compress(columns)
+    encoded = msgspec.msgpack.encode(head)
+    body = b"".join(
+        (
+            MAGIC,
+            struct.pack(">I", len(encoded)),
+            encoded,
+            struct.pack(">II", len(ordered), len(packed)),
+            packed,
+        )
+    )
+    return body + key.sign(DOMAIN + hashlib.sha256(body).digest())
+
+
+class Snapshot(NamedTuple):
+    """A list file that was verified."""
+
+    head: ListHead
+    row_count: int
+    columns: bytes
+
+    def rows(self) -> Iterator[ListRow]:
+        """Yield the rows in digest order."""
+        n = self.row_count
+        at = 16 * n
+        columns = []
+        for code, size in (("I", 4), ("Q", 8), ("I", 4), ("Q", 8), ("B", 1), ("B", 1)):
+            column = array(code, self.columns[at : at + size * n])
+            if sys.byteorder == "little":
+                column.byteswap()
+            columns.append(column)
+            at += size * n
+        digests = (self.columns[i : i + 16] for i in range(0, 16 * n, 16))
+        for row in zip(digests, *columns, strict=True):
+            yield ListRow(*row)
+
+
+def unpack_list(data: bytes, key: Ed25519PublicKey) -> Snapshot:
+    """Verify a snapshot file, then read it. ListRefused for anything else than what the centre signed."""
+    if len(data) < len(MAGIC) + 12 + SIGNATURE_BYTES or data[:4] != MAGIC:
+        raise ListRefused("this is not a list file, or it was cut short")
+    body, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
+    try:
+        key.verify(signature, DOMAIN + hashlib.sha256(body).digest())
+    except InvalidSignature:
+        raise ListRefused(
+            "the list is not signed by this venue's list key, or was altered on its way"
+        ) from None
+    try:
+        (head_bytes,) = struct.unpack_from(">I", body, 4)
+        if head_bytes > HEAD_BYTES_MAX:
+            raise ListRefused("the list's head is larger than any we make")
+        head = msgspec.msgpack.decode(body[8 : 8 + head_bytes], type=ListHead)
+        count, packed_bytes = struct.unpack_from(">II", body, 8 + head_bytes)
+        if count > ROWS_MAX:
+            raise ListRefused("the list has more rows than a gate takes")
+        packed = body[16 + head_bytes :]
+        if len(packed) != packed_bytes:
+            raise ListRefused("the list's length differs from its head")
+        columns = zstandard.ZstdDecompressor().decompress(packed, max_output_size=count * ROW_BYTES)
+    except (msgspec.DecodeError, struct.error, zstandard.ZstdError) as error:
+        raise ListRefused(f"the list was made by another version of the centre: {error}") from error
+    if len(columns) != count * ROW_BYTES:
+        raise ListRefused("the list's columns differ from its row count")
+    return Snapshot(head, count, columns)
+
+
+def _big_endian(code: str, values: Iterable[int]) -> bytes:
+    """Return unsigned integers as big-endian bytes."""
+    column = array(code, values)
+    if sys.byteorder == "little":
+        column.byteswap()
+    return column.tobytes()

@@ -1,0 +1,210 @@
+"""Putting the question: from what a reader delivered to a `Question`, and `decide()`'s answer.
+
+All that a decision rests on is fetched here: the credential in the list, the standing changes newer than the list,
+the ticket's rows in the log. Nothing is decided here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from admission.credentials import Forged, Identity, Known, Malformed, Medium, UnknownIssuer, identify
+from admission.decide import (
+    Candidate,
+    LaneFacts,
+    Question,
+    VenueFacts,
+    Verdict,
+    decide,
+    session_for,
+    synthesize,
+)
+from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket, ZoneTree
+from admission.ids import EventId, GateId, RecordId, SessionId, TicketId, ZoneId
+from admission.keys import IssuerKey, KeyFormat, KeyRing, KeyStatus, kid_of
+from admission.presence import PresenceRow, Reset, fold
+from admission.records import Direction, Flag, ticket_subject
+from edge.clock import TrustedTime
+from sync.wire.lists import ListHead
+
+
+class ListSource(Protocol):
+    """The list in use."""
+
+    head: ListHead
+
+    def lookup(self, digest: bytes) -> tuple[tuple[Ticket, CredentialStanding], ...]:
+        """Return the tickets a credential stands for."""
+        ...
+
+
+class PresenceSource(Protocol):
+    """What the log knows of tickets, durable or on its way."""
+
+    epoch: int
+
+    def rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
+        """Return everything recorded about one ticket."""
+        ...
+
+    def resets(self) -> tuple[Reset, ...]:
+        """Return the presence resets heard of."""
+        ...
+
+    def standing_of(self, event: EventId, ticket: TicketId) -> Standing | None:
+        """Return a standing newer than the list's, if one was received."""
+        ...
+
+    def occupancy_high(self, zone: ZoneId) -> int | None:
+        """Return the upper bound of people in a zone; None while it is unknown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verdict with what the lane machine records about the presentation."""
+
+    identity: Identity
+    verdict: Verdict
+    subject: bytes
+    subject_flag: Flag
+
+
+class Judge:
+    """Asks `decide()` for one gate. `use_list` before the first question."""
+
+    def __init__(self, gate: GateId, time: TrustedTime, presence: PresenceSource) -> None:
+        self._gate = gate
+        self._time = time
+        self._presence = presence
+        self._list: ListSource | None = None
+        self._ring = KeyRing(())
+        self._digest_key = bytes(32)
+        self.venue = VenueFacts(ZoneTree(()), {}, {}, {}, gate)
+        self._plans: dict[int, LanePlan] = {}
+        self._days: Mapping[int, tuple[tuple[EventId, SessionId], ...]] = {}
+
+    def use_list(self, source: ListSource) -> None:
+        """Judge by this list from now on."""
+        head = source.head
+        self._list = source
+        self._digest_key = head.digest_key
+        self._ring = KeyRing(
+            IssuerKey(
+                kid=kid_of(key.public),
+                public=key.public,
+                format=KeyFormat(key.format),
+                event=key.event,
+                not_before=key.not_before,
+                not_after=key.not_after,
+                status=KeyStatus(key.status),
+            )
+            for key in head.keys
+        )
+        self.venue = VenueFacts(
+            zones=ZoneTree(head.zones),
+            sessions={(one.event, one.id): one for one in head.sessions},
+            products={(one.event, one.id): one for one in head.products},
+            list_cut_s={one.id: one.sealed_at_s for one in head.events},
+            this_gate=self._gate,
+        )
+        self._plans = {head.plans[i].lane: head.plans[i] for i in head.gate_lanes.get(self._gate, ())}
+
+    @property
+    def has_list(self) -> bool:
+        """Whether there is a list to judge by."""
+        return self._list is not None
+
+    def plan(self, lane: int) -> LanePlan | None:
+        """Return what a lane serves now; None where the list's plans do not name it."""
+        return self._plans.get(lane)
+
+    def zone_gates(self, zone: ZoneId) -> tuple[GateId, ...]:
+        """Return the other gates that serve a zone."""
+        if self._list is None:
+            return ()
+        return tuple(g.id for g in self._list.head.gates if zone in g.zones and g.id != self._gate)
+
+    def identify(self, data: bytes, medium: Medium) -> Identity:
+        """Say what was presented; total on any bytes."""
+        return identify(data, medium, self._ring, self._digest_key)
+
+    def answer(
+        self, identity: Identity, direction: Direction, lane: LaneFacts, *, cut_off: bool = False
+    ) -> Answer:
+        """Judge one presentation at a lane."""
+        zone = self.venue.zones.by_id.get(lane.plan.zone)
+        verdict = decide(
+            Question(
+                direction=direction,
+                identity=identity,
+                candidates=self._candidates(identity, lane.plan),
+                lane=lane,
+                venue=self.venue,
+                clock=self._time.facts(),
+                cut_off=cut_off,
+                occupancy_high=self._presence.occupancy_high(lane.plan.zone)
+                if zone and zone.capacity
+                else None,
+                capacity=zone.capacity if zone else 0,
+            )
+        )
+        subject, flag = subject_of(identity, verdict)
+        return Answer(identity, verdict, subject, flag)
+
+    def _candidates(self, identity: Identity, plan: LanePlan) -> tuple[Candidate, ...]:
+        """Fetch every ticket a credential stands for, with what the log knows of each."""
+        if self._list is None or not isinstance(identity, Known):
+            return ()
+        products = self.venue.products
+        found: list[Candidate] = []
+        for ticket, credential in self._list.lookup(identity.digest):
+            product = products.get((ticket.event, ticket.product))
+            if product is not None:
+                found.append(Candidate(self._current(ticket), product, credential=credential))
+        if not found and identity.claims is not None:
+            unlisted = synthesize(identity.claims, self.venue)
+            if unlisted is not None:
+                found.append(replace(unlisted, ticket=self._current(unlisted.ticket)))
+        return tuple(replace(one, tally=self._tally(one.ticket, plan)) for one in found)
+
+    def _current(self, ticket: Ticket) -> Ticket:
+        """Apply a standing change that is newer than the list."""
+        newer = self._presence.standing_of(ticket.event, ticket.id)
+        if newer is None or newer == ticket.standing:
+            return ticket
+        return Ticket(
+            ticket.id, ticket.event, ticket.product, ticket.holder, ticket.zones, ticket.session, newer,
+            ticket.not_before, ticket.not_after, ticket.admits, ticket.home_gate, ticket.attention,
+        )  # fmt: skip
+
+    def _tally(self, ticket: Ticket, plan: LanePlan):  # noqa: ANN202
+        """Fold what is recorded about a ticket, as seen from this lane."""
+        session = session_for(ticket, plan)
+        return fold(
+            self._presence.rows(ticket.event, ticket.id), self._presence.resets(), self.venue.zones
+        ).tally(plan.zone, session, self._same_day(ticket.event, session), self._gate, self._presence.epoch)
+
+    def _same_day(self, event: EventId, session: SessionId) -> tuple[SessionId, ...]:
+        """Return the sessions of the day that `session` is on."""
+        known = self.venue.sessions.get((event, session))
+        if known is None:
+            return (session,)
+        return tuple(
+            one.id for one in self.venue.sessions.values() if one.event == event and one.day == known.day
+        )
+
+
+def subject_of(identity: Identity, verdict: Verdict) -> tuple[bytes, Flag]:
+    """Return what a record about this presentation carries: the ticket where one was found, else a digest."""
+    if verdict.candidate is not None:
+        ticket = verdict.candidate.ticket
+        return ticket_subject(ticket.event, ticket.id, ticket.product), Flag.TICKET
+    match identity:
+        case Known(digest=digest) | Forged(digest_of_text=digest) | UnknownIssuer(digest_of_text=digest):
+            return digest, Flag.DIGEST
+        case Malformed():
+            return bytes(16), Flag.NONE
+
+
+__all__ = ["Answer", "Judge", "ListSource", "PresenceSource", "RecordId", "subject_of"]

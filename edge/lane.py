@@ -1,0 +1,322 @@
+"""A lane's shell: feeds the lane machine with what devices and people do, and carries out what it answers.
+
+Everything here runs on the event loop and returns within a fraction of a millisecond; the disk is the writer
+thread's, the relay the guard's.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from admission.credentials import Forged, Malformed, Medium
+from admission.decide import LaneFacts
+from admission.entitlements import LanePlan, Mode
+from admission.ids import LaneId, ReaderId, ZoneId
+from admission.lane import (
+    Alert,
+    Durable,
+    FireChanged,
+    JudgeAgain,
+    Judged,
+    LaneConfig,
+    LaneEffect,
+    LaneEvent,
+    NotDurable,
+    Passed,
+    Pulsed,
+    ReadyChanged,
+    Release,
+    Show,
+    Tick,
+    Withhold,
+    Write,
+)
+from admission.lane_machine import Lane
+from admission.reasons import Reason
+from admission.records import Direction, Kind, Outcome
+from drivers.base import InputChanged, Removed, Scan, Signal
+from edge.clock import Clock
+from edge.journal import Journal, Stamp
+from edge.judge import Answer, Judge
+from edge.link import Seen
+from edge.settings import LaneSettings, ReaderSettings, Way
+
+TOKENS_MAX = 4096
+"""Tokens whose record number is remembered; a reservation lives seconds, so thousands are plenty."""
+BAD_SIGNATURES_IN_A_ROW = 10
+"""So many from one reader are a scanner's keyboard layout, not so many forgers (DESIGN.md, Deciding)."""
+AFTER_RESTART_S = 120
+LATENCIES_MAX = 4096
+
+log = logging.getLogger("edge.lane")
+_WAYS = {Way.ENTRY: Direction.ENTRY, Way.EXIT: Direction.EXIT, Way.BOTH: Direction.NONE}
+
+
+class RelayLines(Protocol):
+    """The guard's side of a lane's barrier."""
+
+    def pulse(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> None:
+        """Command one pulse now; `done(ok)` when the guard wrote it to the device, or could not."""
+        ...
+
+    def off(self) -> None:
+        """Everything off."""
+        ...
+
+
+@dataclass(slots=True)
+class _AtReader:
+    """What a lane remembers of one reader."""
+
+    settings: ReaderSettings
+    bad_signatures: int = 0
+    waiting: tuple[bytes, Medium, Direction, int] | None = None
+    feedback: Callable[[Signal], None] | None = None
+
+
+class LaneShell:
+    """One lane, alive."""
+
+    def __init__(
+        self,
+        settings: LaneSettings,
+        machine: Lane,
+        judge: Judge,
+        journal: Journal,
+        clock: Clock,
+        relay: RelayLines | None,
+        on_seen: Callable[[Seen], None],
+        on_layout: Callable[[int, bool], None],
+    ) -> None:
+        self.settings = settings
+        self.machine = machine
+        self.latencies_us: deque[int] = deque(maxlen=LATENCIES_MAX)
+        self.alerts: deque[tuple[float, str]] = deque(maxlen=32)
+        self._judge = judge
+        self._journal = journal
+        self._clock = clock
+        self._relay = relay
+        self._on_seen = on_seen
+        self._on_layout = on_layout
+        self._readers = {reader.id: _AtReader(reader) for reader in settings.readers}
+        self._seqs: OrderedDict[int, int] = OrderedDict()
+        self._awaiting: deque[tuple[int, int]] = deque()
+        self._scan_ns: dict[int, int] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._contact_ready = settings.ready_contact is None
+        self._sound = False
+        self._plan = self.plan()
+        journal.on_durable(self._durable)
+
+    # --- what the lane serves -----------------------------------------------------------------------------------
+
+    def plan(self) -> LanePlan:
+        """What the lane serves now; a lane no plan names serves nothing."""
+        plan = self._judge.plan(self.settings.id) or LanePlan(LaneId(self.settings.id), ZoneId(0))
+        if self.settings.attended is not None:
+            plan = LanePlan(plan.lane, plan.zone, plan.mode, plan.sessions, self.settings.attended)
+        return plan
+
+    def list_changed(self) -> None:
+        """A newer list is in use."""
+        self._plan = self.plan()
+
+    def healthy(self, sound: bool) -> None:
+        """Take what the daemon knows of relay, list and log: without any one of them nobody is granted."""
+        self._sound = sound
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        self.drive(ReadyChanged(self._sound and self._contact_ready))
+
+    def feedback_of(self, reader: int, feedback: Callable[[Signal], None]) -> None:
+        """Let verdicts be shown on a reader's own light or beeper."""
+        self._readers[reader].feedback = feedback
+
+    # --- what comes in ------------------------------------------------------------------------------------------
+
+    def scanned(self, reader: int, scan: Scan) -> None:
+        """A reader delivered a frame."""
+        now_ms = self._now_ms()
+        if not self.machine.presented(ReaderId(reader), scan.data, now_ms):
+            return
+        at = self._readers[reader]
+        direction = _WAYS[at.settings.way]
+        self._present(at, scan.data, Medium(scan.medium.value), direction, scan.last_ns)
+
+    def removed(self, reader: int, event: Removed) -> None:  # noqa: ARG002
+        """The medium left the field."""
+        self.machine.removed(ReaderId(reader), self._now_ms())
+
+    def _present(
+        self, at: _AtReader, data: bytes, medium: Medium, direction: Direction, last_ns: int
+    ) -> None:
+        identity = self._judge.identify(data, medium)
+        if isinstance(identity, Malformed) and identity.why == "empty":
+            return
+        self._watch_layout(at, isinstance(identity, (Forged, Malformed)))
+        answer = self._judge.answer(identity, direction, self.facts())
+        waits = answer.verdict.outcome is Outcome.WAIT
+        at.waiting = (data, medium, direction, last_ns) if waits else None
+        token = self._carry_out(
+            self.machine.handle(
+                Judged(ReaderId(at.settings.id), answer.verdict, answer.subject, answer.subject_flag),
+                self._now_ms(),
+            )
+        )
+        if token and answer.verdict.outcome is Outcome.GRANT:
+            self._scan_ns[token] = last_ns
+        self._signal(at, answer.verdict.outcome)
+        self._on_seen(self._seen(at, answer, self._seqs.get(token, 0)))
+
+    def _watch_layout(self, at: _AtReader, bad: bool) -> None:
+        """Count bad signatures in a row; tell the technician of a layout once, and when it is over."""
+        if bad:
+            at.bad_signatures += 1
+            if at.bad_signatures == BAD_SIGNATURES_IN_A_ROW:
+                self._on_layout(at.settings.id, True)
+        elif at.bad_signatures:
+            if at.bad_signatures >= BAD_SIGNATURES_IN_A_ROW:
+                self._on_layout(at.settings.id, False)
+            at.bad_signatures = 0
+
+    def facts(self) -> LaneFacts:
+        """What the lane can do now, for `decide()`."""
+        is_open, ready, busy = self.machine.facts()
+        since_ms = self._now_ms() - self.machine.ready_since_ms
+        return LaneFacts(
+            plan=self._plan,
+            open=is_open,
+            ready=ready,
+            busy=busy,
+            after_restart=since_ms <= AFTER_RESTART_S * 1000,
+            let_in_after_restart=self.settings.let_in_after_restart,
+        )
+
+    def input_changed(self, event: InputChanged) -> None:
+        """A contact of this lane's input board changed."""
+        own = self.settings
+        match event.line:
+            case own.entry_contact if event.active:
+                self.drive(Passed(Direction.ENTRY))
+            case own.exit_contact if event.active:
+                self.drive(Passed(Direction.EXIT))
+            case own.ready_contact:
+                self._contact_ready = event.active
+                self._tell_ready()
+            case own.fire_contact:
+                self.drive(FireChanged(event.active))
+
+    def drive(self, event: LaneEvent) -> None:
+        """Feed the machine and carry out its answer."""
+        self._carry_out(self.machine.handle(event, self._now_ms()))
+
+    # --- what goes out ------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: tuple[LaneEffect, ...]) -> int:
+        """Do what the machine says; returns the token of the first record written, 0 for none."""
+        writes = [effect for effect in effects if isinstance(effect, Write)]
+        if writes:
+            seqs = self._journal.append(writes, self._stamp(), lambda token: self._seqs.get(token, 0))
+            for write, seq in zip(writes, seqs, strict=True):
+                self._seqs[write.token] = seq
+                if write.urgent:
+                    self._awaiting.append((seq, write.token))
+            while len(self._seqs) > TOKENS_MAX:
+                self._seqs.popitem(last=False)
+        for effect in effects:
+            match effect:
+                case Release():
+                    self._release(effect)
+                case Withhold():
+                    if self._relay is not None:
+                        self._relay.off()
+                case Alert(what=what):
+                    self.alerts.append((self._clock.now_us() / 1e6, what))
+                    log.warning("alert", extra={"lane": self.settings.id, "code": what})
+                case JudgeAgain(reader=reader):
+                    asyncio.get_running_loop().call_soon(self._judge_again, reader)
+                case Write() | Show():
+                    pass
+        self._arm_timer()
+        return writes[0].token if writes else 0
+
+    def _stamp(self) -> Stamp:
+        return Stamp(LaneId(self.settings.id), self._plan.zone, Mode(self._plan.mode))
+
+    def _release(self, effect: Release) -> None:
+        if self._relay is None:
+            self.drive(Pulsed(effect.token, ok=False))
+            return
+        self._relay.pulse(effect.line, effect.pulse_ms, lambda ok: self.drive(Pulsed(effect.token, ok=ok)))
+        started = self._scan_ns.pop(effect.token, 0)
+        if started:
+            self.latencies_us.append((self._clock.mono_ns() - started) // 1000)
+
+    def _judge_again(self, reader: ReaderId) -> None:
+        at = self._readers[reader]
+        if at.waiting is not None:
+            data, medium, direction, last_ns = at.waiting
+            at.waiting = None
+            self._present(at, data, medium, direction, last_ns)
+
+    def _durable(self, seq: int) -> None:
+        while self._awaiting and self._awaiting[0][0] <= seq:
+            _, token = self._awaiting.popleft()
+            self.drive(Durable(token))
+
+    def not_durable(self, *, admit: bool) -> None:
+        """The disk takes nothing: by policy the waiting grants are released all the same, or taken back."""
+        waiting, self._awaiting = self._awaiting, deque()
+        for _, token in waiting:
+            self.drive(NotDurable(token, admit))
+
+    def _signal(self, at: _AtReader, outcome: Outcome) -> None:
+        if at.feedback is not None:
+            at.feedback(_SIGNALS[outcome])
+
+    def _arm_timer(self) -> None:
+        """Wake up when the machine next has something to do."""
+        deadline = self.machine.next_deadline_ms
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            wait_s = max(0.0, (deadline - self._now_ms()) / 1000)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self.drive, Tick())
+
+    def _now_ms(self) -> int:
+        return self._clock.mono_ns() // 1_000_000
+
+    def _seen(self, at: _AtReader, answer: Answer, seq: int) -> Seen:
+        verdict = answer.verdict
+        ticket = "" if verdict.candidate is None else str(verdict.candidate.ticket.id)
+        kind = getattr(getattr(answer.identity, "kind", None), "value", "malformed")
+        return Seen(
+            seq=seq,
+            time_s=self._clock.now_us() / 1e6,
+            lane=self.settings.id,
+            reader=at.settings.id,
+            direction=verdict.direction,
+            kind=str(kind),
+            outcome=verdict.outcome,
+            reason=verdict.reason,
+            flags=int(verdict.flags),
+            ticket=ticket,
+            gate=verdict.gate,
+            last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
+        )
+
+
+_SIGNALS = {
+    Outcome.NONE: Signal.REJECT,
+    Outcome.GRANT: Signal.ACCEPT,
+    Outcome.CHECK: Signal.WAIT,
+    Outcome.WAIT: Signal.WAIT,
+    Outcome.DENY: Signal.REJECT,
+}
+
+__all__ = ["Kind", "LaneConfig", "LaneShell", "Reason", "RelayLines", "replace"]

@@ -1,0 +1,161 @@
+"""What gates and centre say to each other over HTTP. JSON for people and enrolment, MessagePack for records.
+
+Every request of an enrolled gate is signed with its key, not carried by a bearer token that a thief could reuse:
+
+    Gatehouse-Gate: 7
+    Gatehouse-Nonce: 32 hex digits, fresh for each request
+    Gatehouse-Time: unix seconds by the gate's clock, for the centre's log only: a wrong clock must not lock a gate out
+    Gatehouse-Signature: base64, Ed25519 over `request_text(...)`
+
+| method and path | body | answer |
+|---|---|---|
+| POST /api/v1/gate/enrol | `Enrol` JSON, unsigned, carries the one-time code | `Enrolled` JSON |
+| GET /api/v1/gate/list | | the list file (`sync.wire.lists`), ETag is its version; 304 |
+| GET /api/v1/gate/time?nonce=… | unsigned | `SignedTime` JSON |
+| POST /api/v1/gate/records | `Push` MessagePack, zstd | `Pushed` MessagePack |
+| GET /api/v1/gate/have | | `Pushed` MessagePack: what the centre holds of this gate |
+"""
+
+import hashlib
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+PUSH_BYTES_MAX = 4 * 1024 * 1024
+"""Largest request body after decompression: 36,000 scans go up in a few of these."""
+PUSH_RECORDS_MAX = 10_000
+NONCE_BYTES = 16
+CODE_CHARS = 8
+"""A one-time enrolment code: Crockford base32, 40 bits, 15 min, few tries."""
+
+_REQUEST = b"gatehouse request 0\n"
+_ENROL = b"gatehouse enrol 0\n"
+_TIME = b"gatehouse time 0\n"
+_KEYS = b"gatehouse keys 0\n"
+
+
+class Enrol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A box asks to belong. `proof`: its signing key over code and both public keys, so that it holds what it shows."""
+
+    code: str
+    name: str
+    public: bytes
+    sealing: bytes
+    proof: bytes
+
+    def text(self) -> bytes:
+        """What `proof` signs."""
+        return enrol_text(self.code, self.public, self.sealing)
+
+
+class KeyDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's other keys, signed by the centre's identity key."""
+
+    identity: bytes
+    lists: bytes
+    time: bytes
+    issued_at_s: int
+
+
+class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
+    """The centre's answer. `document` is a `KeyDocument` in JSON; `signature` by `identity` over it."""
+
+    gate: int
+    name: str
+    group: int
+    identity: bytes
+    document: bytes
+    signature: bytes
+
+
+class SignedTime(msgspec.Struct, frozen=True, kw_only=True):
+    """The centre's time, signed for the asker's nonce: an old answer proves nothing."""
+
+    nonce: str
+    time_s: int
+    signature: bytes
+
+
+class Chunk(msgspec.Struct, frozen=True, array_like=True):
+    """Records of one epoch in order, from `first_seq` on, with the newest signed head in or before them."""
+
+    gate: int
+    epoch: int
+    first_seq: int
+    blobs: tuple[bytes, ...]
+
+
+class Push(msgspec.Struct, frozen=True, array_like=True):
+    """Records on their way up (or to a peer)."""
+
+    chunks: tuple[Chunk, ...]
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True):
+    """What one side holds of one log: everything up to `seq`, whose link is `link`."""
+
+    gate: int
+    epoch: int
+    seq: int
+    link: bytes
+
+
+class Trouble(msgspec.Struct, frozen=True, array_like=True):
+    """What was wrong with a chunk: `what` is `fork`, `gap`, `altered`, `malformed` or `foreign`."""
+
+    gate: int
+    epoch: int
+    seq: int
+    what: str
+
+
+class Pushed(msgspec.Struct, frozen=True, array_like=True):
+    """What the receiver holds now; the sender goes on from there. Sent again, the same push changes nothing."""
+
+    held: tuple[Held, ...]
+    troubles: tuple[Trouble, ...] = ()
+
+
+def request_text(method: str, target: str, body: bytes, nonce: str, time_s: int) -> bytes:
+    """Return what a gate signs of a request. `target` is path and query as sent."""
+    digest = hashlib.sha256(body).hexdigest()
+    return _REQUEST + "\n".join((method, target, digest, nonce, str(time_s))).encode()
+
+
+def enrol_text(code: str, public: bytes, sealing: bytes) -> bytes:
+    """Return what a box signs to prove that it holds the keys it shows."""
+    return _ENROL + code.encode() + b"\n" + public + sealing
+
+
+def sign_time(key: Ed25519PrivateKey, nonce: str, time_s: int) -> SignedTime:
+    """Sign the time for a nonce."""
+    return SignedTime(nonce=nonce, time_s=time_s, signature=key.sign(_time_text(nonce, time_s)))
+
+
+def time_is_genuine(key: Ed25519PublicKey, answer: SignedTime, nonce: str) -> bool:
+    """Whether the centre signed this time for our nonce."""
+    return answer.nonce == nonce and is_signed(key, answer.signature, _time_text(nonce, answer.time_s))
+
+
+def sign_keys(identity: Ed25519PrivateKey, document: bytes) -> bytes:
+    """Sign an encoded key document."""
+    return identity.sign(_KEYS + document)
+
+
+def keys_are_genuine(identity: Ed25519PublicKey, document: bytes, signature: bytes) -> bool:
+    """Whether the pinned identity signed this key document."""
+    return is_signed(identity, signature, _KEYS + document)
+
+
+def is_signed(key: Ed25519PublicKey, signature: bytes, text: bytes) -> bool:
+    """Whether `key` made `signature` over `text`."""
+    try:
+        key.verify(signature, text)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _time_text(nonce: str, time_s: int) -> bytes:
+    return _TIME + f"{nonce}\n{time_s}".encode()

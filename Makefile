@@ -1,0 +1,59 @@
+# The verbs. Each sets up what it needs (.ci/setup.sh); the first use takes a minute, later ones start at once.
+# ARGS goes to the program: make test ARGS="tests/admission -x"
+
+VENV ?= .venv
+export VENV
+PYTHON := $(VENV)/bin/python
+SETUP := @.ci/setup.sh
+COMPILE := $(PYTHON) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+LOCKED_RUN := pyproject.toml --extra sync --group build
+LOCKED_TEST := $(LOCKED_RUN) --extra gpio --group test
+LOCKED_LINT := $(LOCKED_TEST) --group lint
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench format lock clean
+
+help:
+	@echo "make run      the whole venue on this machine, no hardware needed"
+	@echo "make test     all tests"
+	@echo "make lint     ruff, mypy"
+	@echo "make bench    measures, writes build/bench.json"
+	@echo "make format   rewrites the sources in the house format"
+	@echo "make lock     resolves the dependencies anew, writes requirements/*.txt"
+	@echo "make clean    removes everything that was made, $(VENV) too"
+
+run:
+	$(SETUP) run
+	@$(PYTHON) -m tests.venue $(ARGS)
+
+test:
+	$(SETUP) test
+	@$(PYTHON) -m pytest $(ARGS)
+
+lint:
+	$(SETUP) lint
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m ruff format --quiet --check .
+	@$(PYTHON) -m mypy --no-error-summary
+
+bench:
+	$(SETUP) bench
+	@$(PYTHON) -m tests.bench $(ARGS)
+
+format:
+	$(SETUP) lint
+	@$(PYTHON) -m ruff check --quiet --fix . || true
+	@$(PYTHON) -m ruff format --quiet .
+
+# Each lock holds the one before it, at the same versions.
+lock:
+	$(SETUP) lock
+	@$(COMPILE) $(LOCKED_RUN) --output-file requirements/run.txt
+	@$(COMPILE) $(LOCKED_TEST) --constraint requirements/run.txt --output-file requirements/test.txt
+	@$(COMPILE) $(LOCKED_LINT) --constraint requirements/test.txt --output-file requirements/lint.txt
+	@$(COMPILE) --group lock --output-file requirements/lock.txt
+
+clean:
+	@rm -rf build $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

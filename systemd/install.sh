@@ -1,0 +1,55 @@
+#!/bin/sh
+# Puts Gatehouse's units, rules and settings in place on a box: sudo systemd/install.sh edge|sync [DESTDIR]
+#
+# edge: all of it, and Ctrl-Alt-Del masked, for a scanner is a keyboard. sync: the centre's unit, users and folders
+# only. Without DESTDIR the running system takes it up at once; the service is enabled, not started, for it needs its
+# configuration first. To be run again after an update; it changes nothing else.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+what=${1:-}
+root=${2:-}
+
+put() { # source, target
+    mkdir -p "$root$(dirname "$2")"
+    cp "$here/$1" "$root$2"
+    chmod 0644 "$root$2"
+}
+
+case $what in
+edge | sync) ;;
+*)
+    echo "usage: $0 edge|sync [DESTDIR]" >&2
+    exit 1
+    ;;
+esac
+if [ -z "$root" ] && [ "$(id -u)" != 0 ]; then
+    echo "Only root may do this. Type: sudo $0 $what" >&2
+    exit 1
+fi
+
+put "gatehouse-$what.service" "/etc/systemd/system/gatehouse-$what.service"
+put sysusers.d/gatehouse.conf /etc/sysusers.d/gatehouse.conf
+put tmpfiles.d/gatehouse.conf /etc/tmpfiles.d/gatehouse.conf
+if [ "$what" = edge ]; then
+    put 60-gatehouse.rules /etc/udev/rules.d/60-gatehouse.rules
+    put sysctl.d/60-gatehouse.conf /etc/sysctl.d/60-gatehouse.conf
+    put modules-load.d/gatehouse.conf /etc/modules-load.d/gatehouse.conf
+    put system.conf.d/60-gatehouse.conf /etc/systemd/system.conf.d/60-gatehouse.conf
+    ln -sfn /dev/null "$root/etc/systemd/system/ctrl-alt-del.target"
+fi
+[ -z "$root" ] || exit 0
+
+systemd-sysusers
+systemd-tmpfiles --create /etc/tmpfiles.d/gatehouse.conf
+if [ "$what" = edge ]; then
+    sysctl --quiet --load /etc/sysctl.d/60-gatehouse.conf
+    # A kernel that has a driver built in knows no module of that name: no reason to stop.
+    systemctl restart systemd-modules-load.service || true
+    udevadm control --reload
+    udevadm trigger --action=change
+    systemctl daemon-reexec
+else
+    systemctl daemon-reload
+fi
+systemctl enable "gatehouse-$what.service"
+echo "Installed. Write its configuration, then: systemctl start gatehouse-$what"

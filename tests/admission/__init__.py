@@ -1,0 +1,1 @@
+"""Tests of `admission`, mirroring its files."""

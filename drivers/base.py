@@ -162,7 +162,7 @@ class Outputs(Protocol):
         """Open with every line off; returns a name for the technician."""
         ...
 
-    def set(self, line: int, on: bool) -> None:  # noqa: FBT001
+    def set(self, line: int, on: bool) -> None:
         """Switch one line."""
         ...
 

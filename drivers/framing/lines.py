@@ -1,0 +1,60 @@
+"""Codes from a byte stream: serial scanners over CDC-ACM or RS-232, without I/O.
+
+A scanner's terminator is a setting of the scanner: Zebra sends none out of the box, others CR, LF, CR LF, ETX. A host set
+to one of them hands the other over to the next code (a stray LF in front of a ticket). So any of them ends a frame,
+empty frames are swallowed, and a quiet line ends what nothing else did.
+"""
+
+import re
+
+from drivers.framing.frame import Complete, Frame, Framed
+
+STX = b"\x02"
+_TERMINATOR = re.compile(rb"[\r\n\x03\x00]")
+
+
+class LineFramer:
+    """Bytes in, `Scan` and `Garbled` out.
+
+    `gap_ns`: how long the line must be quiet to end a frame. `binary`: the payload may hold any byte, so only the
+    quiet gap ends a frame. `aim`: strip AIM identifiers. `complete`: see `drivers.framing.frame.Complete`.
+    """
+
+    def __init__(
+        self, *, gap_ns: int, binary: bool = False, aim: bool = True, complete: Complete | None = None
+    ) -> None:
+        self._frame = Frame(aim=aim, complete=complete)
+        self._gap_ns = gap_ns
+        self._binary = binary
+        self._heard_ns = 0
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `quiet` is due if nothing more comes, or None."""
+        return self._heard_ns + self._gap_ns if self._frame.pending else None
+
+    def feed(self, data: bytes, now_ns: int) -> list[Framed]:
+        """Take bytes read at `now_ns`.
+
+        A late read never splits a frame: only `quiet` does, which is called after looking for more bytes.
+        """
+        out: list[Framed] = []
+        self._heard_ns = now_ns
+        if self._binary:
+            self._frame.add(data, now_ns, out)
+        else:
+            parts = _TERMINATOR.split(data)
+            for part in parts[:-1]:
+                self._frame.add(part.replace(STX, b""), now_ns, out)
+                self._frame.end(now_ns, out)
+            self._frame.add(parts[-1].replace(STX, b""), now_ns, out)
+        self._frame.end_if_complete(out)
+        return out
+
+    def quiet(self, now_ns: int) -> list[Framed]:
+        """End the frame if the line has been quiet for the gap."""
+        out: list[Framed] = []
+        deadline_ns = self.deadline_ns
+        if deadline_ns is not None and now_ns >= deadline_ns:
+            self._frame.end(None, out)
+        return out

@@ -1,0 +1,132 @@
+"""What every reader does while it is open: read when there is something, frame it, emit it, mind the quiet gap."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
+
+from drivers.base import DriverError, Misconfigured
+from drivers.framing.frame import Framed
+
+FRAMES_PER_TURN_MAX = 8
+"""Most frames emitted per loop turn. One code may hold a thousand line ends; each emit costs a decision."""
+
+GAP_MS_MIN = 5
+GAP_MS_MAX = 2000
+"""Bounds of the quiet gap: longer than a USB polling interval, shorter than a visitor's patience."""
+
+
+def gap_ns(gap_ms: int) -> int:
+    """Return a configured quiet gap in nanoseconds; raises Misconfigured outside its bounds."""
+    if not GAP_MS_MIN <= gap_ms <= GAP_MS_MAX:
+        raise Misconfigured(f"gap_ms is {gap_ms}", f"Set gap_ms between {GAP_MS_MIN} and {GAP_MS_MAX}.")
+    return gap_ms * 1_000_000
+
+
+class Framer(Protocol):
+    """The part of a framer that the quiet gap needs."""
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `quiet` is due if nothing more comes, or None."""
+        ...
+
+    def quiet(self, now_ns: int) -> list[Framed]:
+        """End what a quiet line ends."""
+        ...
+
+
+class Pump:
+    """Moves frames from an open device to `emit`, from the loop's own callbacks: no task switch lies between.
+
+    `take` reads the device once and returns its frames, or None where nothing waited; it raises DriverError. `emit` is
+    called at most FRAMES_PER_TURN_MAX times a turn and must not raise.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        take: Callable[[], Sequence[Framed] | None],
+        framer: Framer,
+        emit: Callable[[Framed], None],
+    ) -> None:
+        self._fd = fd
+        self._take = take
+        self._framer = framer
+        self._emit = emit
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[NoReturn] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._drain_handle: asyncio.Handle | None = None
+        self._backlog: deque[Framed] = deque()
+
+    async def run(self) -> NoReturn:
+        """Run until cancelled or until the device raises. A partial frame is dropped then."""
+        self._loop.add_reader(self._fd, self._on_readable)
+        try:
+            await self._ended
+        finally:
+            self._loop.remove_reader(self._fd)
+            for handle in (self._timer, self._drain_handle):
+                if handle is not None:
+                    handle.cancel()
+
+    def _on_readable(self) -> None:
+        try:
+            self._read()
+        finally:
+            self._arm()
+
+    def _read(self) -> bool:
+        """Read once; return whether something came (or the device ended)."""
+        try:
+            frames = self._take()
+        except DriverError as error:
+            self._loop.remove_reader(self._fd)
+            if not self._ended.done():
+                self._ended.set_exception(error)
+            return True
+        if frames:
+            self._pass_on(frames)
+        return frames is not None
+
+    def _pass_on(self, frames: Sequence[Framed]) -> None:
+        if len(frames) <= FRAMES_PER_TURN_MAX:
+            for frame in frames:
+                self._emit(frame)
+            return
+        # Nothing more is read before these are gone, so the backlog is at most the frames of one read.
+        self._loop.remove_reader(self._fd)
+        self._backlog.extend(frames)
+        self._drain()
+
+    def _drain(self) -> None:
+        now = [self._backlog.popleft() for _ in range(min(FRAMES_PER_TURN_MAX, len(self._backlog)))]
+        # What comes next is set up first, so that it comes whatever happens in an emit.
+        if self._backlog:
+            self._drain_handle = self._loop.call_soon(self._drain)
+        else:
+            self._drain_handle = None
+            self._loop.add_reader(self._fd, self._on_readable)
+            self._arm()
+        for frame in now:
+            self._emit(frame)
+
+    def _arm(self) -> None:
+        """Keep one timer while a deadline stands; it looks again when it fires, so that bytes never touch it."""
+        deadline_ns = self._framer.deadline_ns
+        if self._timer is not None or deadline_ns is None or self._backlog or self._ended.done():
+            return
+        delay_s = max(0, deadline_ns - time.monotonic_ns()) / 1e9
+        self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._backlog or self._ended.done():
+            return
+        # A busy loop may come here late: bytes that wait in the kernel prove that the line was not quiet.
+        if not self._read():
+            for frame in self._framer.quiet(time.monotonic_ns()):
+                self._emit(frame)
+        self._arm()

@@ -1,0 +1,74 @@
+"""Serial scanners (CDC-ACM, USB-UART, RS-232) and tag readers that send a UID as a line of text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from drivers.base import Emit, Medium, Opened, Signal
+from drivers.framing.frame import Complete, Framed
+from drivers.framing.lines import LineFramer
+from drivers.framing.uid import ByteOrder, as_uid
+from drivers.readers.pump import Pump, gap_ns
+from drivers.transport.serial_port import Line, SerialPort
+
+
+@dataclass(frozen=True, slots=True)
+class SerialReaderConfig:
+    """Where a serial reader is and what it sends.
+
+    `path`: a stable name, `/dev/serial/by-id/*` or `by-path/*`. `gap_ms`: quiet time that ends a code without a
+    terminator. `binary`: codes may hold any byte, so only the gap ends one. `feedback`: the bytes that make the
+    device show a signal (many scanners beep on BEL); none by default, since no byte means the same to all.
+    """
+
+    path: str
+    line: Line = field(default_factory=Line)
+    gap_ms: int = 50
+    binary: bool = False
+    aim: bool = True
+    medium: Medium = Medium.BARCODE
+    uid_order: ByteOrder = ByteOrder.UID0_FIRST
+    feedback: Mapping[Signal, bytes] = field(default_factory=dict)
+
+
+class SerialReader:
+    """A scanner or tag reader on a serial port. Raises Misconfigured at once for settings that cannot be."""
+
+    reports_removal = False
+
+    def __init__(self, config: SerialReaderConfig, complete: Complete | None = None) -> None:
+        self._gap_ns = gap_ns(config.gap_ms)
+        self._config = config
+        self._complete = complete
+        self._port: SerialPort | None = None
+
+    async def run(self, emit: Emit) -> NoReturn:
+        """Read until cancelled or until a DriverError says what to do next."""
+        port = self._port = SerialPort(self._config.path, self._config.line)
+        try:
+            emit(Opened(f"serial reader at {port.path}"))
+            await self._pump(port, emit)
+        finally:
+            self._port = None
+            port.close()
+
+    async def _pump(self, port: SerialPort, emit: Emit) -> NoReturn:
+        config = self._config
+        framer = LineFramer(
+            gap_ns=self._gap_ns, binary=config.binary, aim=config.aim, complete=self._complete
+        )
+
+        def take() -> list[Framed] | None:
+            received = port.receive()
+            return None if received is None else framer.feed(*received)
+
+        def pass_on(framed: Framed) -> None:
+            emit(as_uid(framed, config.uid_order) if config.medium is Medium.UID else framed)
+
+        await Pump(port.fd, take, framer, pass_on).run()
+
+    def feedback(self, signal: Signal) -> None:
+        """Send the configured bytes of a signal, if the device is open and takes them now."""
+        data = self._config.feedback.get(signal, b"")
+        if data and self._port is not None:
+            self._port.send(data)

@@ -1,0 +1,128 @@
+"""The pump that all readers share, on a real pipe, at its awkward moments."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from drivers.base import DeviceGone, Medium, Scan
+from drivers.framing.frame import Framed
+from drivers.framing.lines import LineFramer
+from drivers.readers.pump import FRAMES_PER_TURN_MAX, Pump
+from tests.drivers.reader_rig import WAIT_S, turns
+
+
+def code(number: int) -> Framed:
+    return Scan(b"%d" % number, Medium.BARCODE, "", 1, 1)
+
+
+class Overdue:
+    """A framer whose partial code is overdue from the start."""
+
+    deadline_ns: int | None = 0
+
+    def quiet(self, now_ns: int) -> list[Framed]:
+        self.deadline_ns = None
+        return [code(0)] if now_ns else []
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    os.set_blocking(ends[0], False)
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+async def test_device_found_gone_by_the_timer_drops_the_partial_code(pipe: tuple[int, int]) -> None:
+    answers: list[list[Framed]] = [[]]
+
+    def take() -> list[Framed]:
+        if not answers:
+            raise DeviceGone("gone", "Plug it in.")
+        os.read(pipe[0], 1)
+        return answers.pop()
+
+    emitted: list[Framed] = []
+    pump = Pump(pipe[0], take, Overdue(), emitted.append)
+    os.write(pipe[1], b"x")
+    with pytest.raises(DeviceGone):
+        await asyncio.wait_for(pump.run(), WAIT_S)
+    assert emitted == []
+    assert not asyncio.get_running_loop().remove_reader(pipe[0])
+
+
+async def test_bytes_that_wait_prove_that_the_line_was_not_quiet(pipe: tuple[int, int]) -> None:
+    # As after a busy loop: the first piece is read, the gap runs out, and the rest has long been in the kernel.
+    framer = LineFramer(gap_ns=1)
+    emitted: list[Framed] = []
+
+    def take() -> list[Framed] | None:
+        try:
+            data = os.read(pipe[0], 2)
+        except BlockingIOError:
+            return None
+        # The first piece is overdue at once, the second one's gap never ends.
+        return framer.feed(data, 1 if data == b"AB" else 2**62)
+
+    pump = Pump(pipe[0], take, framer, emitted.append)
+    task = asyncio.ensure_future(pump.run())
+    os.write(pipe[1], b"ABCD")
+    await turns()
+    assert emitted == []
+    os.write(pipe[1], b"\r")
+    await turns()
+    assert [one.data for one in emitted if isinstance(one, Scan)] == [b"ABCD"]
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_many_codes_of_one_read_are_spread_over_turns(pipe: tuple[int, int]) -> None:
+    count = 5 * FRAMES_PER_TURN_MAX + 3
+
+    def take() -> list[Framed]:
+        os.read(pipe[0], 1)
+        return [code(number) for number in range(count)]
+
+    emitted: list[Framed] = []
+    framer = LineFramer(gap_ns=1)
+    task = asyncio.ensure_future(Pump(pipe[0], take, framer, emitted.append).run())
+    os.write(pipe[1], b"xx")  # the second byte is read only when the first one's codes are gone
+    sizes = [0]
+    while sizes[-1] < 2 * count:
+        await asyncio.sleep(0)
+        sizes.append(len(emitted))
+    assert max(after - before for before, after in pairwise(sizes)) <= FRAMES_PER_TURN_MAX
+    assert emitted == [code(number) for number in range(count)] * 2
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_cancel_in_the_middle_leaves_nothing_behind(pipe: tuple[int, int]) -> None:
+    def take() -> list[Framed]:
+        os.read(pipe[0], 1)
+        return [code(number) for number in range(10 * FRAMES_PER_TURN_MAX)]
+
+    emitted: list[Framed] = []
+    task = asyncio.ensure_future(Pump(pipe[0], take, LineFramer(gap_ns=1), emitted.append).run())
+    os.write(pipe[1], b"x")
+    while not emitted:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    count = len(emitted)
+    await turns()
+    assert len(emitted) == count < 10 * FRAMES_PER_TURN_MAX
+    assert not asyncio.get_running_loop().remove_reader(pipe[0])
+
+
+async def test_cancel_while_idle_gives_the_loop_back(pipe: tuple[int, int]) -> None:
+    emitted: list[Framed] = []
+    task = asyncio.ensure_future(Pump(pipe[0], lambda: None, LineFramer(gap_ns=1), emitted.append).run())
+    await turns()
+    task.cancel()
+    await asyncio.wait({task})
+    assert not asyncio.get_running_loop().remove_reader(pipe[0])

@@ -1,0 +1,84 @@
+"""UIDs as readers type them, brought to the bytes that ISO/IEC 14443 transmits."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.base import Garbled, Medium, Scan
+from drivers.framing.uid import UID_SIZES, ByteOrder, as_uid, parse_uid
+
+UID4 = bytes.fromhex("04A1B2C3")
+FIRST, LAST = ByteOrder.UID0_FIRST, ByteOrder.UID0_LAST
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "uid"),
+    [
+        (b"04A1B2C3", FIRST, UID4),
+        (b"04a1b2c3", FIRST, UID4),
+        (b"04:A1:B2:C3", FIRST, UID4),
+        (b"04-a1-b2-c3", FIRST, UID4),
+        (b"04 A1 B2 C3", FIRST, UID4),
+        (b" 04A1B2C3 ", FIRST, UID4),
+        (b"C3B2A104", LAST, UID4),
+        (b"c3:b2:a1:04", LAST, UID4),
+        (b"C3B2A104", FIRST, UID4[::-1]),  # the order is never guessed
+        (b"04E10CDA993C80", FIRST, bytes.fromhex("04E10CDA993C80")),
+        (b"803C99DA0CE104", LAST, bytes.fromhex("04E10CDA993C80")),
+        (b"E004010012345678", FIRST, bytes.fromhex("E004010012345678")),
+        (b"04112233445566778899", FIRST, bytes.fromhex("04112233445566778899")),
+    ],
+)
+def test_uid(text: bytes, order: ByteOrder, uid: bytes) -> None:
+    assert parse_uid(text, order) == uid
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b" ",
+        b"04",
+        b"04A1B2C",
+        b"04A1B2C3D4",  # five bytes: no UID has them
+        b"0077705923",  # a ten-digit decimal
+        b"04A1B2CG",
+        b"04:A1B2:C3",
+        b"04:A1-B2:C3",
+        b"04::A1:B2:C3",
+        b":04A1B2C3",
+        b"041,41394",
+        b"0x04A1B2C3",
+        b"TK1ABCDEF",
+        b"\xff\xfe\xfd\xfc",
+        "٠٤٠٤٠٤٠٤".encode(),  # digits, but not ours
+        b"04A1B2C3\n",
+        b"A" * 4096,
+    ],
+)
+def test_not_a_uid(text: bytes) -> None:
+    assert parse_uid(text, FIRST) is None
+    assert as_uid(Scan(text, Medium.BARCODE, "", 1, 9), FIRST) == Garbled("not_a_uid", len(text), 9)
+
+
+def test_uid_is_a_scan_of_a_tag() -> None:
+    assert as_uid(Scan(b"04A1B2C3", Medium.BARCODE, "", 1, 9), FIRST) == Scan(UID4, Medium.UID, "", 1, 9)
+
+
+def test_garbled_stays_garbled() -> None:
+    garbled = Garbled("too_long", 4097, 5)
+    assert as_uid(garbled, LAST) is garbled
+
+
+@given(st.sampled_from(sorted(UID_SIZES)).flatmap(lambda size: st.binary(min_size=size, max_size=size)))
+def test_every_way_of_writing_is_the_same_uid(uid: bytes) -> None:
+    for separator in ("", ":", "-", " "):
+        for text in (uid.hex(separator) if separator else uid.hex(),):
+            assert parse_uid(text.encode(), FIRST) == parse_uid(text.upper().encode(), FIRST) == uid
+    assert parse_uid(uid[::-1].hex().encode(), LAST) == uid
+
+
+@given(st.binary(max_size=40))
+def test_any_text_is_a_uid_or_none(text: bytes) -> None:
+    uid = parse_uid(text, FIRST)
+    assert uid is None or len(uid) in UID_SIZES

@@ -1,0 +1,261 @@
+"""What was presented, and who vouches for it.
+
+`classify` sorts bytes from a reader by prefix and shape; `identify` also checks signatures and takes the digest. Both
+are total: any bytes give a value, in bounded time and memory. Neither says who may pass; that is `decide()`.
+
+Barcode texts are taken as the driver hands them over: without terminator and AIM identifier. A text with control
+characters or that is not UTF-8 is malformed: no issuer prints one, a wrong scanner setting or an attack sends one.
+An ECI artefact in front (`\\000026` for UTF-8, `\\000003` for Latin-1, sent by scanners in ECI protocol) is dropped.
+UIDs are raw bytes, UID0 first; a UID is the tag's own word, copied as easily as a barcode.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from admission.codecs import cose, jws, sig1
+from admission.digests import CredentialKind, digest, text_digest, ticket_digest
+from admission.ids import EventId, ProductId, SessionId, TicketId, ZoneId
+from admission.keys import BadSignature, Broken, IssuerKey, KeyRing, NoKey, Refused, Verified
+
+__all__ = [
+    "MALFORMED_WORDS",
+    "TEXT_BYTES_MAX",
+    "CredentialKind",
+    "Forged",
+    "Identity",
+    "Known",
+    "Malformed",
+    "Medium",
+    "Presented",
+    "SignedClaims",
+    "UnknownIssuer",
+    "classify",
+    "identify",
+]
+
+TEXT_BYTES_MAX = 4096
+"""Longest barcode text; no symbology carries more (QR 40-L: 4,296 digits and capitals, 2,953 bytes)."""
+TK1_CHARS_MIN = 64
+"""A shorter text behind `TK1` cannot hold a signature: it may be an organizer's own code and stays opaque."""
+UID_SIZES = frozenset((4, 7, 8, 10))
+"""ISO/IEC 14443-3: 4, 7, 10 bytes; ISO/IEC 15693 and FeliCa: 8."""
+
+_TEXT_WORDS = ("empty", "too_long", "control", "not_utf8")
+_SIGNED_WORDS = ("prefix", "base32", "base64", "envelope", "header", "alg", "cbor", "protobuf", "claims")
+_UID_WORDS = ("uid_size", "random_uid", "cut_uid", "blank_uid")
+MALFORMED_WORDS = frozenset((*_TEXT_WORDS, *_SIGNED_WORDS, *_UID_WORDS))
+"""Every word `Malformed.why` may be: fit for logs and counters, never data from the visitor."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_ECI = re.compile(rb"\\0000(?:26|03)")
+_CASCADE_TAG = 0x88
+_RANDOM_UID = 0x08
+
+
+class Medium(Enum):
+    """What kind of bytes a reader delivered; the values are those of the drivers' own enum."""
+
+    BARCODE = "barcode"
+    UID = "uid"
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """Bytes sorted by kind, nothing checked yet. `data` is the exact text, or the UID."""
+
+    kind: CredentialKind
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedClaims:
+    """What a signer vouches for, the same for every format. Times in unix seconds, 0 = none.
+
+    `ticket` None: known only by the digest of its text. `zones` () = by product; `session` 0 = any; `product` 0 =
+    none named. Of a sig1 ticket, product and session are pretix's item and subevent, which may exceed 16 bits.
+    """
+
+    ticket: TicketId | None
+    event: EventId
+    product: ProductId
+    zones: tuple[ZoneId, ...]
+    session: SessionId
+    admits: int
+    issued_at: int
+    not_before: int
+    not_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A credential the list can be asked for. `claims` and `key` are None for opaque codes and UIDs."""
+
+    kind: CredentialKind
+    digest: bytes
+    claims: SignedClaims | None
+    key: IssuerKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forged:
+    """It names a key we hold, which did not sign it."""
+
+    kind: CredentialKind
+    digest_of_text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownIssuer:
+    """No key we hold signed it. `kid` is the key it names, b"" where its format names none.
+
+    Of a text that names no key (sig1) a forgery looks the same.
+    """
+
+    kind: CredentialKind
+    kid: bytes
+    digest_of_text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """It is no credential. `why` is one of `MALFORMED_WORDS`."""
+
+    why: str
+
+
+Identity = Known | Forged | UnknownIssuer | Malformed
+
+
+def classify(data: bytes, medium: Medium) -> Presented | Malformed:
+    """Sort what a reader delivered, by prefix and shape; no signature is checked."""
+    if medium is Medium.UID:
+        return _classify_uid(data)
+    if len(data) > TEXT_BYTES_MAX:
+        return Malformed("too_long")
+    if data[:1] == b"\\" and _ECI.match(data):
+        data = data[7:]
+    if not data:
+        return Malformed("empty")
+    if len(data) >= TK1_CHARS_MIN and data[:3].upper() == cose.PREFIX:
+        return Presented(CredentialKind.TK1, data)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return Malformed("not_utf8")
+    if _CONTROL.search(text):
+        return Malformed("control")
+    if text.isspace():
+        return Malformed("empty")
+    if sig1.looks_like(data):
+        return Presented(CredentialKind.SIG1, data)
+    if jws.looks_like(data):
+        return Presented(CredentialKind.JWS, data)
+    return Presented(CredentialKind.OPAQUE, data)
+
+
+def identify(data: bytes, medium: Medium, ring: KeyRing, digest_key: bytes) -> Identity:
+    """Who vouches for what a reader delivered, and under which digest the list knows it.
+
+    `digest_key`: the event group's, 16 to 64 bytes; ValueError for another length is the only error.
+    """
+    presented = classify(data, medium)
+    if isinstance(presented, Malformed):
+        return presented
+    kind, data = presented.kind, presented.data
+    match kind:
+        case CredentialKind.TK1:
+            checked = cose.verify(data, ring)
+            if isinstance(checked, Verified):
+                claims = _from_tk1(checked.claims)
+                found = ticket_digest(checked.claims.event, checked.claims.ticket, digest_key)
+                return Known(kind, found, claims, checked.key)
+            return _refused(kind, checked, data, digest_key)
+        case CredentialKind.SIG1:
+            checked_sig1 = sig1.verify(data, ring)
+            if isinstance(checked_sig1, Verified):
+                claims = _from_sig1(checked_sig1.claims)
+                return Known(kind, digest(kind, data, digest_key), claims, checked_sig1.key)
+            return _refused(kind, checked_sig1, data, digest_key)
+        case CredentialKind.JWS:
+            checked_jws = jws.verify(data, ring)
+            if isinstance(checked_jws, Verified):
+                claims = _from_jws(checked_jws.claims)
+                return Known(kind, digest(kind, data, digest_key), claims, checked_jws.key)
+            return _refused(kind, checked_jws, data, digest_key)
+        case CredentialKind.OPAQUE | CredentialKind.UID:
+            return Known(kind, digest(kind, data, digest_key), None, None)
+        case _:
+            assert_never(kind)
+
+
+def _classify_uid(uid: bytes) -> Presented | Malformed:
+    if len(uid) not in UID_SIZES:
+        return Malformed("uid_size")
+    if not any(uid):
+        return Malformed("blank_uid")  # what readers send when the anticollision failed
+    if len(uid) == 4 and uid[0] == _RANDOM_UID:
+        return Malformed("random_uid")  # ISO/IEC 14443-3: made anew each time (phones), so nobody's
+    if len(uid) == 4 and uid[0] == _CASCADE_TAG:
+        return Malformed("cut_uid")  # the cascade tag and half of a longer UID: many tags share it
+    return Presented(CredentialKind.UID, uid)
+
+
+def _refused(kind: CredentialKind, refused: Refused, text: bytes, digest_key: bytes) -> Identity:
+    match refused:
+        case Broken(why):
+            return Malformed(why)
+        case BadSignature():
+            return Forged(kind, text_digest(kind, text, digest_key))
+        case NoKey(kid):
+            return UnknownIssuer(kind, kid, text_digest(kind, text, digest_key))
+        case _:
+            assert_never(refused)
+
+
+def _from_tk1(claims: cose.Claims) -> SignedClaims:
+    return SignedClaims(
+        ticket=TicketId(claims.ticket),
+        event=EventId(claims.event),
+        product=ProductId(claims.product),
+        zones=_zones(claims.zones),
+        session=SessionId(claims.session),
+        admits=claims.admits,
+        issued_at=claims.issued_at,
+        not_before=claims.not_before,
+        not_after=claims.not_after,
+    )
+
+
+def _from_sig1(claims: sig1.Claims) -> SignedClaims:
+    """sig1 names no ticket, no zones and no time of issue; an item's variation opens nothing of its own."""
+    return SignedClaims(
+        ticket=None,
+        event=EventId(claims.event),
+        product=ProductId(claims.item),
+        zones=(),
+        session=SessionId(claims.subevent),
+        admits=1,
+        issued_at=0,
+        not_before=claims.valid_from,
+        not_after=claims.valid_until,
+    )
+
+
+def _from_jws(claims: jws.Claims) -> SignedClaims:
+    return SignedClaims(
+        ticket=None if claims.ticket is None else TicketId(claims.ticket),
+        event=EventId(claims.event),
+        product=ProductId(claims.product),
+        zones=_zones(claims.zones),
+        session=SessionId(claims.session),
+        admits=claims.admits,
+        issued_at=claims.issued_at,
+        not_before=claims.not_before,
+        not_after=claims.not_after,
+    )
+
+
+def _zones(zones: tuple[int, ...]) -> tuple[ZoneId, ...]:
+    return tuple([ZoneId(zone) for zone in zones])

@@ -1,132 +1,169 @@
-"""Who may pass: one function, run by gate, centre and simulated venue alike (DESIGN.md, Deciding)."""
+"""Who may pass: one function, run by gate, centre and simulated venue alike (DESIGN.md, Deciding).
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+Direction, lane and identity are judged here and the best of several tickets is chosen; the rules for one ticket are
+in `admission.rules`, the values in `admission.question`.
+"""
 
-from admission.credentials import Identity
-from admission.entitlements import CredentialStanding, LanePlan, Product, Session, Ticket, ZoneTree
-from admission.ids import EventId, GateId, LaneId, ProductId, SessionId
+from dataclasses import replace
+from typing import Final
+
+from admission.credentials import Forged, Known, Malformed, SignedClaims, UnknownIssuer
+from admission.entitlements import CredentialStanding, Product, Standing, Ticket
+from admission.ids import TicketId
+from admission.question import (
+    Candidate,
+    ClockFacts,
+    LaneFacts,
+    LastUse,
+    Question,
+    Tally,
+    VenueFacts,
+    Verdict,
+)
 from admission.reasons import Reason
-from admission.records import Direction, Flag, Outcome, RecordId, Trust
+from admission.records import Direction, Flag, Outcome
+from admission.rules import direction_flag, judge, session_for
+
+__all__ = [
+    "Candidate",
+    "ClockFacts",
+    "LaneFacts",
+    "LastUse",
+    "Question",
+    "Tally",
+    "VenueFacts",
+    "Verdict",
+    "decide",
+    "session_for",
+    "synthesize",
+]
+
+_BEST_FIRST: Final = {Outcome.GRANT: 0, Outcome.CHECK: 1, Outcome.WAIT: 2, Outcome.DENY: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class LastUse:
-    """The newest entry that counts: shown with `already_used` and `already_inside`."""
+def decide(question: Question) -> Verdict:
+    """Answer one presentation. Total: every question has an answer, the same wherever it is asked.
 
-    record: RecordId
-    lane: LaneId
-    time_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What presence (`admission.presence`) knows of one ticket, at the lane's zone and the session it would use.
-
-    `uses_*` count entries that are a use (no re-entries), reserved or committed. `inside` counts the ticket's people
-    in the lane's zone now. `entries` are the live entries an exit here would close, newest first.
+    The scan id is looked at before anything else: a retry of a stored scan must never meet a rule that counts it.
     """
-
-    uses_session: int = 0
-    uses_day: int = 0
-    uses_total: int = 0
-    inside: int = 0
-    last: LastUse | None = None
-    exit_pending: bool = False
-    """An exit of this ticket is reserved and its passage not yet seen."""
-    unresolved: int = 0
-    """Reservations of an ended epoch of this gate without an end; counted in `uses_*` and `inside`."""
-    entries: tuple[RecordId, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One ticket the credential stands for. `listed` is False for one known by its signature alone."""
-
-    ticket: Ticket
-    product: Product
-    tally: Tally = Tally()
-    credential: CredentialStanding = CredentialStanding.ACTIVE
-    listed: bool = True
+    if question.previous is not None:
+        return replace(question.previous, repeated=True)
+    if _leaves(question):
+        return _exit(question)
+    refused = _refused_outright(question)
+    if refused is not Reason.NONE:
+        return _deny(question, refused)
+    if len(question.candidates) == 1:
+        return judge(question.candidates[0], question)
+    if question.candidates:
+        return _best(question, [judge(candidate, question) for candidate in question.candidates])
+    claims = question.identity.claims if isinstance(question.identity, Known) else None
+    if claims is None:
+        return _deny(question, Reason.UNKNOWN)
+    # signed, and the caller could make no candidate of it: its product is not known here, or it names no ticket.
+    # Without a product nothing is let in by signature, for nothing would count the use.
+    blind = replace(question, venue=replace(question.venue, products={}))
+    product = Product(id=claims.product, event=claims.event, name="")
+    return replace(judge(_candidate(claims, product), blind), candidate=None)
 
 
-@dataclass(frozen=True, slots=True)
-class ClockFacts:
-    """The time as this box knows it. `floor_s`: certainly past (build date, centre-signed time)."""
+def synthesize(claims: SignedClaims, venue: VenueFacts) -> Candidate | None:
+    """Return the candidate that a verified signature stands for where the list holds none.
 
-    now_s: int
-    trust: Trust
-    floor_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class LaneFacts:
-    """What the lane is able to do now."""
-
-    plan: LanePlan
-    open: bool = True
-    """The lane state admits at all: controlled, free exit or rehearsal."""
-    ready: bool = True
-    busy: bool = False
-    """Another person is passing."""
-    after_restart: bool = False
-    """Within 2 min of being ready again, at the lane where an unresolved reservation was made."""
-    let_in_after_restart: bool = True
-    """Lane config for unattended lanes: let the unresolved in once, flagged; False: the use is burnt."""
+    None where it cannot be counted or limited here: it names no ticket, or a product this box does not know;
+    `decide()` then judges the claims themselves and says `check(unlisted)` at best.
+    """
+    product = venue.products.get((claims.event, claims.product))
+    return None if product is None or claims.ticket is None else _candidate(claims, product)
 
 
-@dataclass(frozen=True, slots=True)
-class VenueFacts:
-    """What is known beyond the lane and the ticket; changes seldom, so it is built once per list."""
-
-    zones: ZoneTree
-    sessions: Mapping[tuple[EventId, SessionId], Session]
-    products: Mapping[tuple[EventId, ProductId], Product]
-    list_cut_s: Mapping[EventId, int]
-    """Per event, the seal time of the applied list; a signed ticket issued later may be unlisted."""
-    this_gate: GateId = GateId(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """All that one decision rests on."""
-
-    direction: Direction
-    """NONE: a single reader for both ways; exit only for a ticket known inside."""
-    identity: Identity
-    candidates: tuple[Candidate, ...]
-    lane: LaneFacts
-    venue: VenueFacts
-    clock: ClockFacts
-    cut_off: bool = False
-    """A roster gate that serves the same zone has not been heard for 30 s."""
-    occupancy_high: int | None = None
-    """Upper bound of people in the lane's zone (this gate's share of it when cut off); None: unknown, not judged."""
-    capacity: int = 0
-    """Of the lane's zone (this gate's share when cut off); 0 is unlimited."""
-    previous: "Verdict | None" = None
-    """The answer already given under the same scan id."""
+def _candidate(claims: SignedClaims, product: Product) -> Candidate:
+    ticket = Ticket(
+        id=claims.ticket or TicketId(0),
+        event=claims.event,
+        product=claims.product,
+        zones=claims.zones,
+        session=claims.session,
+        not_before=claims.not_before,
+        not_after=claims.not_after,
+        admits=claims.admits,
+    )
+    return Candidate(ticket, product, listed=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The answer, a value in every case."""
+def _leaves(question: Question) -> bool:
+    """Whether this is an exit: the reader says so, or it serves both ways and somebody of the ticket is inside."""
+    if question.direction is Direction.NONE:
+        return any(candidate.tally.inside > 0 for candidate in _believed(question))
+    return question.direction is Direction.EXIT
 
-    outcome: Outcome
-    reason: Reason = Reason.NONE
-    direction: Direction = Direction.ENTRY
-    candidate: Candidate | None = None
-    """The ticket the answer is about, where one was found."""
-    session: SessionId = SessionId(0)
-    """The session whose use this is."""
-    flags: Flag = Flag.NONE
-    gate: GateId = GateId(0)
-    """With `wrong_zone` the gate that serves the ticket; with used and inside the gate of the last use."""
-    last: LastUse | None = None
-    since_s: int = 0
-    """With `too_early` when it opens, with `expired` when it ended: unix seconds."""
-    alert_staff: bool = False
-    observed: tuple[RecordId, ...] = field(default=())
-    """With an exit, the entries it closes."""
-    repeated: bool = False
-    """True for the same scan id again: nothing is recorded, no pulse."""
+
+def _believed(question: Question) -> tuple[Candidate, ...]:
+    """Return the candidates, none where nobody vouches for what was presented."""
+    return question.candidates if isinstance(question.identity, Known) else ()
+
+
+def _exit(question: Question) -> Verdict:
+    """Grant, whatever was presented: nobody is held. Only flags tell that something was odd."""
+    flags = direction_flag(question)
+    candidates = _believed(question)
+    if not candidates:
+        return Verdict(Outcome.GRANT, direction=Direction.EXIT, flags=flags | Flag.FLAGGED)
+    best = min(candidates, key=lambda one: (one.tally.inside <= 0, one.ticket.id, one.ticket.event))
+    unwelcome = bool(
+        best.ticket.standing & (Standing.CANCELLED | Standing.BANNED)
+        or best.credential & CredentialStanding.BANNED_TAG
+    )
+    return Verdict(
+        Outcome.GRANT,
+        direction=Direction.EXIT,
+        candidate=best,
+        session=session_for(best.ticket, question.lane.plan),
+        flags=flags | Flag.FLAGGED if unwelcome else flags,
+        alert_staff=unwelcome and best.tally.inside > 0,
+        observed=best.tally.entries,
+    )
+
+
+def _refused_outright(question: Question) -> Reason:
+    """Steps 2 and 3 as far as they need no ticket."""
+    identity = question.identity
+    if isinstance(identity, Malformed):
+        return Reason.MALFORMED
+    if not (question.lane.open and question.lane.ready):
+        return Reason.NOT_READY
+    if isinstance(identity, Forged):
+        return Reason.FORGED
+    if isinstance(identity, UnknownIssuer):
+        return Reason.UNKNOWN_ISSUER
+    return Reason.NONE
+
+
+def _deny(question: Question, reason: Reason) -> Verdict:
+    return Verdict(Outcome.DENY, reason, direction=Direction.ENTRY, flags=direction_flag(question))
+
+
+def _best(question: Question, verdicts: list[Verdict]) -> Verdict:
+    """Choose among the answers for several tickets, whatever their order."""
+    if len({_holder(verdict) for verdict in verdicts if verdict.outcome is Outcome.GRANT}) > 1:
+        return _deny(question, Reason.AMBIGUOUS)
+    return min(verdicts, key=_rank)
+
+
+def _rank(verdict: Verdict) -> tuple[int, int, int, int]:
+    """Order by outcome, denials by the reason that is judged last, then ticket id: the same at every gate."""
+    ticket = _ticket(verdict)
+    got_to = verdict.reason if verdict.outcome is Outcome.DENY else 0
+    return _BEST_FIRST[verdict.outcome], -got_to, ticket.id, ticket.event
+
+
+def _holder(verdict: Verdict) -> tuple[int, ...]:
+    """Return who holds the ticket. Of an unknown holder (0) nothing says that it is another ticket's too."""
+    ticket = _ticket(verdict)
+    return (ticket.holder,) if ticket.holder else (ticket.event, ticket.id)
+
+
+def _ticket(verdict: Verdict) -> Ticket:
+    candidate = verdict.candidate
+    assert candidate is not None, "a ticket's verdict names its candidate"
+    return candidate.ticket

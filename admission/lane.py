@@ -1,14 +1,16 @@
 """The lane machine: event in, new state and effects out. No I/O, no clock; `now_ms` is monotonic and comes in.
 
 The shell (`edge.lane`, the simulated venue) asks `decide()`, feeds the verdict in and carries out the effects in
-order. An effect that must not run before the records above it are durable says so.
+order. What needs durable records first comes as an effect only after `Durable` came in. The machine itself is
+`admission.lane_machine`.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
 
-from admission.decide import Verdict
-from admission.ids import LaneId, ReaderId, SessionId, ZoneId
+from admission.entitlements import Mode
+from admission.ids import LaneId, ReaderId, RecordId, SessionId, ZoneId
+from admission.question import Verdict
 from admission.reasons import DisplayState
 from admission.records import Direction, Extension, Flag, Kind, Outcome
 
@@ -44,7 +46,11 @@ class LaneConfig:
     pulse_ms: int = 300
     grace_ms: int = 3000
     absent_ms: int = 2000
+    """A code unseen for so long is a new presentation when it comes again."""
+    removed_ms: int = 500
+    """The same, where the reader reported that the medium left."""
     wait_ms: int = 3000
+    """A waiting presentation is judged again if it was last seen no longer ago."""
 
 
 # --- events -----------------------------------------------------------------------------------------------------
@@ -60,18 +66,24 @@ class Judged:
     subject_flag: Flag
     count: int = 1
     """People a group grant lets in; more than 1 is a steward's act."""
+    mode: Mode = Mode.NORMAL
+    """The lane plan's, as judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Durable:
-    """Every record of effects up to and including `token` is on disk."""
+    """Every record of effects up to and including `token` is on disk. Tokens the machine never gave mean nothing."""
 
     token: int
 
 
 @dataclass(frozen=True, slots=True)
 class NotDurable:
-    """The disk took nothing. `admit`: by policy the release happens all the same, flagged."""
+    """The disk took nothing of what was still waiting up to `token`.
+
+    `admit`: by policy the release happens all the same. The Write is out of the machine's hands by then, so the shell,
+    which keeps the record in memory, sets `Flag.BEFORE_DURABLE` on it. An exit is released in either case.
+    """
 
     token: int
     admit: bool
@@ -94,7 +106,11 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class ReadyChanged:
-    """The turnstile's READY contact, or the health of the lane's own devices, changed."""
+    """The turnstile's READY contact, or the health of the lane's own devices, changed.
+
+    A lane starts not ready, and is so after a pulse that failed; say True at the start where no contact is wired, and
+    again when the relay was reopened.
+    """
 
     ready: bool
 
@@ -132,11 +148,33 @@ class Override:
     subject_flag: Flag
     session: SessionId = SessionId(0)
     count: int = 1
+    mode: Mode = Mode.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class Annul:
+    """Staff take an admission back: the use is free again.
+
+    `record` is the admission; `token` its Write where this lane wrote it in this epoch, 0 where not: a reservation that
+    is still open is then taken back too.
+    """
+
+    steward: int
+    reason: str
+    record: RecordId
+    subject: bytes
+    subject_flag: Flag
+    direction: Direction = Direction.ENTRY
+    session: SessionId = SessionId(0)
+    token: int = 0
+    mode: Mode = Mode.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
 class TestPulse:
-    """The technician's button: each is a logged opening."""
+    """The technician's button: each is a logged opening. Works in every lane state, never without READY or in a fire."""
+
+    __test__ = False  # not a test class, whatever its name says to pytest
 
     steward: int
     direction: Direction
@@ -158,6 +196,7 @@ LaneEvent = (
     | StaffCleared
     | StateSet
     | Override
+    | Annul
     | TestPulse
     | Tick
 )
@@ -170,7 +209,11 @@ LaneEvent = (
 class Write:
     """A record to append; the shell numbers and stamps it. `ref_token` names the Write it is about.
 
-    `extensions` follow it in the same commit. `urgent`: commit now; else it rides the next group commit (<= 1 s).
+    `extensions` follow it in the same commit. `urgent`: commit now, with the Writes before it in the same answer; else it
+    rides the next group commit (<= 1 s).
+
+    `data` by kind: LANE_STATE the new `LaneState`; FIRE 1 on alarm, 0 when staff cleared it; TEST_PULSE milliseconds;
+    with `Flag.REPEATED` how many more like it the record stands for (scans of bad codes, passages beyond the ration).
     """
 
     token: int
@@ -186,6 +229,7 @@ class Write:
     data: int = 0
     extensions: tuple[tuple[Extension, bytes], ...] = ()
     urgent: bool = False
+    mode: Mode = Mode.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,17 +250,21 @@ class Withhold:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Tell the people at the lane. `verdict` None: a lane event (LEAVE, closed, welcome again)."""
+    """Tell the people at the lane. `verdict` None: a lane event. `words`: the value of a `reasons.Line`, or empty.
+
+    `reader` 0: everybody at the lane. `count`: people of a group still to pass.
+    """
 
     display: DisplayState
     reader: ReaderId
     verdict: Verdict | None = None
     words: str = ""
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Call staff: intrusion, tailgate, doubles, a cancelled ticket still inside. `what` is one of fixed words."""
+    """Call staff. `what`: intrusion, tailgate, fire, emergency, relay, or a reason's name in lower case."""
 
     what: str
 

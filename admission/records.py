@@ -23,7 +23,8 @@ it. A body is 56 bytes, big-endian:
      52   4  data            by kind: repeats, pulse ms, new state, seconds stepped
 
 An extension record has 8 bytes of header (format | 0x80, `Extension`, payload length u16, seq u32) and up to 504 of
-payload. It takes a seq of its own and speaks of the nearest body before it, with which it is committed.
+payload. It takes a seq of its own and speaks of the nearest body before it, with which it is committed. A payload
+whose length its type cannot have is malformed, so that no reader meets half a record id or a cut head.
 """
 
 import struct
@@ -128,9 +129,18 @@ class Extension(IntEnum):
     OBSERVED = 2  # record ids, 16 B each: the entries an exit or annul closes
     RESET = 3  # vector of record ids: everything heard of each log
     STAFF = 4  # u32 steward's number, UTF-8 reason
-    PREDECESSOR = 5  # u64 epoch, u32 seq, 32 B link: the last head known when the epoch began
+    PREDECESSOR = (
+        5  # u64 epoch, u32 seq, 32 B link: where the log stood when the epoch began (admission.chain)
+    )
     LIST = 6  # u32 event, u32 generation, u64 version, 16 B digest
     DETAIL = 7  # UTF-8 words of a device or lane event, never visitor data
+
+
+_PAYLOAD_BYTES = {Extension.HEAD: 100, Extension.PREDECESSOR: 44, Extension.LIST: 32}
+"""The types of one length."""
+_PAYLOAD_STEP = {Extension.OBSERVED: _RECORD_ID.size, Extension.RESET: _RECORD_ID.size}
+"""The types that repeat one field."""
+_STAFF_BYTES_MIN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +210,9 @@ class ExtensionRecord:
     payload: bytes
 
     def to_bytes(self) -> bytes:
-        """Return the header and payload. ValueError beyond `PAYLOAD_BYTES_MAX`."""
-        if len(self.payload) > PAYLOAD_BYTES_MAX:
-            raise ValueError(f"an extension record holds at most {PAYLOAD_BYTES_MAX} bytes")
+        """Return the header and payload. ValueError for a length that its type cannot have."""
+        if not _may_have_length(self.type, len(self.payload)):
+            raise ValueError(f"no {self.type.name} extension has {len(self.payload)} bytes")
         return _EXTENSION.pack(FORMAT | EXTENSION_BIT, self.type, len(self.payload), self.seq) + self.payload
 
 
@@ -225,10 +235,20 @@ def record_from_bytes(blob: bytes) -> Record | ExtensionRecord:
             payload = blob[_EXTENSION.size :]
             if len(payload) != size or len(blob) > EXTENSION_BYTES_MAX:
                 raise MalformedRecord("an extension record's length differs from its header")
+            if not _may_have_length(Extension(kind), size):
+                raise MalformedRecord("an extension record's length does not fit its type")
             return ExtensionRecord(Extension(kind), seq, payload)
     except (ValueError, IndexError, struct.error) as error:
         raise MalformedRecord(str(error)) from error
     raise MalformedRecord(f"record format {blob[0]} is not known here")
+
+
+def _may_have_length(kind: Extension, size: int) -> bool:
+    if kind in _PAYLOAD_BYTES:
+        return size == _PAYLOAD_BYTES[kind]
+    if kind is Extension.STAFF and size < _STAFF_BYTES_MIN:
+        return False
+    return size <= PAYLOAD_BYTES_MAX and size % _PAYLOAD_STEP.get(kind, 1) == 0
 
 
 def _body_from_bytes(blob: bytes) -> Record:
@@ -254,6 +274,8 @@ def _body_from_bytes(blob: bytes) -> Record:
     ) = _BODY.unpack(blob)
     if flags & Flag.TICKET and flags & Flag.DIGEST:
         raise MalformedRecord("a subject is a ticket or a digest, not both")
+    if not flags & (Flag.TICKET | Flag.DIGEST) and subject != NOBODY:
+        raise MalformedRecord("a subject without the flag that says what it is")
     return Record(
         kind=Kind(kind),
         seq=seq,

@@ -1,0 +1,358 @@
+"""The arm of one lane: the turns people take at it, who of them is next, and whose a passage is.
+
+A passage belongs, in this order, to the oldest reservation that is open, to one given back that is still in its grace,
+to nobody where the way is free, to the back of the last one who passed (tailgate), to nobody (intrusion). While records
+are still being saved the arm has not moved, so a passage then is never theirs.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from admission.condition import REFUSED, Condition, Counters, Outbox
+from admission.ids import ReaderId
+from admission.lane import Alert, LaneConfig, Release, Show, Withhold, Write
+from admission.question import Verdict
+from admission.reasons import DisplayState, Line
+from admission.records import Direction, Extension, Flag, Kind
+from admission.repeats import Repeats
+from admission.turn import HOLDING, OPEN, TRANSITIONS, UNRELEASED, WITH_MORE, Act, Phase, Signal, Turn
+
+SAVE_MS_MAX: Final = 5_000
+"""No answer of the disk for so long (a bad card stalls for 250 ms): the visitor is told, and the use is free again."""
+EXIT_HELD_MS_MAX: Final = 10_000
+"""An exit whose arm is busy gets its pulse at the latest then: nobody who wants out waits for a whole group."""
+TURNS_MAX: Final = 64
+"""Turns remembered, those in their grace included; beyond, the one that matters least ends at once."""
+PASSAGE_BURST: Final = 20
+PASSAGE_REFILL_MS: Final = 500
+PASSAGE_FLUSH_MS: Final = 5_000
+"""Nobody walks through an arm more often than twice a second; a contact that chatters does."""
+
+SUBJECT: Final = Flag.TICKET | Flag.DIGEST | Flag.MEDIUM_UID
+
+Extensions = tuple[tuple[Extension, bytes], ...]
+
+
+class Arm:
+    """Turns of one lane, in the order in which they came. Times are monotonic milliseconds."""
+
+    def __init__(self, config: LaneConfig, condition: Condition, out: Outbox) -> None:
+        self.counters = {Direction.ENTRY: Counters(), Direction.EXIT: Counters()}
+        self.passages = Repeats(PASSAGE_BURST, PASSAGE_REFILL_MS, PASSAGE_FLUSH_MS)
+        """Passages of nobody, as far as they are only counted."""
+        self._config = config
+        self._condition = condition
+        self._out = out
+        self._window_ms = config.hold_ms + config.hold_margin_ms
+        self._turns: list[Turn] = []
+        self._now_ms = 0
+        self._acts: dict[Act, Callable[[Turn, int], None]] = {
+            Act.NOTHING: _nothing,
+            Act.QUEUE: self._queue,
+            Act.RELEASE: self._release,
+            Act.WATCH: self._watch,
+            Act.COMMIT: self._commit,
+            Act.ASSUME: self._assume,
+            Act.GIVE_BACK: self._give_back,
+            Act.LATE: self._late,
+            Act.TAILGATE: self._tailgate,
+            Act.TRY: self._try,
+            Act.WITHHOLD: self._withhold,
+        }
+
+    # --- what is so ---------------------------------------------------------------------------------------------
+
+    def busy(self, direction: Direction) -> bool:
+        """Whether somebody passes, or is about to, on the way that `direction` takes."""
+        return self._taken(direction, self._turns)
+
+    def free(self, reader: ReaderId, direction: Direction) -> bool:
+        """Whether a grant at `reader` can be reserved now.
+
+        One exit per reader waits for the arm, recorded; whoever presents there next waits unrecorded.
+        """
+        if direction is Direction.EXIT:
+            return not any(t.exit and t.reader == reader and t.phase in UNRELEASED for t in self._turns)
+        return not self.busy(direction)
+
+    def leaving(self, subject: bytes) -> bool:
+        """Whether the same ticket or code is on its way out here already."""
+        return any(turn.exit and turn.phase in HOLDING and turn.subject == subject for turn in self._turns)
+
+    def pulses(self, direction: Direction) -> bool:
+        """Whether a grant of that direction would move a barrier now."""
+        able = self._condition.pulses_exits if direction is Direction.EXIT else self._condition.admits
+        return able and self.wired(direction)[0] is not None
+
+    def wired(self, direction: Direction) -> tuple[int | None, bool]:
+        """Return the relay line and whether there is a sensor."""
+        config = self._config
+        if direction is Direction.EXIT:
+            return config.exit_line, config.exit_sensor
+        return config.entry_line, config.entry_sensor
+
+    @property
+    def next_ms(self) -> int | None:
+        """When a turn's time is over."""
+        return min((turn.deadline_ms for turn in self._turns), default=None)
+
+    # --- turns begin and end ------------------------------------------------------------------------------------
+
+    def reserve(self, write: Write, extensions: Sequence[Extensions], verdict: Verdict | None) -> None:
+        """Write one reservation per item of `extensions`, all in one commit, and begin the turn."""
+        line, sensor = self.wired(write.direction)
+        at_once = write.direction is Direction.EXIT and not self.pulses(Direction.EXIT)
+        flags = write.flags | (Flag.NO_PULSE if at_once or line is None else Flag.NONE)
+        tokens: list[int] = []
+        for number, extension in enumerate(extensions, start=1):
+            urgent = number == len(extensions) and not at_once
+            tokens.append(self._out.write(replace(write, flags=flags, extensions=extension, urgent=urgent)))
+        turn = Turn(
+            direction=write.direction,
+            tokens=tokens,
+            phase=Phase.SAVING,
+            deadline_ms=self._now_ms + SAVE_MS_MAX,
+            line=line,
+            reader=write.reader,
+            subject=write.subject,
+            flags=write.flags & (SUBJECT | Flag.REHEARSAL),
+            session=write.session,
+            mode=write.mode,
+            verdict=verdict,
+            holds=line is not None or sensor,
+        )
+        if at_once:
+            # Nothing is commanded, so nothing waits for the disk: the record rides the next group commit.
+            turn.phase, turn.holds = Phase.WINDOW, False
+            turn.deadline_ms = self._now_ms + self._window_ms
+            self._show_admit(turn)
+        elif self.busy(turn.direction):
+            self._out.add(Show(DisplayState.WAIT, turn.reader, verdict))
+        self._begin(turn)
+
+    def test(self, write: Write) -> None:
+        """Begin a test pulse, whose record is `write`."""
+        line, _ = self.wired(write.direction)
+        token = self._out.write(write)
+        deadline_ms = self._now_ms + SAVE_MS_MAX
+        self._begin(
+            Turn(write.direction, [token], Phase.SAVING, deadline_ms, line, flags=write.flags, test=True)
+        )
+
+    def annul(self, token: int) -> Flag:
+        """Take one reservation back, wherever it stands; return `REHEARSAL` where it was one."""
+        turn = next((one for one in self._turns if token in one.tokens and not one.test), None)
+        if turn is None:
+            return Flag.NONE
+        turn.tokens.remove(token)
+        if not turn.tokens:
+            self._signal(turn, Signal.ANNULLED, self._now_ms)
+        return turn.flags & Flag.REHEARSAL
+
+    def alarm(self) -> None:
+        """Nobody gets in any more, and no use is burned. Exits stay open: their passages commit them."""
+        for turn in self._turns:
+            if not turn.exit:
+                self._signal(turn, Signal.ALARM, self._now_ms)
+
+    def expire(self, now_ms: int) -> None:
+        """End what time has ended, at the time it was due, however late we hear of it."""
+        self._now_ms = now_ms
+        for turn in list(self._turns):
+            while turn.phase is not Phase.ENDED and turn.deadline_ms <= now_ms:
+                if turn.phase is Phase.QUEUED and turn.exit:
+                    break  # `settle` opens for it
+                self._time_out(turn)
+        self._prune()
+        for write in self.passages.due(now_ms):
+            self._out.write(write)
+
+    def settle(self) -> None:
+        """Bar whom the lane may not let in any more, and open for whose turn it is."""
+        able = self._condition.ready and not self._condition.alarm
+        for turn in self._turns:
+            allowed = turn.exit or (able if turn.test else self._condition.admits)
+            if turn.phase in UNRELEASED and not allowed:
+                self._signal(turn, Signal.BARRED, self._now_ms)
+        for at, turn in enumerate(self._turns):
+            overdue = turn.exit and turn.deadline_ms <= self._now_ms
+            if turn.phase is Phase.QUEUED and (overdue or not self._taken(turn.direction, self._turns[:at])):
+                pulse = turn.line is not None and (turn.test or self.pulses(turn.direction))
+                self._signal(turn, Signal.CLEAR if pulse else Signal.UNPULSED, self._now_ms)
+                self._show_admit(turn)
+        self._prune()
+
+    # --- what comes back from disk, relay and sensors -----------------------------------------------------------
+
+    def saved(self, token: int) -> None:
+        """Everything up to `token` is durable."""
+        for turn in self._turns:
+            if turn.last_token <= token <= self._out.token and turn.phase is Phase.SAVING:
+                self._signal(turn, Signal.SAVED, self._now_ms)
+
+    def unsaved(self, token: int, *, admit: bool) -> None:
+        """Nothing still waiting up to `token` became durable; an exit opens all the same."""
+        for turn in self._turns:
+            if turn.last_token <= token <= self._out.token and turn.phase is Phase.SAVING:
+                go_on = admit or turn.exit
+                self._signal(turn, Signal.SAVED if go_on else Signal.UNSAVED, self._now_ms)
+
+    def pulsed(self, token: int, *, ok: bool) -> bool:
+        """The relay's answer; True where it says that the relay of an open turn is dead."""
+        turn = next((one for one in self._turns if one.released_token == token and one.phase in OPEN), None)
+        if turn is None or not token:
+            return False
+        self._signal(turn, Signal.PULSED if ok else Signal.DEAD, self._now_ms)
+        return not ok
+
+    def passed(self, direction: Direction) -> None:
+        """Somebody went through."""
+        self.counters[direction].passages += 1
+        turn = self._whose(direction)
+        if turn is not None:
+            self._signal(turn, Signal.TRIED if turn.test else Signal.WALKED, self._now_ms)
+            return
+        free = self._condition.free(direction)
+        if free:
+            self.counters[direction].free += 1
+        else:
+            self.counters[direction].intrusions += 1
+        kind = Kind.PASSAGE if free else Kind.INTRUSION
+        if self._unasked(Write(0, kind, direction, flags=self._condition.rehearsal)) and not free:
+            self._out.add(Alert("intrusion"))
+
+    def _whose(self, direction: Direction) -> Turn | None:
+        mine = [turn for turn in self._turns if turn.direction is direction]
+        phases: list[Iterable[Phase]] = [OPEN, (Phase.GRACE,)]
+        if not self._condition.free(direction):
+            phases.append((Phase.PASSED,))
+        for wanted in phases:
+            turn = next((one for one in mine if one.phase in wanted), None)
+            if turn is not None:
+                return turn
+        return None
+
+    def _unasked(self, write: Write) -> bool:
+        """Write a passage of nobody, unless there are too many: then it is counted. True where it was written."""
+        writes = self.passages.ration(write, self._now_ms)
+        for one in writes:
+            self._out.write(one)
+        return bool(writes)
+
+    # --- the table at work --------------------------------------------------------------------------------------
+
+    def _signal(self, turn: Turn, signal: Signal, at_ms: int) -> None:
+        found = TRANSITIONS[turn.phase].get(signal)
+        if found is not None:
+            act, phase = found
+            self._acts[act](turn, at_ms)
+            turn.phase = WITH_MORE.get(act, phase) if turn.tokens else phase
+
+    def _time_out(self, turn: Turn) -> None:
+        signal = Signal.OVER
+        if turn.exit and turn.phase is Phase.SAVING:
+            signal = Signal.SAVED
+        elif turn.phase is Phase.OPENING:
+            self._out.add(Alert("relay"))
+        elif turn.phase is Phase.WINDOW and not turn.test and not self.wired(turn.direction)[1]:
+            signal = Signal.UNSEEN
+        self._signal(turn, signal, turn.deadline_ms)
+
+    def _queue(self, turn: Turn, _at_ms: int) -> None:
+        turn.deadline_ms = self._now_ms + EXIT_HELD_MS_MAX
+
+    def _release(self, turn: Turn, at_ms: int) -> None:
+        assert turn.line is not None
+        turn.released_token = turn.tokens[0]
+        turn.deadline_ms = at_ms + self._window_ms
+        self._out.add(Release(turn.released_token, turn.line, self._config.pulse_ms))
+
+    def _watch(self, turn: Turn, at_ms: int) -> None:
+        turn.deadline_ms = at_ms + self._window_ms
+
+    def _commit(self, turn: Turn, at_ms: int) -> None:
+        self.counters[turn.direction].committed += 1
+        self._use_up(turn, Kind.PASSAGE)
+        if turn.tokens:
+            self._queue(turn, at_ms)
+        else:
+            turn.deadline_ms += self._config.grace_ms
+
+    def _assume(self, turn: Turn, at_ms: int) -> None:
+        self.counters[turn.direction].assumed += 1
+        self._use_up(turn, Kind.PASSAGE, Flag.ASSUMED)
+        self._queue(turn, at_ms)
+
+    def _late(self, turn: Turn, _at_ms: int) -> None:
+        self.counters[turn.direction].late += 1
+        self._use_up(turn, Kind.LATE_PASSAGE)
+
+    def _use_up(self, turn: Turn, kind: Kind, flag: Flag = Flag.NONE) -> None:
+        turn.passed_token = turn.tokens.pop(0)
+        self._out.write(_about(turn, kind, turn.passed_token, flag))
+
+    def _give_back(self, turn: Turn, at_ms: int) -> None:
+        turn.deadline_ms = at_ms + self._config.grace_ms
+        if turn.test:
+            return
+        for token in turn.tokens:
+            self._out.write(_about(turn, Kind.GIVE_BACK, token))
+        if turn.phase in UNRELEASED:
+            self._out.add(Show(DisplayState.NOT_READY, turn.reader, REFUSED))
+
+    def _tailgate(self, turn: Turn, _at_ms: int) -> None:
+        self.counters[turn.direction].tailgates += 1
+        if self._unasked(_about(turn, Kind.TAILGATE, turn.passed_token)):
+            self._out.add(Alert("tailgate"))
+
+    def _try(self, turn: Turn, _at_ms: int) -> None:
+        self.counters[turn.direction].tested += 1
+        self._unasked(_about(turn, Kind.PASSAGE, turn.first_token))
+
+    def _withhold(self, turn: Turn, _at_ms: int) -> None:
+        if turn.line is not None and turn.released_token:
+            self._out.add(Withhold(turn.line))
+
+    def _show_admit(self, turn: Turn) -> None:
+        if not turn.test:
+            left = len(turn.tokens)
+            line = Line.GROUP if left > 1 else Line.EXIT if turn.exit else Line.ADMIT
+            self._out.add(Show(DisplayState.ADMIT, turn.reader, turn.verdict, line.value, left))
+
+    # --- the list of turns --------------------------------------------------------------------------------------
+
+    def _taken(self, direction: Direction, turns: Iterable[Turn]) -> bool:
+        shared = self._config.shared_path
+        return any(t.holds and t.phase in HOLDING and (shared or t.direction is direction) for t in turns)
+
+    def _begin(self, turn: Turn) -> None:
+        while len(self._turns) >= TURNS_MAX:
+            # First what is over but for a latecomer, then what keeps the arm from nobody, then the oldest.
+            least = min(self._turns, key=lambda one: (one.phase in HOLDING, one.holds))
+            while least.phase in HOLDING:
+                self._time_out(least)
+            self._turns.remove(least)
+        self._turns.append(turn)
+
+    def _prune(self) -> None:
+        self._turns = [turn for turn in self._turns if turn.phase is not Phase.ENDED]
+
+
+def _nothing(_turn: Turn, _at_ms: int) -> None:
+    pass
+
+
+def _about(turn: Turn, kind: Kind, token: int, flag: Flag = Flag.NONE) -> Write:
+    """Return a record about one reservation: it repeats the subject, so that presence finds it by ticket."""
+    return Write(
+        token=0,
+        kind=kind,
+        direction=turn.direction,
+        reader=turn.reader,
+        session=turn.session,
+        flags=turn.flags | flag,
+        subject=turn.subject,
+        ref_token=token,
+        mode=turn.mode,
+    )

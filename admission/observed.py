@@ -1,0 +1,257 @@
+"""What records say of presence, one row each, and resets. What the rows amount to is `admission.presence`."""
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+
+import msgspec
+
+from admission.entitlements import Mode, ZoneTree
+from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, SessionId, TicketId, ZoneId
+from admission.records import (
+    Direction,
+    Extension,
+    ExtensionRecord,
+    Flag,
+    Kind,
+    MalformedRecord,
+    Outcome,
+    Record,
+    pack_record_ids,
+    unpack_record_ids,
+)
+
+NAMES_MAX = 62
+"""Record ids one row may name, two extensions full; an exit needs one per zone. More are not read, by anybody."""
+LOGS_MAX = 31 * 256
+"""Logs one reset may have heard; its writer may leave out those without a live entry in the zone."""
+COLUMNS = (
+    "event", "ticket", "gate", "epoch", "seq", "role", "time_us", "state", "way", "zone", "session", "lane", "mode",
+    "flags", "names",
+)  # fmt: skip
+"""What `PresenceRow.as_columns` returns, in order; the first five are the key."""
+RESET_COLUMNS = ("gate", "epoch", "seq", "zone", "time_us", "heard")
+
+_REHEARSAL, _AFTER_RESTART, _NO_PULSE = int(Flag.REHEARSAL), int(Flag.AFTER_RESTART), int(Flag.NO_PULSE)
+_ID = struct.Struct(">IQI")
+
+
+class Role(IntEnum):
+    """What a row is to its ticket."""
+
+    ENTRY = 0
+    EXIT = 1
+    STATE = 2  # a passage, or its not coming, of an entry or exit
+    ANNUL = 3
+
+
+class State(IntEnum):
+    """How far an entry or exit has come; the highest holds, so a late passage wins over a give back."""
+
+    RESERVED = 0
+    GIVEN_BACK = 1
+    COMMITTED = 2
+    ANNULLED = 3
+
+
+_ROLES, _STATES, _WAYS, _MODES = tuple(Role), tuple(State), tuple(Direction), tuple(Mode)
+_STATE_OF = {
+    Kind.PASSAGE: State.COMMITTED,
+    Kind.LATE_PASSAGE: State.COMMITTED,
+    Kind.GIVE_BACK: State.GIVEN_BACK,
+    Kind.ANNUL: State.ANNULLED,
+}
+
+
+class PresenceRow(msgspec.Struct, frozen=True, gc=False):
+    """What one record says of its ticket. `time_us` is corrected time; `flags` are `Flag` bits.
+
+    `names`: of a STATE or ANNUL the records it speaks of, of an EXIT the entries it closes, of an ENTRY after a
+    restart the reservation it stands for. A struct, not a dataclass: a third of the cost on the way of a scan.
+    """
+
+    event: EventId
+    ticket: TicketId
+    id: RecordId
+    role: Role
+    time_us: int
+    state: State = State.RESERVED
+    way: Direction = Direction.NONE
+    zone: ZoneId = ZoneId(0)
+    session: SessionId = SessionId(0)
+    lane: LaneId = LaneId(0)
+    mode: Mode = Mode.NORMAL
+    flags: int = 0
+    names: tuple[RecordId, ...] = ()
+
+    def as_columns(self) -> tuple[int | bytes, ...]:
+        """Return the row as `COLUMNS`; u64 ids as SQLite's signed integers of the same bits."""
+        gate, epoch, seq = self.id
+        return (
+            self.event, _signed(self.ticket), gate, _signed(epoch), seq, self.role, self.time_us, self.state, self.way,
+            self.zone, self.session, self.lane, self.mode, self.flags, _pack(self.names),
+        )  # fmt: skip
+
+
+def from_columns(columns: Sequence[int | bytes]) -> PresenceRow:
+    """Read what `as_columns` returned. ValueError, IndexError or struct.error for anything else."""
+    event, ticket, gate, epoch, seq, role, time_us, state, way, zone, session, lane, mode, flags, names = (
+        columns
+    )
+    return PresenceRow(
+        event, ticket & _U64, RecordId(gate, epoch & _U64, seq), _ROLES[role], time_us, _STATES[state],  # type: ignore[arg-type,operator,index]  # the table's columns are of these types
+        _WAYS[way], zone, session, lane, _MODES[mode], flags, _unpack(names) if names else (),  # type: ignore[index,arg-type]  # as above
+    )  # fmt: skip
+
+
+_U64 = 2**64 - 1
+
+
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
+
+
+def _pack(names: tuple[RecordId, ...]) -> bytes:
+    return b"".join([_ID.pack(*name) for name in names])
+
+
+def _unpack(names: bytes) -> tuple[RecordId, ...]:
+    return tuple([RecordId(*name) for name in _ID.iter_unpack(names)])
+
+
+def rows_of(
+    gate: GateId, epoch: Epoch, body: Record, extensions: tuple[ExtensionRecord, ...], time_us: int
+) -> tuple[PresenceRow, ...]:
+    """Return what a record contributes: one row or none. `time_us` is its corrected time.
+
+    `extensions`: all that follow the body; where a prefix was cut between them, ask again when the rest is here and
+    replace the row. Rehearsals, denials, records without a ticket and those of no bearing on presence give none.
+    Each entry is one person: a group grant is one SCAN per person.
+    """
+    flags = int(body.flags)
+    ticket = body.ticket
+    if ticket is None or flags & _REHEARSAL:
+        return ()
+    state = _STATE_OF.get(body.kind)
+    way = body.direction
+    names = _names(extensions, Extension.OBSERVED, NAMES_MAX) if extensions else ()
+    if state is not None:
+        role = Role.ANNUL if state is State.ANNULLED else Role.STATE
+        if state is not State.COMMITTED:
+            way = Direction.NONE
+        if body.ref:
+            names = (RecordId(gate, epoch, body.ref), *names)
+    elif body.kind is Kind.OVERRIDE or (body.kind is Kind.SCAN and body.outcome is Outcome.GRANT):
+        if way is Direction.NONE:
+            return ()
+        role = Role.ENTRY if way is Direction.ENTRY else Role.EXIT
+        state = State.RESERVED
+        if role is Role.EXIT and flags & _NO_PULSE:
+            state = State.COMMITTED
+        if role is Role.ENTRY and not flags & _AFTER_RESTART:
+            names = ()
+    else:
+        return ()
+    return (
+        PresenceRow(
+            ticket[0], ticket[1], RecordId(gate, epoch, body.seq), role, time_us, state, way, body.zone,
+            body.session, body.lane, body.mode, flags, names,
+        ),
+    )  # fmt: skip
+
+
+def _names(extensions: tuple[ExtensionRecord, ...], kind: Extension, limit: int) -> tuple[RecordId, ...]:
+    """Collect the record ids of the extensions of one type; a malformed one names nothing."""
+    found: tuple[RecordId, ...] = ()
+    for extension in extensions:
+        if extension.type is kind and len(found) < limit:
+            try:
+                found += unpack_record_ids(extension.payload)
+            except MalformedRecord:
+                continue
+    return found[:limit]
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """Presence of a zone and those inside it set to none, as far as `heard`: the last seq heard of each log.
+
+    The reset's own log counts as heard up to the reset itself. Zone 0 is no zone and resets nothing.
+    """
+
+    id: RecordId
+    zone: ZoneId
+    time_us: int
+    heard: tuple[RecordId, ...]
+
+    def as_columns(self) -> tuple[int | bytes, ...]:
+        """Return the reset as `RESET_COLUMNS`, ids as `PresenceRow.as_columns` has them."""
+        gate, epoch, seq = self.id
+        return (gate, _signed(epoch), seq, self.zone, self.time_us, _pack(self.heard))
+
+
+def reset_from_columns(columns: Sequence[int | bytes]) -> Reset:
+    """Read what `Reset.as_columns` returned."""
+    gate, epoch, seq, zone, time_us, heard = columns
+    return Reset(RecordId(gate, epoch & _U64, seq), zone, time_us, _unpack(heard))  # type: ignore[arg-type,operator]  # the table's columns are of these types
+
+
+def reset_of(
+    gate: GateId, epoch: Epoch, body: Record, extensions: tuple[ExtensionRecord, ...], time_us: int
+) -> Reset | None:
+    """Return the reset that a record is, or None for any other record and for a rehearsal."""
+    if body.kind is not Kind.RESET or body.flags & Flag.REHEARSAL:
+        return None
+    heard = _names(extensions, Extension.RESET, LOGS_MAX)
+    return Reset(RecordId(gate, epoch, body.seq), body.zone, time_us, heard)
+
+
+def reset_payloads(heard: Iterable[RecordId]) -> tuple[tuple[Extension, bytes], ...]:
+    """Return the extensions that go with a RESET body, for `Write.extensions`."""
+    return tuple((Extension.RESET, payload) for payload in pack_record_ids(tuple(heard)[:LOGS_MAX]))
+
+
+class Resets:
+    """Resets by zone and log, kept for many folds; `add` as they are heard. `fold` takes a plain sequence as well.
+
+    Of each log only those are kept that close some entry first, ascending in seq and time, so that one is found by
+    bisection however many there were.
+    """
+
+    __slots__ = ("_heard", "_zones")
+
+    def __init__(self, resets: Iterable[Reset], zones: ZoneTree) -> None:
+        self._zones = zones
+        self._heard: dict[tuple[ZoneId, GateId, Epoch], list[tuple[int, int, RecordId]]] = {}
+        for reset in resets:
+            self.add(reset)
+
+    def __len__(self) -> int:
+        return len(self._heard)
+
+    def add(self, reset: Reset) -> None:
+        """Take a reset in; the same one again changes nothing."""
+        for zone in (reset.zone, *self._zones.inner(reset.zone)) if reset.zone else ():
+            for gate, epoch, seq in (*reset.heard, reset.id):
+                key = (zone, gate, epoch)
+                known = self._heard.get(key, [])
+                self._heard[key] = _earliest([*known, (seq, reset.time_us, reset.id)])
+
+    def closing(self, entry: PresenceRow) -> tuple[int, RecordId] | None:
+        """Return time and id of the earliest reset that had heard of the entry, or None."""
+        gate, epoch, seq = entry.id
+        heard = self._heard.get((entry.zone, gate, epoch))
+        if heard is None:
+            return None
+        at = bisect_left(heard, (seq,))
+        return heard[at][1:] if at < len(heard) else None
+
+
+def _earliest(heard: list[tuple[int, int, RecordId]]) -> list[tuple[int, int, RecordId]]:
+    """Drop what another reset, that heard as much, came before."""
+    kept: list[tuple[int, int, RecordId]] = []
+    for one in sorted(heard, reverse=True):
+        if not kept or one[1:] < kept[-1][1:]:
+            kept.append(one)
+    kept.reverse()
+    return kept

@@ -1,0 +1,429 @@
+"""Presence: an observed-remove set over the merged logs, pure and free of order (DESIGN.md, Records).
+
+Each log record about a ticket contributes one row (`admission.observed`). Whoever holds the same rows, resets and
+zones folds to the same state, in whatever order and however often they came:
+
+* An entry's or exit's state is the highest that any row says: reserved < given back < committed < annulled. A
+  passage speaks only of a row of its own direction; an annul speaks only of entries.
+* An exit counts when committed, by its passage or, where it was recorded without a pulse (fire, READY off), by itself.
+  It removes the entries it names for good. One that names none takes, of its zone and of each zone inside it, the
+  latest live entry that is not later than itself: in one log by seq, between logs by corrected time.
+* A reset removes exactly the entries it had heard of in its zone and the zones inside. Uses stay.
+* An entry let in after a restart stands for the unresolved reservation it names, or else for the latest of its gate,
+  zone and session from another epoch that is still reserved: use and presence count once, `doubles` tells of both.
+* A use is an entry, reserved or committed, that is not a re-entry.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from admission.entitlements import Mode, ZoneTree
+from admission.ids import Epoch, GateId, RecordId, SessionId, ZoneId
+from admission.observed import (
+    COLUMNS,
+    RESET_COLUMNS,
+    PresenceRow,
+    Reset,
+    Resets,
+    Role,
+    State,
+    from_columns,
+    reset_from_columns,
+    reset_of,
+    reset_payloads,
+    rows_of,
+)
+from admission.question import LastUse, Tally
+from admission.records import Direction, Flag
+
+__all__ = [
+    "COLUMNS",
+    "RESET_COLUMNS",
+    "Bounds",
+    "Double",
+    "DoubleKind",
+    "PresenceRow",
+    "Reset",
+    "Resets",
+    "Role",
+    "State",
+    "TicketPresence",
+    "bounds",
+    "fold",
+    "from_columns",
+    "reset_from_columns",
+    "reset_of",
+    "reset_payloads",
+    "rows_of",
+]
+
+_REENTRY, _AFTER_RESTART = int(Flag.REENTRY), int(Flag.AFTER_RESTART)
+_COUNTS = (State.RESERVED, State.COMMITTED)
+
+_Closing = tuple[int, RecordId]
+"""When and by which record an entry was closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """At least and at most so many people."""
+
+    low: int
+    high: int
+
+
+class DoubleKind(IntEnum):
+    """In what way an entry was one too many."""
+
+    USE = 1  # a use beyond what the ticket admits, in normal mode
+    INSIDE = 2  # let in while as many as the ticket admits were inside, in entry/exit mode
+    LIMIT = 3  # a use beyond the session's limit
+    AFTER_RESTART = 4  # let in for an unresolved reservation whose person may have passed
+
+
+@dataclass(frozen=True, slots=True)
+class Double:
+    """Two entries of one ticket of which `second` was one too many. Gates are in the ids; times are corrected."""
+
+    kind: DoubleKind
+    first: RecordId
+    second: RecordId
+    first_us: int
+    second_us: int
+    zone: ZoneId
+    session: SessionId
+
+
+def _order(row: PresenceRow) -> tuple[int, RecordId]:
+    return row.time_us, row.id
+
+
+def fold(
+    rows: Iterable[PresenceRow], resets: "Resets | Sequence[Reset]", zones: ZoneTree
+) -> "TicketPresence":
+    """Return what the rows of one ticket amount to. Rows may come repeated and in any order."""
+    entries: dict[RecordId, PresenceRow] = {}
+    exits: dict[RecordId, PresenceRow] = {}
+    marks: list[PresenceRow] = []
+    for row in rows:
+        role = row.role
+        if role is Role.ENTRY:
+            _keep(entries, row)
+        elif role is Role.EXIT:
+            _keep(exits, row)
+        else:
+            marks.append(row)
+    reached = _reached(entries, exits, marks)
+    counted = [row for row in entries.values() if reached.get(row.id, row.state) in _COUNTS]
+    if len(counted) > 1:
+        counted.sort(key=_order)
+    stands_for = _after_restart(counted, reached)
+    if stands_for:
+        replaced = set(stands_for.values())
+        counted = [row for row in counted if row.id not in replaced]
+    closed: dict[RecordId, _Closing] = {}
+    pending: list[PresenceRow] = []
+    if exits:
+        pending = [row for row in exits.values() if reached.get(row.id, row.state) is State.RESERVED]
+        committed = [row for row in exits.values() if reached.get(row.id, row.state) is State.COMMITTED]
+        committed.sort(key=_order)
+        _close_named(committed, entries, closed)
+    if resets:
+        index = resets if isinstance(resets, Resets) else Resets(resets, zones)
+        emptied = {row.id: at for row in counted if (at := index.closing(row)) is not None}
+    else:
+        emptied = {}
+    if exits:
+        _close_latest(committed, counted, closed, emptied, zones)
+    for name, at in emptied.items():
+        closed[name] = min(closed.get(name, at), at)
+    return TicketPresence(zones, counted, reached, closed, pending, entries, stands_for)
+
+
+def _keep(found: dict[RecordId, PresenceRow], row: PresenceRow) -> None:
+    """Keep one row per record; of two that differ (one cut from its extensions) the fuller, whichever came first."""
+    other = found.setdefault(row.id, row)
+    if other is not row and other != row:
+        found[row.id] = max(other, row, key=PresenceRow.as_columns)
+
+
+def _reached(
+    entries: Mapping[RecordId, PresenceRow], exits: Mapping[RecordId, PresenceRow], marks: list[PresenceRow]
+) -> dict[RecordId, State]:
+    """Return the highest state said of each entry and exit. What nothing is said of is as its row is."""
+    reached: dict[RecordId, State] = {}
+    for mark in marks:
+        for name in mark.names:
+            about = entries.get(name) or exits.get(name)
+            if about is None or (mark.way is not Direction.NONE and mark.way is not about.way):
+                continue
+            if mark.role is Role.ANNUL and about.role is not Role.ENTRY:
+                continue
+            reached[name] = max(mark.state, reached.get(name, about.state))
+    return reached
+
+
+def _after_restart(counted: list[PresenceRow], reached: Mapping[RecordId, State]) -> dict[RecordId, RecordId]:
+    """Return which entry after a restart stands for which reservation; each for one, in their order."""
+    stands_for: dict[RecordId, RecordId] = {}
+    for row in counted:
+        if not row.flags & _AFTER_RESTART:
+            continue
+        taken = stands_for.values()
+        may = [
+            one.id
+            for one in counted
+            if reached.get(one.id, one.state) is State.RESERVED
+            and one.id[:2] != row.id[:2]
+            and one.id not in taken
+            and (
+                one.id in row.names
+                if row.names
+                else one.id.gate == row.id.gate
+                and one.zone == row.zone
+                and one.session == row.session
+                and one.time_us <= row.time_us
+            )
+        ]
+        if may:
+            stands_for[row.id] = may[-1]
+    return stands_for
+
+
+def _close_named(
+    committed: list[PresenceRow], entries: Mapping[RecordId, PresenceRow], closed: dict[RecordId, _Closing]
+) -> None:
+    """Remove what each exit names, for good, whatever state it is in or will reach."""
+    for leaving in committed:
+        for name in leaving.names:
+            if name in entries and name not in closed:
+                closed[name] = (leaving.time_us, leaving.id)
+
+
+def _close_latest(
+    committed: list[PresenceRow],
+    counted: list[PresenceRow],
+    closed: dict[RecordId, _Closing],
+    emptied: Mapping[RecordId, _Closing],
+    zones: ZoneTree,
+) -> None:
+    """Let each exit that saw no entry take the latest that it can have been for; the earliest exit first."""
+    for leaving in committed:
+        if leaving.names:
+            continue
+        for zone in (leaving.zone, *zones.inner(leaving.zone)):
+            for entry in reversed(counted):
+                if (
+                    entry.zone != zone
+                    or entry.id in closed
+                    or not _precedes(entry, leaving.id, leaving.time_us)
+                ):
+                    continue
+                at = emptied.get(entry.id)
+                if at is None or at[0] > leaving.time_us:
+                    closed[entry.id] = (leaving.time_us, leaving.id)
+                    break
+
+
+def _precedes(entry: PresenceRow, other: RecordId, time_us: int) -> bool:
+    """Whether an entry is not later than another record: by seq in one log, else by corrected time."""
+    if entry.id[:2] == other[:2]:
+        return entry.id.seq < other.seq
+    return entry.time_us <= time_us
+
+
+class TicketPresence:
+    """What the merged logs say of one ticket: its uses, who is inside, and what was one too many."""
+
+    __slots__ = ("_closed", "_counted", "_entries", "_live", "_pending", "_reached", "_stands_for", "_zones")
+
+    def __init__(
+        self,
+        zones: ZoneTree,
+        counted: list[PresenceRow],
+        reached: Mapping[RecordId, State],
+        closed: Mapping[RecordId, _Closing],
+        pending: list[PresenceRow],
+        entries: Mapping[RecordId, PresenceRow],
+        stands_for: Mapping[RecordId, RecordId],
+    ) -> None:
+        self._zones, self._counted, self._reached, self._closed = zones, counted, reached, closed
+        self._pending, self._entries, self._stands_for = pending, entries, stands_for
+        self._live = [row for row in counted if row.id not in closed] if closed else counted
+
+    @property
+    def live(self) -> tuple[RecordId, ...]:
+        """The entries of people inside somewhere, reserved or committed, oldest first."""
+        return tuple(row.id for row in self._live)
+
+    @property
+    def counted(self) -> tuple[RecordId, ...]:
+        """The entries, reserved or committed, closed or not, oldest first."""
+        return tuple(row.id for row in self._counted)
+
+    def state(self, entry: RecordId) -> State:
+        """Return how far an entry or exit has come."""
+        known = self._entries.get(entry)
+        return self._reached.get(entry, known.state if known is not None else State.RESERVED)
+
+    def uses(self, zone: ZoneId, session: SessionId) -> int:
+        """Return how many uses were taken of a zone's session."""
+        return sum(row.zone == zone and row.session == session and self._is_use(row) for row in self._counted)
+
+    def _is_use(self, row: PresenceRow) -> bool:
+        if row.flags & _REENTRY:
+            return False
+        replaced = self._stands_for.get(row.id)
+        return replaced is None or not self._entries[replaced].flags & _REENTRY
+
+    def inside(self, zone: ZoneId) -> int:
+        """Return how many people of the ticket are in a zone at least, those with a reservation among them.
+
+        Whoever is in an inner zone is in the outer too. People in sibling zones are taken for the same ones, since
+        moving from one to the other needs no exit to be seen.
+        """
+        if not self._live:
+            return 0
+        return max(self._own(at, self._live) for at in (zone, *self._zones.inner(zone)))
+
+    def _own(self, zone: ZoneId, rows: list[PresenceRow]) -> int:
+        return sum(row.zone == zone for row in rows)
+
+    def bounds(self, zone: ZoneId) -> Bounds:
+        """Return how many people of the ticket are in a zone.
+
+        Low: passages seen, less the exits granted and not yet passed. High: reservations and unresolved ones too, and
+        people in sibling zones are different ones.
+        """
+        sure = [row for row in self._live if self._reached.get(row.id, row.state) is State.COMMITTED]
+        low = 0
+        for at in (zone, *self._zones.inner(zone)):
+            leaving = sum(at == row.zone or row.zone in self._zones.outer(at) for row in self._pending)
+            low = max(low, self._own(at, sure) - leaving)
+        return Bounds(low, self._high(zone))
+
+    def _high(self, zone: ZoneId) -> int:
+        parents = self._zones.by_id
+        children = [one for one in self._zones.inner(zone) if parents[one].parent == zone]
+        return max(self._own(zone, self._live), sum(self._high(one) for one in children))
+
+    def closes(self, zone: ZoneId) -> tuple[RecordId, ...]:
+        """Return what an exit here names: one person's entry of the zone and of each zone inside, newest first.
+
+        Entries that no pending exit names, and whose passage was seen, come first: what such an exit removes is
+        somebody who is inside.
+        """
+        if not self._live:
+            return ()
+        named = {name for row in self._pending for name in row.names}
+        chosen: list[PresenceRow] = []
+        for at in (zone, *self._zones.inner(zone)):
+            here = [row for row in self._live if row.zone == at]
+            if here:
+                chosen.append(max(here, key=lambda row: self._exit_order(row, named)))
+        chosen.sort(key=_order, reverse=True)
+        return tuple(row.id for row in chosen)
+
+    def _exit_order(self, row: PresenceRow, named: set[RecordId]) -> tuple[bool, bool, int, RecordId]:
+        passed = self._reached.get(row.id, row.state) is State.COMMITTED
+        return row.id not in named, passed, row.time_us, row.id
+
+    def tally(
+        self,
+        zone: ZoneId,
+        session: SessionId,
+        sessions_of_day: Iterable[SessionId],
+        this_gate: GateId,
+        this_epoch: Epoch,
+    ) -> Tally:
+        """Return what `decide()` asks for, as seen from a lane of `this_gate` in its running epoch.
+
+        A pending exit is one of this gate's running epoch: of another gate's we cannot know whether it still runs.
+        """
+        if not self._counted and not self._pending:
+            return Tally()
+        day = frozenset(sessions_of_day)
+        in_session = in_day = in_all = unresolved = 0
+        last: PresenceRow | None = None
+        for row in self._counted:
+            if row.zone != zone:
+                continue
+            if self._is_use(row):
+                in_all += 1
+                in_day += row.session in day
+                in_session += row.session == session
+            if row.session == session:
+                last = row
+                unresolved += self._unresolved(row, this_gate, this_epoch)
+        if last is None:
+            within = (zone, *self._zones.inner(zone))
+            last = next((row for row in reversed(self._live) if row.zone in within), None)
+        around = (zone, *self._zones.outer(zone))
+        return Tally(
+            uses_session=in_session,
+            uses_day=in_day,
+            uses_total=in_all,
+            inside=self.inside(zone),
+            last=None if last is None else LastUse(last.id, last.lane, last.time_us),
+            exit_pending=any(
+                row.id[:2] == (this_gate, this_epoch) and row.zone in around for row in self._pending
+            ),
+            unresolved=unresolved,
+            entries=self.closes(zone),
+        )
+
+    def _unresolved(self, row: PresenceRow, this_gate: GateId, this_epoch: Epoch) -> bool:
+        return (
+            row.id.gate == this_gate
+            and row.id.epoch != this_epoch
+            and self._reached.get(row.id, row.state) is State.RESERVED
+            and row.id not in self._closed
+        )
+
+    def doubles(self, admits: int, limit_session: int = 0) -> tuple[Double, ...]:
+        """Return every entry that was one too many, with the one before it, in order of time.
+
+        Judged by the mode of the later entry. People inside are counted as they were then, so a double stays one
+        after somebody left. `limit_session` 0: no limit. Reservations count; `state` tells whether they were passed.
+        """
+        admits = max(admits, 1)
+        found: list[Double] = []
+        uses: dict[tuple[ZoneId, SessionId], list[PresenceRow]] = {}
+        there: dict[ZoneId, list[PresenceRow]] = {}
+        for row in self._counted:
+            others = there.setdefault(row.zone, [])
+            others[:] = [one for one in others if not self._left_before(one, row)]
+            if row.mode is Mode.ENTRY_EXIT and len(others) >= admits:
+                found.append(_double(DoubleKind.INSIDE, others[-admits], row))
+            others.append(row)
+            if self._is_use(row):
+                taken = uses.setdefault((row.zone, row.session), [])
+                if row.mode is Mode.NORMAL and len(taken) >= admits:
+                    found.append(_double(DoubleKind.USE, taken[-admits], row))
+                elif 0 < limit_session <= len(taken):
+                    found.append(_double(DoubleKind.LIMIT, taken[-limit_session], row))
+                taken.append(row)
+            if row.id in self._stands_for:
+                found.append(_double(DoubleKind.AFTER_RESTART, self._entries[self._stands_for[row.id]], row))
+        return tuple(found)
+
+    def _left_before(self, row: PresenceRow, later: PresenceRow) -> bool:
+        closing = self._closed.get(row.id)
+        if closing is None:
+            return False
+        at, by = closing
+        return by.seq < later.id.seq if by[:2] == later.id[:2] else at <= later.time_us
+
+
+def _double(kind: DoubleKind, first: PresenceRow, second: PresenceRow) -> Double:
+    return Double(kind, first.id, second.id, first.time_us, second.time_us, second.zone, second.session)
+
+
+def bounds(presences: Iterable[TicketPresence], zone: ZoneId, strangers: int = 0) -> Bounds:
+    """Return how many people are in a zone. `strangers`: passages nobody was granted, less anonymous exits seen."""
+    low = high = 0
+    for presence in presences:
+        one = presence.bounds(zone)
+        low, high = low + one.low, high + one.high
+    return Bounds(low, high + max(strangers, 0))

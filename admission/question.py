@@ -1,0 +1,132 @@
+"""What one decision rests on, and the answer: values only, judged by `admission.decide`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from admission.credentials import Identity
+from admission.entitlements import CredentialStanding, LanePlan, Product, Session, Ticket, ZoneTree
+from admission.ids import EventId, GateId, LaneId, ProductId, RecordId, SessionId
+from admission.reasons import Reason
+from admission.records import Direction, Flag, Outcome, Trust
+
+
+@dataclass(frozen=True, slots=True)
+class LastUse:
+    """The newest entry that counts: shown with `already_used` and `already_inside`."""
+
+    record: RecordId
+    lane: LaneId
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What presence (`admission.presence`) knows of one ticket, at the lane's zone and the session it would use.
+
+    `uses_*` count entries that are a use (no re-entries), reserved or committed. `inside` counts the ticket's people
+    in the lane's zone now. `entries` are the live entries an exit here would close, newest first.
+    """
+
+    uses_session: int = 0
+    uses_day: int = 0
+    uses_total: int = 0
+    inside: int = 0
+    last: LastUse | None = None
+    exit_pending: bool = False
+    """An exit of this ticket is reserved and its passage not yet seen."""
+    unresolved: int = 0
+    """Reservations of an ended epoch of this gate without an end; counted in `uses_*` and `inside`."""
+    entries: tuple[RecordId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One ticket the credential stands for. `listed` is False for one known by its signature alone."""
+
+    ticket: Ticket
+    product: Product
+    tally: Tally = Tally()
+    credential: CredentialStanding = CredentialStanding.ACTIVE
+    listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ClockFacts:
+    """The time as this box knows it. `floor_s`: certainly past (build date, centre-signed time)."""
+
+    now_s: int
+    trust: Trust
+    floor_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFacts:
+    """What the lane is able to do now."""
+
+    plan: LanePlan
+    open: bool = True
+    """The lane state admits at all: controlled, free exit or rehearsal."""
+    ready: bool = True
+    busy: bool = False
+    """Another person is passing."""
+    after_restart: bool = False
+    """Within 2 min of being ready again, at the lane where an unresolved reservation was made."""
+    let_in_after_restart: bool = True
+    """Lane config for unattended lanes: let the unresolved in once, flagged; False: the use is burnt."""
+
+
+@dataclass(frozen=True, slots=True)
+class VenueFacts:
+    """What is known beyond the lane and the ticket; changes seldom, so it is built once per list."""
+
+    zones: ZoneTree
+    sessions: Mapping[tuple[EventId, SessionId], Session]
+    products: Mapping[tuple[EventId, ProductId], Product]
+    list_cut_s: Mapping[EventId, int]
+    """Per event, the seal time of the applied list; a signed ticket issued later may be unlisted."""
+    this_gate: GateId = GateId(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that one decision rests on."""
+
+    direction: Direction
+    """NONE: a single reader for both ways; exit only for a ticket known inside."""
+    identity: Identity
+    candidates: tuple[Candidate, ...]
+    lane: LaneFacts
+    venue: VenueFacts
+    clock: ClockFacts
+    cut_off: bool = False
+    """A roster gate that serves the same zone has not been heard for 30 s."""
+    occupancy_high: int | None = None
+    """Upper bound of people in the lane's zone (this gate's share of it when cut off); None: unknown, not judged."""
+    capacity: int = 0
+    """Of the lane's zone (this gate's share when cut off); 0 is unlimited."""
+    previous: "Verdict | None" = None
+    """The answer already given under the same scan id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer, a value in every case."""
+
+    outcome: Outcome
+    reason: Reason = Reason.NONE
+    direction: Direction = Direction.ENTRY
+    candidate: Candidate | None = None
+    """The ticket the answer is about, where one was found."""
+    session: SessionId = SessionId(0)
+    """The session whose use this is."""
+    flags: Flag = Flag.NONE
+    gate: GateId = GateId(0)
+    """With `wrong_zone` the gate that serves the ticket; with used and inside the gate of the last use."""
+    last: LastUse | None = None
+    since_s: int = 0
+    """With `too_early` when it opens, with `expired` when it ended: unix seconds."""
+    alert_staff: bool = False
+    observed: tuple[RecordId, ...] = field(default=())
+    """With an exit, the entries it closes."""
+    repeated: bool = False
+    """True for the same scan id again: nothing is recorded, no pulse."""

@@ -1,0 +1,421 @@
+"""The log file: precious. One writer, readers beside it, every acknowledged record on the medium (DESIGN.md, Gate stores).
+
+WAL with `synchronous=FULL`: each commit is synced before `append` returns. NORMAL loses acknowledged records at a
+power cut (measured, and held by a test).
+"""
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Sequence
+from enum import Enum
+from pathlib import Path
+
+import apsw
+
+from admission.chain import Head
+from admission.ids import Epoch, GateId
+from admission.presence import PresenceRow, Reset
+from admission.records import (
+    EXTENSION_BIT,
+    MalformedRecord,
+    Record,
+    record_from_bytes,
+)
+from edge.store import log_schema as schema
+from edge.store.disk import Disk, LocalDisk, hold
+from edge.store.faults import FaultKind, StoreFault, fault_of
+from edge.store.log_reader import BUSY_MS, LogReader, log_path
+from edge.store.log_schema import Batch, StoredRecord, signed
+from edge.store.salvage import Salvage, finish, salvage
+
+RESERVE_BYTES = 8 * 1024 * 1024
+"""Room kept for the log alone: about 20,000 records with what is derived from them."""
+RESERVE_NEEDS_BYTES = 4 * RESERVE_BYTES
+"""Room there must be before the reserve is made (again); taking the last of a disk helps nobody."""
+CHECK_BYTES_MAX = 32 * 1024 * 1024
+"""Largest file examined page by page at start: 100 ms here, half a second on a Pi. A larger one shows damage as it is
+read; `gatehouse-edge verify` reads all of it."""
+PRUNE_RECORDS_MAX = 5_000
+"""Most records removed in one go: 30 ms, so that a scan never waits longer for the writer."""
+PRESSED_RATIO = 0.7
+"""Share of the disk in use from which acknowledged records go before their 30 days are over."""
+
+
+class Synchronous(Enum):
+    """How far SQLite waits for the medium. NORMAL is here for the test that proves why FULL is needed."""
+
+    FULL = "FULL"
+    NORMAL = "NORMAL"
+
+
+class LogStore(LogReader):
+    """The log, opened by its one writer. For one thread; readers have a `LogReader` of their own.
+
+    Every method raises StoreFault when the disk fails; nothing is then half done.
+    """
+
+    def __init__(self, data: Path, disk: Disk, synchronous: Synchronous, lock: int) -> None:
+        """Use `LogStore.open`."""
+        self._data = data
+        self._disk = disk
+        self._synchronous = synchronous
+        self._lock = lock
+        self._path = log_path(data)
+        self._epochs: set[tuple[GateId, Epoch]] = set()
+        """Epochs that surely have their row."""
+        self.wal_pages = 0
+        """Pages in the journal that the file does not hold yet."""
+        self.salvaged: Salvage | None = None
+        """What happened to a damaged log at this opening; None where all was well."""
+        super().__init__(self._open_or_salvage())
+
+    @classmethod
+    def open(
+        cls, data: Path, disk: Disk | None = None, synchronous: Synchronous = Synchronous.FULL
+    ) -> "LogStore":
+        """Open the log of a data folder, making what is not there; a damaged log is set aside and salvaged.
+
+        StoreFault HELD while another daemon has it, READ_ONLY, FULL or IO where it cannot be written.
+        """
+        disk = disk or LocalDisk()
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise fault_of(error, f"the data folder {data} cannot be made") from error
+        lock = hold(disk, data / "log.lock")
+        try:
+            store = cls(data, disk, synchronous, lock)
+        except (apsw.Error, OSError) as error:
+            os.close(lock)
+            raise fault_of(error, f"the log in {data} cannot be opened") from error
+        except StoreFault:
+            os.close(lock)
+            raise
+        store.keep_reserve()
+        return store
+
+    def append(self, batches: Sequence[Batch]) -> None:
+        """Write batches in one transaction; once it returns they are on the medium.
+
+        A record whose key is held already changes nothing; with other bytes it goes to `forks`. Seals and standings
+        only ever rise. After StoreFault nothing of it is there, or (power, cable) all of it after the next start.
+        """
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for batch in batches:
+                self._write(batch)
+            self._connection.execute("COMMIT")
+        except apsw.Error as error:
+            self._roll_back()
+            raise fault_of(error, "the log could not be written") from error
+
+    def rebuild_presence(self, rows: Iterable[PresenceRow], resets: Iterable[Reset]) -> None:
+        """Replace what is derived from the records held. Rows that rest on pruned records stay."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(
+                "DELETE FROM presence WHERE seq > coalesce((SELECT pruned_seq FROM epoch "
+                "WHERE epoch.gate = presence.gate AND epoch.epoch = presence.epoch), 0)"
+            )
+            self._connection.executemany(schema.UPSERT_PRESENCE, (row.as_columns() for row in rows))
+            self._connection.executemany(schema.UPSERT_RESET, (reset.as_columns() for reset in resets))
+            self._connection.execute("UPDATE epoch SET unfolded = 0")
+            self._connection.execute("COMMIT")
+        except apsw.Error as error:
+            self._roll_back()
+            raise fault_of(error, "presence could not be rebuilt") from error
+
+    def prune(self, peers: Collection[GateId], older_than_us: int) -> int:
+        """Remove closed prefixes that all `peers` acknowledged and whose last body is older; return how many records.
+
+        A prefix is closed by a signed head, whose link is kept so that the rest can still be verified. At most
+        `PRUNE_RECORDS_MAX` go at once: call again until it returns 0.
+        """
+        acked = {(cursor.peer, cursor.gate, cursor.epoch): cursor.acked_seq for cursor in self.cursors()}
+        for epoch in self.epochs():
+            by_all = min((acked.get((peer, epoch.gate, epoch.epoch), 0) for peer in peers), default=0)
+            limit = min(by_all, epoch.pruned_seq + PRUNE_RECORDS_MAX)
+            closing = self._closing_head(epoch, limit, older_than_us)
+            if closing is not None:
+                return self._remove_prefix(closing)
+        return 0
+
+    def is_pressed(self) -> bool:
+        """Whether so much of the disk is in use that acknowledged records should go early."""
+        try:
+            room = os.statvfs(self._data)
+        except OSError as error:
+            raise fault_of(error, "the disk's room cannot be read") from error
+        return room.f_blocks > 0 and 1 - room.f_bavail / room.f_blocks >= PRESSED_RATIO
+
+    def checkpoint(self, *, wait: bool = False) -> None:
+        """Bring the journal's pages into the file. `wait`: for readers too, so that the journal starts over."""
+        mode = apsw.SQLITE_CHECKPOINT_RESTART if wait else apsw.SQLITE_CHECKPOINT_PASSIVE
+        try:
+            in_wal, done = self._connection.wal_checkpoint(mode=mode)
+        except apsw.BusyError:
+            return  # a reader is at it: the next one comes soon
+        except apsw.Error as error:
+            raise fault_of(error, "the log's journal could not be brought in") from error
+        self.wal_pages = max(0, in_wal - done)
+
+    def free_reserve(self) -> bool:
+        """Give the reserve's room to the log. Returns whether there was any."""
+        reserve = self._data / "log.reserve"
+        try:
+            if not reserve.exists():
+                return False
+            self._disk.remove(reserve)
+        except OSError:
+            return False
+        return True
+
+    def keep_reserve(self) -> bool:
+        """Make the reserve where it is missing and there is room. Returns whether it is there."""
+        reserve = self._data / "log.reserve"
+        try:
+            if reserve.exists() and reserve.stat().st_size >= RESERVE_BYTES:
+                return True
+            if self._disk.free_bytes(self._data) < RESERVE_NEEDS_BYTES:
+                return False
+            self._disk.fill(reserve, RESERVE_BYTES)
+        except OSError:
+            return False
+        return True
+
+    def reopen(self) -> None:
+        """Start over with a new connection, since one that met an I/O error may keep failing. StoreFault if it does."""
+        self._epochs.clear()
+        with contextlib.suppress(apsw.Error):
+            self._connection.close()
+        try:
+            self._connection = self._connect(self._path)
+        except apsw.Error as error:
+            raise fault_of(error, "the log cannot be opened again") from error
+
+    def close(self) -> None:
+        """Bring the journal in as far as the disk allows, and let another daemon have the log."""
+        with contextlib.suppress(apsw.Error):
+            # Emptied too, unlike while running: the next start need not read a journal that is in the file already.
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        with contextlib.suppress(apsw.Error):
+            self._connection.close()
+        os.close(self._lock)
+
+    # --- opening ---------------------------------------------------------------------------------------------------
+
+    def _open_or_salvage(self) -> apsw.Connection:
+        finish(self._data, self._disk)
+        try:
+            return self._open_checked()
+        except StoreFault as fault:
+            if fault.kind not in {FaultKind.CORRUPT, FaultKind.OTHER_FORMAT}:
+                raise
+            cause = fault
+        self.salvaged = salvage(self._data, self._disk, cause, self._create)
+        return self._open_checked()
+
+    def _open_checked(self) -> apsw.Connection:
+        """Open the present log, or make one. StoreFault CORRUPT or OTHER_FORMAT where it must be set aside."""
+        folder = self._path.parent
+        try:
+            if not self._path.exists():
+                folder.mkdir(exist_ok=True)
+                connection = self._create(self._path)
+                self._disk.sync_folder(folder)
+                self._disk.sync_folder(self._data)
+                return connection
+            connection = self._connect(self._path)
+        except (apsw.Error, OSError) as error:
+            raise fault_of(error, f"the log {self._path} cannot be opened") from error
+        try:
+            if _is_empty(connection):  # the power failed before its first commit
+                _fill_schema(connection)
+                self._disk.sync_folder(folder)
+                self._disk.sync_folder(self._data)
+            _examine(connection, self._path)
+        except (apsw.Error, OSError) as error:
+            connection.close()
+            raise fault_of(error, f"the log {self._path} cannot be read") from error
+        except StoreFault:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self, path: Path) -> apsw.Connection:
+        connection = self._connect(path)
+        try:
+            if _is_empty(connection):
+                _fill_schema(connection)
+        except apsw.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _connect(self, path: Path) -> apsw.Connection:
+        connection = apsw.Connection(str(path), vfs=self._disk.vfs or None)
+        try:
+            connection.set_busy_timeout(BUSY_MS)
+            # A damaged file must be set aside as it is, so closing never brings the journal in: `close` does.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.execute("PRAGMA journal_mode=WAL").fetchall()
+            connection.execute(f"PRAGMA synchronous={self._synchronous.value}")
+            connection.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+            connection.set_wal_hook(self._note_wal)
+        except apsw.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self.wal_pages = pages
+        return apsw.SQLITE_OK
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def _write(self, batch: Batch) -> None:
+        run = self._connection.executemany
+        self._write_records(batch.records)
+        if batch.presence:
+            run(schema.UPSERT_PRESENCE, [row.as_columns() for row in batch.presence])
+        if batch.heads:
+            run(
+                schema.INSERT_HEAD,
+                [
+                    (head.gate, signed(head.epoch), head.seq, head.link, head.signature)
+                    for head in batch.heads
+                ],
+            )
+        if batch.resets:
+            run(schema.UPSERT_RESET, [reset.as_columns() for reset in batch.resets])
+        if batch.standings:
+            run(
+                schema.UPSERT_STANDING,
+                [(event, signed(ticket), *rest) for event, ticket, *rest in batch.standings],
+            )
+        if batch.list_versions:
+            run(schema.UPSERT_LIST_VERSION, batch.list_versions)
+        if batch.snapshots:
+            run(schema.FORGET_STANDINGS, batch.snapshots)
+        if batch.cursors:
+            run(
+                schema.UPSERT_CURSOR,
+                [(peer, gate, signed(epoch), acked) for peer, gate, epoch, acked in batch.cursors],
+            )
+        if batch.forks:
+            run(schema.INSERT_FORK, map(_record_columns, batch.forks))
+        if batch.meta:
+            run(schema.UPSERT_META, batch.meta)
+
+    def _write_records(self, records: tuple[StoredRecord, ...]) -> None:
+        if not records:
+            return
+        before = self._connection.total_changes()
+        self._connection.executemany(schema.INSERT_RECORD, map(_record_columns, records))
+        if self._connection.total_changes() - before < len(records):  # some keys were held before
+            self._keep_forks(records)
+        for record in records:
+            if (record.gate, record.epoch) not in self._epochs:
+                self._connection.execute(schema.INSERT_EPOCH, (record.gate, signed(record.epoch)))
+                self._epochs.add((record.gate, record.epoch))
+
+    def _keep_forks(self, records: tuple[StoredRecord, ...]) -> None:
+        """Keep the bytes that differ from those held under their key beside them."""
+        for record in records:
+            gate, epoch, seq, blob = _record_columns(record)
+            held = self._connection.execute(
+                "SELECT blob FROM record WHERE gate = ? AND epoch = ? AND seq = ?", (gate, epoch, seq)
+            ).get
+            if held != blob:
+                self._connection.execute(schema.INSERT_FORK, (gate, epoch, seq, blob))
+
+    def _roll_back(self) -> None:
+        self._epochs.clear()
+        with contextlib.suppress(apsw.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    # --- pruning ---------------------------------------------------------------------------------------------------
+
+    def _closing_head(self, epoch: schema.EpochRow, limit: int, older_than_us: int) -> Head | None:
+        """Return the highest head up to `limit` above what was pruned, if the last body it covers is old enough."""
+        for head in reversed(self.heads(epoch.gate, epoch.epoch, epoch.pruned_seq)):
+            if head.seq <= limit and self._time_us(head) < older_than_us:
+                return head
+        return None
+
+    def _time_us(self, head: Head) -> int:
+        """Return when the last body below a head was made. One that cannot be read is never old enough."""
+        found = self._all(
+            "SELECT blob FROM record WHERE gate = ? AND epoch = ? AND seq <= ? ORDER BY seq DESC LIMIT 64",
+            (head.gate, signed(head.epoch), head.seq),
+        )
+        for (blob,) in found:
+            if not blob[0] & EXTENSION_BIT:
+                with contextlib.suppress(MalformedRecord):
+                    body = record_from_bytes(blob)
+                    if isinstance(body, Record):
+                        return body.time_us
+        return 1 << 62
+
+    def _remove_prefix(self, head: Head) -> int:
+        key = (head.gate, signed(head.epoch), head.seq)
+        predecessor = next(
+            (one.predecessor for one in self.states(head.gate) if one.epoch == head.epoch), None
+        )
+        named = predecessor.to_bytes() if predecessor is not None else b""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DELETE FROM record WHERE gate = ? AND epoch = ? AND seq <= ?", key)
+            removed = self._connection.changes()
+            self._connection.execute("DELETE FROM head WHERE gate = ? AND epoch = ? AND seq < ?", key)
+            self._connection.execute(
+                "UPDATE epoch SET pruned_seq = ?3, pruned_link = ?4, predecessor = ?5 WHERE gate = ?1 AND epoch = ?2",
+                (*key, head.link, named),
+            )
+            self._connection.execute("COMMIT")
+        except apsw.Error as error:
+            self._roll_back()
+            raise fault_of(error, "old records could not be removed") from error
+        return removed
+
+
+def _record_columns(record: StoredRecord) -> tuple[int, int, int, bytes]:
+    gate, epoch, seq, blob = record
+    return gate, signed(epoch), seq, blob
+
+
+def _is_empty(connection: apsw.Connection) -> bool:
+    return not connection.execute("SELECT count(*) FROM sqlite_schema").get
+
+
+def _fill_schema(connection: apsw.Connection) -> None:
+    """Make the tables and the format number in one transaction: a power cut leaves all or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(schema.CREATE)
+        connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}").fetchall()
+        connection.execute(f"PRAGMA user_version={schema.FORMAT}").fetchall()
+        connection.execute("COMMIT")
+    except apsw.Error:
+        with contextlib.suppress(apsw.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _examine(connection: apsw.Connection, path: Path) -> None:
+    """StoreFault where the file is not ours, of another format, or damaged."""
+    application = connection.execute("PRAGMA application_id").get
+    version = connection.execute("PRAGMA user_version").get
+    if application != schema.APPLICATION_ID or version != schema.FORMAT:
+        raise StoreFault(
+            FaultKind.OTHER_FORMAT,
+            f"the log {path} has format {version}, this version writes {schema.FORMAT}",
+        )
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if tables != schema.TABLES:
+        raise StoreFault(FaultKind.CORRUPT, f"the log {path} lacks tables")
+    if path.stat().st_size <= CHECK_BYTES_MAX:
+        verdict = connection.execute("PRAGMA quick_check(1)").get
+        if verdict != "ok":
+            raise StoreFault(FaultKind.CORRUPT, f"the log {path} is damaged: {verdict}")

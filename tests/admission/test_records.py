@@ -1,0 +1,183 @@
+"""Records: the bytes that are for ever, and what is refused as no record."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from admission.entitlements import Mode
+from admission.ids import (
+    Epoch,
+    EventId,
+    GateId,
+    LaneId,
+    ProductId,
+    ReaderId,
+    RecordId,
+    SessionId,
+    TicketId,
+    ZoneId,
+)
+from admission.records import (
+    BODY_BYTES,
+    EXTENSION_BYTES_MAX,
+    NOBODY,
+    PAYLOAD_BYTES_MAX,
+    Direction,
+    Extension,
+    ExtensionRecord,
+    Flag,
+    Kind,
+    MalformedRecord,
+    Outcome,
+    Record,
+    Trust,
+    pack_record_ids,
+    record_from_bytes,
+    ticket_subject,
+    unpack_record_ids,
+)
+from tests.admission.logs import bodies, extension_records
+
+SCAN = Record(
+    Kind.SCAN, 7, 1_790_000_000_123_456, 90_210, LaneId(1), ReaderId(2), ZoneId(3), SessionId(4), Outcome.GRANT, 0,
+    Direction.ENTRY, Mode.ENTRY_EXIT, Trust.SYNCED, Flag.TICKET | Flag.UNSURE,
+    ticket_subject(EventId(5), TicketId(6), ProductId(9)), 0, 0,
+)  # fmt: skip
+SCAN_BYTES = bytes.fromhex(
+    "00 01 0009 00000007 00065bfeda27c240 00016062 0001 0002 0003 0004 01 00 11 03"
+    "00000005 0000000000000006 0009 0000 00000000 00000000"
+)
+HEAD_BYTES = bytes.fromhex("80 01 0064 00000008") + bytes(range(100))
+
+
+def test_a_scan_has_these_bytes_for_ever() -> None:
+    assert SCAN.to_bytes() == SCAN_BYTES
+    assert len(SCAN_BYTES) == BODY_BYTES
+    assert record_from_bytes(SCAN_BYTES) == SCAN
+    assert (SCAN.ticket, SCAN.product) == ((5, 6), 9)
+
+
+def test_an_extension_has_these_bytes_for_ever() -> None:
+    head = ExtensionRecord(Extension.HEAD, 8, bytes(range(100)))
+    assert head.to_bytes() == HEAD_BYTES
+    assert record_from_bytes(HEAD_BYTES) == head
+
+
+def test_record_ids_have_these_bytes_for_ever() -> None:
+    ids = (RecordId(GateId(1), Epoch(0xFEDCBA9876543210), 3),)
+    assert pack_record_ids(ids) == (bytes.fromhex("00000001 fedcba9876543210 00000003"),)
+
+
+def test_the_numbers_of_kinds_do_not_move() -> None:
+    assert {kind.value: kind.name for kind in Kind} == {
+        1: "SCAN", 2: "PASSAGE", 3: "GIVE_BACK", 4: "LATE_PASSAGE", 5: "INTRUSION", 6: "TAILGATE", 7: "OVERRIDE",
+        8: "ANNUL", 9: "BIND", 10: "LANE_STATE", 11: "FIRE", 12: "RESET", 13: "LIST_APPLIED", 14: "STANDING",
+        15: "CLOCK_STEP", 16: "DEVICE", 17: "TEST_PULSE", 18: "HEAD", 19: "CHAIN_BREAK", 20: "RESTART",
+    }  # fmt: skip
+    assert {kind.value: kind.name for kind in Extension} == {
+        1: "HEAD", 2: "OBSERVED", 3: "RESET", 4: "STAFF", 5: "PREDECESSOR", 6: "LIST", 7: "DETAIL",
+    }  # fmt: skip
+
+
+@given(bodies())
+@settings(max_examples=200)
+def test_every_body_survives_encode_and_decode(body: Record) -> None:
+    blob = body.to_bytes()
+    assert len(blob) == BODY_BYTES
+    assert record_from_bytes(blob) == body
+
+
+@given(extension_records())
+@settings(max_examples=200)
+def test_every_extension_survives_encode_and_decode(extension: ExtensionRecord) -> None:
+    blob = extension.to_bytes()
+    assert len(blob) <= EXTENSION_BYTES_MAX
+    assert record_from_bytes(blob) == extension
+
+
+@given(
+    st.one_of(st.binary(max_size=600), st.binary(min_size=56, max_size=56).map(lambda raw: b"\0" + raw[1:]))
+)
+@settings(max_examples=200)
+def test_bytes_are_a_record_or_malformed_and_nothing_else(blob: bytes) -> None:
+    try:
+        record = record_from_bytes(blob)
+    except MalformedRecord:
+        return
+    assert record.to_bytes() == blob
+
+
+@given(st.integers(0, 55), st.integers(0, 255))
+@settings(max_examples=200)
+def test_one_changed_byte_is_another_record_or_none(at: int, value: int) -> None:
+    blob = SCAN_BYTES[:at] + bytes([value]) + SCAN_BYTES[at + 1 :]
+    try:
+        record = record_from_bytes(blob)
+    except MalformedRecord:
+        assert blob != SCAN_BYTES
+    else:
+        assert (record == SCAN) == (blob == SCAN_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("what", "blob"),
+    [
+        ("nothing", b""),
+        ("a format of tomorrow", b"\x01" + SCAN_BYTES[1:]),
+        ("an extension of tomorrow's format", b"\x81" + HEAD_BYTES[1:]),
+        ("a short body", SCAN_BYTES[:-1]),
+        ("a long body", SCAN_BYTES + b"\0"),
+        ("kind 0", b"\0\0" + SCAN_BYTES[2:]),
+        ("kind 21", b"\0\x15" + SCAN_BYTES[2:]),
+        ("ticket and digest at once", b"\0\x01\x00\x03" + SCAN_BYTES[4:]),
+        ("a subject nobody explains", b"\0\x01\x00\x00" + SCAN_BYTES[4:]),
+        ("outcome 5", SCAN_BYTES[:28] + b"\x05" + SCAN_BYTES[29:]),
+        ("direction 3", SCAN_BYTES[:30] + b"\x03" + SCAN_BYTES[31:]),
+        ("mode 3", SCAN_BYTES[:30] + b"\x31" + SCAN_BYTES[31:]),
+        ("trust 4", SCAN_BYTES[:31] + b"\x04" + SCAN_BYTES[32:]),
+        ("half an extension header", HEAD_BYTES[:7]),
+        ("a cut payload", HEAD_BYTES[:-1]),
+        ("extension type 8", bytes.fromhex("80 08 0000 00000001")),
+        ("a head of 99 bytes", bytes.fromhex("80 01 0063 00000008") + bytes(99)),
+        ("half a record id", bytes.fromhex("80 02 0008 00000008") + bytes(8)),
+        ("a predecessor without link", bytes.fromhex("80 05 000c 00000002") + bytes(12)),
+        ("staff without a number", bytes.fromhex("80 04 0003 00000002") + bytes(3)),
+        ("a payload of 505 bytes", bytes.fromhex("80 07 01f9 00000002") + bytes(505)),
+    ],
+)
+def test_what_is_no_record_is_malformed(what: str, blob: bytes) -> None:
+    with pytest.raises(MalformedRecord):
+        record_from_bytes(blob)
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        ExtensionRecord(Extension.DETAIL, 1, bytes(PAYLOAD_BYTES_MAX + 1)),
+        ExtensionRecord(Extension.HEAD, 1, bytes(99)),
+        ExtensionRecord(Extension.OBSERVED, 1, bytes(15)),
+    ],
+)
+def test_nothing_is_written_that_could_not_be_read(extension: ExtensionRecord) -> None:
+    with pytest.raises(ValueError, match="extension has"):
+        extension.to_bytes()
+
+
+@given(st.lists(st.builds(RecordId, st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)),
+                max_size=70))  # fmt: skip
+@settings(max_examples=100)
+def test_record_ids_survive_however_many(ids: list[RecordId]) -> None:
+    payloads = pack_record_ids(tuple(ids))
+    assert all(len(payload) <= PAYLOAD_BYTES_MAX for payload in payloads)
+    assert [one for payload in payloads for one in unpack_record_ids(payload)] == ids
+
+
+def test_half_a_record_id_is_malformed() -> None:
+    with pytest.raises(MalformedRecord):
+        unpack_record_ids(bytes(17))
+
+
+def test_a_record_about_nobody_names_no_ticket() -> None:
+    nobody = Record(Kind.FIRE, 1, 0, 0)
+    assert nobody.subject == NOBODY
+    assert (nobody.ticket, nobody.product) == (None, 0)

@@ -1,10 +1,9 @@
 """The gate's own log, on the lane's side: numbers and stamps records, chains them, signs heads, waits for the disk.
 
 One `Journal` per daemon run, since an epoch is a run. It hands batches to the writer thread and keeps what is on its
-way visible to the next decision. "Record" here is the bytes; what they mean is `admission.records`.
+way visible to the next decision. What the bytes mean is `admission.records`.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,36 +12,23 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission import chain
-from admission.entitlements import Mode
-from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, SessionId, TicketId, ZoneId
+from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, TicketId, ZoneId
 from admission.lane import Write
-from admission.presence import PresenceRow, Reset, rows_of
+from admission.presence import PresenceRow, Reset, reset_of, rows_of
 from admission.records import Extension, ExtensionRecord, Flag, Kind, Record
 from edge.clock import Clock, TrustedTime
+from edge.store.log_schema import Batch, ListVersion, SnapshotMark, StoredRecord
+from edge.store.writer import Urgency
 
 HEAD_EVERY = 256
 """A head is signed every so many records, 1 s after the last unsigned one, or on request (DESIGN.md, Records)."""
 HEAD_AFTER_S = 1.0
 
-log = logging.getLogger("edge.journal")
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What becomes durable together. `last_seq` is how the writer says that it did."""
-
-    last_seq: int
-    records: tuple[tuple[int, bytes], ...]
-    presence: tuple[PresenceRow, ...] = ()
-    resets: tuple[Reset, ...] = ()
-    head: chain.Head | None = None
-    urgent: bool = False
-
 
 class Writer(Protocol):
-    """The thread that owns the disk."""
+    """The thread that owns the disk (`edge.store.writer.LogWriter`)."""
 
-    def submit(self, batch: Batch) -> None:
+    def submit(self, batch: Batch, urgency: Urgency) -> None:
         """Take a batch; returns at once."""
         ...
 
@@ -53,7 +39,6 @@ class Stamp:
 
     lane: LaneId = LaneId(0)
     zone: ZoneId = ZoneId(0)
-    mode: Mode = Mode.NORMAL
 
 
 class Journal:
@@ -61,18 +46,21 @@ class Journal:
 
     def __init__(
         self,
+        *,
         gate: GateId,
         epoch: Epoch,
         key: Ed25519PrivateKey,
         clock: Clock,
         time: TrustedTime,
         writer: Writer,
-        predecessor: chain.Predecessor | None,
+        predecessor: chain.Predecessor,
     ) -> None:
         self.gate = gate
         self.epoch = epoch
         self.last_seq = 0
         self.durable_seq = 0
+        self.in_memory = False
+        """The disk takes nothing and the policy admits all the same: what is granted now is flagged so."""
         self._key = key
         self._clock = clock
         self._time = time
@@ -80,31 +68,43 @@ class Journal:
         self._link = chain.seed(gate, epoch)
         self._started_ns = clock.mono_ns()
         self._signed_seq = 0
+        self._token = 0
+        self._unsigned_since_ns = 0
+        self._landed: set[tuple[EventId, TicketId]] = set()
+        self._submitted: deque[tuple[int, int, tuple[PresenceRow, ...]]] = deque()
         self._pending: dict[tuple[EventId, TicketId], list[PresenceRow]] = {}
-        self._landing: deque[tuple[int, PresenceRow]] = deque()
         self._on_durable: list[Callable[[int], None]] = []
-        self._begin(predecessor)
-
-    def _begin(self, predecessor: chain.Predecessor | None) -> None:
-        """An epoch's first record names the last head known."""
-        extensions = () if predecessor is None else ((Extension.PREDECESSOR, predecessor.to_bytes()),)
-        self.append((Write(0, Kind.RESTART, extensions=extensions, urgent=True),), Stamp())
+        self.append(
+            (
+                Write(
+                    0,
+                    Kind.RESTART,
+                    extensions=((Extension.PREDECESSOR, predecessor.to_bytes()),),
+                    urgent=True,
+                ),
+            ),
+            Stamp(),
+        )
 
     def append(
-        self, writes: Sequence[Write], stamp: Stamp, refs: Callable[[int], int] | None = None
+        self, writes: Sequence[Write], stamp: Stamp, ref_of: Callable[[int], int] | None = None
     ) -> list[int]:
         """Append the records of one step, in one commit; returns the seq of each body.
 
-        `refs` turns a `ref_token` into the seq it stands for; tokens of this very step are known here.
+        `ref_of` turns a `ref_token` into the seq it stands for; tokens of this very step are known here.
         """
         now_us = self._clock.now_us()
         mono_ms = (self._clock.mono_ns() - self._started_ns) // 1_000_000
         trust = self._time.trust
-        records: list[tuple[int, bytes]] = []
+        records: list[StoredRecord] = []
         presence: list[PresenceRow] = []
+        resets: list[Reset] = []
         seqs: dict[int, int] = {}
+        bodies: list[int] = []
         for write in writes:
-            ref = seqs.get(write.ref_token) or (refs(write.ref_token) if refs and write.ref_token else 0)
+            ref = 0
+            if write.ref_token:
+                ref = seqs.get(write.ref_token) or (ref_of(write.ref_token) if ref_of else 0)
             body = Record(
                 kind=write.kind,
                 seq=self._next(),
@@ -117,65 +117,123 @@ class Journal:
                 outcome=write.outcome,
                 reason=write.reason,
                 direction=write.direction,
-                mode=stamp.mode,
+                mode=write.mode,
                 trust=trust,
-                flags=write.flags,
+                flags=write.flags | Flag.BEFORE_DURABLE if self.in_memory else write.flags,
                 subject=write.subject,
                 ref=ref,
                 data=write.data,
             )
             seqs[write.token] = body.seq
+            bodies.append(body.seq)
             self._chain(body.seq, body.to_bytes(), records)
-            extensions: list[ExtensionRecord] = []
+            extensions = []
             for kind, payload in write.extensions:
                 extension = ExtensionRecord(kind, self._next(), payload)
                 self._chain(extension.seq, extension.to_bytes(), records)
                 extensions.append(extension)
-            if write.flags & Flag.TICKET:
-                presence.extend(rows_of(self.gate, self.epoch, body, tuple(extensions), now_us))
-        for row in presence:
-            self._pending.setdefault((row.event, row.ticket), []).append(row)
-            self._landing.append((self.last_seq, row))
+            presence.extend(rows_of(self.gate, self.epoch, body, tuple(extensions), now_us))
+            if write.kind is Kind.RESET:
+                reset = reset_of(self.gate, self.epoch, body, tuple(extensions), now_us)
+                resets.extend(() if reset is None else (reset,))
+        heads = (self._sign(records),) if self.unsigned >= HEAD_EVERY else ()
         urgent = any(write.urgent for write in writes)
-        head = self.sign_head(records) if self.last_seq - self._signed_seq >= HEAD_EVERY else None
-        self._writer.submit(Batch(self.last_seq, tuple(records), tuple(presence), (), head, urgent))
-        return [seqs[write.token] for write in writes]
+        self._submit(records, tuple(presence), tuple(resets), heads, urgent=urgent)
+        return bodies
+
+    def applied(
+        self, writes: Sequence[Write], versions: tuple[ListVersion, ...], snapshots: tuple[SnapshotMark, ...]
+    ) -> None:
+        """Record that a list is in use, in one commit with the seals that must never be undercut again."""
+        self.append(writes, Stamp())
+        self._token += 1
+        self._writer.submit(Batch(self._token, list_versions=versions, snapshots=snapshots), Urgency.RIDE)
+        self._submitted.append((self._token, self.last_seq, ()))
 
     def _next(self) -> int:
         self.last_seq += 1
         return self.last_seq
 
-    def _chain(self, seq: int, blob: bytes, records: list[tuple[int, bytes]]) -> None:
+    def _chain(self, seq: int, blob: bytes, records: list[StoredRecord]) -> None:
         self._link = chain.link(self._link, blob)
-        records.append((seq, blob))
+        records.append(StoredRecord(self.gate, self.epoch, seq, blob))
+
+    def _submit(
+        self,
+        records: list[StoredRecord],
+        presence: tuple[PresenceRow, ...],
+        resets: tuple[Reset, ...],
+        heads: tuple[chain.Head, ...],
+        *,
+        urgent: bool,
+        meta: tuple[tuple[str, bytes], ...] = (),
+    ) -> None:
+        self._token += 1
+        if records and not self._unsigned_since_ns:
+            self._unsigned_since_ns = self._clock.mono_ns()
+        for row in presence:
+            self._pending.setdefault((row.event, row.ticket), []).append(row)
+        self._submitted.append((self._token, self.last_seq, presence))
+        self._writer.submit(
+            Batch(self._token, tuple(records), presence, heads, resets, meta=meta),
+            Urgency.NOW if urgent else Urgency.RIDE,
+        )
 
     @property
     def unsigned(self) -> int:
         """Records after the last signed head."""
         return self.last_seq - self._signed_seq
 
-    def sign_head(self, records: list[tuple[int, bytes]] | None = None) -> chain.Head:
-        """Sign what stands so far; with `records`, as part of their commit, else as a batch of its own."""
+    def sign_if_due(self) -> None:
+        """Sign what stands unsigned for `HEAD_AFTER_S`."""
+        since_ns = self._unsigned_since_ns
+        if since_ns and self._clock.mono_ns() - since_ns >= HEAD_AFTER_S * 1e9:
+            self.sign_head()
+
+    def sign_head(self) -> None:
+        """Sign what stands so far, if any of it is unsigned."""
+        if self.unsigned:
+            records: list[StoredRecord] = []
+            head = self._sign(records)
+            self._submit(records, (), (), (head,), urgent=False)
+            self._unsigned_since_ns = 0
+
+    def keep(self, key: str, value: bytes) -> None:
+        """Have a small value kept beside the log, with the next commit."""
+        self._submit([], (), (), (), urgent=False, meta=((key, value),))
+
+    def take_landed(self) -> set[tuple[EventId, TicketId]]:
+        """Return the tickets about which something became durable since the last call."""
+        landed, self._landed = self._landed, set()
+        return landed
+
+    def _sign(self, records: list[StoredRecord]) -> chain.Head:
         head = chain.Head.sign(self._key, self.gate, self.epoch, self.last_seq, self._link)
         extension = ExtensionRecord(Extension.HEAD, self._next(), head.payload())
-        own: list[tuple[int, bytes]] = [] if records is None else records
-        self._chain(extension.seq, extension.to_bytes(), own)
+        self._chain(extension.seq, extension.to_bytes(), records)
+        # The head's own record is vouched for by the next one; it alone is never worth a signature.
         self._signed_seq = self.last_seq
-        if records is None:
-            self._writer.submit(Batch(self.last_seq, tuple(own), head=head))
         return head
 
-    def durable(self, seq: int) -> None:
-        """The writer says: everything up to `seq` is on disk. Runs on the loop."""
-        self.durable_seq = max(self.durable_seq, seq)
-        while self._landing and self._landing[0][0] <= seq:
-            _, row = self._landing.popleft()
-            rows = self._pending[row.event, row.ticket]
-            rows.remove(row)
-            if not rows:
-                del self._pending[row.event, row.ticket]
+    def durable(self, token: int) -> None:
+        """The writer says: every batch up to `token` is on disk. Runs on the loop."""
+        seq = self.durable_seq
+        while self._submitted and self._submitted[0][0] <= token:
+            _, seq, presence = self._submitted.popleft()
+            for row in presence:
+                key = (row.event, row.ticket)
+                rows = self._pending[key]
+                rows.remove(row)
+                if not rows:
+                    del self._pending[key]
+                self._landed.add(key)
+        self.durable_seq = seq
         for callback in self._on_durable:
             callback(seq)
+
+    def seq_of(self, token: int) -> int:
+        """Return the last seq of the batches up to `token` that are not durable yet; 0 where all are."""
+        return max((seq for at, seq, _ in self._submitted if at <= token), default=0)
 
     def on_durable(self, callback: Callable[[int], None]) -> None:
         """Have `callback(seq)` called whenever more of the log is durable."""
@@ -188,6 +246,3 @@ class Journal:
     def id_of(self, seq: int) -> RecordId:
         """Return the name of a record of this run."""
         return RecordId(self.gate, self.epoch, seq)
-
-
-__all__ = ["Batch", "Journal", "SessionId", "Stamp", "Writer"]

@@ -4,26 +4,27 @@ All that a decision rests on is fetched here: the credential in the list, the st
 the ticket's rows in the log. Nothing is decided here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from admission.credentials import Forged, Identity, Known, Malformed, Medium, UnknownIssuer, identify
-from admission.decide import (
-    Candidate,
-    LaneFacts,
-    Question,
-    VenueFacts,
-    Verdict,
-    decide,
-    session_for,
-    synthesize,
+from admission.decide import decide, synthesize
+from admission.entitlements import (
+    Attention,
+    CredentialStanding,
+    LanePlan,
+    Product,
+    Standing,
+    Ticket,
+    ZoneTree,
 )
-from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket, ZoneTree
-from admission.ids import EventId, GateId, RecordId, SessionId, TicketId, ZoneId
+from admission.ids import Epoch, EventId, GateId, SessionId, TicketId, ZoneId
 from admission.keys import IssuerKey, KeyFormat, KeyRing, KeyStatus, kid_of
-from admission.presence import PresenceRow, Reset, fold
+from admission.presence import PresenceRow, Resets, TicketPresence, fold
+from admission.question import Candidate, LaneFacts, Question, Tally, VenueFacts, Verdict
 from admission.records import Direction, Flag, ticket_subject
+from admission.rules import session_for
 from edge.clock import TrustedTime
 from sync.wire.lists import ListHead
 
@@ -41,18 +42,25 @@ class ListSource(Protocol):
 class PresenceSource(Protocol):
     """What the log knows of tickets, durable or on its way."""
 
-    epoch: int
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch that runs."""
+        ...
 
     def rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
         """Return everything recorded about one ticket."""
         ...
 
-    def resets(self) -> tuple[Reset, ...]:
+    def resets(self) -> Resets:
         """Return the presence resets heard of."""
         ...
 
     def standing_of(self, event: EventId, ticket: TicketId) -> Standing | None:
         """Return a standing newer than the list's, if one was received."""
+        ...
+
+    def credential_of(self, event: EventId, digest: bytes) -> CredentialStanding | None:
+        """Return a credential's standing newer than the list's, if one was received."""
         ...
 
     def occupancy_high(self, zone: ZoneId) -> int | None:
@@ -82,7 +90,9 @@ class Judge:
         self._digest_key = bytes(32)
         self.venue = VenueFacts(ZoneTree(()), {}, {}, {}, gate)
         self._plans: dict[int, LanePlan] = {}
-        self._days: Mapping[int, tuple[tuple[EventId, SessionId], ...]] = {}
+        self._zone_gates: dict[ZoneId, tuple[GateId, ...]] = {}
+        self.heard: Callable[[GateId], bool] = lambda _gate: False
+        """Whether another gate was heard of within 30 s, directly or through the centre."""
 
     def use_list(self, source: ListSource) -> None:
         """Judge by this list from now on."""
@@ -108,7 +118,24 @@ class Judge:
             list_cut_s={one.id: one.sealed_at_s for one in head.events},
             this_gate=self._gate,
         )
+        self._zone_gates = {
+            zone.id: tuple(g.id for g in head.gates if zone.id in g.zones and g.id != self._gate)
+            for zone in head.zones
+        }
         self._plans = {head.plans[i].lane: head.plans[i] for i in head.gate_lanes.get(self._gate, ())}
+
+    def drop_list(self) -> None:
+        """Judge by no list: what it said of zones, products and plans stays, so that exits and pages go on."""
+        self._list = None
+
+    @property
+    def gate_names(self) -> dict[GateId, str]:
+        """Return the gates by the names that visitors are told."""
+        return {} if self._list is None else {one.id: one.name for one in self._list.head.gates}
+
+    def session_of(self, ticket: Ticket, plan: LanePlan) -> SessionId:
+        """Return the session a ticket would use at a lane with this plan."""
+        return session_for(ticket, plan)
 
     @property
     def has_list(self) -> bool:
@@ -119,30 +146,27 @@ class Judge:
         """Return what a lane serves now; None where the list's plans do not name it."""
         return self._plans.get(lane)
 
-    def zone_gates(self, zone: ZoneId) -> tuple[GateId, ...]:
-        """Return the other gates that serve a zone."""
-        if self._list is None:
-            return ()
-        return tuple(g.id for g in self._list.head.gates if zone in g.zones and g.id != self._gate)
-
     def identify(self, data: bytes, medium: Medium) -> Identity:
         """Say what was presented; total on any bytes."""
         return identify(data, medium, self._ring, self._digest_key)
 
     def answer(
-        self, identity: Identity, direction: Direction, lane: LaneFacts, *, cut_off: bool = False
+        self, identity: Identity, direction: Direction, lane: LaneFacts, *, blind: bool = False
     ) -> Answer:
-        """Judge one presentation at a lane."""
+        """Judge one presentation at a lane.
+
+        StoreFault where list or log cannot be read; `blind` looks at neither.
+        """
         zone = self.venue.zones.by_id.get(lane.plan.zone)
         verdict = decide(
             Question(
                 direction=direction,
                 identity=identity,
-                candidates=self._candidates(identity, lane.plan),
+                candidates=() if blind else self.candidates(identity, lane.plan),
                 lane=lane,
                 venue=self.venue,
                 clock=self._time.facts(),
-                cut_off=cut_off,
+                cut_off=self._cut_off(lane.plan.zone),
                 occupancy_high=self._presence.occupancy_high(lane.plan.zone)
                 if zone and zone.capacity
                 else None,
@@ -152,16 +176,24 @@ class Judge:
         subject, flag = subject_of(identity, verdict)
         return Answer(identity, verdict, subject, flag)
 
-    def _candidates(self, identity: Identity, plan: LanePlan) -> tuple[Candidate, ...]:
+    def _cut_off(self, zone: ZoneId) -> bool:
+        """Whether a gate that serves the same zone has not been heard, so that it may have taken a use unseen."""
+        return any(not self.heard(gate) for gate in self._zone_gates.get(zone, ()))
+
+    def candidates(self, identity: Identity, plan: LanePlan) -> tuple[Candidate, ...]:
         """Fetch every ticket a credential stands for, with what the log knows of each."""
         if self._list is None or not isinstance(identity, Known):
             return ()
         products = self.venue.products
         found: list[Candidate] = []
-        for ticket, credential in self._list.lookup(identity.digest):
+        for ticket, listed in self._list.lookup(identity.digest):
             product = products.get((ticket.event, ticket.product))
-            if product is not None:
-                found.append(Candidate(self._current(ticket), product, credential=credential))
+            if product is None:
+                # A list that forgot a product still knows who is cancelled; staff look at the others.
+                product = Product(ticket.product, ticket.event, "", attention=Attention.NOTE)
+            newer = self._presence.credential_of(ticket.event, identity.digest)
+            credential = listed if newer is None else newer
+            found.append(Candidate(self._current(ticket), product, credential=credential))
         if not found and identity.claims is not None:
             unlisted = synthesize(identity.claims, self.venue)
             if unlisted is not None:
@@ -178,12 +210,17 @@ class Judge:
             ticket.not_before, ticket.not_after, ticket.admits, ticket.home_gate, ticket.attention,
         )  # fmt: skip
 
-    def _tally(self, ticket: Ticket, plan: LanePlan):  # noqa: ANN202
+    def _tally(self, ticket: Ticket, plan: LanePlan) -> Tally:
         """Fold what is recorded about a ticket, as seen from this lane."""
         session = session_for(ticket, plan)
-        return fold(
-            self._presence.rows(ticket.event, ticket.id), self._presence.resets(), self.venue.zones
-        ).tally(plan.zone, session, self._same_day(ticket.event, session), self._gate, self._presence.epoch)
+        same_day = self._same_day(ticket.event, session)
+        return self.presence_of(ticket.event, ticket.id).tally(
+            plan.zone, session, same_day, self._gate, self._presence.epoch
+        )
+
+    def presence_of(self, event: EventId, ticket: TicketId) -> TicketPresence:
+        """Fold everything recorded about one ticket."""
+        return fold(self._presence.rows(event, ticket), self._presence.resets(), self.venue.zones)
 
     def _same_day(self, event: EventId, session: SessionId) -> tuple[SessionId, ...]:
         """Return the sessions of the day that `session` is on."""
@@ -205,6 +242,3 @@ def subject_of(identity: Identity, verdict: Verdict) -> tuple[bytes, Flag]:
             return digest, Flag.DIGEST
         case Malformed():
             return bytes(16), Flag.NONE
-
-
-__all__ = ["Answer", "Judge", "ListSource", "PresenceSource", "RecordId", "subject_of"]

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from admission.credentials import Forged, Malformed, Medium
-from admission.decide import LaneFacts
-from admission.entitlements import LanePlan, Mode
+from admission.credentials import Forged, Identity, Malformed, Medium, UnknownIssuer
+from admission.entitlements import LanePlan
 from admission.ids import LaneId, ReaderId, ZoneId
 from admission.lane import (
     Alert,
@@ -21,7 +20,6 @@ from admission.lane import (
     FireChanged,
     JudgeAgain,
     Judged,
-    LaneConfig,
     LaneEffect,
     LaneEvent,
     NotDurable,
@@ -35,7 +33,7 @@ from admission.lane import (
     Write,
 )
 from admission.lane_machine import Lane
-from admission.reasons import Reason
+from admission.question import LaneFacts, Verdict
 from admission.records import Direction, Kind, Outcome
 from drivers.base import InputChanged, Removed, Scan, Signal
 from edge.clock import Clock
@@ -43,6 +41,7 @@ from edge.journal import Journal, Stamp
 from edge.judge import Answer, Judge
 from edge.link import Seen
 from edge.settings import LaneSettings, ReaderSettings, Way
+from edge.store.faults import StoreFault
 
 TOKENS_MAX = 4096
 """Tokens whose record number is remembered; a reservation lives seconds, so thousands are plenty."""
@@ -50,6 +49,8 @@ BAD_SIGNATURES_IN_A_ROW = 10
 """So many from one reader are a scanner's keyboard layout, not so many forgers (DESIGN.md, Deciding)."""
 AFTER_RESTART_S = 120
 LATENCIES_MAX = 4096
+SCANS_TIMED_MAX = 8
+"""Scans whose release is awaited for the latency figure; those given back meanwhile fall out."""
 
 log = logging.getLogger("edge.lane")
 _WAYS = {Way.ENTRY: Direction.ENTRY, Way.EXIT: Direction.EXIT, Way.BOTH: Direction.NONE}
@@ -67,13 +68,23 @@ class RelayLines(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Presentation:
+    """What a reader delivered last; `last_ns` is when its last byte came."""
+
+    data: bytes
+    medium: Medium
+    direction: Direction
+    last_ns: int
+
+
 @dataclass(slots=True)
 class _AtReader:
     """What a lane remembers of one reader."""
 
     settings: ReaderSettings
     bad_signatures: int = 0
-    waiting: tuple[bytes, Medium, Direction, int] | None = None
+    latest: _Presentation | None = None
     feedback: Callable[[Signal], None] | None = None
 
 
@@ -82,6 +93,7 @@ class LaneShell:
 
     def __init__(
         self,
+        *,
         settings: LaneSettings,
         machine: Lane,
         judge: Judge,
@@ -89,7 +101,8 @@ class LaneShell:
         clock: Clock,
         relay: RelayLines | None,
         on_seen: Callable[[Seen], None],
-        on_layout: Callable[[int, bool], None],
+        on_layout: Callable[..., None],
+        on_fault: Callable[[StoreFault], None],
     ) -> None:
         self.settings = settings
         self.machine = machine
@@ -101,6 +114,7 @@ class LaneShell:
         self._relay = relay
         self._on_seen = on_seen
         self._on_layout = on_layout
+        self._on_fault = on_fault
         self._readers = {reader.id: _AtReader(reader) for reader in settings.readers}
         self._seqs: OrderedDict[int, int] = OrderedDict()
         self._awaiting: deque[tuple[int, int]] = deque()
@@ -120,14 +134,29 @@ class LaneShell:
             plan = LanePlan(plan.lane, plan.zone, plan.mode, plan.sessions, self.settings.attended)
         return plan
 
+    @property
+    def planned(self) -> bool:
+        """Whether the list's plans name this lane."""
+        return self._judge.plan(self.settings.id) is not None
+
+    def token_of(self, seq: int) -> int:
+        """Return the machine's token of a record of this run; 0 where it is no longer remembered."""
+        return next((token for token, at in self._seqs.items() if at == seq), 0)
+
     def list_changed(self) -> None:
         """A newer list is in use."""
         self._plan = self.plan()
 
-    def healthy(self, sound: bool) -> None:
+    def healthy(self, *, sound: bool) -> None:
         """Take what the daemon knows of relay, list and log: without any one of them nobody is granted."""
         self._sound = sound
         self._tell_ready()
+
+    def contacts_lost(self) -> None:
+        """The input board is gone: a READY contact that cannot be seen is not ready."""
+        if self.settings.ready_contact is not None:
+            self._contact_ready = False
+            self._tell_ready()
 
     def _tell_ready(self) -> None:
         self.drive(ReadyChanged(self._sound and self._contact_ready))
@@ -144,48 +173,65 @@ class LaneShell:
         if not self.machine.presented(ReaderId(reader), scan.data, now_ms):
             return
         at = self._readers[reader]
-        direction = _WAYS[at.settings.way]
-        self._present(at, scan.data, Medium(scan.medium.value), direction, scan.last_ns)
+        shown = _Presentation(scan.data, Medium(scan.medium.value), _WAYS[at.settings.way], scan.last_ns)
+        self._present(at, shown)
 
     def removed(self, reader: int, event: Removed) -> None:  # noqa: ARG002
         """The medium left the field."""
         self.machine.removed(ReaderId(reader), self._now_ms())
 
-    def _present(
-        self, at: _AtReader, data: bytes, medium: Medium, direction: Direction, last_ns: int
-    ) -> None:
-        identity = self._judge.identify(data, medium)
+    def _present(self, at: _AtReader, shown: _Presentation) -> None:
+        identity = self._judge.identify(shown.data, shown.medium)
         if isinstance(identity, Malformed) and identity.why == "empty":
             return
-        self._watch_layout(at, isinstance(identity, (Forged, Malformed)))
-        answer = self._judge.answer(identity, direction, self.facts())
-        waits = answer.verdict.outcome is Outcome.WAIT
-        at.waiting = (data, medium, direction, last_ns) if waits else None
-        token = self._carry_out(
-            self.machine.handle(
-                Judged(ReaderId(at.settings.id), answer.verdict, answer.subject, answer.subject_flag),
-                self._now_ms(),
-            )
+        self._watch_layout(at, bad=isinstance(identity, Forged | Malformed | UnknownIssuer))
+        answer = self._answer(identity, shown.direction)
+        at.latest = shown
+        effects = self.machine.handle(
+            Judged(
+                ReaderId(at.settings.id),
+                answer.verdict,
+                answer.subject,
+                answer.subject_flag,
+                mode=self._plan.mode,
+            ),
+            self._now_ms(),
         )
-        if token and answer.verdict.outcome is Outcome.GRANT:
-            self._scan_ns[token] = last_ns
-        self._signal(at, answer.verdict.outcome)
-        self._on_seen(self._seen(at, answer, self._seqs.get(token, 0)))
+        scan = next((one.token for one in effects if isinstance(one, Write) and one.kind is Kind.SCAN), 0)
+        if scan and answer.verdict.outcome is Outcome.GRANT:
+            self._scan_ns = {scan: shown.last_ns, **dict(list(self._scan_ns.items())[-SCANS_TIMED_MAX:])}
+        self._carry_out(effects)
+        # The machine has the last word: it may have turned a grant into a wait or a refusal.
+        verdict = next(
+            (one.verdict for one in effects if isinstance(one, Show) and one.verdict), answer.verdict
+        )
+        if at.feedback is not None:
+            at.feedback(_SIGNALS[verdict.outcome])
+        self._on_seen(self._seen(at, answer.identity, verdict, self._seqs.get(scan, 0)))
 
-    def _watch_layout(self, at: _AtReader, bad: bool) -> None:
+    def _answer(self, identity: Identity, direction: Direction) -> Answer:
+        """Judge; where list or log cannot be read, entries are not ready and exits are granted all the same."""
+        try:
+            return self._judge.answer(identity, direction, self.facts(direction))
+        except StoreFault as fault:
+            self._on_fault(fault)
+            facts = replace(self.facts(direction), ready=False)
+            return self._judge.answer(identity, direction, facts, blind=True)
+
+    def _watch_layout(self, at: _AtReader, *, bad: bool) -> None:
         """Count bad signatures in a row; tell the technician of a layout once, and when it is over."""
         if bad:
             at.bad_signatures += 1
             if at.bad_signatures == BAD_SIGNATURES_IN_A_ROW:
-                self._on_layout(at.settings.id, True)
+                self._on_layout(at.settings.id, wrong=True)
         elif at.bad_signatures:
             if at.bad_signatures >= BAD_SIGNATURES_IN_A_ROW:
-                self._on_layout(at.settings.id, False)
+                self._on_layout(at.settings.id, wrong=False)
             at.bad_signatures = 0
 
-    def facts(self) -> LaneFacts:
+    def facts(self, direction: Direction) -> LaneFacts:
         """What the lane can do now, for `decide()`."""
-        is_open, ready, busy = self.machine.facts()
+        is_open, ready, busy = self.machine.facts(direction or Direction.ENTRY)
         since_ms = self._now_ms() - self.machine.ready_since_ms
         return LaneFacts(
             plan=self._plan,
@@ -216,8 +262,8 @@ class LaneShell:
 
     # --- what goes out ------------------------------------------------------------------------------------------
 
-    def _carry_out(self, effects: tuple[LaneEffect, ...]) -> int:
-        """Do what the machine says; returns the token of the first record written, 0 for none."""
+    def _carry_out(self, effects: tuple[LaneEffect, ...]) -> None:
+        """Do what the machine says, in order."""
         writes = [effect for effect in effects if isinstance(effect, Write)]
         if writes:
             seqs = self._journal.append(writes, self._stamp(), lambda token: self._seqs.get(token, 0))
@@ -242,10 +288,9 @@ class LaneShell:
                 case Write() | Show():
                     pass
         self._arm_timer()
-        return writes[0].token if writes else 0
 
     def _stamp(self) -> Stamp:
-        return Stamp(LaneId(self.settings.id), self._plan.zone, Mode(self._plan.mode))
+        return Stamp(LaneId(self.settings.id), self._plan.zone)
 
     def _release(self, effect: Release) -> None:
         if self._relay is None:
@@ -258,25 +303,23 @@ class LaneShell:
 
     def _judge_again(self, reader: ReaderId) -> None:
         at = self._readers[reader]
-        if at.waiting is not None:
-            data, medium, direction, last_ns = at.waiting
-            at.waiting = None
-            self._present(at, data, medium, direction, last_ns)
+        if at.latest is not None:
+            self._present(at, at.latest)
 
     def _durable(self, seq: int) -> None:
         while self._awaiting and self._awaiting[0][0] <= seq:
             _, token = self._awaiting.popleft()
             self.drive(Durable(token))
 
-    def not_durable(self, *, admit: bool) -> None:
-        """The disk takes nothing: by policy the waiting grants are released all the same, or taken back."""
-        waiting, self._awaiting = self._awaiting, deque()
-        for _, token in waiting:
+    def not_durable(self, seq: int, *, admit: bool) -> None:
+        """The disk took nothing up to `seq`: by policy the waiting grants are released all the same, or taken back."""
+        while self._awaiting and self._awaiting[0][0] <= seq:
+            _, token = self._awaiting.popleft()
             self.drive(NotDurable(token, admit))
 
-    def _signal(self, at: _AtReader, outcome: Outcome) -> None:
-        if at.feedback is not None:
-            at.feedback(_SIGNALS[outcome])
+    def drain(self) -> None:
+        """The daemon ends: write what was only counted so far."""
+        self._carry_out(self.machine.drain())
 
     def _arm_timer(self) -> None:
         """Wake up when the machine next has something to do."""
@@ -291,10 +334,9 @@ class LaneShell:
     def _now_ms(self) -> int:
         return self._clock.mono_ns() // 1_000_000
 
-    def _seen(self, at: _AtReader, answer: Answer, seq: int) -> Seen:
-        verdict = answer.verdict
+    def _seen(self, at: _AtReader, identity: Identity, verdict: Verdict, seq: int) -> Seen:
         ticket = "" if verdict.candidate is None else str(verdict.candidate.ticket.id)
-        kind = getattr(getattr(answer.identity, "kind", None), "value", "malformed")
+        kind = getattr(getattr(identity, "kind", None), "value", "malformed")
         return Seen(
             seq=seq,
             time_s=self._clock.now_us() / 1e6,
@@ -318,5 +360,3 @@ _SIGNALS = {
     Outcome.WAIT: Signal.WAIT,
     Outcome.DENY: Signal.REJECT,
 }
-
-__all__ = ["Kind", "LaneConfig", "LaneShell", "Reason", "RelayLines", "replace"]

@@ -102,6 +102,8 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
     started_s: float
     recent: tuple[Seen, ...] = ()
     """The last scans, newest first; with the first Status after a connection only."""
+    counters: dict[str, float] = {}
+    """For `/metrics`: `scans_total{outcome="grant"}` and the like; a name that ends in `_total` only grows."""
 
 
 class Appended(msgspec.Struct, frozen=True, tag="appended"):

@@ -15,6 +15,19 @@ Line = Annotated[int, msgspec.Meta(ge=0, le=63)]
 Id16 = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+HexBytes = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A([0-9A-Fa-f]{2}){0,32}\Z", description="up to 32 bytes in hexadecimal, such as 07"
+    ),
+]
+UsbId = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A([0-9A-Fa-f]{4}:[0-9A-Fa-f]{4})?\Z",
+        description="vvvv:pppp in hexadecimal, as lsusb shows it",
+    ),
+]
 
 
 class Way(Enum):
@@ -70,9 +83,9 @@ class SerialReader(_Strict, frozen=True, tag_field="driver", tag="serial"):
     """Quiet time that ends a frame without a terminator (facts: 30-100 ms)."""
     gap_only: bool = False
     """Binary payloads: terminators are data."""
-    accept_bytes: str = ""
+    accept_bytes: HexBytes = ""
     """Hex sent to the device on grant, for scanners that beep on command (`07` is BEL)."""
-    reject_bytes: str = ""
+    reject_bytes: HexBytes = ""
     uid_order: UidOrder = UidOrder.BIG
 
 
@@ -83,7 +96,7 @@ class WedgeReader(_Strict, frozen=True, tag_field="driver", tag="wedge"):
     way: Way
     device: Path = ""
     """`/dev/input/by-path/...-event-kbd`; empty: found by the three keys below."""
-    usb: str = ""
+    usb: UsbId = ""
     """`vvvv:pppp`, hexadecimal."""
     usb_port: str = ""
     """`phys` of the device, the socket it is plugged into: tells two identical scanners apart."""

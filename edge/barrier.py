@@ -1,0 +1,71 @@
+"""A relay board as lanes use it: each pulse's answer goes back to the lane that asked."""
+
+from collections.abc import Callable
+
+from drivers.base import DeviceGone, DriverError, Misconfigured
+from edge.link import Health
+from edge.parts import Relay, RelayEvents
+from edge.settings import RelaySettings
+from edge.supervise import DeviceState
+
+ANSWERS_MAX = 256
+"""Pulses whose answer is awaited; a lane has one or two under way."""
+
+
+class Barrier:
+    """One relay board with its guard (`edge.lane.RelayLines`)."""
+
+    def __init__(
+        self,
+        settings: RelaySettings,
+        make: Callable[[RelaySettings, RelayEvents], Relay],
+        on_state: Callable[[DeviceState], None],
+    ) -> None:
+        self._waiting: dict[int, Callable[[bool], None]] = {}
+        self._on_state = on_state
+        self._relay = make(settings, RelayEvents(ready=self._ready, ack=self._ack, fault=self._fault))
+        on_state(DeviceState(Health.BAD, "device.opening"))
+
+    async def run(self) -> None:
+        """Keep the guard alive until cancelled. Ends by itself only when a person must change something."""
+        try:
+            await self._relay.run()
+        except Misconfigured as error:
+            self._on_state(DeviceState(Health.BAD, "device.misconfigured", str(error), error.hint))
+
+    @property
+    def last_pong_ns(self) -> int:
+        """When the guard last answered, monotonic."""
+        return self._relay.last_pong_ns
+
+    def pulse(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> None:
+        """Command one pulse now; `done(ok)` when the guard wrote it to the device, or could not."""
+        try:
+            number = self._relay.pulse(line, duration_ms)
+        except (DeviceGone, Misconfigured):
+            done(False)
+            return
+        if len(self._waiting) >= ANSWERS_MAX:
+            self._waiting.pop(next(iter(self._waiting)))(False)
+        self._waiting[number] = done
+
+    def off(self) -> None:
+        """Switch every line off."""
+        try:
+            self._relay.off()
+        except (DeviceGone, Misconfigured):
+            return  # the guard is not there: it starts all-off, and its death was reported by `fault`
+
+    def _ready(self, lines: int) -> None:
+        self._on_state(DeviceState(Health.OK, "device.ok", f"{lines} lines"))
+
+    def _ack(self, number: int) -> None:
+        done = self._waiting.pop(number, None)
+        if done is not None:
+            done(True)
+
+    def _fault(self, error: DriverError) -> None:
+        self._on_state(DeviceState(Health.BAD, "device.gone", str(error), error.hint))
+        waiting, self._waiting = self._waiting, {}
+        for done in waiting.values():
+            done(False)

@@ -1,0 +1,152 @@
+"""The only file that names concrete parts: turns settings into drivers, and starts and stops a gate in order."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from admission.codecs import cose
+from drivers.base import Inputs, Medium, Reader, Signal
+from drivers.guard import GuardSettings
+from drivers.guard_link import GuardEvents, GuardLink
+from edge import enrolment
+from edge.clock import SystemClock
+from edge.daemon import Daemon
+from edge.parts import Factories, Relay, RelayEvents
+from edge.settings import (
+    GpioInputs,
+    GpioRelay,
+    InputSettings,
+    LcusRelay,
+    MediumSetting,
+    ModbusInputs,
+    ReaderSettings,
+    RelaySettings,
+    SerialReader,
+    Settings,
+    UidOrder,
+    WedgeReader,
+)
+
+
+def reader_of(settings: ReaderSettings) -> Reader:
+    """Return the driver for a reader; its module is imported only now."""
+    from drivers.framing.uid import ByteOrder  # noqa: PLC0415 - only what is configured is loaded
+
+    medium = Medium.UID if settings.medium is MediumSetting.UID else Medium.BARCODE
+    order = ByteOrder.UID0_FIRST if settings.uid_order is UidOrder.BIG else ByteOrder.UID0_LAST
+    complete = None if medium is Medium.UID else cose.is_complete
+    match settings:
+        case WedgeReader():
+            from drivers.readers.wedge import WedgeConfig  # noqa: PLC0415
+            from drivers.readers.wedge import WedgeReader as Wedge  # noqa: PLC0415
+
+            return Wedge(
+                WedgeConfig(
+                    path=settings.device,
+                    name=settings.model,
+                    usb_id=settings.usb,
+                    port=settings.usb_port,
+                    layout=settings.layout.value,
+                    gap_ms=settings.gap_ms,
+                    medium=medium,
+                    uid_order=order,
+                    grab=settings.grab,
+                ),
+                complete,
+            )
+        case SerialReader():
+            from drivers.readers.serial_scanner import SerialReader as Serial  # noqa: PLC0415
+            from drivers.readers.serial_scanner import SerialReaderConfig  # noqa: PLC0415
+            from drivers.transport.serial_port import Line  # noqa: PLC0415
+
+            return Serial(
+                SerialReaderConfig(
+                    path=settings.port,
+                    line=Line(baud=settings.baud),
+                    gap_ms=settings.gap_ms,
+                    binary=settings.gap_only,
+                    medium=medium,
+                    uid_order=order,
+                    feedback=_feedback(settings),
+                ),
+                complete,
+            )
+
+
+def _feedback(settings: SerialReader) -> Mapping[Signal, bytes]:
+    """The bytes a scanner shows a verdict on, where configured."""
+    pairs = ((Signal.ACCEPT, settings.accept_bytes), (Signal.REJECT, settings.reject_bytes))
+    return {signal: bytes.fromhex(text) for signal, text in pairs if text}
+
+
+def guard_settings_of(settings: RelaySettings) -> GuardSettings:
+    """Return what the relay guard is started with; the board's driver is imported in its process only."""
+    match settings:
+        case LcusRelay():
+            options: dict[str, object] = {"path": settings.port, "lines": settings.lines}
+        case GpioRelay():
+            options = {
+                "chip": settings.chip,
+                "offsets": list(settings.offsets),
+                "active_low": settings.active_low,
+            }
+    return GuardSettings(settings.__struct_config__.tag, options, settings.pulse_max_ms)  # type: ignore[arg-type]
+
+
+def inputs_of(settings: InputSettings) -> Inputs:
+    """Return the driver for a board of contacts; its module is imported only now."""
+    match settings:
+        case ModbusInputs():
+            from drivers.inputs.modbus import ModbusBoard, ModbusLine  # noqa: PLC0415
+            from drivers.inputs.modbus import ModbusInputs as Modbus  # noqa: PLC0415
+
+            return Modbus(
+                ModbusBoard(
+                    path=settings.port,
+                    lines=[ModbusLine(n, n in settings.active_low) for n in range(settings.lines)],
+                    unit=settings.unit,
+                    baud=settings.baud,
+                    poll_ms=settings.poll_ms,
+                    debounce_ms=settings.debounce_ms,
+                )
+            )
+        case GpioInputs():
+            from drivers.inputs.gpio import GpioInputs as Gpio  # noqa: PLC0415
+            from drivers.relays.gpio import chips_of  # noqa: PLC0415
+            from drivers.transport.gpiochip import Bias, InputLine  # noqa: PLC0415
+
+            return Gpio(
+                chips_of(None),
+                settings.chip,
+                [
+                    InputLine(offset, number in settings.active_low, Bias.PULL_UP, settings.debounce_ms)
+                    for number, offset in enumerate(settings.offsets)
+                ],
+            )
+
+
+def relay_of(settings: RelaySettings, events: RelayEvents) -> Relay:
+    """Return the lane's end of a relay guard."""
+    argv = [sys.executable, "-m", "drivers.guard", guard_settings_of(settings).to_json()]
+    return GuardLink(argv, GuardEvents(events.ready, events.ack, events.ended, events.fault))
+
+
+def front_argv(settings_json: str) -> list[str]:
+    """Return the command line of the front process."""
+    return [sys.executable, "-m", "edge.front", settings_json]
+
+
+def factories() -> Factories:
+    """Return the parts of a real gate."""
+    return Factories(reader_of, inputs_of, relay_of, SystemClock(), front_argv)
+
+
+def run(settings: Settings) -> int:
+    """Run a gate until a signal. NotEnrolled, ValueError or StoreFault where it cannot start."""
+    own = enrolment.load(Path(settings.gate.data))
+
+    async def main() -> int:
+        return await Daemon(settings, own, factories()).run()
+
+    return asyncio.run(main())

@@ -1,0 +1,399 @@
+"""The lane process: starts every part of a gate in order, keeps them, and stops them in order.
+
+It decides, commits and opens; it does nothing else for longer than a millisecond. Pages and uplink are the front
+process's, pulses the relay guard's.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from admission import chain
+from admission.ids import Epoch, LaneId, ZoneId
+from admission.lane import LaneConfig, LaneState, Write
+from admission.lane_machine import Lane
+from admission.records import Extension, Kind
+from drivers.base import Garbled, InputChanged, Opened, Reader, ReaderEvent, Removed, Scan
+from edge import notify
+from edge.barrier import Barrier
+from edge.board import Board
+from edge.clock import TrustedTime
+from edge.commands import Commands
+from edge.enrolment import Enrolment
+from edge.front_process import FrontProcess
+from edge.hub import Hub
+from edge.journal import Journal, Stamp
+from edge.judge import Judge
+from edge.lane import LaneShell
+from edge.link import Appended, Health, PageSaid, Part, Seen, UplinkSaid
+from edge.lists import Lists
+from edge.memory import Memory
+from edge.parts import Factories
+from edge.settings import InputSettings, LaneSettings, LogFault, ReaderSettings, Settings
+from edge.status import StatusView
+from edge.store.faults import FaultKind, StoreFault
+from edge.store.log import LogStore
+from edge.store.log_reader import LogReader
+from edge.store.writer import LogWriter
+from edge.supervise import DeviceState, keep
+
+TICK_S = 1.0
+"""Pace of what is looked at now and then: the clock, unsigned records, the watchdog, the page's figures."""
+STALL_S = 5.0
+"""A writer silent for so long is stuck: the watchdog is no longer fed, and systemd starts the gate again."""
+PUSH_AFTER_S = 0.1
+"""Changes within this time go to the page as one status."""
+SOCKET = "lane.sock"
+
+log = logging.getLogger("edge.daemon")
+
+
+class Daemon:
+    """One gate, alive from `run` to its end. StoreFault from the constructor where the log cannot be had."""
+
+    def __init__(self, settings: Settings, enrolment: Enrolment, parts: Factories) -> None:
+        self.settings = settings
+        self.enrolment = enrolment
+        self.recent: deque[Seen] = deque(maxlen=100)
+        self.page_url = ""
+        self._parts = parts
+        self._loop = asyncio.get_running_loop()
+        self._tasks: list[asyncio.Task[object]] = []
+        self._stopping = asyncio.Event()
+        self._writer_seen_s = self._loop.time()
+        self._noop_out = False
+        self._push_due: asyncio.TimerHandle | None = None
+        self.data = Path(settings.gate.data)
+        self._open_stores()
+        self._build()
+
+    # --- start, in order ----------------------------------------------------------------------------------------
+
+    def _open_stores(self) -> None:
+        """Open the precious file first: without it there is no gate."""
+        clock = self._parts.clock
+        self._store = LogStore.open(self.data)
+        self.reader = LogReader.open(self.data)
+        floor_s = int(self.reader.meta("floor") or b"0")
+        self.time = TrustedTime(clock, rtc=self.settings.gate.rtc, floor_s=floor_s)
+        self.board = Board(self.now_s, self.changed)
+        head = self.reader.last_head(self.enrolment.gate)
+        self.writer = LogWriter(self._store, self, self._post)
+        self.journal = Journal(
+            gate=self.enrolment.gate,
+            epoch=Epoch(secrets.randbits(63) | 1),
+            key=self.enrolment.key,
+            clock=clock,
+            time=self.time,
+            writer=self.writer,
+            predecessor=chain.Predecessor(head.epoch, head.seq, head.link) if head else chain.ROOT,
+        )
+        self._note_salvage()
+
+    def _note_salvage(self) -> None:
+        """A log that had to be set aside is said in the log itself, and on the page until someone looked."""
+        salvaged = self._store.salvaged
+        if salvaged is None:
+            self.board.put(Part.LOG, "log", Health.OK, "log.ok", stops=True)
+            return
+        kept, missing = salvaged.records_kept, salvaged.records_missing
+        words = f"kept {kept}, missing {missing}: {salvaged.cause}"[:200].encode()
+        self.journal.append((Write(0, Kind.CHAIN_BREAK, extensions=((Extension.DETAIL, words),)),), Stamp())
+        self.board.put(
+            Part.LOG, "log", Health.DEGRADED, "log.salvaged", {"kept": kept, "missing": missing}, stops=True
+        )
+        log.error("log was damaged and set aside", extra={"code": "log.salvaged", "records": kept})
+
+    def _build(self) -> None:
+        """Put together what decides, then what moves."""
+        own = self.settings
+        self.memory = Memory(self.reader, self.journal)
+        self.judge = Judge(self.enrolment.gate, self.time, self.memory)
+        self.lists = Lists(self)
+        self.barriers = {
+            relay.id: Barrier(relay, self._parts.relay, partial(self._relay_state, relay.id))
+            for relay in own.relays
+        }
+        self.lanes = {lane.id: self._lane(lane) for lane in own.lanes}
+        self.status = StatusView(self)
+        self.hub = Hub(self.data / SOCKET, self.status.full, Commands(self).do, self._said)
+        self._front = FrontProcess(own, self.data / SOCKET, self._parts.front_argv)
+        self.journal.on_durable(self._landed)
+
+    def _lane(self, settings: LaneSettings) -> LaneShell:
+        kept = self.reader.meta(f"lane.{settings.id}")
+        config = LaneConfig(
+            lane=LaneId(settings.id),
+            zone=ZoneId(0),
+            entry_line=settings.entry_line,
+            exit_line=settings.exit_line,
+            entry_sensor=settings.entry_contact is not None,
+            exit_sensor=settings.exit_contact is not None,
+            shared_path=settings.shared_path,
+            hold_ms=settings.hold_ms,
+            hold_margin_ms=settings.hold_margin_ms,
+            pulse_ms=settings.pulse_ms,
+            grace_ms=settings.grace_ms,
+            absent_ms=settings.absent_ms,
+        )
+        return LaneShell(
+            settings=settings,
+            machine=Lane(config, LaneState(int(kept)) if kept else LaneState.CONTROLLED),
+            judge=self.judge,
+            journal=self.journal,
+            clock=self._parts.clock,
+            relay=self.barriers.get(settings.relay),
+            on_seen=self._seen,
+            on_layout=partial(self._layout, settings.id),
+            on_fault=self.unreadable,
+        )
+
+    async def run(self) -> int:
+        """Run until a signal; returns the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.stop)
+        self.lists.open_newest()
+        await self.hub.start()
+        for barrier in self.barriers.values():
+            self._spawn(barrier.run())
+        for lane in self.settings.lanes:
+            for reader in lane.readers:
+                self._spawn(self._keep_reader(lane, reader))
+        for board in self.settings.inputs:
+            self._spawn(self._keep_inputs(board))
+        self._spawn(self._front.run())
+        self._spawn(self._count_people())
+        self._spawn(self._beat())
+        self.tell_lanes()
+        log.info("gate is up", extra={"gate": self.enrolment.gate, "epoch": f"{self.journal.epoch:016x}"})
+        await self._stopping.wait()
+        await self._stop()
+        return 0
+
+    def _spawn(self, coroutine: Coroutine[object, object, object]) -> None:
+        self._tasks.append(asyncio.create_task(coroutine))
+
+    def stop(self) -> None:
+        """Ask the gate to end; `run` returns when all is closed and saved."""
+        self._stopping.set()
+
+    # --- devices ------------------------------------------------------------------------------------------------
+
+    async def _keep_reader(self, lane: LaneSettings, settings: ReaderSettings) -> None:
+        shell, name = self.lanes[lane.id], f"{lane.id}.{settings.id}"
+
+        def on_state(state: DeviceState) -> None:
+            self.board.device(Part.READER, name, state, lane=lane.id)
+
+        async def run(opened: Callable[[str], None]) -> NoReturn:
+            reader: Reader = self._parts.reader(settings)
+            shell.feedback_of(settings.id, reader.feedback)
+
+            def emit(event: ReaderEvent) -> None:
+                match event:
+                    case Scan():
+                        shell.scanned(settings.id, event)
+                    case Removed():
+                        shell.removed(settings.id, event)
+                    case Opened(what=what):
+                        opened(what)
+                    case Garbled():
+                        self.status.garbled += 1
+
+            await reader.run(emit)
+
+        await keep(name, run, on_state)
+
+    async def _keep_inputs(self, settings: InputSettings) -> None:
+        shells = [self.lanes[lane.id] for lane in self.settings.lanes if lane.inputs == settings.id]
+
+        def on_state(state: DeviceState) -> None:
+            self.board.device(Part.SENSOR, settings.id, state)
+            # Contacts that cannot be seen say nothing: a lane with a READY contact is not ready then.
+            if state.health is not Health.OK:
+                for shell in shells:
+                    shell.contacts_lost()
+
+        async def run(opened: Callable[[str], None]) -> NoReturn:
+            def emit(event: InputChanged | Opened) -> None:
+                if isinstance(event, Opened):
+                    opened(event.what)
+                else:
+                    for shell in shells:
+                        shell.input_changed(event)
+
+            await self._parts.inputs(settings).run(emit)
+
+        await keep(settings.id, run, on_state)
+
+    def _relay_state(self, name: str, state: DeviceState) -> None:
+        self.board.device(Part.RELAY, name, state, stops=True)
+        self.tell_lanes()
+
+    def _layout(self, lane: int, reader: int, *, wrong: bool) -> None:
+        """Ten bad signatures in a row: a scanner's country setting."""
+        name = f"{lane}.{reader} layout"
+        if wrong:
+            self.board.put(Part.READER, name, Health.DEGRADED, "reader.layout", {"reader": reader}, lane=lane)
+        else:
+            self.board.remove(Part.READER, name)
+
+    def tell_lanes(self) -> None:
+        """Tell every lane whether what it needs works: relay, list, log."""
+        fit = self.judge.has_list and self.board.health(Part.LOG, "log") is not Health.BAD
+        for shell in getattr(self, "lanes", {}).values():
+            relay = shell.settings.relay
+            works = not relay or self.board.health(Part.RELAY, relay) is Health.OK
+            shell.healthy(sound=fit and works)
+
+    # --- the log ------------------------------------------------------------------------------------------------
+
+    def durable(self, token: int) -> None:
+        """Listen to the writer: everything up to `token` is on disk, and the disk works."""
+        if self.journal.in_memory:
+            self.journal.in_memory = False
+            log.warning("the disk takes records again", extra={"code": "log.ok"})
+        if self.board.health(Part.LOG, "log") is Health.BAD or self.board.has(Part.LOG, "log", "log.fault"):
+            self.board.put(Part.LOG, "log", Health.OK, "log.ok", stops=True)
+            self.tell_lanes()
+        self.journal.durable(token)
+
+    def faulted(self, fault: StoreFault, token: int) -> None:
+        """Listen to the writer: the disk took nothing; what waits is in memory."""
+        admit = self.settings.log.fault is LogFault.ADMIT_IN_MEMORY
+        self.journal.in_memory = admit
+        seq = self.journal.seq_of(token)
+        for shell in self.lanes.values():
+            shell.not_durable(seq, admit=admit)
+        if not self.board.has(Part.LOG, "log", "log.fault"):
+            log.error("the disk takes nothing", extra={"code": f"log.{fault.kind.value}"})
+        health = Health.DEGRADED if admit else Health.BAD
+        args: dict[str, str | int] = {"kind": fault.kind.value, "hint": fault.hint}
+        self.board.put(Part.LOG, "log", health, "log.fault", args, stops=True)
+        self.tell_lanes()
+
+    def refused(self, fault: StoreFault, token: int) -> None:
+        """Listen to the writer: memory is full too, nothing may be done on this batch's account."""
+        seq = self.journal.seq_of(token)
+        for shell in self.lanes.values():
+            shell.not_durable(seq, admit=False)
+        self.board.put(Part.LOG, "log", Health.BAD, "log.full", {"hint": fault.hint}, stops=True)
+        self.tell_lanes()
+
+    def alive(self, ticket: int) -> None:  # noqa: ARG002 - the number is the writer's; one is out at a time
+        """Listen to the writer: it came round."""
+        self._writer_seen_s = self._loop.time()
+        self._noop_out = False
+
+    def unreadable(self, fault: StoreFault) -> None:
+        """A store could not be read while deciding: the list is given up, a log fault is shown."""
+        if fault.kind is FaultKind.CORRUPT and self.judge.has_list:
+            self.lists.give_up(fault)
+        else:
+            self.board.put(
+                Part.LOG, "log", Health.BAD, "log.fault", {"kind": fault.kind.value, "hint": fault.hint}
+            )
+        self.tell_lanes()
+
+    def _landed(self, seq: int) -> None:
+        """More of the log is durable: count people anew, let the uplink push. After the relays were commanded."""
+        self._loop.call_soon(self._count_landed, seq)
+
+    def _count_landed(self, seq: int) -> None:
+        self.memory.landed(self.journal.take_landed())
+        self.hub.push(Appended(self.journal.epoch, seq))
+        self.changed()
+
+    def _post(self, call: Callable[..., object], *arguments: object) -> None:
+        """Run on the loop, from the writer's thread. After the loop's end nobody listens any more."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    # --- the page -----------------------------------------------------------------------------------------------
+
+    def _seen(self, seen: Seen) -> None:
+        self.recent.appendleft(seen)
+        self.hub.push(seen)
+
+    def _said(self, message: UplinkSaid | PageSaid) -> None:
+        if isinstance(message, PageSaid):
+            self.page_url = message.url
+            log.info("page is up", extra={"url": message.url})
+            notify.notify(f"STATUS=page at {message.url}")
+            return
+        self.board.put(Part.UPLINK, "centre", message.health, message.code, message.args)
+        if message.centre_time_s:
+            self.time.heard_centre(message.centre_time_s)
+            self.keep("floor", str(self.time.floor_s).encode())
+
+    def keep(self, key: str, value: bytes) -> None:
+        """Remember a small value across restarts, with the next commit."""
+        self.journal.keep(key, value)
+
+    def changed(self) -> None:
+        """Something the page shows changed; several changes make one status."""
+        if self._push_due is None:
+            self._push_due = self._loop.call_later(PUSH_AFTER_S, self._push)
+
+    def _push(self) -> None:
+        self._push_due = None
+        if self.hub.listeners:
+            self.hub.push(self.status.now())
+
+    def now_s(self) -> int:
+        """Unix seconds by the box's clock."""
+        return self._parts.clock.now_us() // 1_000_000
+
+    # --- now and then -------------------------------------------------------------------------------------------
+
+    async def _beat(self) -> NoReturn:
+        """Look after the clock, heads, watchdog and the page's figures once a second."""
+        notify.notify("READY=1")
+        feeds = notify.watchdog_s() > 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            stepped_s = self.time.look()
+            if stepped_s:
+                data = min(abs(int(stepped_s)), 2**32 - 1)
+                words = f"{stepped_s:+.1f} s".encode()
+                self.journal.append(
+                    (Write(0, Kind.CLOCK_STEP, data=data, extensions=((Extension.DETAIL, words),)),), Stamp()
+                )
+            self.status.clock_tile()
+            self.lists.age_tile()
+            self.journal.sign_if_due()
+            if not self._noop_out:
+                self._noop_out = True
+                self.writer.noop(0)
+            if feeds and self._loop.time() - self._writer_seen_s < STALL_S:
+                notify.notify("WATCHDOG=1")
+
+    async def _count_people(self) -> None:
+        """Count who is inside, slice by slice, leaving the loop to scans in between."""
+        more = True
+        while more:
+            more = self.memory.count_on()
+            await asyncio.sleep(0)
+        self.changed()
+
+    # --- stop, in order -----------------------------------------------------------------------------------------
+
+    async def _stop(self) -> None:
+        """Read no more, close the barriers, write what was counted, sign, save; the pages last."""
+        notify.notify("STOPPING=1")
+        for shell in self.lanes.values():
+            shell.drain()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.journal.sign_head()
+        await asyncio.to_thread(self.writer.close)
+        await self.hub.stop()
+        log.info("gate is down", extra={"records": self.journal.last_seq})

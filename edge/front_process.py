@@ -1,0 +1,63 @@
+"""The front process as the lane sees it: started, started again when it ends, told to end by closing its pipe."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from edge.settings import Settings
+
+WAIT_FIRST_S = 0.5
+WAIT_MAX_S = 30.0
+STABLE_S = 60.0
+"""A front that lived so long is started again at once: whatever ended it is not about starting."""
+END_S = 3.0
+"""Time for the front to close its connections before it is killed."""
+
+log = logging.getLogger("edge.front_process")
+
+
+class FrontProcess:
+    """Keeps one front running. A gate without its page goes on admitting."""
+
+    def __init__(self, settings: Settings, socket: Path, argv: Callable[[str], list[str]]) -> None:
+        told = {
+            "data": settings.gate.data,
+            "name": settings.gate.name,
+            "socket": str(socket),
+            "page": msgspec.to_builtins(settings.page),
+            "centre": msgspec.to_builtins(settings.centre),
+        }
+        self._argv = argv(msgspec.json.encode(told).decode())
+
+    async def run(self) -> NoReturn:
+        """Keep it running until cancelled."""
+        loop = asyncio.get_running_loop()
+        wait_s = WAIT_FIRST_S
+        while True:
+            began_s = loop.time()
+            code = await self._live()
+            wait_s = WAIT_FIRST_S if loop.time() - began_s > STABLE_S else min(WAIT_MAX_S, wait_s * 2)
+            log.warning("the front ended", extra={"code": f"front.exit_{code}"})
+            await asyncio.sleep(wait_s)
+
+    async def _live(self) -> int:
+        """One life of the front; returns its exit code."""
+        process = await asyncio.create_subprocess_exec(
+            *self._argv, stdin=asyncio.subprocess.PIPE, stdout=sys.stderr, process_group=0
+        )
+        try:
+            return await process.wait()
+        except asyncio.CancelledError:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                await asyncio.wait_for(process.wait(), END_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+            raise

@@ -1,0 +1,150 @@
+"""The list in use: opened at start, switched when the builder has a newer one, given up when it cannot be read."""
+
+import hashlib
+import logging
+import struct
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from admission.ids import EventId
+from admission.lane import Write
+from admission.records import Extension, Kind
+from edge.board import Board
+from edge.journal import Journal
+from edge.judge import Judge
+from edge.lane import LaneShell
+from edge.link import Health, Part
+from edge.memory import Memory
+from edge.store.faults import FaultKind, StoreFault
+from edge.store.list import ListStore
+from edge.store.log_reader import LogReader
+from edge.store.log_schema import ListVersion, SnapshotMark
+
+FILE = "list.sqlite3"
+"""The list in use, in the data folder. The builder renames a new one into its place."""
+OLD_AFTER_S = 24 * 3600
+"""A list older than this is shown as old; it is used all the same (DESIGN.md: `list_max_age_h` is off)."""
+_LIST = struct.Struct(">IIQ16s")
+
+log = logging.getLogger("edge.lists")
+
+
+class Gate(Protocol):
+    """What the list needs of its daemon."""
+
+    data: Path
+    reader: LogReader
+    journal: Journal
+    judge: Judge
+    memory: Memory
+    board: Board
+    lanes: dict[int, LaneShell]
+
+    def tell_lanes(self) -> None:
+        """Tell lanes whether they may grant."""
+        ...
+
+    def now_s(self) -> int:
+        """Unix seconds."""
+        ...
+
+
+class Lists:
+    """Holds the list in use."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._store: ListStore | None = None
+        self._known = {one.event: (one.generation, one.version) for one in gate.reader.list_versions()}
+
+    @property
+    def rows(self) -> int:
+        """Credentials in the list."""
+        return 0 if self._store is None else self._store.row_count
+
+    @property
+    def version(self) -> int:
+        """The newest version of any event in it; 0 without a list."""
+        return 0 if self._store is None else max((e.version for e in self._store.head.events), default=0)
+
+    def open_newest(self) -> None:
+        """Take the list that lies in the data folder, if there is a usable one."""
+        path = self._gate.data / FILE
+        code = self.take(path)
+        if code and code != "list.none":
+            log.error("the list cannot be used", extra={"code": code})
+
+    def take(self, path: Path) -> str:
+        """Switch to a list file; "" when done, else the code of what is wrong. The old one then stays in use."""
+        try:
+            store = ListStore.open(path)
+        except StoreFault as fault:
+            code = "list.none" if fault.kind is FaultKind.MISSING else "list.corrupt"
+            return self._refuse(code, {"hint": fault.hint})
+        for event in store.head.events:
+            if (event.generation, event.version) < self._known.get(event.id, (0, 0)):
+                store.close()
+                return self._refuse("list.rolled_back", {"version": event.version})
+        self._use(store)
+        return ""
+
+    def _refuse(self, code: str, args: dict[str, str | int]) -> str:
+        if self._store is None:
+            self._gate.board.put(Part.LIST, "list", Health.BAD, code, args, stops=True)
+            self._gate.tell_lanes()
+        return code
+
+    def _use(self, store: ListStore) -> None:
+        gate, before = self._gate, self._store
+        self._store = store
+        gate.judge.use_list(store)
+        gate.memory.refresh(gate.judge.venue.zones)
+        for shell in gate.lanes.values():
+            shell.list_changed()
+        self._remember(store)
+        if before is not None:
+            before.close()
+        self.age_tile()
+        gate.tell_lanes()
+        log.info("list in use", extra={"version": self.version, "rows": store.row_count})
+
+    def _remember(self, store: ListStore) -> None:
+        """Record what is newly in use, with the seals that no later list may undercut."""
+        writes: list[Write] = []
+        versions: list[ListVersion] = []
+        marks: list[SnapshotMark] = []
+        digest = hashlib.sha256(msgspec.msgpack.encode(store.head)).digest()[:16]
+        for event in store.head.events:
+            if self._known.get(event.id) == (event.generation, event.version):
+                continue
+            self._known[event.id] = (event.generation, event.version)
+            payload = _LIST.pack(event.id, event.generation, event.version, digest)
+            writes.append(Write(len(writes) + 1, Kind.LIST_APPLIED, extensions=((Extension.LIST, payload),)))
+            versions.append(
+                ListVersion(EventId(event.id), event.generation, event.version, event.sealed_at_s, digest)
+            )
+            marks.append(SnapshotMark(EventId(event.id), event.generation, event.version))
+        if writes:
+            self._gate.journal.applied(writes, tuple(versions), tuple(marks))
+
+    def give_up(self, fault: StoreFault) -> None:
+        """The list in use cannot be read any more: nobody is judged by it until a good one comes."""
+        log.error("the list cannot be read", extra={"code": "list.corrupt"})
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        self._gate.judge.drop_list()
+        self._refuse("list.corrupt", {"hint": fault.hint})
+
+    def age_tile(self) -> None:
+        """Show the list with its age."""
+        if self._store is None:
+            return
+        sealed_s = min((event.sealed_at_s for event in self._store.head.events), default=0)
+        age_s = max(0, self._gate.now_s() - sealed_s)
+        args: dict[str, str | int] = {"rows": self.rows, "version": self.version, "sealed_s": sealed_s}
+        old = age_s > OLD_AFTER_S
+        health, code = (Health.DEGRADED, "list.old") if old else (Health.OK, "list.ok")
+        self._gate.board.put(Part.LIST, "list", health, code, args, stops=True)

@@ -1,0 +1,142 @@
+"""Logs without codes or names: one JSON object a line, to standard error or the journal.
+
+What a visitor presents must never end up in a log. So nothing is written but what our own source says: a message's
+template without its arguments, the fields of `FIELDS` where they look harmless, of an error its type and place. All
+else is dropped, whoever logs it.
+"""
+
+import io
+import json
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+FIELDS: Final = frozenset(
+    """attempt bytes code count device epoch errno failures gate generation kind lane limit_ms line ms pid port
+    reader records relay rows seconds seq signal state status trust url version zone""".split()  # noqa: SIM905  # as a list it would fill a page
+)
+"""Extra fields that may be written: numbers, and words of our own or of the configuration."""
+WORD_CHARS_MAX: Final = 64
+"""Longer than any name in a configuration."""
+FRAMES_MAX: Final = 12
+"""Frames of a trace: from the innermost out to our own code."""
+
+_WORD: Final = re.compile(r"[\w ./:+-]*", re.ASCII)
+_SENTENCE: Final = re.compile(r"[a-z_]+(\.[a-z][a-z0-9_]*)*")
+"""The code of a sentence (`list.corrupt`), never that of a ticket, which has digits or capitals."""
+_LONG_DIGITS: Final = re.compile(r"[0-9A-Za-z]{20}")
+"""No word of ours runs on for so long without a mark; opaque codes, tokens and UIDs in hex do."""
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_PRIORITIES: Final = {
+    logging.CRITICAL: 2,
+    logging.ERROR: 3,
+    logging.WARNING: 4,
+    logging.INFO: 6,
+    logging.DEBUG: 7,
+}
+"""syslog(3); journald reads `<4>` in front of a line as its priority (sd-daemon(3))."""
+
+
+def start(
+    stream: TextIO | None = None,
+    *,
+    level: int = logging.INFO,
+    environment: Mapping[str, str] = os.environ,
+) -> logging.Handler:
+    """Send every log of this process through `JsonLines`. Returns the handler, whose stream is the caller's."""
+    out = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(JsonLines(for_journal=_is_journal(out, environment)))
+    root = logging.getLogger()
+    for before in tuple(root.handlers):
+        root.removeHandler(before)
+    root.addHandler(handler)
+    root.setLevel(level)
+    # One line per page request would wear the card out and say nothing.
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    # logging itself prints a record that it cannot write, arguments and all.
+    logging.raiseExceptions = False
+    return handler
+
+
+class JsonLines(logging.Formatter):
+    """Writes a record as one line of JSON: `time`, `level`, `logger`, `message`, then its fields.
+
+    `dropped` counts fields that were left out; `args_dropped` says that the message had arguments.
+    """
+
+    def __init__(self, *, for_journal: bool = False) -> None:
+        super().__init__()
+        self._for_journal = for_journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its end."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
+        }
+        if record.args:
+            line["args_dropped"] = True
+        dropped = 0
+        for name, value in vars(record).items():
+            if name in _STANDARD:
+                continue
+            if name in FIELDS and _is_harmless(name, value):
+                line[name] = value
+            else:
+                dropped += 1
+        if dropped:
+            line["dropped"] = dropped
+        if record.exc_info and record.exc_info[1] is not None:
+            line |= _of_error(record.exc_info[1])
+        text = json.dumps(line, ensure_ascii=True)
+        return f"<{_PRIORITIES.get(record.levelno, 6)}>{text}" if self._for_journal else text
+
+
+def _is_harmless(name: str, value: object) -> bool:
+    """Whether a value is a number or a short word. A word that could be a credential is none."""
+    if name == "code":
+        return isinstance(value, str) and _SENTENCE.fullmatch(value) is not None
+    if value is None or isinstance(value, bool | int | float):
+        return True
+    return (
+        isinstance(value, str)
+        and len(value) <= WORD_CHARS_MAX
+        and _WORD.fullmatch(value) is not None
+        and _LONG_DIGITS.search(value) is None
+    )
+
+
+def _of_error(error: BaseException) -> dict[str, object]:
+    """Say what went wrong and where. Not the error's own text: that may quote what was presented."""
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES_MAX:]
+    places = [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+    said: dict[str, object] = {"error": type(error).__name__, "at": places}
+    if isinstance(error, OSError) and error.errno is not None:
+        said["errno"] = error.errno
+    cause = error.__cause__
+    if cause is not None:
+        said["cause"] = type(cause).__name__
+    return said
+
+
+def _short(path: str) -> str:
+    """The last two parts of a file's path: enough to find it, and nothing of the machine."""
+    return "/".join(path.split("/")[-2:])
+
+
+def _is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Whether a stream goes to journald: systemd.exec(5) names its device and inode in $JOURNAL_STREAM."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, io.UnsupportedOperation, AttributeError):
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

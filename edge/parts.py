@@ -1,0 +1,50 @@
+"""What a gate is made of: the factories that the daemon is given, so that it names no concrete driver."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+
+from drivers.base import DriverError, Inputs, Reader
+from edge.clock import Clock
+from edge.settings import InputSettings, ReaderSettings, RelaySettings
+
+
+class Relay(Protocol):
+    """The lane's end of a relay guard (`drivers.guard_link.GuardLink`)."""
+
+    last_pong_ns: int
+    fault: DriverError | None
+
+    async def run(self) -> NoReturn:
+        """Keep a guard running; Misconfigured when that will not help."""
+        ...
+
+    def pulse(self, line: int, duration_ms: int) -> int:
+        """Send one pulse now, return its id; DeviceGone when the guard cannot take it."""
+        ...
+
+    def off(self) -> int:
+        """Everything off now."""
+        ...
+
+
+@dataclass(slots=True)
+class RelayEvents:
+    """Where a relay tells of itself and its pulses."""
+
+    ready: Callable[[int], None] = field(default=lambda _lines: None)
+    ack: Callable[[int], None] = field(default=lambda _id: None)
+    ended: Callable[[int], None] = field(default=lambda _id: None)
+    fault: Callable[[DriverError], None] = field(default=lambda _error: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Factories:
+    """How settings become parts."""
+
+    reader: Callable[[ReaderSettings], Reader]
+    inputs: Callable[[InputSettings], Inputs]
+    relay: Callable[[RelaySettings, RelayEvents], Relay]
+    clock: Clock
+    front_argv: Callable[[str], list[str]]
+    """The command line of the front process, given its settings as JSON."""

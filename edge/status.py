@@ -1,0 +1,131 @@
+"""What the page is told: one `Status` put together from every part of the gate."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from admission.lane import LaneState
+from admission.records import Direction, Trust
+from edge.link import Health, LaneView, Part, Status
+
+if TYPE_CHECKING:
+    from edge.daemon import Daemon
+
+_CLOCK = {
+    Trust.SYNCED: (Health.OK, "clock.synced"),
+    Trust.RTC: (Health.OK, "clock.rtc"),
+    Trust.FLOOR: (Health.DEGRADED, "clock.floor"),
+    Trust.UNKNOWN: (Health.DEGRADED, "clock.unknown"),
+}
+_LANE = {
+    LaneState.CLOSED: (Health.DEGRADED, "lane.closed"),
+    LaneState.OUT_OF_SERVICE: (Health.DEGRADED, "lane.out_of_service"),
+    LaneState.EMERGENCY: (Health.BAD, "lane.emergency"),
+    LaneState.REHEARSAL: (Health.DEGRADED, "lane.rehearsal"),
+    LaneState.FREE_EXIT: (Health.OK, "lane.free_exit"),
+    LaneState.FREE_BOTH: (Health.DEGRADED, "lane.free_both"),
+}
+
+
+class StatusView:
+    """Reads the daemon's parts; changes nothing but the tiles of clock and lanes."""
+
+    def __init__(self, gate: "Daemon") -> None:
+        self._gate = gate
+        self._started_s = float(gate.now_s())
+        self.garbled = 0
+        try:
+            self._version = version("gatehouse")
+        except PackageNotFoundError:
+            self._version = "0"
+
+    def clock_tile(self) -> None:
+        """Show how far the clock is believed."""
+        health, code = _CLOCK[self._gate.time.trust]
+        self._gate.board.put(Part.CLOCK, "clock", health, code)
+
+    def _lane_tiles(self) -> None:
+        for shell in self._gate.lanes.values():
+            own, machine = shell.settings, shell.machine
+            _, ready, _ = machine.facts()
+            stops = False
+            if machine.fire:
+                health, code, stops = Health.BAD, "lane.fire", True
+            elif self._gate.judge.has_list and not shell.planned:
+                health, code, stops = Health.BAD, "lane.no_plan", True
+            elif machine.state in _LANE:
+                health, code = _LANE[machine.state]
+            elif not ready:
+                health, code, stops = Health.BAD, "lane.not_ready", True
+            else:
+                health, code = Health.OK, "lane.ok"
+            self._gate.board.put(
+                Part.LANE, str(own.id), health, code, {"name": own.name}, lane=own.id, stops=stops
+            )
+
+    def now(self) -> Status:
+        """Put the present status together."""
+        return self._status(recent=False)
+
+    def full(self) -> Status:
+        """Put the status together for a new listener, with the last scans."""
+        return self._status(recent=True)
+
+    def _status(self, *, recent: bool) -> Status:
+        gate = self._gate
+        self._lane_tiles()
+        zones = gate.judge.venue.zones.by_id
+        inside = {
+            int(zone): (bounds.low, bounds.high)
+            for zone in zones
+            if (bounds := gate.memory.bounds(zone)) is not None
+        }
+        return Status(
+            gate=gate.enrolment.gate,
+            name=gate.settings.gate.name,
+            epoch=f"{gate.journal.epoch:016x}",
+            version=self._version,
+            tiles=gate.board.tiles,
+            lanes=tuple(self._lane_view(lane.id) for lane in gate.settings.lanes),
+            list_version=gate.lists.version,
+            list_rows=gate.lists.rows,
+            records=gate.journal.durable_seq,
+            inside=inside,
+            zones={int(zone.id): zone.name for zone in zones.values()},
+            gates={int(one): name for one, name in gate.judge.gate_names.items()},
+            time_s=gate.now_s(),
+            started_s=self._started_s,
+            recent=tuple(gate.recent) if recent else (),
+            counters=self._counters(),
+        )
+
+    def _lane_view(self, number: int) -> LaneView:
+        shell = self._gate.lanes[number]
+        own, machine = shell.settings, shell.machine
+        _, ready, busy = machine.facts()
+        return LaneView(
+            id=own.id,
+            name=own.name,
+            state=machine.state.name.lower(),
+            ready=ready,
+            fire=machine.fire,
+            busy=busy,
+            entries=machine.counters[Direction.ENTRY].passages,
+            exits=machine.counters[Direction.EXIT].passages,
+            has_entry=own.entry_line is not None,
+            has_exit=own.exit_line is not None,
+        )
+
+    def _counters(self) -> dict[str, float]:
+        """Figures for /metrics."""
+        gate = self._gate
+        latencies = sorted(us for shell in gate.lanes.values() for us in shell.latencies_us)
+        counters: dict[str, float] = {
+            "records_total": gate.journal.last_seq,
+            "records_durable": gate.journal.durable_seq,
+            "garbled_total": self.garbled,
+            "list_rows": gate.lists.rows,
+        }
+        if latencies:
+            counters["scan_to_relay_p50_seconds"] = latencies[len(latencies) // 2] / 1e6
+            counters["scan_to_relay_p99_seconds"] = latencies[len(latencies) * 99 // 100] / 1e6
+        return counters

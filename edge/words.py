@@ -1,0 +1,362 @@
+"""What each code of a tile, an answer or an event means, and what to do about it: for a technician, in German and English.
+
+Every code used in `edge` has its row here (a test holds that). {names} are filled from the tile's `args`; a [part] is
+left out where one of its values is not known. A driver's own words ({what}, {hint}) are technical English.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from admission.reasons import Language
+
+VALUE_CHARS_MAX = 200
+"""Longer values (an exception's text) are cut: a tile is not a log."""
+_UNIX_MIN = 1_000_000_000
+"""A number of seconds beyond this is a time of day, not a length."""
+
+
+class Sentence(NamedTuple):
+    """Cause, and the next action; `fix` is "" where there is nothing to do."""
+
+    cause: str
+    fix: str
+
+
+class _Row(NamedTuple):
+    de: Sentence
+    en: Sentence
+
+
+def sentence(code: str, args: Mapping[str, str | int], language: Language) -> Sentence:
+    """Say a code. An unknown one is shown as it is, never as nothing. French and Italian get English."""
+    row = WORDS.get(code)
+    if row is None:
+        return Sentence(code, "")
+    own = row.de if language is Language.DE else row.en
+    return Sentence(_fill(own.cause, args, language), _fill(own.fix, args, language))
+
+
+def placeholders(code: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names a code's sentences need, and those they can do without."""
+    needed: set[str] = set()
+    optional: set[str] = set()
+    for one in WORDS[code]:
+        for text in one:
+            optional |= {name for part in _OPTIONAL.findall(text) for name in _NAME.findall(part)}
+            needed |= set(_NAME.findall(_OPTIONAL.sub("", text)))
+    return frozenset(needed), frozenset(optional - needed)
+
+
+def length_of(seconds: float, language: Language) -> str:
+    """Write a length of time with one unit: `40 s`, `12 min`, `3 h`, `2 d`."""
+    for size, unit in ((86_400, "Tg." if language is Language.DE else "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+_OPTIONAL: Final = re.compile(r"\[([^\[\]]*)\]")
+_NAME: Final = re.compile(r"\{(\w+)\}")
+
+
+def _fill(text: str, args: Mapping[str, str | int], language: Language) -> str:
+    known = {name: _value(name, value, language) for name, value in args.items() if value not in ("", None)}
+
+    def part(found: re.Match[str]) -> str:
+        return found[1] if all(name in known for name in _NAME.findall(found[1])) else ""
+
+    return _NAME.sub(lambda found: known.get(found[1], "?"), _OPTIONAL.sub(part, text)).strip()
+
+
+def _value(name: str, value: str | int, language: Language) -> str:
+    if isinstance(value, str):
+        return value[:VALUE_CHARS_MAX]
+    if name.endswith("_s"):
+        if value >= _UNIX_MIN:
+            return time.strftime("%d.%m. %H:%M", time.localtime(value))
+        return length_of(value, language)
+    return f"{value:,}".replace(",", "’" if language is Language.DE else ",")
+
+
+def _row(de: str, de_fix: str, en: str, en_fix: str) -> _Row:
+    return _Row(Sentence(de, de_fix), Sentence(en, en_fix))
+
+
+# Swiss German spelling.
+WORDS: Final[Mapping[str, _Row]] = {
+    # --- readers, relay boards, contacts -------------------------------------------------------------------------
+    "device.ok": _row("In Ordnung[: {what}]", "", "Working[: {what}]", ""),
+    "device.opening": _row("Wird geöffnet", "Kurz warten.", "Opening", "Wait a moment."),
+    "device.gone": _row(
+        "Nicht gefunden oder ausgesteckt[: {what}]",
+        "Kabel und Stromversorgung prüfen; danach geht es von selbst weiter.[ {hint}]",
+        "Not found or unplugged[: {what}]",
+        "Check cable and power; it carries on by itself afterwards.[ {hint}]",
+    ),
+    "device.misbehaved": _row(
+        "Antwortet falsch oder gar nicht[: {what}]",
+        "Gerät kurz vom Strom trennen; bleibt es so, Kabel oder Gerät tauschen.[ {hint}]",
+        "Answers wrongly or not at all[: {what}]",
+        "Power-cycle the device; if it stays so, change cable or device.[ {hint}]",
+    ),
+    "device.misconfigured": _row(
+        "Falsch eingerichtet[: {what}]",
+        "Konfiguration berichtigen, dann `gatehouse-edge check`.[ {hint}]",
+        "Wrongly configured[: {what}]",
+        "Correct the configuration, then run `gatehouse-edge check`.[ {hint}]",
+    ),
+    "device.defect": _row(
+        "Fehler im Programm[ ({what})], Treiber startet neu",
+        "Journal von gatehouse-edge melden; die anderen Geräte laufen weiter.",
+        "Defect in the program[ ({what})], the driver starts again",
+        "Report the journal of gatehouse-edge; the other devices carry on.",
+    ),
+    "reader.layout": _row(
+        "Zehn falsche Codes in Folge: Tastaturlayout des Scanners",
+        "Layout des Scanners auf US stellen, oder `layout` in der Konfiguration anpassen.",
+        "Ten bad codes in a row: the scanner's keyboard layout",
+        "Set the scanner to US layout, or change `layout` in the configuration.",
+    ),
+    # --- list ----------------------------------------------------------------------------------------------------
+    "list.ok": _row(
+        "Aktuell[: Version {version}][, {rows} Einträge]",
+        "",
+        "Up to date[: version {version}][, {rows} rows]",
+        "",
+    ),
+    "list.old": _row(
+        "Nicht erneuert[ seit {since_s}][ (Stand {sealed_s})]",
+        "Verbindung zur Zentrale prüfen. Es wird weiter eingelassen.",
+        "Not renewed[ for {since_s}][ (as of {sealed_s})]",
+        "Check the connection to the centre. People are still let in.",
+    ),
+    "list.none": _row(
+        "Keine Liste: niemand kann eingelassen werden",
+        "Box einmal mit der Zentrale verbinden, oder eine Liste laden.",
+        "No list: nobody can be let in",
+        "Connect the box to its centre once, or load a list file.",
+    ),
+    "list.corrupt": _row(
+        "Listendatei ist beschädigt[: {what}]",
+        "Box mit der Zentrale verbinden: die Liste wird neu geholt.",
+        "The list file is damaged[: {what}]",
+        "Connect the box to its centre: the list is fetched again.",
+    ),
+    "list.rolled_back": _row(
+        "Ältere Liste abgelehnt[: Version {version}]; die bisherige gilt weiter",
+        "Zentrale prüfen: wurde sie aus einer Sicherung zurückgeholt?",
+        "Older list refused[: version {version}]; the present one stays in use",
+        "Check the centre: was it restored from a backup?",
+    ),
+    # --- log -----------------------------------------------------------------------------------------------------
+    "log.ok": _row("Speichert[: {records} Einträge]", "", "Storing[: {records} records]", ""),
+    "log.full": _row(
+        "Speicher voll[; {waiting} Einträge im Arbeitsspeicher][: {what}]",
+        "Platz schaffen oder grössere Karte einsetzen; Box eingeschaltet lassen.",
+        "Disk full[; {waiting} records in memory][: {what}]",
+        "Free some room or fit a larger card; keep the box powered.",
+    ),
+    "log.fault": _row(
+        "Speicher nimmt nichts an[; {waiting} Einträge im Arbeitsspeicher][: {what}]",
+        "Karte bald ersetzen; Box bis dahin eingeschaltet lassen.",
+        "The disk takes nothing[; {waiting} records in memory][: {what}]",
+        "Change the card soon; keep the box powered until then.",
+    ),
+    "log.salvaged": _row(
+        "Protokoll war beschädigt: Lesbares gerettet[ ({records} Einträge)]",
+        "Karte ersetzen, wenn es wieder vorkommt.[ Alte Datei: {what}]",
+        "The log was damaged: what was readable is kept[ ({records} records)]",
+        "Change the card if this happens again.[ Old file: {what}]",
+    ),
+    "log.read_only": _row(
+        "Datenordner ist schreibgeschützt[: {what}]",
+        "Ordner für den Benutzer des Tors beschreibbar machen; sonst Karte ersetzen.",
+        "The data folder is read-only[: {what}]",
+        "Make the folder writable for the gate's user; else change the card.",
+    ),
+    # --- uplink --------------------------------------------------------------------------------------------------
+    "uplink.ok": _row("Verbunden[; {queued} zu senden]", "", "Connected[; {queued} to send]", ""),
+    "uplink.cut_off": _row(
+        "Keine Verbindung zur Zentrale[ seit {since_s}][; {queued} zu senden]",
+        "Netzwerk prüfen. Das Tor arbeitet allein weiter.",
+        "No connection to the centre[ since {since_s}][; {queued} to send]",
+        "Check the network. The gate carries on by itself.",
+    ),
+    "uplink.refused": _row(
+        "Zentrale weist diese Box ab[: {why}]",
+        "Box in der Zentrale freigeben oder neu anmelden (`gatehouse-edge enrol`).",
+        "The centre refuses this box[: {why}]",
+        "Admit the box at the centre or enrol it again (`gatehouse-edge enrol`).",
+    ),
+    "uplink.list_refused": _row(
+        "Neue Liste abgelehnt[: {why}]; die bisherige gilt weiter",
+        "Zentrale prüfen: falscher Schlüssel oder ältere Liste.",
+        "New list refused[: {why}]; the present one stays in use",
+        "Check the centre: wrong key, or an older list.",
+    ),
+    "uplink.starting": _row("Verbindet", "Kurz warten.", "Connecting", "Wait a moment."),
+    "uplink.unenrolled": _row(
+        "Diese Box gehört noch zu keiner Zentrale",
+        "In der Zentrale einen Code holen, dann `gatehouse-edge enrol URL CODE`.",
+        "This box belongs to no centre yet",
+        "Get a code at the centre, then run `gatehouse-edge enrol URL CODE`.",
+    ),
+    # --- clock ---------------------------------------------------------------------------------------------------
+    "clock.synced": _row("Genau", "", "Accurate", ""),
+    "clock.rtc": _row(
+        "Aus der Batterieuhr, nicht abgeglichen",
+        "Netzwerk oder Zeitserver verbinden, sobald möglich.",
+        "From the battery clock, not synchronised",
+        "Connect a network or time server when you can.",
+    ),
+    "clock.floor": _row(
+        "Nicht abgeglichen: Zeitfenster werden nur grob geprüft",
+        "Netzwerk oder Zeitserver verbinden.",
+        "Not synchronised: hours are judged only roughly",
+        "Connect a network or time server.",
+    ),
+    "clock.unknown": _row(
+        "Uhr geht sicher falsch: Zeitfenster werden nicht geprüft",
+        "Netzwerk oder Zeitserver verbinden; Batterie der Uhr prüfen.",
+        "The clock is certainly wrong: hours are not judged",
+        "Connect a network or time server; check the clock's battery.",
+    ),
+    "clock.stepped": _row(
+        "Uhr wurde verstellt[ um {stepped_s}]",
+        "Wenn es sich wiederholt: Zeitserver und Batterie prüfen.",
+        "The clock was moved[ by {stepped_s}]",
+        "If it happens again: check time server and battery.",
+    ),
+    # --- lanes ---------------------------------------------------------------------------------------------------
+    "lane.ok": _row("Bereit", "", "Ready", ""),
+    "lane.closed": _row(
+        "Geschlossen", "Unten auf «Kontrolliert» stellen.", "Closed", "Set it to “Controlled” below."
+    ),
+    "lane.out_of_service": _row(
+        "Ausser Betrieb",
+        "Unten auf «Kontrolliert» stellen.",
+        "Out of service",
+        "Set it to “Controlled” below.",
+    ),
+    "lane.free_exit": _row("Nur Ausgang, frei", "", "Exit only, free", ""),
+    "lane.free_both": _row(
+        "Offen ohne Kontrolle",
+        "Unten auf «Kontrolliert» stellen, wenn wieder geprüft werden soll.",
+        "Open without control",
+        "Set it to “Controlled” below when tickets are to be checked again.",
+    ),
+    "lane.not_ready": _row(
+        "Drehkreuz meldet nicht bereit[: {what}]",
+        "Strom, Not-Halt und Verkabelung des Kontakts READY prüfen.",
+        "The turnstile says not ready[: {what}]",
+        "Check its power, its emergency stop and the wiring of READY.",
+    ),
+    "lane.fire": _row(
+        "Brandalarm: niemand wird eingelassen",
+        "Nach dem Ende des Alarms unten quittieren.",
+        "Fire alarm: nobody is let in",
+        "Clear it below once the alarm is over.",
+    ),
+    "lane.emergency": _row(
+        "Notfall: Durchgang offen",
+        "Nach dem Ende auf «Kontrolliert» stellen.",
+        "Emergency: the way is open",
+        "Set it to “Controlled” when it is over.",
+    ),
+    "lane.rehearsal": _row(
+        "Probebetrieb: nichts zählt",
+        "Vor dem Einlass auf «Kontrolliert» stellen.",
+        "Rehearsal: nothing counts",
+        "Set it to “Controlled” before doors open.",
+    ),
+    "lane.no_plan": _row(
+        "Kein Plan: die Liste nennt diese Spur nicht",
+        "In der Zentrale der Spur eine Zone und Vorstellung zuweisen.",
+        "No plan: the list does not name this lane",
+        "Give the lane a zone and a session at the centre.",
+    ),
+    # --- front and page ------------------------------------------------------------------------------------------
+    "front.ok": _row("Seite läuft[: {url}]", "", "The page is up[: {url}]", ""),
+    "front.starting": _row("Das Tor startet", "Kurz warten.", "The gate is starting", "Wait a moment."),
+    "front.no_lane": _row(
+        "Das Programm des Tors antwortet nicht",
+        "Kurz warten; bleibt es so, Box neu starten (`systemctl restart gatehouse-edge`).",
+        "The gate's program does not answer",
+        "Wait a moment; if it stays so, restart the box (`systemctl restart gatehouse-edge`).",
+    ),
+    "front.slow": _row(
+        "Die Seite kam nicht nach und wurde getrennt", "", "The page did not keep up; cut off", ""
+    ),
+    "front.gone": _row(
+        "Seite und Verbindung zur Zentrale starten neu",
+        "Kurz warten; bleibt es so, Journal von gatehouse-edge ansehen.",
+        "Page and uplink are starting again",
+        "Wait a moment; if it stays so, see the journal of gatehouse-edge.",
+    ),
+    "page.pin_wrong": _row("Falsche PIN", "Nochmals versuchen.", "Wrong PIN", "Try again."),
+    "page.pin_locked": _row(
+        "Zu viele falsche PIN[; warten: {wait_s}]",
+        "Warten, oder an der Konsole eine neue machen: `gatehouse-edge pin`.",
+        "Too many wrong PINs[; wait {wait_s}]",
+        "Wait, or make a new one on the console: `gatehouse-edge pin`.",
+    ),
+    "page.no_pin": _row(
+        "Diese Box hat noch keine PIN",
+        "An der Konsole eine machen: `gatehouse-edge pin`.",
+        "This box has no PIN yet",
+        "Make one on the console: `gatehouse-edge pin`.",
+    ),
+    "page.no_session": _row(
+        "Dazu braucht es die PIN", "PIN eingeben.", "This needs the PIN", "Enter the PIN."
+    ),
+    "page.not_secure": _row(
+        "Die PIN reist nur verschlüsselt",
+        "Die Seite mit https:// öffnen, oder auf der Box selbst.",
+        "The PIN travels encrypted only",
+        "Open the page with https://, or on the box itself.",
+    ),
+    "page.bad_request": _row(
+        "Unverständliche Anfrage[: {what}]",
+        "Seite neu laden.",
+        "Request not understood[: {what}]",
+        "Reload the page.",
+    ),
+    # --- answers to commands -------------------------------------------------------------------------------------
+    "command.done": _row("Erledigt", "", "Done", ""),
+    "command.no_lane": _row(
+        "Diese Spur gibt es nicht", "Seite neu laden.", "No such lane", "Reload the page."
+    ),
+    "command.no_state": _row(
+        "Diesen Zustand gibt es nicht", "Seite neu laden.", "No such state", "Reload the page."
+    ),
+    "command.no_way": _row(
+        "Diese Richtung hat die Spur nicht", "", "The lane does not have this direction", ""
+    ),
+    "command.refused": _row(
+        "Jetzt nicht möglich[: {what}]",
+        "Zustand der Spur ansehen und nochmals versuchen.",
+        "Not possible now[: {what}]",
+        "See the state of the lane and try again.",
+    ),
+    "command.no_ticket": _row(
+        "Dieses Ticket ist nicht in der Liste",
+        "Nummer prüfen, oder ohne Ticket von Hand einlassen.",
+        "This ticket is not on the list",
+        "Check the number, or let in by hand without a ticket.",
+    ),
+    "command.no_admission": _row("Diesen Eintritt gibt es nicht", "", "There is no such admission", ""),
+    "command.fire_still_on": _row(
+        "Der Brandkontakt meldet noch Alarm",
+        "Erst die Brandmeldeanlage zurückstellen.",
+        "The fire contact still says alarm",
+        "Reset the fire alarm system first.",
+    ),
+    "command.not_done": _row(
+        "Nicht ausgeführt",
+        "Journal von gatehouse-edge ansehen.",
+        "Not carried out",
+        "See the gatehouse-edge journal.",
+    ),
+}

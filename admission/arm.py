@@ -103,7 +103,9 @@ class Arm:
         """Write one reservation per item of `extensions`, all in one commit, and begin the turn."""
         line, sensor = self.wired(write.direction)
         at_once = write.direction is Direction.EXIT and not self.pulses(Direction.EXIT)
-        flags = write.flags | (Flag.NO_PULSE if at_once or line is None else Flag.NONE)
+        # On an exit this flag means that no passage will follow: presence takes it as gone by itself.
+        unpulsed = at_once or (line is None and write.direction is Direction.ENTRY)
+        flags = write.flags | (Flag.NO_PULSE if unpulsed else Flag.NONE)
         tokens: list[int] = []
         for number, extension in enumerate(extensions, start=1):
             urgent = number == len(extensions) and not at_once

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from admission.entitlements import Mode
-from admission.ids import LaneId, ReaderId, RecordId, SessionId, ZoneId
+from admission.ids import LaneId, ReaderId, RecordId, SessionId
 from admission.question import Verdict
 from admission.reasons import DisplayState
 from admission.records import Direction, Extension, Flag, Kind, Outcome
@@ -32,7 +32,6 @@ class LaneConfig:
     """One lane's lengths and wiring. Milliseconds."""
 
     lane: LaneId
-    zone: ZoneId
     entry_line: int | None
     """Relay line that releases the arm inwards; None where the lane has no such barrier."""
     exit_line: int | None

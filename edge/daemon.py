@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from admission import chain
-from admission.ids import Epoch, LaneId, ZoneId
+from admission.ids import Epoch, LaneId
 from admission.lane import LaneConfig, LaneState, Write
 from admission.lane_machine import Lane
 from admission.records import Extension, Kind
@@ -131,7 +131,6 @@ class Daemon:
         kept = self.reader.meta(f"lane.{settings.id}")
         config = LaneConfig(
             lane=LaneId(settings.id),
-            zone=ZoneId(0),
             entry_line=settings.entry_line,
             exit_line=settings.exit_line,
             entry_sensor=settings.entry_contact is not None,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeVar
 
-from admission.ids import EventId, LaneId, ProductId, ReaderId, TicketId, ZoneId
+from admission.ids import EventId, LaneId, ProductId, ReaderId, TicketId
 from admission.lane import (
     Alert,
     Durable,
@@ -32,7 +32,7 @@ EXIT_READER = ReaderId(2)
 ENTRY_LINE = 4
 EXIT_LINE = 5
 CONFIG = LaneConfig(
-    LaneId(1), ZoneId(1), entry_line=ENTRY_LINE, exit_line=EXIT_LINE, entry_sensor=True, exit_sensor=True
+    LaneId(1), entry_line=ENTRY_LINE, exit_line=EXIT_LINE, entry_sensor=True, exit_sensor=True
 )
 WINDOW_MS = CONFIG.hold_ms + CONFIG.hold_margin_ms
 

@@ -5,8 +5,8 @@ import msgspec
 from admission.ids import RecordId
 from admission.presence import PresenceRow, Reset, Role, State, TicketPresence, fold
 from admission.records import Direction, ExtensionRecord, Flag, Record
+from tests.admission.gates import LogKey, Merge
 from tests.admission.ledger import ZONES
-from tests.admission.two_gates import LogKey, Merge
 
 Rows = tuple[PresenceRow, ...]
 AGES_AWAY = 2**31

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from admission import lane
 from admission.arm import EXIT_HELD_MS_MAX
-from admission.ids import Epoch, GateId, LaneId, ReaderId, RecordId, ZoneId
+from admission.ids import Epoch, GateId, LaneId, ReaderId, RecordId
 from admission.lane import (
     Alert,
     FireChanged,
@@ -57,7 +57,6 @@ _BOTH_WAYS = st.sampled_from((Direction.ENTRY, Direction.EXIT))
 configs = st.builds(
     LaneConfig,
     lane=st.just(LaneId(1)),
-    zone=st.just(ZoneId(1)),
     entry_line=st.sampled_from((ENTRY_LINE, ENTRY_LINE, ENTRY_LINE, None)),
     exit_line=st.sampled_from((EXIT_LINE, EXIT_LINE, EXIT_LINE, None)),
     entry_sensor=st.booleans(),
@@ -390,7 +389,7 @@ def test_an_exit_is_never_held_longer_than_its_limit(config: LaneConfig, people:
 )
 @settings(max_examples=100, deadline=None)
 def test_a_presentation_lasts_until_its_code_was_unseen(reads: list[tuple[int, bytes, int, bool]]) -> None:
-    machine = Lane(LaneConfig(LaneId(1), ZoneId(1), 0, 1, True, True), LaneState.CONTROLLED)
+    machine = Lane(LaneConfig(LaneId(1), 0, 1, True, True), LaneState.CONTROLLED)
     machine.handle(ReadyChanged(ready=True), 0)
     seen: dict[tuple[int, bytes], int] = {}
     judged = written = 0

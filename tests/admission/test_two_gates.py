@@ -4,9 +4,10 @@ from collections import Counter
 
 import pytest
 
+from tests.admission.gates import Merge, Mismatch
 from tests.admission.ledger import TICKETS
 from tests.admission.planted_bugs import BUGS
-from tests.admission.two_gates import Merge, Mismatch, main, replay_command, run, run_sequential
+from tests.admission.two_gates import main, replay_command, run, run_sequential
 
 SEEDS = 400
 SEEDS_TO_CATCH = 60

@@ -84,7 +84,7 @@ class Daemon:
         floor_s = int(self.reader.meta("floor") or b"0")
         self.time = TrustedTime(clock, rtc=self.settings.gate.rtc, floor_s=floor_s)
         self.board = Board(self.now_s, self.changed)
-        head = self.reader.last_head(self.enrolment.gate)
+        last = self.reader.newest_state(self.enrolment.gate)
         self.writer = LogWriter(self._store, self, self._post)
         self.journal = Journal(
             gate=self.enrolment.gate,
@@ -93,7 +93,7 @@ class Daemon:
             clock=clock,
             time=self.time,
             writer=self.writer,
-            predecessor=chain.Predecessor(head.epoch, head.seq, head.link) if head else chain.ROOT,
+            predecessor=chain.Predecessor(last.epoch, last.seq, last.link) if last else chain.ROOT,
         )
         self._note_salvage()
 

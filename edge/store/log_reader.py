@@ -137,6 +137,13 @@ class LogReader:
         """
         return tuple(self._state(row) for row in self.epochs() if row.gate == gate)
 
+    def newest_state(self, gate: GateId) -> EpochState | None:
+        """Return how far the newest epoch of a gate is held: what the next epoch names as its predecessor."""
+        newest = max(
+            (row for row in self.epochs() if row.gate == gate), key=lambda row: row.ordinal, default=None
+        )
+        return None if newest is None else self._state(newest)
+
     def _state(self, row: EpochRow) -> EpochState:
         head = next(iter(self.heads_backwards(row.gate, row.epoch, 1)), None)
         seq, at = (

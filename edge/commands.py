@@ -1,23 +1,20 @@
 """What the front may ask of the lane process. Whoever it is was checked there; here it is checked that it can be done."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from admission.credentials import Known, Medium
 from admission.ids import Epoch, RecordId, SessionId
 from admission.lane import Annul, LaneState, Override, StaffCleared, StateSet, TestPulse
 from admission.records import Direction, Flag, MalformedRecord, Record, record_from_bytes, ticket_subject
+from edge.gate import Gate
 from edge.lane import LaneShell
 from edge.link import AdmitByHand, AnnulLast, ClearFire, Command, Done, Pulse, SetState, TakeList
-
-if TYPE_CHECKING:
-    from edge.daemon import Daemon
 
 
 class Commands:
     """Carries out commands; each has an answer."""
 
-    def __init__(self, gate: "Daemon") -> None:
+    def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
     def do(self, command: Command) -> Done:

@@ -4,22 +4,16 @@ import hashlib
 import logging
 import struct
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
 from admission.ids import EventId
 from admission.lane import Write
 from admission.records import Extension, Kind
-from edge.board import Board
-from edge.journal import Journal
-from edge.judge import Judge
-from edge.lane import LaneShell
+from edge.gate import Gate
 from edge.link import Health, Part
-from edge.memory import Memory
 from edge.store.faults import FaultKind, StoreFault
 from edge.store.list import ListStore
-from edge.store.log_reader import LogReader
 from edge.store.log_schema import ListVersion, SnapshotMark
 
 FILE = "list.sqlite3"
@@ -29,26 +23,6 @@ OLD_AFTER_S = 24 * 3600
 _LIST = struct.Struct(">IIQ16s")
 
 log = logging.getLogger("edge.lists")
-
-
-class Gate(Protocol):
-    """What the list needs of its daemon."""
-
-    data: Path
-    reader: LogReader
-    journal: Journal
-    judge: Judge
-    memory: Memory
-    board: Board
-    lanes: dict[int, LaneShell]
-
-    def tell_lanes(self) -> None:
-        """Tell lanes whether they may grant."""
-        ...
-
-    def now_s(self) -> int:
-        """Unix seconds."""
-        ...
 
 
 class Lists:

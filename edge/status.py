@@ -1,14 +1,11 @@
 """What the page is told: one `Status` put together from every part of the gate."""
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
 
 from admission.lane import LaneState
 from admission.records import Direction, Trust
+from edge.gate import Gate
 from edge.link import Health, LaneView, Part, Status
-
-if TYPE_CHECKING:
-    from edge.daemon import Daemon
 
 _CLOCK = {
     Trust.SYNCED: (Health.OK, "clock.synced"),
@@ -29,7 +26,7 @@ _LANE = {
 class StatusView:
     """Reads the daemon's parts; changes nothing but the tiles of clock and lanes."""
 
-    def __init__(self, gate: "Daemon") -> None:
+    def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._started_s = float(gate.now_s())
         self.garbled = 0

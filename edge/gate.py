@@ -1,0 +1,71 @@
+"""What the parts of the lane process may ask of the whole (`edge.daemon.Daemon`)."""
+
+from collections import deque
+from pathlib import Path
+from typing import Protocol
+
+from edge.board import Board
+from edge.clock import TrustedTime
+from edge.enrolment import Enrolment
+from edge.journal import Journal
+from edge.judge import Judge
+from edge.lane import LaneShell
+from edge.link import Seen
+from edge.memory import Memory
+from edge.settings import Settings
+from edge.store.log_reader import LogReader
+
+
+class ListInUse(Protocol):
+    """The list that is judged by (`edge.lists.Lists`)."""
+
+    @property
+    def rows(self) -> int:
+        """Credentials in the list."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """The newest version of any event in it."""
+        ...
+
+    def take(self, path: Path) -> str:
+        """Switch to a list file; "" when done, else the code of what is wrong."""
+        ...
+
+
+class Gate(Protocol):
+    """One running gate, seen from its parts."""
+
+    data: Path
+    settings: Settings
+    enrolment: Enrolment
+    reader: LogReader
+    journal: Journal
+    judge: Judge
+    memory: Memory
+    board: Board
+    time: TrustedTime
+    lanes: dict[int, LaneShell]
+    recent: deque[Seen]
+
+    @property
+    def lists(self) -> ListInUse:
+        """The list in use."""
+        ...
+
+    def tell_lanes(self) -> None:
+        """Tell every lane whether what it needs works."""
+        ...
+
+    def now_s(self) -> int:
+        """Unix seconds by the box's clock."""
+        ...
+
+    def keep(self, key: str, value: bytes) -> None:
+        """Remember a small value across restarts."""
+        ...
+
+    def changed(self) -> None:
+        """Something the page shows changed."""
+        ...

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from admission.entitlements import Mode, ZoneTree
-from admission.ids import Epoch, GateId, RecordId, SessionId, ZoneId
+from admission.ids import Epoch, GateId, LaneId, RecordId, SessionId, ZoneId
 from admission.observed import (
     COLUMNS,
     RESET_COLUMNS,
@@ -336,8 +336,11 @@ class TicketPresence:
         sessions_of_day: Iterable[SessionId],
         this_gate: GateId,
         this_epoch: Epoch,
+        this_lane: LaneId | None = None,
     ) -> Tally:
         """Return what `decide()` asks for, as seen from a lane of `this_gate` in its running epoch.
+
+        `unresolved` counts what was reserved at `this_lane`, or at any of the gate's where it is None.
 
         A pending exit is one of this gate's running epoch: of another gate's we cannot know whether it still runs.
         """
@@ -355,7 +358,8 @@ class TicketPresence:
                 in_session += row.session == session
             if row.session == session:
                 last = row
-                unresolved += self._unresolved(row, this_gate, this_epoch)
+                here = this_lane is None or row.lane == this_lane
+                unresolved += here and self._unresolved(row, this_gate, this_epoch)
         if last is None:
             within = (zone, *self._zones.inner(zone))
             last = next((row for row in reversed(self._live) if row.zone in within), None)

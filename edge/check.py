@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from admission.records import Trust
 from drivers.base import DriverError, Inputs, Opened, Reader
 from edge.clock import SystemClock, TrustedTime
+from edge.devices import Devices
 from edge.enrolment import NotEnrolled
 from edge.enrolment import load as load_enrolment
 from edge.lists import FILE as LIST_FILE
@@ -28,15 +29,6 @@ OPEN_S: Final = 5.0
 """Longest wait for a device: a Modbus board counts as gone after 1 s, a relay after 2 s."""
 NAME_CHARS: Final = 16
 _OURS: Final = "This is a defect of Gatehouse: please report it with the type named here."
-
-
-@dataclass(frozen=True, slots=True)
-class Devices:
-    """How settings become devices that can be tried. `relay_off` opens a board with every line off."""
-
-    reader: Callable[[ReaderSettings], Reader]
-    inputs: Callable[[InputSettings], Inputs]
-    relay_off: Callable[[RelaySettings], str]
 
 
 class Level(Enum):

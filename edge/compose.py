@@ -7,7 +7,7 @@ from pathlib import Path
 
 from admission.codecs import cose
 from drivers.base import Inputs, Medium, Reader, Signal
-from drivers.guard import GuardSettings
+from drivers.guard import GuardSettings, all_off
 from drivers.guard_link import GuardEvents, GuardLink
 from edge import enrolment
 from edge.clock import SystemClock
@@ -130,6 +130,11 @@ def relay_of(settings: RelaySettings, events: RelayEvents) -> Relay:
     """Return the lane's end of a relay guard."""
     argv = [sys.executable, "-m", "drivers.guard", guard_settings_of(settings).to_json()]
     return GuardLink(argv, GuardEvents(events.ready, events.ack, events.ended, events.fault))
+
+
+def relay_off(settings: RelaySettings) -> str:
+    """Switch every line of a board off and give it back; returns its name. DriverError where it stays out of reach."""
+    return all_off(guard_settings_of(settings))
 
 
 def front_argv(settings_json: str) -> list[str]:

@@ -24,7 +24,19 @@ from edge.store.log_schema import StoredRecord
 
 COLUMNS: Final = (
     *("gate", "epoch", "seq", "kind", "time", "trust", "mono_ms", "lane", "reader", "zone", "session"),
-    *("outcome", "reason", "direction", "mode", "flags", "event", "ticket", "product", "digest", "ref", "data"),
+    *(
+        "outcome",
+        "reason",
+        "direction",
+        "mode",
+        "flags",
+        "event",
+        "ticket",
+        "product",
+        "digest",
+        "ref",
+        "data",
+    ),
     "detail",
 )
 """In this order in CSV. `detail`: what an extension record holds, as JSON."""

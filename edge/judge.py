@@ -21,7 +21,7 @@ from admission.entitlements import (
 )
 from admission.ids import Epoch, EventId, GateId, SessionId, TicketId, ZoneId
 from admission.keys import IssuerKey, KeyFormat, KeyRing, KeyStatus, kid_of
-from admission.presence import PresenceRow, Resets, TicketPresence, fold
+from admission.presence import PresenceRow, Resets, Role, State, fold
 from admission.question import Candidate, LaneFacts, Question, Tally, VenueFacts, Verdict
 from admission.records import Direction, Flag, ticket_subject
 from admission.rules import session_for
@@ -214,13 +214,21 @@ class Judge:
         """Fold what is recorded about a ticket, as seen from this lane."""
         session = session_for(ticket, plan)
         same_day = self._same_day(ticket.event, session)
-        return self.presence_of(ticket.event, ticket.id).tally(
-            plan.zone, session, same_day, self._gate, self._presence.epoch
-        )
-
-    def presence_of(self, event: EventId, ticket: TicketId) -> TicketPresence:
-        """Fold everything recorded about one ticket."""
-        return fold(self._presence.rows(event, ticket), self._presence.resets(), self.venue.zones)
+        rows = self._presence.rows(ticket.event, ticket.id)
+        presence = fold(rows, self._presence.resets(), self.venue.zones)
+        tally = presence.tally(plan.zone, session, same_day, self._gate, self._presence.epoch)
+        if not tally.unresolved:
+            return tally
+        # Whoever was between record and pulse stands before the same arm still; at another one it may be anybody.
+        here = {
+            row.id
+            for row in rows
+            if row.lane == plan.lane
+            and row.id.epoch != self._presence.epoch
+            and row.role is Role.ENTRY
+            and presence.state(row.id) is State.RESERVED
+        }
+        return replace(tally, unresolved=min(tally.unresolved, len(here)))
 
     def _same_day(self, event: EventId, session: SessionId) -> tuple[SessionId, ...]:
         """Return the sessions of the day that `session` is on."""

@@ -11,9 +11,11 @@ import logging
 import os
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Final, TextIO
 
 FIELDS: Final = frozenset(
@@ -21,6 +23,9 @@ FIELDS: Final = frozenset(
     reader records relay rows seconds seq signal state status trust url version zone""".split()  # noqa: SIM905  # as a list it would fill a page
 )
 """Extra fields that may be written: numbers, and words of our own or of the configuration."""
+OURS: Final = frozenset({"admission", "drivers", "edge", "sync"})
+"""Loggers whose messages are constants: ruff's G rules hold it."""
+WITHHELD: Final = "a message of a library"
 WORD_CHARS_MAX: Final = 64
 """Longer than any name in a configuration."""
 FRAMES_MAX: Final = 12
@@ -60,9 +65,19 @@ def start(
     # One line per page request would wear the card out and say nothing.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+    sys.excepthook = _log_defect
+    threading.excepthook = lambda failed: _log_defect(failed.exc_type, failed.exc_value, failed.exc_traceback)
+    sys.unraisablehook = lambda failed: _log_defect(failed.exc_type, failed.exc_value, failed.exc_traceback)
     # logging itself prints a record that it cannot write, arguments and all.
     logging.raiseExceptions = False
     return handler
+
+
+def _log_defect(
+    _kind: type[BaseException], error: BaseException | None, _trace: TracebackType | None
+) -> None:
+    """Python's own last word would quote the error."""
+    logging.getLogger("edge").critical("a defect", exc_info=error)
 
 
 class JsonLines(logging.Formatter):
@@ -81,7 +96,7 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
+            "message": _message(record),
         }
         if record.args:
             line["args_dropped"] = True
@@ -99,6 +114,15 @@ class JsonLines(logging.Formatter):
             line |= _of_error(record.exc_info[1])
         text = json.dumps(line, ensure_ascii=True)
         return f"<{_PRIORITIES.get(record.levelno, 6)}>{text}" if self._for_journal else text
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return the template as its source has it. A library's message without arguments may be put together already
+    (asyncio writes a callback's arguments into it, Python's warnings theirs), so nothing of it is told."""
+    if not isinstance(record.msg, str):
+        return type(record.msg).__name__
+    is_ours = record.name.partition(".")[0] in OURS
+    return record.msg if is_ours or record.args else WITHHELD
 
 
 def _is_harmless(name: str, value: object) -> bool:

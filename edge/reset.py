@@ -85,7 +85,9 @@ def _own_gate(data: Path) -> int | None:
 
 
 def _refuse_while_unsent(data: Path) -> None:
-    hint = "Connect the gate until all are sent, or save them by `gatehouse-edge export` and add --lose-records."
+    hint = (
+        "Connect the gate until all are sent, or save them by `gatehouse-edge export` and add --lose-records."
+    )
     try:
         count = unsent(data)
     except StoreFault as fault:

@@ -9,6 +9,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from admission.chain import Problem, Report, Trouble, verify
 from admission.ids import Epoch, GateId
+from admission.keys import PUBLIC_BYTES
+from edge.enrolment import Enrolment
+from edge.lists import FILE as LIST_FILE
+from edge.store.faults import StoreFault
+from edge.store.list import ListStore
 from edge.store.log_reader import ROWS_MAX, LogReader
 from edge.store.log_schema import EpochRow, StoredRecord
 
@@ -65,6 +70,23 @@ class LogVerdict:
             yield f"{aside}: a damaged log was set aside here; what was readable of it is in the present log"
         if not self.gates:
             yield "the log is empty"
+
+
+def known_keys(data: Path, enrolment: Enrolment) -> dict[GateId, Ed25519PublicKey]:
+    """Return the keys of the gates that the list in use names, and our own."""
+    named: dict[GateId, bytes] = {}
+    try:
+        listed = ListStore.open(data / LIST_FILE)
+        named = {gate.id: gate.public for gate in listed.head.gates}
+        listed.close()
+    except StoreFault:
+        named = {}  # without a list our own log can be checked all the same
+    named[enrolment.gate] = enrolment.public
+    return {
+        gate: Ed25519PublicKey.from_public_bytes(public)
+        for gate, public in named.items()
+        if len(public) == PUBLIC_BYTES
+    }
 
 
 def verify_log(data: Path, keys: Mapping[GateId, Ed25519PublicKey]) -> LogVerdict:

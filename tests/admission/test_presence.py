@@ -406,6 +406,13 @@ def test_what_an_exit_closed_is_not_unresolved() -> None:
     assert see([lost, left]).tally(HALL, SESSION, (SESSION,), HERE, EPOCH).unresolved == 0
 
 
+def test_unresolved_is_forgiven_only_at_the_lane_where_it_was_reserved() -> None:
+    presence = see([row(3, epoch=OLD)])
+    assert presence.tally(HALL, SESSION, (SESSION,), HERE, EPOCH, LaneId(1)).unresolved == 1
+    elsewhere = presence.tally(HALL, SESSION, (SESSION,), HERE, EPOCH, LaneId(2))
+    assert (elsewhere.unresolved, elsewhere.uses_session) == (0, 1)
+
+
 def test_an_entry_after_a_restart_stands_for_the_unresolved_one() -> None:
     lost = row(3, epoch=OLD)
     again = row(4, flags=Flag.AFTER_RESTART)

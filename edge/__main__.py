@@ -1,0 +1,28 @@
+"""`gatehouse-edge`: the one place where commands and concrete parts meet."""
+
+import sys
+
+from edge import cli
+from edge.devices import Devices
+from edge.settings import Settings
+
+
+def main() -> int:
+    """Run the command named in `sys.argv`; returns the exit code."""
+    return cli.main(sys.argv[1:], _run, _devices)
+
+
+def _run(settings: Settings) -> int:
+    from edge import compose  # noqa: PLC0415 - everything there is, needed by few commands
+
+    return compose.run(settings)
+
+
+def _devices() -> Devices:
+    from edge import compose  # noqa: PLC0415 - as above
+
+    return Devices(compose.reader_of, compose.inputs_of, compose.relay_off)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

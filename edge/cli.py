@@ -1,0 +1,312 @@
+"""The commands of `gatehouse-edge`. What goes wrong is one line and the next action; exit 1, or 78 for a bad config.
+
+Each command imports what it needs when it is called: the gate must be up within a second of its start.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from edge import config
+from edge.complaint import EX_FAILED, Complaint
+from edge.devices import Devices
+from edge.enrolment import Enrolment
+from edge.settings import Settings, Way
+
+EX_OK: Final = 0
+CODE_BYTES_MAX: Final = 1024 * 1024
+"""Most that is read of a code on standard input; the longest code is 4 KiB, and longer ones are told apart here too."""
+CENTRE_HINT: Final = "Make a code at the centre, then: gatehouse-edge enrol URL CODE"
+
+Run = Callable[[Settings], int]
+
+
+def main(arguments: Sequence[str], run: Run, devices: Callable[[], Devices]) -> int:
+    """Carry out one command line; returns the exit code. `run` runs a gate, `devices` makes what `check` tries."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return _carry_out(parsed, run, devices)
+    except BrokenPipeError:
+        # Whoever read us (`head`) has enough. Python would complain again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EX_OK
+    except KeyboardInterrupt:
+        return 130  # 128 + SIGINT, as shells say it
+    except _operator_errors() as error:
+        _complain(error)
+        return int(getattr(error, "exit_code", EX_FAILED))
+
+
+def _operator_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that the operator can do something about; asked for only when something was raised."""
+    from drivers.base import DriverError  # noqa: PLC0415 - see above
+    from edge.enrol import EnrolFailed  # noqa: PLC0415
+    from edge.enrolment import NotEnrolled  # noqa: PLC0415
+    from edge.store.faults import StoreFault  # noqa: PLC0415
+
+    return (Complaint, config.ConfigErrors, DriverError, EnrolFailed, NotEnrolled, StoreFault)
+
+
+def _complain(error: Exception) -> None:
+    hint = getattr(error, "hint", "")
+    sys.stderr.write(f"gatehouse-edge: {error}\n" + (f"  next: {hint}\n" if hint else ""))
+
+
+def _carry_out(arguments: argparse.Namespace, run: Run, devices: Callable[[], Devices]) -> int:
+    match arguments.command:
+        case "run":
+            return _run(arguments, run)
+        case "check":
+            return _check(arguments, devices())
+        case "off":
+            return _off(arguments, devices())
+        case "enrol":
+            return _enrol(arguments)
+        case "explain":
+            return _explain(arguments)
+        case "verify":
+            return _verify(arguments)
+        case "export":
+            return _export(arguments)
+        case "pin":
+            return _pin(arguments)
+        case _:
+            return _reset(arguments)
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def _run(arguments: argparse.Namespace, run: Run) -> int:
+    from edge import logs  # noqa: PLC0415
+
+    settings = config.load(arguments.config)
+    _enrolment(Path(settings.gate.data))  # says what to do where there is none
+    logs.start()
+    return run(settings)
+
+
+def _check(arguments: argparse.Namespace, devices: Devices) -> int:
+    from edge.check import Level, findings  # noqa: PLC0415
+
+    settings = config.load(arguments.config)
+    _become_owner(Path(settings.gate.data))
+    failed = False
+    for finding in findings(settings, devices):
+        failed = failed or finding.level is Level.FAIL
+        _say(str(finding))
+        sys.stdout.flush()
+    return EX_FAILED if failed else EX_OK
+
+
+def _off(arguments: argparse.Namespace, devices: Devices) -> int:
+    """Switch every relay off, all boards at once: systemd waits 10 s for all of it."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    from drivers.base import DriverError  # noqa: PLC0415
+
+    code = EX_OK
+    try:
+        relays = config.load(arguments.config).relays
+    except config.ConfigErrors as errors:
+        relays, code = config.relays(arguments.config), errors.exit_code
+        _complain(errors)
+    if not relays:
+        return code
+    with ThreadPoolExecutor(len(relays)) as pool:
+        for relay, switched in [(one, pool.submit(devices.relay_off, one)) for one in relays]:
+            try:
+                _say(f"relay {relay.id}: {switched.result()}, every line off")
+            except DriverError as error:
+                _complain(Complaint(f"relay {relay.id}: {error}", error.hint))
+                code = code or EX_FAILED
+    return code
+
+
+def _enrol(arguments: argparse.Namespace) -> int:
+    from edge.enrol import enrol  # noqa: PLC0415
+
+    settings = config.load(arguments.config)
+    data = Path(settings.gate.data)
+    _become_owner(data)
+    name = arguments.name or settings.gate.name
+    enrolment = enrol(data, arguments.url, arguments.code, name, ca_file=arguments.ca_file)
+    _say(f"this box is gate {enrolment.gate}, {enrolment.name}, of {enrolment.centre_url}")
+    return EX_OK
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    import json  # noqa: PLC0415
+
+    from admission.credentials import Medium  # noqa: PLC0415
+    from edge.explain import explain  # noqa: PLC0415
+
+    settings = config.load(arguments.config)
+    data = Path(settings.gate.data)
+    code = sys.stdin.buffer.read(CODE_BYTES_MAX) if arguments.code == "-" else os.fsencode(arguments.code)
+    if arguments.code == "-":
+        code = code.removesuffix(b"\n")
+    if arguments.uid:
+        code = _uid(code)
+    _become_owner(data)
+    said = explain(
+        code,
+        Medium.UID if arguments.uid else Medium.BARCODE,
+        settings,
+        _enrolment(data),
+        lane=settings.lanes[0].id if arguments.lane is None else arguments.lane,
+        way=Way(arguments.way),
+    )
+    _say(json.dumps(said, indent=2, ensure_ascii=False))
+    return EX_OK
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from edge.verify import known_keys, verify_log  # noqa: PLC0415
+
+    data = _data(arguments)
+    _become_owner(data)
+    verdict = verify_log(data, known_keys(data, _enrolment(data)))
+    for line in verdict.lines():
+        _say(line)
+    return EX_FAILED if verdict.altered else EX_OK
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from edge.export import Format, export_log  # noqa: PLC0415
+
+    data = _data(arguments)
+    _become_owner(data)
+    export_log(data, Format(arguments.format), sys.stdout)
+    sys.stdout.flush()
+    return EX_OK
+
+
+def _pin(arguments: argparse.Namespace) -> int:
+    from edge.front.pin import new_pin  # noqa: PLC0415
+
+    data = _data(arguments)
+    _become_owner(data)
+    try:
+        pin = new_pin(data)
+    except OSError as error:
+        hint = "Run this as the gate's user or as root, and see that the data folder is there."
+        raise Complaint(f"the PIN cannot be kept in {data}: {error.strerror}", hint) from error
+    _say(f"The PIN of this gate's page is {pin}. It is shown only now; the one before it no longer works.")
+    return EX_OK
+
+
+def _reset(arguments: argparse.Namespace) -> int:
+    from edge.reset import reset  # noqa: PLC0415
+
+    data = _data(arguments)
+    if not arguments.yes:
+        raise Complaint(f"this would delete keys, lists and records in {data}", "Add --yes to do it.")
+    _become_owner(data)
+    forgotten = reset(data, lose_records=arguments.lose_records)
+    _say(f"deleted from {data}: {', '.join(forgotten.removed)}")
+    if forgotten.left:
+        _say(f"left, since it is not the gate's: {', '.join(forgotten.left)}")
+    _say(CENTRE_HINT)
+    return EX_OK
+
+
+# --- what several commands need ---------------------------------------------------------------------------------------
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _data(arguments: argparse.Namespace) -> Path:
+    """Return the data folder: what --data says, else the configuration."""
+    return arguments.data or Path(config.load(arguments.config).gate.data)
+
+
+def _enrolment(data: Path) -> Enrolment:
+    from edge.enrolment import NotEnrolled, load  # noqa: PLC0415
+
+    try:
+        return load(data)
+    except NotEnrolled as error:
+        raise Complaint(str(error), CENTRE_HINT) from error
+    except OSError as error:
+        hint = "Run this as the gate's user or as root."
+        raise Complaint(f"the enrolment in {data} cannot be read: {error.strerror}", hint) from error
+    except ValueError as error:
+        raise Complaint(str(error), CENTRE_HINT) from error
+
+
+def _become_owner(data: Path) -> None:
+    """Go on as the data folder's owner where root called: what root makes there the daemon could not write to."""
+    if os.geteuid() != 0 or not data.is_dir():
+        return
+    owner = data.stat()
+    if owner.st_uid == 0:
+        return
+    import pwd  # noqa: PLC0415
+
+    try:
+        os.initgroups(pwd.getpwuid(owner.st_uid).pw_name, owner.st_gid)
+    except KeyError:  # an owner without a name has no further groups
+        os.setgroups([])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
+
+
+def _uid(text: bytes) -> bytes:
+    """Read a tag's number in hexadecimal, as people write it: 04A2..., 04:a2:..., 04 a2 ..."""
+    try:
+        return bytes.fromhex(text.decode("ascii").replace(":", " ").replace("-", " "))
+    except ValueError as error:  # of which UnicodeDecodeError is one
+        raise Complaint(
+            "this is no tag number", "Give it in hexadecimal, such as 04:A2:2B:1C:9D:80:00."
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "gatehouse-edge", description="A gate: reads tickets, decides, turns the turnstile."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument(
+        "--config", type=Path, default=config.default_path(), help="the gate's TOML (%(default)s)"
+    )
+    files = argparse.ArgumentParser(add_help=False, parents=[where])
+    files.add_argument("--data", type=Path, help="the data folder, instead of the one in the TOML")
+
+    commands.add_parser("run", parents=[where], help="run the gate until it is told to stop")
+    commands.add_parser(
+        "check", parents=[where], help="try configuration, devices and files, and say what to do"
+    )
+    commands.add_parser("off", parents=[where], help="switch every relay off")
+    enrol = commands.add_parser("enrol", parents=[where], help="make this box a gate of a centre")
+    enrol.add_argument("url", metavar="URL", help="the centre's address")
+    enrol.add_argument("code", metavar="CODE", help="the one-time code made at the centre")
+    enrol.add_argument("--name", default="", help="what to call this gate (default: gate.name)")
+    enrol.add_argument(
+        "--ca-file", type=Path, help="trust this certificate authority for the centre's address"
+    )
+    explain = commands.add_parser(
+        "explain", parents=[where], help="print as JSON what the gate makes of a code"
+    )
+    explain.add_argument("code", metavar="CODE", help="a ticket's text; - reads it from standard input")
+    explain.add_argument("--uid", action="store_true", help="CODE is a tag's number, in hexadecimal")
+    explain.add_argument("--lane", type=int, help="at which lane (default: the first)")
+    explain.add_argument(
+        "--way", choices=[way.value for way in Way], default=Way.ENTRY.value, help="(%(default)s)"
+    )
+    commands.add_parser("verify", parents=[files], help="say whether anything in the log was altered or lost")
+    export = commands.add_parser("export", parents=[files], help="write the log's records to standard output")
+    export.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="(%(default)s)")
+    commands.add_parser("pin", parents=[files], help="make a new PIN for the gate's page, and show it once")
+    reset = commands.add_parser(
+        "reset", parents=[files], help="factory reset: forget centre, keys, lists, records"
+    )
+    reset.add_argument("--yes", action="store_true", help="really do it")
+    reset.add_argument("--lose-records", action="store_true", help="even those that the centre does not have")
+    return parser

@@ -1,0 +1,293 @@
+"""What the keys of a gate's TOML must agree on: names that name something, lines that exist, ports used once.
+
+Works on the bare tables, so that these errors are told together with misspelt keys and wrong types; a value of a
+wrong type is skipped here, since it has its own error already.
+"""
+
+import difflib
+import ipaddress
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from edge.config_lines import KeyPath
+from edge.settings import GpioInputs, GpioRelay, LaneSettings, LcusRelay, ModbusInputs, PageSettings
+
+LCUS_LINES: Final = (1, 2, 4, 8)
+"""The boards that exist."""
+CONTACTS: Final = ("entry_contact", "exit_contact", "ready_contact", "fire_contact")
+FINDERS: Final = ("device", "usb", "usb_port", "model")
+"""What a reader that types can be found by."""
+
+Problem = tuple[KeyPath, str, str]
+"""Path, what is wrong, what is allowed."""
+
+
+def problems(settings: Mapping[str, object]) -> Iterator[Problem]:
+    """Yield everything in a parsed TOML that contradicts itself or cannot be on any box."""
+    top = _Table((), settings, {})
+    relays = list(top.tables("relays", _RELAYS))
+    inputs = list(top.tables("inputs", _INPUTS))
+    lanes = list(top.tables("lanes", {"": LaneSettings}))
+    readers = [reader for lane in lanes for reader in lane.tables("readers", {})]
+    for tables, key, what in (
+        (relays, "id", "relay"),
+        (inputs, "id", "input board"),
+        (lanes, "id", "lane"),
+        (readers, "id", "reader"),
+    ):
+        yield from _once(what, [((*one.path, key), one.get(key)) for one in tables])
+    yield from _gate_and_page(top)
+    for board in (*relays, *inputs):
+        yield from _board(board)
+    for reader in readers:
+        yield from _reader(reader)
+    yield from _shared_devices(relays, inputs, readers)
+    for lane in lanes:
+        yield from _barrier(lane, relays)
+        yield from _contacts(lane, inputs)
+    yield from _shared_lines(lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table with its path; `defaults` hold where a key is not written."""
+
+    path: KeyPath
+    values: Mapping[str, object]
+    defaults: Mapping[str, object] = field(default_factory=dict)
+
+    def get(self, key: str) -> object:
+        return self.values.get(key, self.defaults.get(key))
+
+    def text(self, key: str) -> str:
+        """Return a text, "" for none."""
+        value = self.get(key)
+        return value if isinstance(value, str) else ""
+
+    def number(self, key: str) -> int | None:
+        value = self.get(key)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def numbers(self, key: str) -> list[tuple[int, int]]:
+        """Return (position, number) of a list of whole numbers."""
+        value = self.get(key)
+        items = value if isinstance(value, list) else []
+        return [(at, n) for at, n in enumerate(items) if isinstance(n, int) and not isinstance(n, bool)]
+
+    def tables(self, key: str, kinds: Mapping[str, type[msgspec.Struct]]) -> Iterator["_Table"]:
+        """Yield the tables of a list. `kinds`: by driver, the settings whose defaults hold."""
+        value = self.get(key)
+        for number, one in enumerate(value if isinstance(value, list) else []):
+            if isinstance(one, dict):
+                driver = one.get("driver", "")
+                kind = kinds.get(driver) if isinstance(driver, str) else None
+                yield _Table((*self.path, key, number), one, _defaults(kind or kinds.get("")))
+
+
+_RELAYS: Final[Mapping[str, type[msgspec.Struct]]] = {"lcus": LcusRelay, "gpio": GpioRelay}
+_INPUTS: Final[Mapping[str, type[msgspec.Struct]]] = {"modbus": ModbusInputs, "gpio": GpioInputs}
+
+
+def _defaults(kind: type[msgspec.Struct] | None) -> Mapping[str, object]:
+    if kind is None:
+        return {}
+    fields = msgspec.structs.fields(kind)
+    return {one.encode_name: one.default for one in fields if one.default is not msgspec.NODEFAULT}
+
+
+def _once(what: str, named: list[tuple[KeyPath, object]]) -> Iterator[Problem]:
+    """Each value may be used once. The second use is the error, since the first was there before it."""
+    seen: dict[Hashable, KeyPath] = {}
+    for path, value in named:
+        if not isinstance(value, str | int) or value == "":
+            continue
+        if value in seen:
+            yield path, f"another {what} has the id {value!r:.40} already", "an id of its own"
+        seen.setdefault(value, path)
+
+
+def _gate_and_page(top: _Table) -> Iterator[Problem]:
+    gate, page = top.get("gate"), top.get("page")
+    if isinstance(gate, dict):
+        data = gate.get("data")
+        if isinstance(data, str) and data and not data.startswith("/"):
+            yield ("gate", "data"), "this path depends on where the program is started", "a path from /"
+    if isinstance(page, dict):
+        listen = _Table(("page",), page, _defaults(PageSettings)).text("listen")
+        if listen and listen != "localhost" and not _is_address(listen):
+            yield ("page", "listen"), "this is no address", '"127.0.0.1", "0.0.0.0", "::" or one of this box'
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+# --- boards and readers, each by itself ---------------------------------------------------------------------------
+
+
+def _board(board: _Table) -> Iterator[Problem]:
+    lines = _lines_of(board)
+    is_relay = board.path[0] == "relays"
+    if is_relay and board.text("driver") == "lcus" and lines is not None and lines not in LCUS_LINES:
+        yield (*board.path, "lines"), f"there is no LCUS board with {lines} relays", "1, 2, 4 or 8"
+    seen: set[int] = set()
+    for at, offset in board.numbers("offsets"):
+        if offset in seen or offset < 0:
+            wrong = "this line is named twice" if offset in seen else "offsets count from 0"
+            yield (*board.path, "offsets", at), wrong, "each line of the chip once, as gpioinfo shows it"
+        seen.add(offset)
+    for at, line in board.numbers("active_low"):
+        if lines is not None and not 0 <= line < lines:
+            yield (*board.path, "active_low", at), f"this board has no line {line}", _lines_allowed(lines)
+    yield from _path_from_root(board, "port")
+
+
+def _reader(reader: _Table) -> Iterator[Problem]:
+    yield from _path_from_root(reader, "port")
+    yield from _path_from_root(reader, "device")
+    if reader.text("driver") == "wedge" and not any(reader.get(key) for key in FINDERS):
+        yield reader.path, "nothing says which keyboard this reader is", "one of " + ", ".join(FINDERS)
+
+
+def _path_from_root(table: _Table, key: str) -> Iterator[Problem]:
+    path = table.text(key)
+    if path and not path.startswith("/"):
+        yield (*table.path, key), f"{path!r:.40} is no device path", "such as /dev/serial/by-id/..."
+
+
+def _lines_of(board: _Table) -> int | None:
+    """Return how many lines a board has; None where that cannot be told."""
+    if board.text("driver") == "gpio":
+        offsets = board.get("offsets")
+        return len(offsets) if isinstance(offsets, list) else None
+    return board.number("lines")
+
+
+def _lines_allowed(lines: int) -> str:
+    return f"0 to {lines - 1}: lines count from 0" if lines > 1 else "0, its only line"
+
+
+def _shared_devices(relays: list[_Table], inputs: list[_Table], readers: list[_Table]) -> Iterator[Problem]:
+    """A device has one owner. Readers that type are told apart by everything they are found by."""
+    owners: dict[Hashable, str] = {}
+
+    def claim(device: Hashable, path: KeyPath, owner: str, wrong: str) -> Iterator[Problem]:
+        if device in owners:
+            yield path, f"{wrong} is used by {owners[device]} already", "one of its own"
+        owners.setdefault(device, owner)
+
+    for table in (*relays, *inputs, *readers):
+        owner = f"{table.path[-2]} {table.get('id')!r:.40}"
+        if port := table.text("port"):
+            yield from claim(port, (*table.path, "port"), owner, "this port")
+        for at, offset in table.numbers("offsets"):
+            yield from claim((table.text("chip"), offset), (*table.path, "offsets", at), owner, "this line")
+        if table.text("driver") == "wedge" and any(table.get(key) for key in FINDERS):
+            found_by = tuple(table.text(key).lower() for key in FINDERS)
+            path = (*table.path, next(key for key in FINDERS if table.get(key)))
+            wrong = "what this reader is found by (usb_port tells two of a kind apart)"
+            yield from claim(found_by, path, owner, wrong)
+
+
+# --- lanes ---------------------------------------------------------------------------------------------------------
+
+
+def _named(lane: _Table, key: str, boards: list[_Table], what: str) -> Iterator[Problem]:
+    """The board that a lane names must be there."""
+    name = lane.text(key)
+    known = [board.text("id") for board in boards if board.text("id")]
+    if name and name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        allowed = ", ".join(f'"{one}"' for one in known) or f"first describe it in [[{_boards_table(key)}]]"
+        yield (*lane.path, key), f"no {what} is called {name!r:.40}{meant}", allowed
+
+
+def _boards_table(key: str) -> str:
+    """Return the table that a lane's key names an entry of."""
+    return {"relay": "relays", "inputs": "inputs"}[key]
+
+
+def _find(boards: list[_Table], name: str) -> _Table | None:
+    return next((board for board in boards if name and board.text("id") == name), None)
+
+
+def _on_board(lane: _Table, keys: tuple[str, ...], board: _Table | None) -> Iterator[Problem]:
+    """The lines that a lane uses must be on its board."""
+    lines = None if board is None else _lines_of(board)
+    for key in keys:
+        line = lane.number(key)
+        if lines is not None and line is not None and line >= lines:
+            yield (*lane.path, key), f"the board has no line {line}", _lines_allowed(lines)
+
+
+def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
+    yield from _named(lane, "relay", relays, "relay")
+    relay = _find(relays, lane.text("relay"))
+    yield from _on_board(lane, ("entry_line", "exit_line"), relay)
+    lines = [key for key in ("entry_line", "exit_line") if lane.get(key) is not None]
+    if not lane.text("relay"):
+        for key in lines:
+            yield (*lane.path, key), "there is no relay for this line", "name the lane's relay too"
+        return
+    if not lines:
+        yield (*lane.path, "relay"), "no line of this relay is used", "give entry_line or exit_line"
+        return
+    for reader in lane.tables("readers", {}):
+        way = reader.text("way")
+        for direction in ("entry", "exit"):
+            if way in {direction, "both"} and f"{direction}_line" not in lines:
+                allowed = f"give the lane {direction}_line, or put the reader in a lane without a relay"
+                wrong = (
+                    f"this reader lets people {_WAYS[direction]}, but the lane's barrier has no line for it"
+                )
+                yield (*reader.path, "way"), wrong, allowed
+    longest_ms = None if relay is None else relay.number("pulse_max_ms")
+    pulse_ms = lane.number("pulse_ms")
+    if longest_ms is not None and pulse_ms is not None and pulse_ms > longest_ms:
+        path = (*lane.path, "pulse_ms" if "pulse_ms" in lane.values else "relay")
+        yield path, f"pulses of {pulse_ms} ms are longer than the relay's pulse_max_ms", f"up to {longest_ms}"
+
+
+_WAYS: Final = {"entry": "in", "exit": "out"}
+
+
+def _contacts(lane: _Table, inputs: list[_Table]) -> Iterator[Problem]:
+    yield from _named(lane, "inputs", inputs, "input board")
+    yield from _on_board(lane, CONTACTS, _find(inputs, lane.text("inputs")))
+    used = [key for key in CONTACTS if lane.get(key) is not None]
+    if not lane.text("inputs"):
+        for key in used:
+            yield (*lane.path, key), "there is no input board for this contact", "name the lane's inputs too"
+    elif not used:
+        yield (*lane.path, "inputs"), "no line of this board is used", "give one of " + ", ".join(CONTACTS)
+
+
+def _shared_lines(lanes: list[_Table]) -> Iterator[Problem]:
+    """An output moves one barrier, a contact tells one thing. Both ways of one lane may share an output (a door
+    strike), and all lanes the one fire contact of a building."""
+    outputs: dict[Hashable, KeyPath] = {}
+    contacts: dict[Hashable, tuple[KeyPath, str]] = {}
+    for lane in lanes:
+        for key in ("entry_line", "exit_line"):
+            line = (lane.text("relay"), lane.number(key))
+            if line[0] and line[1] is not None and outputs.setdefault(line, lane.path) != lane.path:
+                yield (*lane.path, key), "another lane uses this output line", "a line of its own"
+        for key in CONTACTS:
+            contact = (lane.text("inputs"), lane.number(key))
+            if not contact[0] or contact[1] is None:
+                continue
+            first = contacts.setdefault(contact, (lane.path, key))
+            if first != (lane.path, key) and {first[1], key} != {"fire_contact"}:
+                yield (*lane.path, key), f"this input is {_said(first)} already", "an input of its own"
+
+
+def _said(first: tuple[KeyPath, str]) -> str:
+    return f"{first[1]} of lanes[{first[0][-1]}]"

@@ -1,0 +1,16 @@
+"""What `check` and `off` are given, so that they name no concrete driver."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from drivers.base import Inputs, Reader
+from edge.settings import InputSettings, ReaderSettings, RelaySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """How settings become devices that can be tried. `relay_off` switches a board's every line off, returns its name."""
+
+    reader: Callable[[ReaderSettings], Reader]
+    inputs: Callable[[InputSettings], Inputs]
+    relay_off: Callable[[RelaySettings], str]

@@ -17,6 +17,8 @@ STABLE_S = 60.0
 """A front that lived so long is started again at once: whatever ended it is not about starting."""
 END_S = 3.0
 """Time for the front to close its connections before it is killed."""
+EX_CANNOT_RUN = 126
+"""What a shell says of a command that it cannot start: no memory, no more processes, no such file."""
 
 log = logging.getLogger("edge.front_process")
 
@@ -46,10 +48,13 @@ class FrontProcess:
             await asyncio.sleep(wait_s)
 
     async def _live(self) -> int:
-        """One life of the front; returns its exit code."""
-        process = await asyncio.create_subprocess_exec(
-            *self._argv, stdin=asyncio.subprocess.PIPE, stdout=sys.stderr, process_group=0
-        )
+        """One life of the front; returns its exit code, or that of a command that cannot be run."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._argv, stdin=asyncio.subprocess.PIPE, stdout=sys.stderr, process_group=0
+            )
+        except OSError:
+            return EX_CANNOT_RUN
         try:
             return await process.wait()
         except asyncio.CancelledError:

@@ -153,22 +153,22 @@ WORDS: Final[Mapping[str, _Row]] = {
     # --- log -----------------------------------------------------------------------------------------------------
     "log.ok": _row("Speichert[: {records} Einträge]", "", "Storing[: {records} records]", ""),
     "log.full": _row(
-        "Speicher voll[; {waiting} Einträge im Arbeitsspeicher][: {what}]",
+        "Speicher voll[; {waiting} Einträge im Arbeitsspeicher][: {kind}]",
         "Platz schaffen oder grössere Karte einsetzen; Box eingeschaltet lassen.",
-        "Disk full[; {waiting} records in memory][: {what}]",
+        "Disk full[; {waiting} records in memory][: {kind}]",
         "Free some room or fit a larger card; keep the box powered.",
     ),
     "log.fault": _row(
-        "Speicher nimmt nichts an[; {waiting} Einträge im Arbeitsspeicher][: {what}]",
+        "Speicher nimmt nichts an[; {waiting} Einträge im Arbeitsspeicher][: {kind}]",
         "Karte bald ersetzen; Box bis dahin eingeschaltet lassen.",
-        "The disk takes nothing[; {waiting} records in memory][: {what}]",
+        "The disk takes nothing[; {waiting} records in memory][: {kind}]",
         "Change the card soon; keep the box powered until then.",
     ),
     "log.salvaged": _row(
-        "Protokoll war beschädigt: Lesbares gerettet[ ({records} Einträge)]",
-        "Karte ersetzen, wenn es wieder vorkommt.[ Alte Datei: {what}]",
-        "The log was damaged: what was readable is kept[ ({records} records)]",
-        "Change the card if this happens again.[ Old file: {what}]",
+        "Protokoll war beschädigt[: {kept} Einträge gerettet, {missing} fehlen]",
+        "Karte ersetzen, wenn es wieder vorkommt. Die alte Datei bleibt daneben liegen.",
+        "The log was damaged[: {kept} records saved, {missing} missing]",
+        "Change the card if this happens again. The old file is kept beside it.",
     ),
     "log.read_only": _row(
         "Datenordner ist schreibgeschützt[: {what}]",

@@ -46,6 +46,7 @@ ROWS_MAX = 10_000_000
 HEAD_BYTES_MAX = 16 * 1024 * 1024
 ROW_BYTES = 16 + 4 + 8 + 4 + 8 + 1 + 1
 SIGNATURE_BYTES = 64
+_OTHER_VERSION = "the list was made by another version of the centre"
 
 
 class Profile(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -206,34 +207,53 @@ class Snapshot(NamedTuple):
             yield ListRow(*row)
 
 
+def unpack_head(data: bytes, key: Ed25519PublicKey) -> ListHead:
+    """Verify a snapshot file and read its head alone, which is cheap. ListRefused as `unpack_list`."""
+    return _verified(data, key)[0]
+
+
 def unpack_list(data: bytes, key: Ed25519PublicKey) -> Snapshot:
     """Verify a snapshot file, then read it. ListRefused for anything else than what the centre signed."""
+    head, at = _verified(data, key)
+    try:
+        count, packed_bytes = struct.unpack_from(">II", data, at)
+        if count > ROWS_MAX:
+            raise ListRefused("the list has more rows than a gate takes")
+        packed = data[at + 8 : -SIGNATURE_BYTES]
+        if len(packed) != packed_bytes:
+            raise ListRefused("the list's length differs from its head")
+        columns = zstandard.ZstdDecompressor().decompress(packed, max_output_size=count * ROW_BYTES)
+    except (struct.error, zstandard.ZstdError) as error:
+        raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
+    if len(columns) != count * ROW_BYTES:
+        raise ListRefused("the list's columns differ from its row count")
+    return Snapshot(head, count, columns)
+
+
+def version_tag(group: int, seals: Iterable[tuple[int, int, int]]) -> str:
+    """Return the ETag of a list, quotes included: of its group and each event's (id, generation, version)."""
+    text = ";".join(f"{event}.{generation}.{version}" for event, generation, version in sorted(seals))
+    return f'"{hashlib.sha256(f"{group}:{text}".encode()).hexdigest()[:32]}"'
+
+
+def _verified(data: bytes, key: Ed25519PublicKey) -> tuple[ListHead, int]:
+    """Return the head of a signed file, and where the rows begin."""
     if len(data) < len(MAGIC) + 12 + SIGNATURE_BYTES or data[:4] != MAGIC:
         raise ListRefused("this is not a list file, or it was cut short")
-    body, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
+    view = memoryview(data)
     try:
-        key.verify(signature, DOMAIN + hashlib.sha256(body).digest())
+        key.verify(data[-SIGNATURE_BYTES:], DOMAIN + hashlib.sha256(view[:-SIGNATURE_BYTES]).digest())
     except InvalidSignature:
         raise ListRefused(
             "the list is not signed by this venue's list key, or was altered on its way"
         ) from None
     try:
-        (head_bytes,) = struct.unpack_from(">I", body, 4)
+        (head_bytes,) = struct.unpack_from(">I", data, 4)
         if head_bytes > HEAD_BYTES_MAX:
             raise ListRefused("the list's head is larger than any we make")
-        head = msgspec.msgpack.decode(body[8 : 8 + head_bytes], type=ListHead)
-        count, packed_bytes = struct.unpack_from(">II", body, 8 + head_bytes)
-        if count > ROWS_MAX:
-            raise ListRefused("the list has more rows than a gate takes")
-        packed = body[16 + head_bytes :]
-        if len(packed) != packed_bytes:
-            raise ListRefused("the list's length differs from its head")
-        columns = zstandard.ZstdDecompressor().decompress(packed, max_output_size=count * ROW_BYTES)
-    except (msgspec.DecodeError, struct.error, zstandard.ZstdError) as error:
-        raise ListRefused(f"the list was made by another version of the centre: {error}") from error
-    if len(columns) != count * ROW_BYTES:
-        raise ListRefused("the list's columns differ from its row count")
-    return Snapshot(head, count, columns)
+        return msgspec.msgpack.decode(view[8 : 8 + head_bytes], type=ListHead), 8 + head_bytes
+    except (msgspec.DecodeError, struct.error) as error:
+        raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
 
 
 def _big_endian(code: str, values: Iterable[int]) -> bytes:

@@ -29,6 +29,13 @@ NONCE_BYTES = 16
 CODE_CHARS = 8
 """A one-time enrolment code: Crockford base32, 40 bits, 15 min, few tries."""
 
+CODE_MINUTES = 15
+CODE_TRIES = 10
+"""Wrong codes, by anybody, until every open code is void: 10 of 2^40 are no chance worth having."""
+CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base32: nothing that is read wrongly off a screen or over the phone."""
+TROUBLES = ("fork", "rewind", "gap", "altered", "malformed", "foreign", "unsigned")
+
 _REQUEST = b"gatehouse request 0\n"
 _ENROL = b"gatehouse enrol 0\n"
 _TIME = b"gatehouse time 0\n"
@@ -78,12 +85,17 @@ class SignedTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """Records of one epoch in order, from `first_seq` on, with the newest signed head in or before them."""
+    """Records of one epoch in order, from `first_seq` on.
+
+    `link`: what the sender's log ends in before them (`admission.chain`), so that the receiver sees on which of two
+    branches they stand; may be empty where `first_seq` is 1.
+    """
 
     gate: int
     epoch: int
     first_seq: int
     blobs: tuple[bytes, ...]
+    link: bytes = b""
 
 
 class Push(msgspec.Struct, frozen=True, array_like=True):
@@ -102,7 +114,11 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Trouble(msgspec.Struct, frozen=True, array_like=True):
-    """What was wrong with a chunk: `what` is `fork`, `gap`, `altered`, `malformed` or `foreign`."""
+    """What was wrong with a chunk. `what` is one of `TROUBLES`.
+
+    `fork`: other bytes of the same log are held; those sent were kept beside them, up to `seq`. `gap`: `seq` is what
+    was expected. Else `seq` is the first record that was not taken; an epoch as a whole is in trouble with `seq` 0.
+    """
 
     gate: int
     epoch: int
@@ -115,6 +131,17 @@ class Pushed(msgspec.Struct, frozen=True, array_like=True):
 
     held: tuple[Held, ...]
     troubles: tuple[Trouble, ...] = ()
+
+
+def plain_code(typed: str) -> str:
+    """Return an enrolment code as it is signed and hashed, from the way people type it (Crockford's rules)."""
+    kept = "".join(typed.split()).replace("-", "").upper()
+    return kept.translate(str.maketrans("OIL", "011"))
+
+
+def fingerprint_of(identity: bytes) -> str:
+    """Return a public key as people compare it: 128 bits of its SHA-256, in hex."""
+    return hashlib.sha256(identity).hexdigest()[:32]
 
 
 def request_text(method: str, target: str, body: bytes, nonce: str, time_s: int) -> bytes:

@@ -1,0 +1,171 @@
+"""Joining a centre: keys are made here, the one-time code proves who may, the venue's identity key is pinned."""
+
+import http.client
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from admission.ids import GateId
+from edge import enrolment
+from edge.enrolment import Enrolment
+from sync.wire.messages import (
+    CODE_CHARS,
+    Enrol,
+    Enrolled,
+    KeyDocument,
+    enrol_text,
+    fingerprint_of,
+    keys_are_genuine,
+    plain_code,
+)
+
+TIMEOUT_S = 15.0
+ANSWER_BYTES_MAX = 64 * 1024
+NAME_CHARS_MAX = 100
+
+
+class EnrolFailed(Exception):
+    """This box did not join. `hint` is the next step."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+class _Problem(msgspec.Struct):
+    """What we read of a problem document (RFC 9457)."""
+
+    detail: str = ""
+
+
+def enrol(
+    data: Path, url: str, code: str, name: str, *, ca_file: Path | None = None, again: bool = False
+) -> Enrolment:
+    """Join the centre at `url` with a one-time code, and save the enrolment in `data`. Blocks for up to 15 s.
+
+    A fragment of the URL is the fingerprint of the centre's identity key and is held against it. `name`: the box's own,
+    for the centre's journal; the gate it becomes is the code's. EnrolFailed with a hint; nothing is saved then.
+    `again`: replace an enrolment that is there.
+    """
+    if not again:
+        _refuse_enrolled(data)
+    plain = plain_code(code)
+    if len(plain) != CODE_CHARS:
+        raise EnrolFailed(
+            f"{code!r} is no enrolment code", "It has 8 characters: gatehouse-sync gate code NAME prints one."
+        )
+    base, _, fingerprint = url.partition("#")
+    signing, sealing = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
+    public, sealing_public = signing.public_key().public_bytes_raw(), sealing.public_key().public_bytes_raw()
+    asked = Enrol(
+        code=plain,
+        name=name[:NAME_CHARS_MAX],
+        public=public,
+        sealing=sealing_public,
+        proof=signing.sign(enrol_text(plain, public, sealing_public)),
+    )
+    answer = _post(base, msgspec.json.encode(asked), ca_file)
+    document = _checked(answer, fingerprint.strip().lower())
+    made = Enrolment(
+        gate=GateId(answer.gate),
+        name=answer.name,
+        group=answer.group,
+        centre_url=base.rstrip("/"),
+        centre_public=answer.identity,
+        list_public=document.lists,
+        time_public=document.time,
+        signing_key=signing.private_bytes_raw(),
+        sealing_key=sealing.private_bytes_raw(),
+    )
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        enrolment.save(data, made)
+    except OSError as error:
+        raise EnrolFailed(
+            f"the enrolment could not be saved in {data}: {error.strerror}",
+            "Make the data folder writable, then enrol with a new code.",
+        ) from error
+    return made
+
+
+def _refuse_enrolled(data: Path) -> None:
+    try:
+        present = enrolment.load(data)
+    except enrolment.NotEnrolled:
+        return
+    except (OSError, ValueError) as error:
+        raise EnrolFailed(
+            str(error), "Remove the damaged enrolment (gatehouse-edge reset), then enrol."
+        ) from error
+    raise EnrolFailed(
+        f"this box is gate {present.gate} ({present.name}) of {present.centre_url} already",
+        "To move it to another centre, run gatehouse-edge reset first.",
+    )
+
+
+def _checked(answer: Enrolled, fingerprint: str) -> KeyDocument:
+    """Return the key document, once it is shown to be the word of the centre that was meant."""
+    if fingerprint and fingerprint_of(answer.identity) != fingerprint:
+        raise EnrolFailed(
+            "the centre that answered is not the one of this fingerprint",
+            "Check the address; if it is right, somebody stands between this box and the centre.",
+        )
+    try:
+        genuine = keys_are_genuine(
+            Ed25519PublicKey.from_public_bytes(answer.identity), answer.document, answer.signature
+        )
+        document = msgspec.json.decode(answer.document, type=KeyDocument)
+        for key in (document.lists, document.time):
+            Ed25519PublicKey.from_public_bytes(key)
+    except (ValueError, msgspec.DecodeError):
+        genuine = False
+    if not genuine or document.identity != answer.identity or answer.gate < 1:
+        raise EnrolFailed(
+            "the centre's keys are not signed by its identity key", "Update gatehouse-sync and this box."
+        )
+    return document
+
+
+def _post(base: str, body: bytes, ca_file: Path | None) -> Enrolled:
+    try:
+        parts = urlsplit(base)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise EnrolFailed(
+            f"{base!r} is no address of a centre", "Give it as https://HOST or http://HOST:PORT."
+        )
+    connection = (
+        http.client.HTTPSConnection(
+            host, port, timeout=TIMEOUT_S, context=ssl.create_default_context(cafile=ca_file)
+        )
+        if parts.scheme == "https"
+        else http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    )
+    try:
+        path = f"{parts.path.rstrip('/')}/api/v1/gate/enrol"
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        content = response.read(ANSWER_BYTES_MAX)
+    except (OSError, http.client.HTTPException) as error:
+        raise EnrolFailed(
+            f"the centre at {base} does not answer: {error}",
+            "Check the address, the network, and that gatehouse-sync serve runs there.",
+        ) from error
+    finally:
+        connection.close()
+    try:
+        if response.status == http.client.OK:
+            return msgspec.json.decode(content, type=Enrolled)
+        detail = msgspec.json.decode(content, type=_Problem).detail
+    except msgspec.DecodeError:
+        detail = ""
+    raise EnrolFailed(
+        f"the centre refused ({response.status})",
+        detail or "Check that this is the address of gatehouse-sync.",
+    )

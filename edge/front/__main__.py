@@ -1,0 +1,198 @@
+"""The front process: `python -m edge.front '{"data": …, "socket": …, "page": {…}, "centre": {…}, "name": …}'`.
+
+Started by the lane process with a pipe as standard input; it ends when that pipe ends, so it never outlives its gate.
+It prints nothing but log lines to standard error.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+from aiohttp import web
+
+from edge import logs
+from edge.enrolment import Enrolment, NotEnrolled, load
+from edge.front import tls
+from edge.front.doors import Doors, listen
+from edge.front.lane_client import LaneClient
+from edge.front.perimeter import Hosts
+from edge.front.pin import PinLock
+from edge.front.server import Page
+from edge.front.uplink import Uplink
+from edge.link import Done, Health, PageSaid, TakeList, UplinkSaid
+from edge.settings import CentreSettings, PageSettings
+from edge.store.faults import StoreFault
+from edge.store.log_reader import LogReader
+
+NICENESS = 10
+"""A busy page or upload gives way to the lane whenever both want the processor."""
+LISTEN_AGAIN_S = 5.0
+UPLINK_AGAIN_S = 2.0
+SHUTDOWN_S = 1.0
+
+log = logging.getLogger("edge.front")
+
+
+class FrontSettings(msgspec.Struct, frozen=True):
+    """What the lane process tells its front."""
+
+    data: str
+    socket: str
+    name: str = "gate"
+    page: PageSettings = PageSettings()
+    centre: CentreSettings = CentreSettings()
+
+
+async def serve(settings: FrontSettings, client: LaneClient) -> NoReturn:
+    """Serve the page until cancelled; while its address is taken, try again."""
+    page_settings, data = settings.page, Path(settings.data)
+    host = socket.gethostname()
+    names = (*tls.own_names(host), *page_settings.names)
+    certificate = tls.certificate(data, names, tls.own_addresses()) if page_settings.tls else None
+    page = Page(
+        client,
+        PinLock(data, time.time, time.monotonic),
+        name=settings.name,
+        hosts=Hosts(names),
+        mono_s=time.monotonic,
+        fingerprint=certificate.fingerprint if certificate else "",
+    )
+    listening = await _listen(page_settings)
+    runner = web.AppRunner(page.app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    assert runner.server is not None
+    doors = Doors(runner.server, certificate.context() if certificate else None, time.monotonic)
+    page.doors = doors
+    page.url = _url(page_settings, listening.getsockname()[1], host)
+    client.say(PageSaid(page.url))
+    fingerprint = certificate.fingerprint if certificate else ""
+    log.info("page is up", extra={"url": page.url, "port": listening.getsockname()[1]})
+    if fingerprint:
+        log.info(f"certificate fingerprint SHA-256 {tls.grouped(fingerprint)}")  # noqa: G004 - arguments are dropped from our logs; this is public
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(doors.run(listening))
+            tasks.create_task(doors.sweep())
+        raise AssertionError("the doors never end by themselves")
+    finally:
+        listening.close()
+        page.closing.set()
+        await doors.close()
+        await runner.cleanup()
+
+
+async def _listen(settings: PageSettings) -> socket.socket:
+    """Return the listening socket; an address that is taken or not there yet is waited for."""
+    told = False
+    while True:
+        try:
+            return listen(settings.listen, settings.port)
+        except OSError as error:
+            if not told:
+                log.error(  # noqa: TRY400 - a trace would tell an operator nothing more
+                    "the page cannot listen; is another program on its port? See page.listen and page.port",
+                    extra={"code": "page.cannot_listen", "port": settings.port, "errno": error.errno or 0},
+                )
+            told = True
+            await asyncio.sleep(LISTEN_AGAIN_S)
+
+
+def _url(settings: PageSettings, port: int, host: str) -> str:
+    """Return the address to type: the one listened at, or this box's first where it listens on all."""
+    name = settings.listen
+    if ipaddress.ip_address(name).is_unspecified:
+        reachable = [str(one) for one in tls.own_addresses() if not one.is_loopback]
+        name = reachable[0] if reachable else host
+    shown = f"[{name}]" if ":" in name else name
+    return f"{'https' if settings.tls else 'http'}://{shown}:{port}/"
+
+
+async def uplink(settings: FrontSettings, client: LaneClient) -> None:
+    """Keep the uplink running where this box is enrolled."""
+    try:
+        enrolment = load(Path(settings.data))
+    except NotEnrolled:
+        client.say(UplinkSaid(Health.OFF, "uplink.unenrolled"))
+        return
+    except ValueError:
+        log.error("the enrolment is damaged; enrol this box again", extra={"code": "uplink.unenrolled"})  # noqa: TRY400 - the hint says all
+        client.say(UplinkSaid(Health.BAD, "uplink.unenrolled"))
+        return
+    client.say(UplinkSaid(Health.DEGRADED, "uplink.starting"))
+    while True:
+        try:
+            await _uplink(settings, client, enrolment)
+        except Exception:
+            log.exception("the uplink failed, it starts again", extra={"code": "uplink.defect"})
+        await asyncio.sleep(UPLINK_AGAIN_S)
+
+
+async def _uplink(settings: FrontSettings, client: LaneClient, enrolment: Enrolment) -> None:
+    """One life of the uplink."""
+    data = Path(settings.data)
+    try:
+        reader = LogReader.open(data)
+    except StoreFault as fault:  # at the very first start the lane has not made it yet
+        log.warning("the log cannot be read yet", extra={"kind": fault.kind.value})
+        return
+
+    async def take_list(path: Path) -> Done:
+        return await client.command(TakeList(0, str(path)))
+
+    link = Uplink(enrolment, data, settings.centre, reader, client.say, take_list)
+    client.on_appended = link.appended
+    try:
+        await link.run()
+    finally:
+        client.on_appended = None
+        reader.close()
+
+
+async def _parent_gone(stop: asyncio.Event) -> None:
+    """Wait for a signal, or for the end of standard input: the lane process is gone."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def readable() -> None:
+        if not os.read(0, 4096):
+            loop.remove_reader(0)
+            stop.set()
+
+    with contextlib.suppress(PermissionError):  # a plain file as input: nobody is at the other end
+        loop.add_reader(0, readable)
+    await stop.wait()
+
+
+async def main(settings: FrontSettings) -> None:
+    """Run the front until its parent is gone."""
+    client = LaneClient(Path(settings.socket))
+    stop = asyncio.Event()
+    tasks = [
+        asyncio.create_task(client.run()),
+        asyncio.create_task(serve(settings, client)),
+        asyncio.create_task(uplink(settings, client)),
+    ]
+    tasks[1].add_done_callback(lambda task: stop.set() if not task.cancelled() else None)
+    await _parent_gone(stop)
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            log.error("the front ended with a defect", exc_info=result, extra={"code": "front.defect"})
+
+
+if __name__ == "__main__":
+    logs.start()
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    asyncio.run(main(msgspec.json.decode(sys.argv[1], type=FrontSettings)))

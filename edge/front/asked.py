@@ -1,0 +1,121 @@
+"""What a browser asks for: bodies read and checked, turned into commands; the language it wants."""
+
+import asyncio
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from aiohttp import hdrs, web
+
+from admission.reasons import Language
+from edge.link import AdmitByHand, ClearFire, Command, Pulse, SetState
+
+BODY_S = 5.0
+"""A body of a few hundred bytes arrives at once, or it is a slow attack."""
+LANG_COOKIE = "gatehouse-lang"
+
+Steward = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Way = Literal[1, 2]
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A body; unknown fields are refused."""
+
+
+class PinBody(Asked, frozen=True):
+    """POST /api/pin."""
+
+    pin: Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class StateBody(Asked, frozen=True):
+    """POST /api/lane/{id}/state; lane 0: all of them."""
+
+    state: Annotated[str, msgspec.Meta(max_length=32)]
+    steward: Steward = 0
+
+
+class PulseBody(Asked, frozen=True):
+    """POST /api/lane/{id}/pulse."""
+
+    direction: Way
+    steward: Steward = 0
+
+
+class FireBody(Asked, frozen=True):
+    """POST /api/lane/{id}/fire: clears the latch."""
+
+    steward: Steward = 0
+
+
+class AdmitBody(Asked, frozen=True):
+    """POST /api/lane/{id}/admit. With `code` it uses that ticket."""
+
+    direction: Way
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+    steward: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
+    code: Annotated[str, msgspec.Meta(max_length=1024)] = ""
+
+
+Body = TypeVar("Body", bound=Asked)
+
+
+class Refused(Exception):
+    """The page does not do it; `code` is a sentence of `edge.words`."""
+
+    def __init__(self, code: str, args: dict[str, str | int] | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.args_said = args or {}
+
+
+async def command(request: web.Request) -> Command:
+    """Turn a request into what the lane is asked; the client numbers it."""
+    lane = int(request.match_info["id"])
+    match request.match_info["what"]:
+        case "state":
+            state = await body(request, StateBody)
+            return SetState(0, lane, state.state, state.steward)
+        case "pulse":
+            pulse = await body(request, PulseBody)
+            return Pulse(0, lane, pulse.direction, pulse.steward)
+        case "fire":
+            return ClearFire(0, lane, (await body(request, FireBody)).steward)
+        case _:
+            admit = await body(request, AdmitBody)
+            return AdmitByHand(0, lane, admit.direction, admit.steward, admit.reason, admit.count, admit.code)
+
+
+async def body(request: web.Request, kind: type[Body]) -> Body:
+    """Read a JSON body. The content type is one that a form of another site cannot send."""
+    if request.content_type != "application/json":
+        raise Refused("page.bad_request", {"what": "application/json"})
+    try:
+        async with asyncio.timeout(BODY_S):
+            return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused("page.bad_request", {"what": str(error)}) from None
+    except TimeoutError:
+        raise Refused("page.bad_request", {"what": "timeout"}) from None
+
+
+def named(text: str) -> Language | None:
+    """Return the language of a two-letter name; None where it is none of ours."""
+    return next((one for one in Language if one.value == text), None)
+
+
+def language_of(request: web.Request) -> Language:
+    """What the reader wants: asked for, else chosen before, else the browser's first of our four."""
+    chosen = named(request.query.get("lang", "")) or named(request.cookies.get(LANG_COOKIE, ""))
+    if chosen is not None:
+        return chosen
+    weighed: list[tuple[float, int, Language]] = []
+    for at, part in enumerate(request.headers.get(hdrs.ACCEPT_LANGUAGE, "")[:256].split(",")):
+        tag, _, weight = part.strip().partition(";q=")
+        found = named(tag.partition("-")[0].lower())
+        if found is not None:
+            try:
+                weighed.append((-float(weight or 1), at, found))
+            except ValueError:
+                continue
+    return min(weighed)[2] if weighed else Language.EN

@@ -1,0 +1,163 @@
+"""The front's end of the link to the lane process: connects again when it breaks, keeps the last status and scans."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+import msgspec
+
+from edge.link import (
+    Appended,
+    Command,
+    Done,
+    FromLane,
+    LinkBroken,
+    PageSaid,
+    Seen,
+    Status,
+    UplinkSaid,
+    pack,
+    read_from_lane,
+)
+
+SEEN_MAX = 100
+"""Last scans on the page; more belong in an export."""
+RETRY_FIRST_S = 0.05
+RETRY_MAX_S = 2.0
+ANSWER_S = 5.0
+"""The lane answers within a millisecond or not at all."""
+COMMANDS_MAX = 64
+"""Commands under way at once; people press buttons, nothing else sends them."""
+
+log = logging.getLogger("edge.front.lane_client")
+
+
+class LaneAway(ConnectionError):
+    """The lane process cannot be reached, or did not answer. Try again when the page shows it again."""
+
+
+class Listener(Protocol):
+    """Is told what the lane process says."""
+
+    def changed(self) -> None:
+        """There is a new status, or the link came or went."""
+        ...
+
+    def seen(self, scan: Seen) -> None:
+        """A scan was judged."""
+        ...
+
+
+class LaneClient:
+    """One connection to the lane's socket, for ever. `status` is None until the lane has spoken."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: asyncio.StreamWriter | None = None
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Done]] = {}
+        self._listeners: set[Listener] = set()
+        self._said: dict[type, UplinkSaid | PageSaid] = {}
+        self.status: Status | None = None
+        self.recent: deque[Seen] = deque(maxlen=SEEN_MAX)
+        """Newest first."""
+        self.on_appended: Callable[[Appended], None] | None = None
+        """Called whenever more of the log is durable: the uplink's."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the lane process is there and has spoken."""
+        return self._writer is not None and self.status is not None
+
+    @contextlib.contextmanager
+    def listening(self, listener: Listener) -> Iterator[None]:
+        """Tell `listener` of everything while the block runs."""
+        self._listeners.add(listener)
+        try:
+            yield
+        finally:
+            self._listeners.discard(listener)
+
+    def say(self, message: UplinkSaid | PageSaid) -> None:
+        """Tell the lane how the uplink or the page is; said again after a new connection."""
+        self._said[type(message)] = message
+        if self._writer is not None:
+            self._writer.write(pack(message))
+
+    async def command(self, command: Command) -> Done:
+        """Send a command under a number of our own and wait for its answer. LaneAway where none comes."""
+        if self._writer is None or len(self._answers) >= COMMANDS_MAX:
+            raise LaneAway("the gate's program does not answer; see the journal of gatehouse-edge")
+        number = next(self._numbers)
+        answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        try:
+            self._writer.write(pack(msgspec.structs.replace(command, number=number)))
+            async with asyncio.timeout(ANSWER_S):
+                return await answer
+        except TimeoutError:
+            raise LaneAway(f"the gate's program did not answer within {ANSWER_S:.0f} s") from None
+        finally:
+            del self._answers[number]
+
+    async def run(self) -> NoReturn:
+        """Stay connected until cancelled."""
+        wait_s = RETRY_FIRST_S
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(str(self._path))
+            except OSError:
+                await asyncio.sleep(wait_s)
+                wait_s = min(RETRY_MAX_S, wait_s * 2)
+                continue
+            wait_s = RETRY_FIRST_S
+            try:
+                await self._talk(reader, writer)
+            except LinkBroken:
+                log.warning("link to the lane broke", extra={"code": "front.no_lane"})
+                await asyncio.sleep(wait_s)
+            finally:
+                self._gone(writer)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> NoReturn:
+        self._writer = writer
+        for message in self._said.values():
+            writer.write(pack(message))
+        while True:
+            self._take(await read_from_lane(reader))
+
+    def _take(self, message: FromLane) -> None:
+        match message:
+            case Status():
+                self.status = message
+                if message.recent:
+                    self.recent = deque(message.recent, SEEN_MAX)
+                self._tell()
+            case Seen():
+                self.recent.appendleft(message)
+                for listener in tuple(self._listeners):
+                    listener.seen(message)
+            case Appended():
+                if self.on_appended is not None:
+                    self.on_appended(message)
+            case Done():
+                answer = self._answers.get(message.number)
+                if answer is not None and not answer.done():
+                    answer.set_result(message)
+
+    def _gone(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = None
+        writer.close()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(LaneAway("the gate's program went away before it answered"))
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in tuple(self._listeners):
+            listener.changed()

@@ -1,0 +1,256 @@
+// The technician's page. The box says everything in words; this only shows it, and sends what is pressed.
+const $ = (id) => document.getElementById(id);
+const words = JSON.parse(document.body.dataset.words);
+const lang = document.documentElement.lang;
+const OPENS = new Set(["free_exit", "free_both", "emergency", "rehearsal", "out_of_service", "closed"]);
+const SHAPES = {
+  ok: "ready", degraded: "degraded", bad: "not_ready", off: "off",
+  admit: "ready", exit: "exit", already_used: "twice", refused: "not_ready", check: "degraded", not_ready: "not_ready", wait: "wait",
+};
+const SCANS_MAX = 100;
+const SURE_MS = 4000;
+const LOST_MS = 35000; // two heartbeats and a bit: the box is gone although the connection looks open
+
+const clock = new Intl.DateTimeFormat(lang === "de" ? "de-CH" : "en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const moment = new Intl.DateTimeFormat(lang === "de" ? "de-CH" : "en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const figures = new Intl.NumberFormat(lang === "de" ? "de-CH" : "en-GB");
+const at = (seconds) => (Date.now() / 1000 - seconds < 43200 ? clock : moment).format(seconds * 1000);
+
+let status = null;
+let source = null;
+let lostSince = null;
+let heard = 0;
+
+// Writes only where something differs: a screen reader is not told the same twice.
+const put = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+const shape = (node, name) => node.querySelector("use").setAttribute("href", `#${name}`);
+const clone = (id) => $(id).content.firstElementChild.cloneNode(true);
+
+// --- what is shown ------------------------------------------------------------------------------------------------
+
+function show(now) {
+  status = now;
+  put($("name"), now.name);
+  document.title = `${now.verdict.title} · ${now.name}`;
+  const box = $("verdict");
+  box.className = now.verdict.word;
+  shape(box, now.verdict.word);
+  put($("word"), now.verdict.title);
+  put($("cause"), now.verdict.cause);
+  put($("fix"), now.verdict.fix);
+  $("lock").hidden = $("staff").hidden = !now.session;
+  $("unlock").hidden = now.session;
+  if (now.session) openPin(false);
+  put($("inside"), now.inside.map((zone) => `${zone.name}: ${zone.low === zone.high ? zone.low : `${zone.low}–${zone.high}`}`).join(" · "));
+  keyed($("lanes"), now.lanes, (lane) => lane.id, newLane, showLane);
+  keyed($("tiles"), order(now.tiles), (tile) => `${tile.part}/${tile.title}`, () => clone("t-tile"), showTile);
+  put($("gate"), String(now.gate));
+  put($("version"), now.version);
+  put($("epoch"), now.epoch);
+  put($("started"), now.started_s ? moment.format(now.started_s * 1000) : "");
+  put($("list"), `${figures.format(now.list_rows)} (v${now.list_version})`);
+  put($("records"), figures.format(now.records));
+  if (now.scans) {
+    $("scans").replaceChildren(...now.scans.map((scan) => newScan(scan)));
+    $("scans-none").hidden = now.scans.length > 0;
+  }
+}
+
+// Keeps the nodes of things that stay, so that focus and open details stay too.
+function keyed(parent, items, keyOf, make, fill) {
+  const before = new Map([...parent.children].map((node) => [node.dataset.key, node]));
+  items.forEach((item, index) => {
+    const key = String(keyOf(item));
+    const node = before.get(key) ?? make(item);
+    before.delete(key);
+    node.dataset.key = key;
+    fill(node, item);
+    if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null);
+  });
+  for (const node of before.values()) node.remove();
+}
+
+// What is unwell first; a lane that is well has its card above and needs no tile.
+const RANK = { bad: 0, degraded: 1, ok: 2, off: 3 };
+const order = (tiles) => tiles.filter((tile) => tile.part !== "lane" || tile.health !== "ok").sort((a, b) => RANK[a.health] - RANK[b.health]);
+
+function showTile(node, tile) {
+  node.className = tile.health;
+  shape(node, SHAPES[tile.health]);
+  put(node.querySelector("h3"), `${tile.title}: ${tile.health_word}`);
+  put(node.querySelector(".text"), tile.text);
+  put(node.querySelector(".fix"), tile.fix);
+  put(node.querySelector(".since"), tile.health !== "ok" && tile.since_s ? `${words.since} ${at(tile.since_s)}` : "");
+}
+
+function newScan(scan, fresh = false) {
+  const node = clone("t-scan");
+  node.className = scan.display + (fresh ? " new" : "");
+  shape(node, SHAPES[scan.display] ?? "off");
+  node.querySelector("h3").textContent = scan.title;
+  const more = [...scan.flags, ...(scan.ticket ? [`${words.ticket} ${scan.ticket}`] : [])];
+  node.querySelector(".text").textContent = scan.steward;
+  node.querySelector(".hint").textContent = [scan.where, ...more].join(" · ");
+  const time = node.querySelector("time");
+  time.textContent = at(scan.time_s);
+  time.dateTime = new Date(scan.time_s * 1000).toISOString();
+  return node;
+}
+
+function showScan(scan) {
+  $("scans-none").hidden = true;
+  $("scans").prepend(newScan(scan, true));
+  while ($("scans").children.length > SCANS_MAX) $("scans").lastElementChild.remove();
+}
+
+function newLane(lane) {
+  const node = clone("t-lane");
+  const group = node.querySelector(".switch");
+  for (const { state, label } of lane.states) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.state = state;
+    button.textContent = label;
+    sure(button, OPENS.has(state), () => send(lane.id, "state", { state }));
+    group.append(button);
+  }
+  const fire = node.querySelector(".fire");
+  fire.textContent = words.clear_fire;
+  sure(fire, true, () => send(lane.id, "fire", {}));
+  node.querySelector(".tests summary").textContent = words.tests;
+  for (const [direction, has, label] of [[1, lane.has_entry, words.pulse_entry], [2, lane.has_exit, words.pulse_exit]]) {
+    if (!has) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.pulse = direction;
+    button.textContent = label;
+    sure(button, true, () => send(lane.id, "pulse", { direction }));
+    node.querySelector(".pulses").append(button);
+  }
+  node.querySelector(".l-why").textContent = words.why;
+  node.querySelector(".l-count").textContent = words.persons;
+  node.querySelector(".admit").textContent = words.admit;
+  const form = node.querySelector(".by-hand");
+  form.hidden = !lane.has_entry;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!steward()) { $("steward").focus(); return; }
+    send(lane.id, "admit", { direction: 1, reason: form.reason.value, count: Number(form.count.value) });
+  });
+  return node;
+}
+
+function showLane(node, lane) {
+  put(node.querySelector("h3"), lane.name);
+  const badge = node.querySelector(".badge");
+  badge.className = `badge ${lane.fire || lane.state === "emergency" ? "bad" : lane.state !== "controlled" ? "degraded" : lane.ready ? "ok" : "bad"}`;
+  put(badge, lane.fire ? words.fire : lane.state_name);
+  put(node.querySelector(".in"), figures.format(lane.entries));
+  put(node.querySelector(".out"), figures.format(lane.exits));
+  node.querySelector(".out").parentNode.hidden = !lane.has_exit && !lane.exits;
+  put(node.querySelector(".note"), lane.busy ? words.busy : "");
+  node.querySelector(".switch").setAttribute("aria-label", lane.name);
+  node.querySelector(".switch").hidden = !status.session;
+  node.querySelector(".tests").hidden = !status.session;
+  node.querySelector(".fire").hidden = !status.session || !lane.fire;
+  for (const button of node.querySelectorAll(".switch button")) button.setAttribute("aria-pressed", String(button.dataset.state === lane.state));
+}
+
+// --- what is pressed ----------------------------------------------------------------------------------------------
+
+// What moves an arm or lets nobody pass asks for a second tap: a phone in a pocket presses too.
+function sure(button, twice, act) {
+  let timer = 0;
+  const calm = () => { clearTimeout(timer); timer = 0; button.classList.remove("sure"); if (button.dataset.label) button.textContent = button.dataset.label; };
+  button.addEventListener("click", () => {
+    if (!twice || timer) { calm(); act(); return; }
+    button.dataset.label = button.textContent;
+    button.textContent = words.tap_again;
+    button.classList.add("sure");
+    timer = setTimeout(calm, SURE_MS);
+  });
+}
+
+const steward = () => Number($("steward").value) || 0;
+
+async function post(path, body) {
+  try {
+    const answer = await fetch(`${path}?lang=${lang}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    const text = await answer.text();
+    return text.startsWith("{") ? JSON.parse(text) : { ok: answer.ok, text: text.trim(), fix: "" };
+  } catch {
+    return { ok: false, text: words.failed, fix: "" };
+  }
+}
+
+let quietly = 0;
+function say(answer) {
+  $("said").className = answer.ok ? "" : "bad";
+  $("said").textContent = answer.ok ? words.done : `${answer.text}. ${answer.fix ?? ""}`.trim();
+  clearTimeout(quietly);
+  if (answer.ok) quietly = setTimeout(() => { $("said").textContent = ""; }, SURE_MS);
+}
+
+async function send(lane, what, body) {
+  const answer = await post(`/api/lane/${lane}/${what}`, { ...body, steward: steward() });
+  say(answer);
+  if (answer.code === "page.no_session") listen();
+}
+
+function openPin(open) {
+  if ($("pin-form").hidden !== open) return;
+  $("pin-form").hidden = !open;
+  $("unlock").setAttribute("aria-expanded", String(open));
+  $("pin").value = "";
+  $("pin-said").textContent = "";
+  if (open) $("pin").focus();
+}
+
+$("unlock").addEventListener("click", () => openPin($("pin-form").hidden));
+$("pin-cancel").addEventListener("click", () => { openPin(false); $("unlock").focus(); });
+$("pin-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await post("/api/pin", { pin: $("pin").value });
+  $("pin").value = "";
+  if (answer.ok) { listen(); return; }
+  $("pin-said").textContent = `${answer.text}. ${answer.fix}`;
+  $("pin").focus();
+});
+$("lock").addEventListener("click", async () => { await post("/api/logout", {}); listen(); });
+$("reasons").addEventListener("change", listen);
+
+// --- the live stream ----------------------------------------------------------------------------------------------
+
+function alive() {
+  heard = Date.now();
+  lostSince = null;
+  $("lost").hidden = true;
+  document.body.classList.remove("stale");
+}
+
+function lost() {
+  lostSince ??= new Date();
+  put($("lost"), `${words.lost} ${clock.format(lostSince)}`);
+  $("lost").hidden = false;
+  document.body.classList.add("stale");
+}
+
+function listen() {
+  source?.close();
+  const own = new EventSource(`/api/events?lang=${lang}&reasons=${$("reasons").value}`);
+  source = own;
+  heard = Date.now();
+  own.addEventListener("status", (event) => { alive(); show(JSON.parse(event.data)); });
+  own.addEventListener("seen", (event) => { alive(); showScan(JSON.parse(event.data)); });
+  own.addEventListener("beat", alive);
+  own.addEventListener("error", () => {
+    lost();
+    if (own.readyState === EventSource.CLOSED) setTimeout(() => { if (source === own) listen(); }, 2000); // refused, not broken: the browser would not try again
+  });
+}
+
+setInterval(() => { if (Date.now() - heard > LOST_MS) { lost(); listen(); } }, 5000);
+for (const link of document.querySelectorAll("nav a")) if (link.lang === lang) link.setAttribute("aria-current", "true");
+const liked = (navigator.languages ?? []).map((one) => one.slice(0, 2)).find((one) => ["de", "fr", "it", "en"].includes(one));
+$("reasons").value = ["fr", "it"].includes(liked) ? liked : lang;
+listen();

@@ -1,0 +1,344 @@
+"""The box's own page: routes, PIN sessions and the live stream, in front of one `LaneClient`."""
+
+import asyncio
+import html
+import logging
+import re
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import msgspec
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from admission.reasons import Language
+from edge.board import VerdictWord
+from edge.front import qr
+from edge.front.asked import LANG_COOKIE, PinBody, Refused, body, command, language_of, named
+from edge.front.doors import Doors
+from edge.front.labels import PAGE_LANGUAGES, labels, page_language
+from edge.front.lane_client import LaneAway, LaneClient
+from edge.front.metrics import CONTENT_TYPE, metrics
+from edge.front.perimeter import (
+    BODY_BYTES_MAX,
+    BURST,
+    REQUESTS_PER_S,
+    Bucket,
+    Handler,
+    Hosts,
+    harden,
+    is_trustworthy,
+    perimeter,
+    refusal,
+)
+from edge.front.pin import Locked, NoPin, PinLock, Right, Wrong
+from edge.front.sessions import AGE_S, Sessions
+from edge.front.view import Viewer, judged, scan_view, status_view, verdict_view
+from edge.link import Seen
+from edge.words import sentence
+
+STREAMS_MAX = 16
+"""Half of all connections: the page itself must still load."""
+STREAM_SCANS_MAX = 50
+"""Scans that wait for a slow phone; older ones are left out, the status is always the newest."""
+STREAM_WRITE_S = 10.0
+"""A phone that takes nothing for so long is gone."""
+HEARTBEAT_S = 15.0
+PACE_S = 0.2
+"""At most five updates a second to each phone."""
+RETRY_MS = 2000
+
+PAGE = Path(__file__).parent / "page"
+_FILES = {
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+_COOKIE_TLS = "__Host-gatehouse"
+"""A browser takes this name only with Secure, for this host alone, from this host alone."""
+_COOKIE_LOOPBACK = "gatehouse"
+_STATUS_OF = {
+    "page.no_session": 401,
+    "page.not_secure": 403,
+    "page.pin_wrong": 401,
+    "page.pin_locked": 429,
+    "page.no_pin": 409,
+    "page.bad_request": 400,
+    "front.no_lane": 503,
+}
+"""Every other code is a command that could not be done now: 409."""
+
+log = logging.getLogger("edge.front.server")
+_label = re.compile(r"\{\{(\w+)\}\}")
+
+
+class _Stream:
+    """One phone that watches: what it has not been sent yet, bounded."""
+
+    def __init__(self) -> None:
+        self.scans: deque[Seen] = deque(maxlen=STREAM_SCANS_MAX)
+        self.something = asyncio.Event()
+
+    def changed(self) -> None:
+        """Listener: a new status."""
+        self.something.set()
+
+    def seen(self, scan: Seen) -> None:
+        """Listener: a new scan."""
+        self.scans.append(scan)
+        self.something.set()
+
+
+class Page:
+    """The web application. `doors` is told which connections work; it is None where a test needs none."""
+
+    def __init__(
+        self,
+        client: LaneClient,
+        pin: PinLock,
+        *,
+        name: str,
+        hosts: Hosts,
+        mono_s: Callable[[], float],
+        fingerprint: str = "",
+    ) -> None:
+        self.url = ""
+        self.doors: Doors | None = None
+        self.closing = asyncio.Event()
+        self._client = client
+        self._pin = pin
+        self._pin_turn = asyncio.Lock()
+        self._sessions = Sessions(mono_s, pin.mark)
+        self._name = name
+        self._fingerprint = fingerprint
+        self._streams = 0
+        self._index = {language: _index(language, fingerprint) for language in PAGE_LANGUAGES}
+        self._files = {file: (PAGE / file).read_bytes() for file in _FILES}
+        bucket = Bucket(REQUESTS_PER_S, BURST, mono_s)
+        around = (self._count, perimeter(hosts, bucket), self._say_refusals)
+        self.app = web.Application(
+            middlewares=[cast(Middleware, one) for one in around],
+            client_max_size=BODY_BYTES_MAX,
+        )
+        self.app.on_response_prepare.append(harden)
+        self.app.add_routes(
+            [
+                web.get("/", self._get_index),
+                web.get("/{file:page.css|page.js|icon.svg}", self._get_file),
+                web.get("/qr.svg", self._get_qr),
+                web.get("/healthz", self._get_health),
+                web.get("/metrics", self._get_metrics),
+                web.get("/api/status", self._get_status),
+                web.get("/api/events", self._get_events),
+                web.post("/api/pin", self._post_pin),
+                web.post("/api/logout", self._post_logout),
+                web.post(r"/api/lane/{id:\d{1,5}}/{what:state|pulse|fire|admit}", self._post_lane),
+            ]
+        )
+
+    # --- what stands around every route --------------------------------------------------------------------------
+
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.doors is None:
+            return await handler(request)
+        with self.doors.serving(request):
+            return await handler(request)
+
+    @web.middleware
+    async def _say_refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn a refusal into its sentence, and a defect of ours into a plain 500 with a trace in the journal."""
+        try:
+            return await handler(request)
+        except Refused as refused:
+            said = sentence(refused.code, refused.args_said, self._viewer(request).page)
+            said_so = {"ok": False, "code": refused.code, "text": said.cause, "fix": said.fix}
+            answer = _json(said_so, _STATUS_OF.get(refused.code, 409))
+            if "wait_s" in refused.args_said:
+                answer.headers[hdrs.RETRY_AFTER] = str(refused.args_said["wait_s"])
+            return answer
+        except web.HTTPException as error:
+            return refusal(
+                error.status,
+                error.reason,
+                {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else None,
+            )
+        except Exception:
+            log.exception("a request failed", extra={"code": "page.defect"})
+            return refusal(500, "A defect of this page; it is in the journal of gatehouse-edge.")
+
+    def _viewer(self, request: web.Request, *, touch: bool = False) -> Viewer:
+        wished = language_of(request)
+        reasons = named(request.query.get("reasons", "")) or wished
+        return Viewer(page_language(wished), reasons, self._has_session(request, touch=touch))
+
+    def _has_session(self, request: web.Request, *, touch: bool) -> bool:
+        if not is_trustworthy(request):
+            return False
+        return self._sessions.holds(request.cookies.get(_cookie(request), ""), touch=touch)
+
+    # --- what anybody may read -----------------------------------------------------------------------------------
+
+    async def _get_index(self, request: web.Request) -> web.Response:
+        language = page_language(language_of(request))
+        answer = web.Response(text=self._index[language], content_type="text/html")
+        answer.headers[hdrs.VARY] = "Accept-Language, Cookie"
+        if named(request.query.get("lang", "")):
+            answer.set_cookie(LANG_COOKIE, language.value, max_age=365 * 86_400, samesite="Strict", path="/")
+        return answer
+
+    async def _get_file(self, request: web.Request) -> web.Response:
+        file = request.match_info["file"]
+        answer = web.Response(body=self._files[file], headers={hdrs.CONTENT_TYPE: _FILES[file]})
+        answer.headers[hdrs.CACHE_CONTROL] = "no-cache"  # a box is updated under the same address
+        return answer
+
+    async def _get_qr(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp's signature
+        try:
+            drawn = qr.svg(f"{self.url}#{self._fingerprint.upper()}")
+        except qr.TextTooLong:
+            drawn = qr.svg(self.url[: qr.TEXT_BYTES_MAX])
+        return web.Response(text=drawn, content_type="image/svg+xml")
+
+    async def _get_health(self, request: web.Request) -> web.Response:
+        found = judged(self._client.status, connected=self._client.connected)
+        said = verdict_view(found, self._client.status, Viewer(self._viewer(request).page, Language.EN))
+        return _json(said, 503 if found.word is VerdictWord.NOT_READY else 200)
+
+    async def _get_metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp's signature
+        text = metrics(self._client.status, connected=self._client.connected)
+        return web.Response(body=text.encode(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+
+    async def _get_status(self, request: web.Request) -> web.Response:
+        client = self._client
+        viewer = self._viewer(request)
+        return _json(
+            status_view(client.status, client.recent, viewer, connected=client.connected, name=self._name)
+        )
+
+    async def _get_events(self, request: web.Request) -> web.StreamResponse:
+        if self._streams >= STREAMS_MAX:
+            return refusal(503, "Too many watch already.", {hdrs.RETRY_AFTER: "5"})
+        answer = web.StreamResponse(
+            headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
+        )
+        self._streams += 1
+        stream = _Stream()
+        try:
+            with self._client.listening(stream):
+                await answer.prepare(request)
+                await self._feed(request, answer, stream)
+        except (ConnectionError, TimeoutError):
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._streams -= 1
+        return answer
+
+    async def _feed(self, request: web.Request, answer: web.StreamResponse, stream: _Stream) -> None:
+        """Send the whole status, then what changes, until the phone or the page goes away."""
+        client = self._client
+        viewer = self._viewer(request)
+        whole = status_view(client.status, client.recent, viewer, connected=client.connected, name=self._name)
+        await _write(answer, f"retry: {RETRY_MS}\n\n" + _event("status", whole))
+        while not self.closing.is_set():
+            try:
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await stream.something.wait()
+            except TimeoutError:
+                await _write(answer, ": beat\nevent: beat\ndata: 1\n\n")
+                continue
+            await asyncio.sleep(PACE_S)
+            stream.something.clear()
+            scans = list(stream.scans)
+            stream.scans.clear()
+            viewer = self._viewer(request)
+            text = "".join(_event("seen", scan_view(scan, client.status, viewer)) for scan in scans)
+            view = status_view(client.status, None, viewer, connected=client.connected, name=self._name)
+            await _write(answer, text + _event("status", view))
+
+    # --- the PIN -------------------------------------------------------------------------------------------------
+
+    async def _post_pin(self, request: web.Request) -> web.Response:
+        if not is_trustworthy(request):
+            raise Refused("page.not_secure")
+        tried = await body(request, PinBody)
+        async with self._pin_turn:  # each try takes 16 MiB and a core: one at a time
+            checked = await asyncio.to_thread(self._pin.check, tried.pin)
+        match checked:
+            case Right(mark=mark):
+                token = self._sessions.open(mark)
+            case Wrong(wait_s=wait_s) | Locked(wait_s=wait_s) if wait_s > 0:
+                raise Refused("page.pin_locked", {"wait_s": int(wait_s) + 1})
+            case NoPin():
+                raise Refused("page.no_pin")
+            case _:
+                raise Refused("page.pin_wrong")
+        self._sessions.close(request.cookies.get(_cookie(request), ""))
+        answer = _json({"ok": True})
+        answer.set_cookie(
+            _cookie(request),
+            token,
+            max_age=AGE_S,
+            path="/",
+            httponly=True,
+            samesite="Strict",
+            secure=request.secure,
+        )
+        log.info("PIN given", extra={"code": "page.unlocked"})
+        return answer
+
+    async def _post_logout(self, request: web.Request) -> web.Response:
+        self._sessions.close(request.cookies.get(_cookie(request), ""))
+        answer = _json({"ok": True})
+        answer.del_cookie(_cookie(request), path="/", httponly=True, samesite="Strict", secure=request.secure)
+        return answer
+
+    # --- what needs the PIN --------------------------------------------------------------------------------------
+
+    async def _post_lane(self, request: web.Request) -> web.Response:
+        if not is_trustworthy(request):
+            raise Refused("page.not_secure")
+        if not self._has_session(request, touch=True):
+            raise Refused("page.no_session")
+        wish = await command(request)
+        try:
+            done = await self._client.command(wish)
+        except LaneAway:
+            raise Refused("front.no_lane") from None
+        if not done.ok:
+            raise Refused(done.code or "command.not_done")
+        return _json({"ok": True})
+
+
+def _json(body: object, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+
+
+def _event(name: str, body: object) -> str:
+    """One server-sent event; JSON has no line breaks, so one `data` line holds it."""
+    return f"event: {name}\ndata: {msgspec.json.encode(body).decode()}\n\n"
+
+
+async def _write(answer: web.StreamResponse, text: str) -> None:
+    async with asyncio.timeout(STREAM_WRITE_S):
+        await answer.write(text.encode())
+
+
+def _cookie(request: web.Request) -> str:
+    return _COOKIE_TLS if request.secure else _COOKIE_LOOPBACK
+
+
+def _index(language: Language, fingerprint: str) -> str:
+    """Fill index.html in: `{{key}}` is a label, `{{words}}` those for the script, as JSON."""
+    words = labels(language)
+    script = {key[3:]: text for key, text in words.items() if key.startswith("js_")}
+    values = {
+        **words,
+        "words": msgspec.json.encode(script).decode(),
+        "fingerprint_text": ":".join(re.findall("..", fingerprint.upper())) or "–",
+    }
+    source = (PAGE / "index.html").read_text("utf-8")
+    return _label.sub(lambda found: html.escape(values[found[1]]), source)

@@ -1,0 +1,60 @@
+"""Who has given the PIN: random cookies, held in memory as hashes, ended by idleness, by age and by a new PIN."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+TOKEN_BYTES = 32
+IDLE_S = 30 * 60
+AGE_S = 12 * 3600
+"""One long working day; then the PIN again."""
+SESSIONS_MAX = 16
+"""A few technicians with a phone and a laptop; the one idle for longest gives way."""
+
+
+@dataclass(slots=True)
+class _Session:
+    mark: str
+    opened_s: float
+    used_s: float
+
+
+class Sessions:
+    """The sessions of one front process. `mono_s` is monotonic."""
+
+    def __init__(self, mono_s: Callable[[], float], mark: Callable[[], str]) -> None:
+        self._mono_s = mono_s
+        self._mark = mark
+        self._by_hash: dict[bytes, _Session] = {}
+
+    def open(self, mark: str) -> str:
+        """Return the cookie of a new session made with the PIN that `mark` names."""
+        now_s = self._mono_s()
+        self._by_hash = {key: one for key, one in self._by_hash.items() if self._alive(one, now_s)}
+        if len(self._by_hash) >= SESSIONS_MAX:
+            del self._by_hash[min(self._by_hash, key=lambda key: self._by_hash[key].used_s)]
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        self._by_hash[_hash(token)] = _Session(mark, now_s, now_s)
+        return token
+
+    def holds(self, token: str, *, touch: bool) -> bool:
+        """Whether a cookie names a live session; `touch` where a person did something, which renews it."""
+        one = self._by_hash.get(_hash(token)) if token else None
+        now_s = self._mono_s()
+        if one is None or not self._alive(one, now_s):
+            return False
+        if touch:
+            one.used_s = now_s
+        return True
+
+    def close(self, token: str) -> None:
+        """End a session."""
+        self._by_hash.pop(_hash(token), None)
+
+    def _alive(self, one: _Session, now_s: float) -> bool:
+        return one.mark == self._mark() and now_s - one.used_s < IDLE_S and now_s - one.opened_s < AGE_S
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

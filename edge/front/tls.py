@@ -1,0 +1,113 @@
+"""The page's certificate: self-signed at first start, kept until somebody puts another one in its place.
+
+P-256, not Ed25519: no browser in use accepts an Ed25519 certificate. A person compares the fingerprint once.
+"""
+
+import fcntl
+import hashlib
+import ipaddress
+import logging
+import os
+import socket
+import ssl
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+CERT_FILE = "page-cert.pem"
+KEY_FILE = "page-key.pem"
+ADDRESSES_MAX = 64
+_SIOCGIFADDR = 0x8915
+
+log = logging.getLogger("edge.front.tls")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The certificate in use. `fingerprint`: SHA-256 of its DER, hexadecimal, as browsers show it."""
+
+    cert: Path
+    key: Path
+    fingerprint: str
+
+    def context(self) -> ssl.SSLContext:
+        """Return the server side of TLS 1.2 and 1.3 with it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.cert, self.key)
+        return context
+
+
+def certificate(data: Path, names: Iterable[str], addresses: Iterable[Address]) -> Certificate:
+    """Return the certificate in `data`; made now where there is none, or where it cannot be used."""
+    found = Certificate(data / CERT_FILE, data / KEY_FILE, "")
+    if found.cert.exists() or found.key.exists():
+        try:
+            found.context()
+            return Certificate(found.cert, found.key, _fingerprint(found.cert.read_bytes()))
+        except (OSError, ValueError):  # ssl.SSLError is an OSError
+            log.warning(
+                "the page's certificate cannot be used: set aside, a new one is made",
+                extra={"code": "page.certificate"},
+            )
+            for path in (found.cert, found.key):
+                if path.exists():
+                    path.rename(path.with_suffix(".unusable"))
+    from edge.front import self_signed  # noqa: PLC0415 - x509 is 8 MB, needed once in the life of a box
+
+    key_pem, cert_pem = self_signed.make(names, addresses)
+    _write(found.key, key_pem)
+    _write(found.cert, cert_pem)
+    return Certificate(found.cert, found.key, _fingerprint(cert_pem))
+
+
+def own_names(host: str) -> tuple[str, ...]:
+    """The names by which a browser on the spot reaches this box."""
+    short = host.partition(".")[0]
+    return tuple(
+        dict.fromkeys(name for name in ("localhost", host, short, f"{short}.local") if name.strip("."))
+    )
+
+
+def own_addresses() -> tuple[Address, ...]:
+    """The addresses of this box's interfaces now, loopback first."""
+    found: list[Address] = [ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1")]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+            except OSError:
+                continue  # an interface without an IPv4 address
+            found.append(ipaddress.IPv4Address(answer[20:24]))
+    try:
+        lines = Path("/proc/net/if_inet6").read_text("ascii").splitlines()
+    except OSError:
+        lines = []
+    found += [ipaddress.IPv6Address(bytes.fromhex(line.split()[0])) for line in lines]
+    return tuple(dict.fromkeys(one for one in found if not one.is_link_local))[:ADDRESSES_MAX]
+
+
+def grouped(fingerprint: str) -> str:
+    """Write a fingerprint as browsers do: AB:CD:…"""
+    text = fingerprint.upper()
+    return ":".join(text[at : at + 2] for at in range(0, len(text), 2))
+
+
+def _fingerprint(pem: bytes) -> str:
+    """SHA-256 of the first certificate of a file; ValueError where there is none."""
+    first, end, _ = pem.decode("ascii").partition(ssl.PEM_FOOTER)
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first[first.find(ssl.PEM_HEADER) :] + end)).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file durably; readable by the gate alone."""
+    new = path.with_suffix(".new")
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)

@@ -1,0 +1,254 @@
+"""What the page shows, said in a language: the lane's status turned into words. Nothing here does I/O."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from admission.reasons import DisplayState, Language, Reason, say
+from admission.records import Direction, Flag, Outcome
+from edge.board import BoardVerdict, VerdictWord, verdict
+from edge.front.labels import labels, page_language
+from edge.link import Health, LaneView, Part, Seen, Status, Tile
+from edge.words import sentence
+
+STATES = ("controlled", "closed", "free_exit", "free_both", "out_of_service", "emergency", "rehearsal")
+"""Lane states in the order of their buttons: what is used most comes first."""
+_FLAGS = (
+    (Flag.FLAGGED, "flag_flagged"),
+    (Flag.REHEARSAL, "flag_rehearsal"),
+    (Flag.UNSURE, "flag_unsure"),
+    (Flag.BEFORE_DURABLE, "flag_before_durable"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks: the page's language, that of the reasons, and whether the PIN was given."""
+
+    page: Language
+    reasons: Language
+    has_session: bool = False
+
+
+class VerdictView(msgspec.Struct, frozen=True):
+    """The one line: `word` is ready, degraded or not_ready."""
+
+    word: str
+    title: str
+    code: str
+    cause: str
+    fix: str
+
+
+class TileView(msgspec.Struct, frozen=True):
+    """One part."""
+
+    part: str
+    title: str
+    health: str
+    health_word: str
+    text: str
+    fix: str
+    lane: int
+    since_s: int
+
+
+class StateView(msgspec.Struct, frozen=True):
+    """One button of a lane's switch."""
+
+    state: str
+    label: str
+
+
+class LaneShown(msgspec.Struct, frozen=True):
+    """One lane with its switch."""
+
+    id: int
+    name: str
+    state: str
+    state_name: str
+    ready: bool
+    fire: bool
+    busy: bool
+    entries: int
+    exits: int
+    has_entry: bool
+    has_exit: bool
+    states: tuple[StateView, ...]
+
+
+class ZoneView(msgspec.Struct, frozen=True):
+    """People in a zone: lower and upper bound."""
+
+    name: str
+    low: int
+    high: int
+
+
+class ScanView(msgspec.Struct, frozen=True):
+    """One scan. `ticket` is "" without the PIN; `display` is one of six states, or `exit`."""
+
+    seq: int
+    time_s: float
+    lane: int
+    where: str
+    display: str
+    title: str
+    text: str
+    steward: str
+    flags: tuple[str, ...]
+    ticket: str
+
+
+class StatusView(msgspec.Struct, frozen=True):
+    """All of `/api/status`."""
+
+    gate: int
+    name: str
+    version: str
+    epoch: str
+    verdict: VerdictView
+    tiles: tuple[TileView, ...]
+    lanes: tuple[LaneShown, ...]
+    inside: tuple[ZoneView, ...]
+    list_version: int
+    list_rows: int
+    records: int
+    time_s: float
+    started_s: float
+    session: bool
+    scans: tuple[ScanView, ...] | None = None
+    """Newest first; None in a live update, where each scan comes by itself."""
+
+
+def judged(status: Status | None, *, connected: bool) -> BoardVerdict:
+    """Return the verdict, also where the lane process is not there to give one."""
+    if status is None or not connected:
+        code = "front.starting" if status is None else "front.no_lane"
+        return BoardVerdict(VerdictWord.NOT_READY, Tile(Part.LANE, "", Health.BAD, code, stops=True))
+    return verdict(status.tiles)
+
+
+def verdict_view(found: BoardVerdict, status: Status | None, viewer: Viewer) -> VerdictView:
+    """Say the verdict: which part, what is wrong, what to do."""
+    words = labels(viewer.page)
+    title = words[f"verdict_{found.word.value}"]
+    if found.cause is None:
+        return VerdictView(found.word.value, title, "", words["all_well"], "")
+    said = sentence(found.cause.code, found.cause.args, viewer.page)
+    which = "" if status is None else _title(found.cause, status, viewer.page)
+    where = f"{which}: " if which and found.cause.name else ""
+    return VerdictView(found.word.value, title, found.cause.code, where + said.cause, said.fix)
+
+
+def status_view(
+    status: Status | None, scans: Iterable[Seen] | None, viewer: Viewer, *, connected: bool, name: str
+) -> StatusView:
+    """Say everything. Before the lane's first word there is a verdict and little else."""
+    found = verdict_view(judged(status, connected=connected), status, viewer)
+    if status is None:
+        return StatusView(0, name, "", "", found, (), (), (), 0, 0, 0, 0.0, 0.0, viewer.has_session, ())
+    shown = None if scans is None else tuple(scan_view(one, status, viewer) for one in scans)
+    return StatusView(
+        gate=status.gate,
+        name=status.name,
+        version=status.version,
+        epoch=status.epoch,
+        verdict=found,
+        tiles=tuple(_tile(one, status, viewer) for one in status.tiles),
+        lanes=tuple(_lane(one, viewer) for one in status.lanes),
+        inside=tuple(
+            ZoneView(status.zones.get(zone, str(zone)), low, high)
+            for zone, (low, high) in status.inside.items()
+        ),
+        list_version=status.list_version,
+        list_rows=status.list_rows,
+        records=status.records,
+        time_s=status.time_s,
+        started_s=status.started_s,
+        session=viewer.has_session,
+        scans=shown,
+    )
+
+
+def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
+    """Say one scan. Numbers that this version does not know are shown as a denial without a reason."""
+    words = labels(viewer.page)
+    outcome = Outcome(seen.outcome) if seen.outcome in set(Outcome) else Outcome.DENY
+    reason = Reason(seen.reason) if seen.reason in set(Reason) else Reason.NONE
+    direction = Direction(seen.direction) if seen.direction in set(Direction) else Direction.NONE
+    gates = {} if status is None else status.gates
+    said = say(
+        outcome,
+        reason,
+        viewer.reasons,
+        direction=direction,
+        gate=gates.get(seen.gate, ""),
+        time=time.strftime("%H:%M", time.localtime(seen.last_s)) if seen.last_s > 0 else "",
+    )
+    is_exit = said.display is DisplayState.ADMIT and direction is Direction.EXIT
+    display = "exit" if is_exit else said.display.value
+    lane_names = {} if status is None else {lane.id: lane.name for lane in status.lanes}
+    lane = lane_names.get(seen.lane, str(seen.lane))
+    return ScanView(
+        seq=seen.seq,
+        time_s=seen.time_s,
+        lane=seen.lane,
+        where=f"{lane} · {words['part_reader']} {seen.reader}",
+        display=display,
+        title=words[f"display_{display}"],
+        text=said.visitor,
+        steward=said.steward,
+        flags=tuple(words[key] for flag, key in _FLAGS if seen.flags & flag),
+        ticket=seen.ticket if viewer.has_session else "",
+    )
+
+
+def _tile(tile: Tile, status: Status, viewer: Viewer) -> TileView:
+    said = sentence(tile.code, tile.args, viewer.page)
+    return TileView(
+        part=tile.part.value,
+        title=_title(tile, status, viewer.page),
+        health=tile.health.value,
+        health_word=labels(viewer.page)[f"health_{tile.health.value}"],
+        text=said.cause,
+        fix="" if tile.health is Health.OK else said.fix,
+        lane=tile.lane,
+        since_s=tile.since_s,
+    )
+
+
+def _title(tile: Tile, status: Status, language: Language) -> str:
+    """Name a part as people on the spot do: reader 1 of the lane by its name."""
+    part = labels(language)[f"part_{tile.part.value}"]
+    lane = next((one.name for one in status.lanes if one.id == tile.lane), "")
+    match tile.part:
+        case Part.LANE:
+            return lane or f"{part} {tile.name}".strip()
+        case Part.READER:
+            number = tile.name.partition(".")[2].split(" ")[0] or tile.name
+            return f"{part} {number} · {lane}" if lane else f"{part} {number}"
+        case Part.RELAY | Part.SENSOR:
+            return f"{part} «{tile.name}»" if language is Language.DE else f"{part} “{tile.name}”"
+        case Part.LIST | Part.LOG | Part.UPLINK | Part.CLOCK:
+            return part
+
+
+def _lane(lane: LaneView, viewer: Viewer) -> LaneShown:
+    words = labels(page_language(viewer.page))
+    return LaneShown(
+        id=lane.id,
+        name=lane.name,
+        state=lane.state,
+        state_name=words.get(f"state_{lane.state}", lane.state),
+        ready=lane.ready,
+        fire=lane.fire,
+        busy=lane.busy,
+        entries=lane.entries,
+        exits=lane.exits,
+        has_entry=lane.has_entry,
+        has_exit=lane.has_exit,
+        states=tuple(StateView(state, words[f"state_{state}"]) for state in STATES),
+    )

@@ -1,0 +1,141 @@
+"""gatehouse-sync: the centre's command line."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from sqlalchemy import select
+
+from sync.compose import Centre, open_centre, serve, system_now_s, tls_context
+from sync.demo import make_demo
+from sync.gates import enrolment, tables
+from sync.store.database import CentreFault
+from sync.store.schema import unsigned
+from sync.wire.messages import CODE_MINUTES, fingerprint_of
+
+EXIT_OK, EXIT_FAULT = 0, 1
+"""2 is argparse's own, for a command that is not understood."""
+PORT = 8080
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 (it could not be done, stderr says why and what to do), or 2."""
+    options = _parser().parse_args(arguments)
+    os.umask(0o077)  # the database and the demo's codes are nobody else's to read
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        centre = open_centre(options.data)
+        try:
+            return int(options.run(centre, options))
+        finally:
+            centre.close()
+    except CentreFault as fault:
+        sys.stderr.write(f"gatehouse-sync: {fault}\n  {fault.hint}\n")
+        return EXIT_FAULT
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/gatehouse-sync"))
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--data", type=Path, default=default, metavar="DIR", help=f"data folder (default {default})"
+    )
+    parser = argparse.ArgumentParser(
+        prog="gatehouse-sync", description="The centre: tells every gate who may enter."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("serve", parents=[shared], help="listen for gates")
+    run.add_argument("--listen", default="127.0.0.1", metavar="HOST", help="address to listen on")
+    run.add_argument("--port", type=int, default=PORT, help="0 takes a free one and prints it")
+    run.add_argument("--demo", action="store_true", help="make the demo venue first, if there is no event")
+    run.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM")
+    run.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
+    run.set_defaults(run=_serve)
+
+    commands.add_parser("migrate", parents=[shared], help="bring the tables up to date").set_defaults(
+        run=_migrate
+    )
+
+    event = commands.add_parser("event", help="events").add_subparsers(required=True, metavar="WHAT")
+    event.add_parser("demo", parents=[shared], help="make the demo venue").set_defaults(run=_demo)
+
+    gate = commands.add_parser("gate", help="gates").add_subparsers(required=True, metavar="WHAT")
+    code = gate.add_parser("code", parents=[shared], help="print a one-time enrolment code")
+    code.add_argument("name", metavar="NAME", help="the gate's name")
+    code.set_defaults(run=_code)
+
+    export = commands.add_parser("export", help="take data out").add_subparsers(required=True, metavar="WHAT")
+    export.add_parser("records", parents=[shared], help="all records, one JSON object a line").set_defaults(
+        run=_export_records
+    )
+    return parser
+
+
+def _serve(centre: Centre, options: argparse.Namespace) -> int:
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise CentreFault("TLS needs both a certificate and its key", "Give --tls-cert and --tls-key.")
+    if options.demo:
+        make_demo(centre.database, centre.keys, centre.data, system_now_s())
+    tls = tls_context(options.tls_cert, options.tls_key) if options.tls_cert else None
+    asyncio.run(serve(centre, options.listen, options.port, tls, _say_ready))
+    return EXIT_OK
+
+
+def _say_ready(url: str) -> None:
+    _say(f"gatehouse-sync listens on {url}")
+
+
+def _migrate(centre: Centre, _options: argparse.Namespace) -> int:
+    _say(f"The tables in {centre.data} are up to date.")
+    return EXIT_OK
+
+
+def _demo(centre: Centre, _options: argparse.Namespace) -> int:
+    made = make_demo(centre.database, centre.keys, centre.data, system_now_s())
+    _say("The demo venue is ready." if made else "There is an event already; the demo venue was not made.")
+    return EXIT_OK if made else EXIT_FAULT
+
+
+def _code(centre: Centre, options: argparse.Namespace) -> int:
+    with centre.database.writing() as connection:
+        code = enrolment.new_code(
+            connection, centre.keys, options.name, system_now_s(), secrets.token_bytes(5)
+        )
+    identity = centre.keys.identity_key.public_key().public_bytes_raw()
+    _say(f"{code[:4]}-{code[4:]}")
+    sys.stderr.write(
+        f"On the box, within {CODE_MINUTES} minutes:\n"
+        f"  gatehouse-edge enrol 'http://ADDRESS:PORT#{fingerprint_of(identity)}' {code[:4]}-{code[4:]}\n"
+    )
+    return EXIT_OK
+
+
+def _export_records(centre: Centre, _options: argparse.Namespace) -> int:
+    with centre.database.reading() as connection:
+        t = tables.record
+        for row in connection.execute(select(t).order_by(t.c.gate_id, t.c.epoch, t.c.seq)):
+            _line(sys.stdout, row.gate_id, unsigned(row.epoch), row.seq, row.blob)
+    return EXIT_OK
+
+
+def _say(line: str) -> None:
+    """Print an answer at once: whoever reads it through a pipe waits for it."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _line(out: TextIO, gate: int, epoch: int, seq: int, blob: bytes) -> None:
+    record = {"gate": gate, "epoch": f"{epoch:016x}", "seq": seq, "record": blob.hex()}
+    out.write(json.dumps(record) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""The only file that puts the centre together: opens its data, makes the application, listens."""
+
+import asyncio
+import signal
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from sqlalchemy import select
+
+from sync.gates import tables
+from sync.gates.handlers import GateApi
+from sync.keys import VenueKeys, load_or_make
+from sync.store.database import CentreFault, Database
+from sync.web.app import application
+
+SHUTDOWN_S = 5.0
+"""Longest wait for requests under way when the centre stops."""
+
+
+def system_now_s() -> int:
+    """Return the time in unix seconds."""
+    return int(time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Centre:
+    """The centre's data, opened."""
+
+    data: Path
+    database: Database
+    keys: VenueKeys
+
+    def close(self) -> None:
+        """Give the files back."""
+        self.database.close()
+
+
+def open_centre(data: Path) -> Centre:
+    """Open a data folder, made where there is none; CentreFault where that cannot be."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CentreFault(
+            f"{data} cannot be made: {error.strerror}", "Give a folder that this user may write with --data."
+        ) from error
+    database = Database.open(data)
+    try:
+        with database.reading() as connection:
+            enrolled = connection.execute(
+                select(tables.gate.c.id).where(tables.gate.c.public.is_not(None)).limit(1)
+            ).scalar()
+        return Centre(data, database, load_or_make(data, may_make=enrolled is None))
+    except CentreFault:
+        database.close()
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A centre that listens."""
+
+    url: str
+    runner: web.AppRunner
+
+    async def stop(self) -> None:
+        """Finish requests under way and stop listening."""
+        await self.runner.cleanup()
+
+
+async def listen(
+    centre: Centre,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    now_s: Callable[[], int] = system_now_s,
+) -> Serving:
+    """Listen; port 0 takes a free one. CentreFault where the address cannot be had."""
+    app = application(centre.database, GateApi(centre.database, centre.keys, now_s))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise CentreFault(
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            "Stop what listens there, or choose another with --port (0 takes a free one).",
+        ) from error
+    address = runner.addresses[0]
+    name = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return Serving(f"{'https' if tls else 'http'}://{name}:{address[1]}", runner)
+
+
+async def serve(
+    centre: Centre, host: str, port: int, tls: ssl.SSLContext | None, ready: Callable[[str], None]
+) -> None:
+    """Listen until SIGINT or SIGTERM; `ready` is told the address."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    serving = await listen(centre, host, port, tls)
+    ready(serving.url)
+    try:
+        await stop.wait()
+    finally:
+        await serving.stop()
+
+
+def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return the TLS context of a certificate and its key; CentreFault where they cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise CentreFault(
+            f"the certificate {certificate} or its key cannot be used: {error}",
+            "Give a PEM certificate chain and its unencrypted key, readable by this user.",
+        ) from error
+    return context

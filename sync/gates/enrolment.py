@@ -1,0 +1,105 @@
+"""How a box becomes a gate: a one-time code, a proof that it holds its keys, the venue's keys in return."""
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection, delete, insert, select, update
+
+from sync.gates import tables
+from sync.keys import KEY_BYTES, VenueKeys
+from sync.store.database import CentreFault
+from sync.tickets import changes
+from sync.tickets.rows import GROUP
+from sync.wire.messages import (
+    CODE_ALPHABET,
+    CODE_CHARS,
+    CODE_MINUTES,
+    CODE_TRIES,
+    Enrol,
+    Enrolled,
+    KeyDocument,
+    is_signed,
+    plain_code,
+    sign_keys,
+)
+
+OPEN_CODES_MAX = 100
+"""Open at a time; each is one more chance for a guess."""
+
+
+def new_code(connection: Connection, keys: VenueKeys, gate_name: str, now_s: int, random: bytes) -> str:
+    """Open a one-time code for a gate and return it; an older one of the same gate is void. `random`: 5 bytes."""
+    gate = connection.execute(select(tables.gate.c.id).where(tables.gate.c.name == gate_name)).scalar()
+    if gate is None:
+        names = connection.execute(select(tables.gate.c.name).order_by(tables.gate.c.id)).scalars().all()
+        raise CentreFault(
+            f"there is no gate named {gate_name!r}",
+            f"Take one of: {', '.join(names)}."
+            if names
+            else "Make an event first (gatehouse-sync event demo).",
+        )
+    number = int.from_bytes(random[:5], "big")
+    code = "".join(CODE_ALPHABET[number >> 5 * place & 31] for place in range(CODE_CHARS))
+    t = tables.enrolment_code
+    connection.execute(delete(t).where((t.c.gate_id == gate) | (t.c.expires_s <= now_s)))
+    if len(connection.execute(select(t.c.gate_id)).all()) >= OPEN_CODES_MAX:
+        raise CentreFault(
+            "too many enrolment codes are open", f"Wait {CODE_MINUTES} minutes, then try again."
+        )
+    connection.execute(
+        insert(t).values(
+            digest=keys.code_digest(code),
+            gate_id=gate,
+            expires_s=now_s + CODE_MINUTES * 60,
+            tries_left=CODE_TRIES,
+        )
+    )
+    return code
+
+
+def enrol(connection: Connection, keys: VenueKeys, asked: Enrol, now_s: int) -> Enrolled | None:
+    """Make the box the gate its code is for, once: the code is gone with it. None where the box may not join.
+
+    A wrong code or proof costs every open code a try. The caller commits in both cases.
+    """
+    t = tables.enrolment_code
+    connection.execute(delete(t).where((t.c.expires_s <= now_s) | (t.c.tries_left <= 0)))
+    mine = t.c.digest == keys.code_digest(plain_code(asked.code))
+    gate = connection.execute(select(t.c.gate_id).where(mine)).scalar()
+    if gate is None or not _proved(asked):
+        connection.execute(update(t).values(tries_left=t.c.tries_left - 1))
+        return None
+    connection.execute(delete(t).where(mine))
+    connection.execute(
+        update(tables.gate)
+        .where(tables.gate.c.id == gate)
+        .values(public=asked.public, sealing=asked.sealing, enrolled_at_s=now_s)
+    )
+    name = connection.execute(select(tables.gate.c.name).where(tables.gate.c.id == gate)).scalar_one()
+    changes.stamp(connection, changes.events_of_group(connection), now_s)
+    document = msgspec.json.encode(
+        KeyDocument(
+            identity=keys.identity_key.public_key().public_bytes_raw(),
+            lists=keys.list_key.public_key().public_bytes_raw(),
+            time=keys.time_key.public_key().public_bytes_raw(),
+            issued_at_s=now_s,
+        )
+    )
+    return Enrolled(
+        gate=gate,
+        name=name,
+        group=GROUP,
+        identity=keys.identity_key.public_key().public_bytes_raw(),
+        document=document,
+        signature=sign_keys(keys.identity_key, document),
+    )
+
+
+WRONG_CODE = "The code is wrong, used or expired. Print a new one: gatehouse-sync gate code NAME."
+"""One text for all three: a guesser learns nothing."""
+
+
+def _proved(asked: Enrol) -> bool:
+    """Whether the box holds the signing key it shows."""
+    if len(asked.public) != KEY_BYTES or len(asked.sealing) != KEY_BYTES:
+        return False
+    return is_signed(Ed25519PublicKey.from_public_bytes(asked.public), asked.proof, asked.text())

@@ -1,0 +1,92 @@
+"""Tables of gates and of their logs. Epochs are u64, kept as the i64 of the same bits."""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table, Text
+
+from sync.store.schema import METADATA
+
+gate = Table(
+    "gate",
+    METADATA,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("group_id", Integer, ForeignKey("event_group.id"), nullable=False),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("zones", Text, nullable=False),
+    Column("public", LargeBinary(32)),
+    Column("sealing", LargeBinary(32)),
+    Column("enrolled_at_s", BigInteger),
+)
+"""`public` and `sealing` are empty until the gate is enrolled."""
+lane_plan = Table(
+    "lane_plan",
+    METADATA,
+    Column("gate_id", BigInteger, ForeignKey("gate.id"), primary_key=True),
+    Column("lane", Integer, primary_key=True),
+    Column("zone", Integer, nullable=False),
+    Column("mode", Integer, nullable=False),
+    Column("sessions", Text, nullable=False),
+    Column("attended", Boolean, nullable=False),
+)
+enrolment_code = Table(
+    "enrolment_code",
+    METADATA,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("gate_id", BigInteger, ForeignKey("gate.id"), nullable=False),
+    Column("expires_s", BigInteger, nullable=False),
+    Column("tries_left", Integer, nullable=False),
+)
+"""Open codes only: a used, spent or expired one is removed."""
+log_epoch = Table(
+    "log_epoch",
+    METADATA,
+    Column("gate_id", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("link", LargeBinary(32), nullable=False),
+    Column("head_seq", Integer, nullable=False),
+    Column("predecessor", LargeBinary(44)),
+    Column("forked_seq", Integer, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
+)
+"""How far each log is held. `predecessor`: payload of its PREDECESSOR extension. `forked_seq`: of another branch."""
+record = Table(
+    "record",
+    METADATA,
+    Column("gate_id", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("blob", LargeBinary(512), nullable=False),
+    sqlite_with_rowid=False,
+)
+record_fork = Table(
+    "record_fork",
+    METADATA,
+    Column("gate_id", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("blob", LargeBinary(512), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Records that stand beside others of the same key; `digest` is the SHA-256 of the blob."""
+head = Table(
+    "head",
+    METADATA,
+    Column("gate_id", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("link", LargeBinary(32), nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
+    sqlite_with_rowid=False,
+)
+trouble = Table(
+    "trouble",
+    METADATA,
+    Column("gate_id", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("what", String(16), primary_key=True),
+    Column("first_s", BigInteger, nullable=False),
+    Column("last_s", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)

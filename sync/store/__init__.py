@@ -1,0 +1,1 @@
+"""The centre's database: engine, transactions, migrations. Tables live with the capability that owns them."""

@@ -1,0 +1,85 @@
+"""A box beside the centre: its real log, its uplink, and what the uplink says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from admission.chain import Head
+from edge.enrolment import Enrolment
+from edge.front.uplink import Uplink
+from edge.link import Appended, Done, UplinkSaid
+from edge.settings import CentreSettings
+from edge.store.disk import LocalDisk
+from edge.store.log import LogStore
+from edge.store.log_reader import LogReader
+from edge.store.log_schema import Batch, StoredRecord
+from sync.wire.replication import head_in
+from tests.sync.logs import EpochLog
+
+SETTINGS = CentreSettings(poll_s=0.05, push_s=0.05)
+WAIT_S = 20.0
+"""Only reached where something is broken."""
+LOOK_S = 0.05
+
+
+class Box:
+    """A gate's data folder with its real log, and an uplink whose sayings are kept."""
+
+    def __init__(self, data: Path, enrolment: Enrolment) -> None:
+        self.data, self.enrolment = data, enrolment
+        self.store = LogStore.open(data, LocalDisk())
+        self.said: list[UplinkSaid] = []
+        self.lists: list[Path] = []
+        self.answer = Done(0, ok=True)
+        self.changed = asyncio.Event()
+        self.tokens = 0
+        self.away = False
+        """The next list finds no lane."""
+
+    def append(self, log: EpochLog, first: int = 1) -> Appended:
+        self.tokens += 1
+        records = tuple(
+            StoredRecord(log.gate, log.epoch, seq, blob)
+            for seq, blob in enumerate(log.blobs[first - 1 :], start=first)
+        )
+        found = (head_in(log.gate, log.epoch, one.blob) for one in records)
+        heads: tuple[Head, ...] = tuple(one for one in found if one is not None)
+        self.store.append([Batch(self.tokens, records=records, heads=heads)])
+        return Appended(log.epoch, len(log.blobs))
+
+    def say(self, said: UplinkSaid) -> None:
+        self.said.append(said)
+        self.changed.set()
+
+    async def take(self, path: Path) -> Done:
+        if self.away:
+            self.away = False
+            raise ConnectionError("the lane is starting")
+        self.lists.append(path)
+        self.changed.set()
+        return self.answer
+
+    async def until(self, true: Callable[[], object]) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while not true():
+                self.changed.clear()
+                with suppress(TimeoutError):  # the centre's tables tell nobody when they change
+                    await asyncio.wait_for(self.changed.wait(), LOOK_S)
+
+    def is_told(self, code: str) -> bool:
+        return bool(self.said) and self.said[-1].code == code
+
+    def is_drained(self) -> bool:
+        return self.is_told("uplink.ok") and self.said[-1].args.get("queued") == 0
+
+    @asynccontextmanager
+    async def linked(self) -> AsyncIterator[Uplink]:
+        uplink = Uplink(self.enrolment, self.data, SETTINGS, LogReader.open(self.data), self.say, self.take)
+        task = asyncio.create_task(uplink.run())
+        try:
+            yield uplink
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,400 @@
+"""The centre over real HTTP: who may join, who may ask, what they get, and what of theirs is taken."""
+
+import asyncio
+import os
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+import zstandard
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from admission.entitlements import Standing
+from admission.ids import Epoch, GateId, TicketId
+from edge.enrol import EnrolFailed, enrol
+from edge.enrolment import Enrolment, NotEnrolled, load
+from sync import demo
+from sync.tickets import changes, rows
+from sync.wire.lists import ListRefused, unpack_head, unpack_list
+from sync.wire.messages import (
+    CODE_TRIES,
+    PUSH_BYTES_MAX,
+    PUSH_RECORDS_MAX,
+    Chunk,
+    Enrol,
+    Held,
+    Push,
+    SignedTime,
+    Trouble,
+    enrol_text,
+    fingerprint_of,
+    request_text,
+    time_is_genuine,
+)
+from tests.sync.logs import OTHER_KEY, EpochLog
+from tests.sync.requests import GateClient, packed
+from tests.sync.venue import NOW_S, Venue, venue_at
+
+LIST, RECORDS, HAVE = "/api/v1/gate/list", "/api/v1/gate/records", "/api/v1/gate/have"
+
+
+@pytest.fixture
+async def venue(tmp_path: Path) -> AsyncIterator[Venue]:
+    async with venue_at(tmp_path / "centre") as made:
+        yield made
+
+
+@pytest.fixture
+async def box(venue: Venue, tmp_path: Path) -> Enrolment:
+    return await venue.enrolled(tmp_path / "box")
+
+
+@pytest.fixture
+async def gate(venue: Venue, box: Enrolment) -> AsyncIterator[GateClient]:
+    async with GateClient(venue.url, box.gate, box.key) as client:
+        yield client
+
+
+def query(venue: Venue, sql: str) -> list[tuple[object, ...]]:
+    with venue.centre.database.reading() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+
+# --- joining -------------------------------------------------------------------------------------------------------
+
+
+async def try_enrol(venue: Venue, box: Path, code: str, url: str = "") -> Enrolment:
+    return await asyncio.to_thread(enrol, box, url or venue.url, code, "box")
+
+
+async def test_a_code_serves_once(venue: Venue, tmp_path: Path) -> None:
+    code = venue.code()
+    first = await try_enrol(venue, tmp_path / "one", f" {code[:4].lower()}-{code[4:].lower()} ")
+    assert load(tmp_path / "one") == first
+    with pytest.raises(EnrolFailed, match="403") as failed:
+        await try_enrol(venue, tmp_path / "two", code)
+    assert "gatehouse-sync gate code" in failed.value.hint
+    with pytest.raises(NotEnrolled):
+        load(tmp_path / "two")
+    assert query(venue, "SELECT public FROM gate WHERE id = 1") == [(first.public,)]
+
+
+async def test_a_code_ends_after_15_minutes(venue: Venue, tmp_path: Path) -> None:
+    code = venue.code()
+    venue.now_s += 15 * 60
+    with pytest.raises(EnrolFailed):
+        await try_enrol(venue, tmp_path / "box", code)
+    code = venue.code()
+    venue.now_s += 15 * 60 - 1
+    await try_enrol(venue, tmp_path / "box", code)
+
+
+async def test_guessing_voids_the_code(venue: Venue, tmp_path: Path) -> None:
+    code = venue.code()
+    wrong = "0" * 8 if code != "0" * 8 else "1" * 8
+    for _ in range(CODE_TRIES - 1):
+        with pytest.raises(EnrolFailed):
+            await try_enrol(venue, tmp_path / "box", wrong)
+    assert query(venue, "SELECT tries_left FROM enrolment_code") == [(1,)]
+    with pytest.raises(EnrolFailed):
+        await try_enrol(venue, tmp_path / "box", wrong)
+    with pytest.raises(EnrolFailed):
+        await try_enrol(venue, tmp_path / "box", code)
+
+
+async def test_a_new_code_voids_the_gates_older_one(venue: Venue, tmp_path: Path) -> None:
+    first, second = venue.code(), venue.code()
+    with pytest.raises(EnrolFailed):
+        await try_enrol(venue, tmp_path / "box", first)
+    await try_enrol(venue, tmp_path / "box", second)
+
+
+@pytest.mark.parametrize("spoil", ["other key", "other code", "other sealing key", "short key"])
+async def test_a_box_must_prove_that_it_holds_its_key(venue: Venue, spoil: str) -> None:
+    code, key, sealing = venue.code(), Ed25519PrivateKey.generate(), os.urandom(32)
+    public = key.public_key().public_bytes_raw()
+    proof = (OTHER_KEY if spoil == "other key" else key).sign(
+        enrol_text("00000000" if spoil == "other code" else code, public, sealing)
+    )
+    asked = Enrol(
+        code=code,
+        name="box",
+        public=public[:31] if spoil == "short key" else public,
+        sealing=os.urandom(32) if spoil == "other sealing key" else sealing,
+        proof=proof,
+    )
+    async with GateClient(venue.url, 1, key) as client:
+        answer = await client.ask("POST", "/api/v1/gate/enrol", msgspec.json.encode(asked))
+    assert (answer.status, answer.problem["title"]) == (403, "code_refused")
+    assert query(venue, "SELECT count(*) FROM gate WHERE public IS NOT NULL") == [(0,)]
+
+
+async def test_the_fingerprint_pins_the_centre(venue: Venue, tmp_path: Path) -> None:
+    genuine = fingerprint_of(venue.centre.keys.identity_key.public_key().public_bytes_raw())
+    with pytest.raises(EnrolFailed, match="fingerprint"):
+        await try_enrol(venue, tmp_path / "box", venue.code(), f"{venue.url}#{'0' * 32}")
+    made = await try_enrol(venue, tmp_path / "box", venue.code(), f"{venue.url}#{genuine}")
+    assert made.centre_url == venue.url
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [("", "SHORT"), ("ftp://localhost", "00000000"), ("http://", "00000000"), ("http://[::1", "00000000"), ("http://127.0.0.1:1", "00000000")],
+)  # fmt: skip
+async def test_what_cannot_be_joined_is_said_with_the_next_step(
+    venue: Venue, tmp_path: Path, url: str, code: str
+) -> None:
+    with pytest.raises(EnrolFailed) as failed:
+        await try_enrol(venue, tmp_path / "box", code, url)
+    assert failed.value.hint
+    assert not (tmp_path / "box").exists()
+
+
+async def test_an_enrolled_box_is_not_moved_by_chance(venue: Venue, box: Enrolment, tmp_path: Path) -> None:
+    with pytest.raises(EnrolFailed, match="already"):
+        await try_enrol(venue, tmp_path / "box", venue.code())
+    assert load(tmp_path / "box") == box
+
+
+async def test_a_box_that_takes_a_gate_over_shuts_the_old_one_out(
+    venue: Venue, gate: GateClient, tmp_path: Path
+) -> None:
+    assert (await gate.ask("GET", HAVE)).status == 200
+    await venue.enrolled(tmp_path / "new")
+    assert (await gate.ask("GET", HAVE)).status == 401
+
+
+# --- who asks ------------------------------------------------------------------------------------------------------
+
+
+async def test_only_an_enrolled_gate_is_answered_and_a_stranger_still_gets_the_time(
+    venue: Venue, box: Enrolment
+) -> None:
+    time_key = Ed25519PublicKey.from_public_bytes(box.time_public)
+    for number, key in ((box.gate, OTHER_KEY), (99, box.key), (demo.TERRACE_GATE, box.key)):
+        async with GateClient(venue.url, number, key) as client:
+            for method, path in (("GET", LIST), ("GET", HAVE), ("POST", RECORDS)):
+                answer = await client.ask(method, path)
+                assert (answer.status, answer.problem["title"]) == (401, "unknown_gate")
+                told = msgspec.convert(answer.problem["time"], SignedTime)
+                assert time_is_genuine(time_key, told, told.nonce)
+                assert told.time_s == NOW_S
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Gatehouse_Gate": "-1"}, {"Gatehouse_Gate": "1" * 30}, {"Gatehouse_Gate": "٣"}, {"Gatehouse_Nonce": "xyz"},
+        {"Gatehouse_Nonce": "A" * 32}, {"Gatehouse_Time": "now"}, {"Gatehouse_Signature": "***"}, {"Gatehouse_Signature": ""},
+    ],
+)  # fmt: skip
+async def test_headers_of_another_form_prove_nobody(gate: GateClient, headers: dict[str, str]) -> None:
+    if not all(value.isascii() for value in headers.values()):
+        headers = {name: value.encode().decode("latin-1") for name, value in headers.items()}
+    assert (await gate.ask("GET", HAVE, b"", None, **headers)).status == 401
+
+
+async def test_a_signature_is_for_one_method_path_and_body(venue: Venue, gate: GateClient) -> None:
+    assert (await gate.ask("POST", RECORDS, packed(Push(())), signed_body=b"other")).status == 401
+    nonce, at = "0" * 32, "1795305600"
+    for method, target in (("POST", HAVE), ("GET", LIST), ("GET", HAVE + "?x=1")):
+        signature = b64encode(gate.key.sign(request_text(method, target, b"", nonce, int(at)))).decode()
+        answer = await gate.ask(
+            "GET", HAVE, Gatehouse_Nonce=nonce, Gatehouse_Time=at, Gatehouse_Signature=signature
+        )
+        assert answer.status == 401
+
+
+async def test_the_time_is_signed_for_the_askers_nonce(venue: Venue, box: Enrolment) -> None:
+    nonce = "0123456789abcdef" * 2
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{venue.url}/api/v1/gate/time?nonce={nonce}") as response:
+            answer = msgspec.json.decode(await response.read(), type=SignedTime)
+        async with session.get(f"{venue.url}/api/v1/gate/time?nonce=1") as response:
+            assert response.status == 400
+    key = Ed25519PublicKey.from_public_bytes(box.time_public)
+    assert time_is_genuine(key, answer, nonce)
+    assert not time_is_genuine(key, answer, "f" * 32)
+
+
+async def test_errors_are_problem_documents(venue: Venue, gate: GateClient) -> None:
+    for method, path, status in (("GET", "/nowhere", 404), ("DELETE", HAVE, 405), ("GET", RECORDS, 405)):
+        answer = await gate.ask(method, path)
+        assert (answer.status, answer.problem["status"]) == (status, status)
+    assert answer.headers["Allow"] == "POST"
+    assert (await gate.ask("POST", RECORDS, bytes(PUSH_BYTES_MAX + 1))).status == 413
+
+
+async def test_health_and_metrics(venue: Venue, gate: GateClient) -> None:
+    await gate.ask("GET", LIST)
+    assert (await gate.ask("GET", "/healthz")).status == 200
+    assert b"gatehouse_sync_lists_sent_total 1\n" in (await gate.ask("GET", "/metrics")).body
+    with venue.centre.database.writing() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.exec_driver_sql("ALTER TABLE event RENAME TO gone")
+    answer = await gate.ask("GET", "/healthz")
+    assert (answer.status, answer.problem["title"]) == (503, "database")
+    answer = await gate.ask("GET", LIST)
+    assert (answer.status, answer.problem["title"]) == (500, "internal")
+
+
+# --- lists ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_list_verifies_and_is_the_same_bytes_for_the_same_version(
+    venue: Venue, box: Enrolment, gate: GateClient
+) -> None:
+    first = await gate.ask("GET", LIST)
+    content = unpack_list(first.body, box.list_key)
+    assert content.row_count == len(list(content.rows())) == 28
+    assert content.head.group == box.group
+    for at in (0, 9, len(first.body) // 2, len(first.body) - 1):
+        altered = first.body[:at] + bytes([first.body[at] ^ 1]) + first.body[at + 1 :]
+        with pytest.raises(ListRefused):
+            unpack_head(altered, box.list_key)
+    await venue.stop()
+    await venue.start()
+    again = await gate.ask("GET", LIST)
+    assert (again.body, again.headers["ETag"]) == (first.body, first.headers["ETag"])
+
+
+async def test_what_a_gate_has_already_is_not_sent_again(
+    venue: Venue, box: Enrolment, gate: GateClient
+) -> None:
+    tag = (await gate.ask("GET", LIST)).headers["ETag"]
+    same = await gate.ask("GET", LIST, If_None_Match=tag)
+    assert (same.status, same.body, same.headers["ETag"]) == (304, b"", tag)
+    with changes.change(venue.centre.database, [demo.EVENT], NOW_S + 60) as connection:
+        assert rows.set_standing(connection, demo.EVENT, TicketId(1), Standing.CANCELLED)
+        assert not rows.set_standing(connection, demo.EVENT, TicketId(999), Standing.CANCELLED)
+    newer = await gate.ask("GET", LIST, If_None_Match=tag)
+    assert newer.status == 200
+    content = unpack_list(newer.body, box.list_key)
+    event = content.head.events[0]
+    # 1: the demo itself, 2: the enrolment, which tells the others the gate's key, 3: the change
+    assert (event.id, event.generation, event.version, event.sealed_at_s) == (demo.EVENT, 1, 3, NOW_S + 60)
+    assert [row.standing for row in content.rows() if (row.event, row.ticket) == (1, 1)] == [
+        Standing.CANCELLED
+    ]
+    stamped = query(venue, "SELECT version, count(*) FROM ticket WHERE event_id = 1 GROUP BY version")
+    assert stamped == [(1, 26), (3, 1)]
+
+
+async def test_a_change_that_fails_leaves_no_version_behind(venue: Venue) -> None:
+    def ban_and_fail() -> None:
+        with changes.change(venue.centre.database, [demo.EVENT], NOW_S) as connection:
+            rows.set_standing(connection, demo.EVENT, TicketId(1), Standing.BANNED)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ban_and_fail()
+    assert query(venue, "SELECT version FROM event WHERE id = 1") == [(1,)]
+    assert query(venue, "SELECT standing FROM ticket WHERE event_id = 1 AND id = 1") == [(0,)]
+
+
+async def test_many_that_ask_at_once_get_one_build(venue: Venue, gate: GateClient) -> None:
+    answers = await asyncio.gather(*(gate.ask("GET", LIST) for _ in range(20)))
+    assert len({answer.body for answer in answers}) == 1
+
+
+# --- records -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def log(box: Enrolment) -> EpochLog:
+    return EpochLog(Epoch(2**64 - 7), box.gate, box.key).begin().scans(40)
+
+
+def stored(venue: Venue) -> list[bytes]:
+    return [blob for (blob,) in query(venue, "SELECT blob FROM record ORDER BY gate_id, epoch, seq")]  # type: ignore[misc]  # one column of bytes
+
+
+async def test_the_same_push_twice_is_taken_once(venue: Venue, gate: GateClient, log: EpochLog) -> None:
+    first = await gate.push(Push((log.chunk(),)))
+    assert first.pushed.held == (Held(1, log.epoch, len(log.blobs), log.links[-1]),)
+    assert (await gate.push(Push((log.chunk(),)))).pushed == first.pushed
+    assert (await gate.ask("GET", HAVE)).pushed.held == first.pushed.held
+    assert stored(venue) == log.blobs
+    assert query(venue, "SELECT seq FROM head") == [(seq,) for seq in (10, 20, 30, 40)]
+    assert query(venue, "SELECT * FROM trouble") == []
+
+
+async def test_a_gap_is_told_and_nothing_behind_it_taken(
+    venue: Venue, gate: GateClient, log: EpochLog
+) -> None:
+    await gate.push(Push((log.chunk(1, 10),)))
+    answer = await gate.push(Push((log.chunk(12),)))
+    assert answer.pushed.troubles == (Trouble(1, log.epoch, 11, "gap"),)
+    assert stored(venue) == log.blobs[:10]
+
+
+async def test_a_fork_is_kept_told_and_listed(venue: Venue, gate: GateClient, log: EpochLog) -> None:
+    twin = log.copy(15).scans(8, data=5)
+    await gate.push(Push((log.chunk(),)))
+    for _ in range(2):
+        answer = await gate.push(Push((twin.chunk(),)))
+        assert answer.pushed.troubles == (Trouble(1, log.epoch, len(twin.blobs), "fork"),)
+        assert answer.pushed.held == (Held(1, log.epoch, len(log.blobs), log.links[-1]),)
+    assert stored(venue) == log.blobs
+    assert query(venue, "SELECT blob FROM record_fork ORDER BY seq") == [(blob,) for blob in twin.blobs[15:]]
+    assert query(venue, "SELECT what, seq, times FROM trouble") == [("fork", len(twin.blobs), 2)]
+    twin.scans(500)
+    answer = await gate.push(Push((twin.chunk(25),)))
+    assert answer.pushed.troubles == (Trouble(1, log.epoch, len(twin.blobs), "fork"),)
+
+
+async def test_a_rewound_gate_is_listed(venue: Venue, gate: GateClient, log: EpochLog) -> None:
+    restored = EpochLog(Epoch(3), log.gate, log.key).begin(log.copy(12)).scans(3)
+    await gate.push(Push((log.chunk(),)))
+    answer = await gate.push(Push((restored.chunk(),)))
+    assert answer.pushed.troubles == (Trouble(1, 3, 0, "rewind"),)
+    assert query(venue, "SELECT epoch, what FROM trouble") == [(3, "rewind")]
+    assert (await gate.push(Push((restored.chunk(),)))).pushed.troubles == ()
+    assert len(stored(venue)) == len(log.blobs) + len(restored.blobs)
+
+
+async def test_an_altered_record_is_refused(venue: Venue, gate: GateClient, log: EpochLog) -> None:
+    blobs = list(log.blobs)
+    blobs[24] = blobs[24][:-1] + b"\x01"
+    answer = await gate.push(Push((Chunk(1, log.epoch, 1, tuple(blobs)),)))
+    assert [one.what for one in answer.pushed.troubles] == ["altered"]
+    assert stored(venue) == log.blobs[:21]
+    assert answer.pushed.held[0].seq == 21
+    assert (await gate.push(Push((log.chunk(),)))).pushed.troubles == ()
+    assert stored(venue) == log.blobs
+
+
+async def test_a_gate_speaks_for_itself_alone(venue: Venue, gate: GateClient, log: EpochLog) -> None:
+    other = EpochLog(Epoch(1), GateId(2), log.key).begin()
+    answer = await gate.push(Push((other.chunk(), log.chunk())))
+    assert [one.what for one in answer.pushed.troubles] == ["foreign"]
+    assert stored(venue) == log.blobs
+
+
+def bomb() -> bytes:
+    return zstandard.ZstdCompressor().compress(bytes(256 * 1024 * 1024))
+
+
+def wide() -> bytes:
+    parameters = zstandard.ZstdCompressionParameters(window_log=27)
+    maker = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return maker.compress(os.urandom(1000)) + maker.flush()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"not zstd", bomb(), wide(), zstandard.compress(b"\xff" * 100), packed(Push(()))[:-2],
+        zstandard.compress(msgspec.msgpack.encode({"chunks": []})),
+        packed(Push((Chunk(1, 1, 1, (b"",) * (PUSH_RECORDS_MAX + 1)),))),
+        packed(Push((Chunk(1, 1, 1, ()),) * 300)),
+    ],
+    ids=["empty", "noise", "bomb", "wide window", "not msgpack", "cut", "map", "many records", "many chunks"],
+)  # fmt: skip
+async def test_a_body_that_no_gate_sends_is_refused(venue: Venue, gate: GateClient, body: bytes) -> None:
+    answer = await gate.ask("POST", RECORDS, body)
+    assert (answer.status, answer.problem["title"]) == (400, "malformed")
+    assert stored(venue) == []

@@ -1,0 +1,97 @@
+"""gatehouse-sync as it is typed: in a process of its own, with real exit codes and a real address."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from admission.ids import Epoch
+from edge.enrol import enrol
+from sync import demo
+from sync.wire.messages import Push
+from tests.sync.logs import EpochLog
+from tests.sync.requests import GateClient
+
+
+def run(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sync", *arguments, "--data", str(data)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_from_nothing_to_a_gates_records(tmp_path: Path) -> None:
+    data = tmp_path / "centre"
+    server = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "sync", "serve", "--data", str(data), "--port", "0", "--demo"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        url = line.removeprefix("gatehouse-sync listens on ").strip()
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{url}/healthz", timeout=10) as answer:
+            assert json.load(answer) == {"status": "ok"}
+        made = run("gate", "code", demo.MAIN_GATE_NAME, data=data)
+        assert made.returncode == 0
+        pinned = made.stderr.split("'")[1].partition("#")[2]
+        box = enrol(tmp_path / "box", f"{url}#{pinned}", made.stdout.strip(), "box")
+        log = EpochLog(Epoch(2**63 + 1), box.gate, box.key).begin().scans(3)
+
+        async def push() -> None:
+            async with GateClient(url, box.gate, box.key) as client:
+                assert (await client.push(Push((log.chunk(),)))).pushed.held[0].seq == len(log.blobs)
+
+        asyncio.run(push())
+        exported = run("export", "records", data=data)
+        lines = [json.loads(one) for one in exported.stdout.splitlines()]
+        assert [bytes.fromhex(one["record"]) for one in lines] == log.blobs
+        assert {one["epoch"] for one in lines} == {"8000000000000001"}
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def test_the_demo_is_made_once(tmp_path: Path) -> None:
+    assert run("event", "demo", data=tmp_path).returncode == 0
+    assert len(demo.demo_tickets(tmp_path)) > 20
+    again = run("event", "demo", data=tmp_path)
+    assert (again.returncode, "already" in again.stdout) == (1, True)
+    unknown = run("gate", "code", "Nowhere", data=tmp_path)
+    assert unknown.returncode == 1
+    assert demo.MAIN_GATE_NAME in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("serve", "--port", "0", "--tls-cert", "x.pem"), 1, "--tls-key"),
+        (("serve", "--port", "0", "--tls-cert", "x.pem", "--tls-key", "y.pem"), 1, "x.pem"),
+        (("nonsense",), 2, "usage"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    done = run(*arguments, data=tmp_path)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run("serve", "--port", str(taken.getsockname()[1]), data=tmp_path)
+    assert done.returncode == 1
+    assert "--port" in done.stderr

@@ -1,0 +1,58 @@
+"""A centre over real HTTP on loopback, with the demo venue, and a box that joins it."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.enrol import enrol
+from edge.enrolment import Enrolment
+from sync import compose, demo
+from sync.compose import Centre, Serving
+from sync.gates import enrolment as codes
+
+NOW_S = 1_795_305_600 + 43_200
+
+
+@dataclass
+class Venue:
+    """A centre that listens, and can be stopped and started on the same port."""
+
+    data: Path
+    centre: Centre
+    serving: Serving
+    now_s: int = NOW_S
+
+    @property
+    def url(self) -> str:
+        return self.serving.url
+
+    def code(self, name: str = demo.MAIN_GATE_NAME) -> str:
+        with self.centre.database.writing() as connection:
+            return codes.new_code(connection, self.centre.keys, name, self.now_s, os.urandom(5))
+
+    async def enrolled(self, box: Path) -> Enrolment:
+        return await asyncio.to_thread(enrol, box, self.url, self.code(), "box")
+
+    async def stop(self) -> None:
+        await self.serving.stop()
+        self.centre.close()
+
+    async def start(self) -> None:
+        port = int(self.url.rsplit(":", 1)[1])
+        self.centre = compose.open_centre(self.data)
+        self.serving = await compose.listen(self.centre, "127.0.0.1", port, now_s=lambda: self.now_s)
+
+
+@asynccontextmanager
+async def venue_at(data: Path) -> AsyncIterator[Venue]:
+    centre = compose.open_centre(data)
+    demo.make_demo(centre.database, centre.keys, data, NOW_S)
+    venue = Venue(data, centre, Serving("", None))  # type: ignore[arg-type]  # replaced in the next line
+    venue.serving = await compose.listen(centre, "127.0.0.1", 0, now_s=lambda: venue.now_s)
+    try:
+        yield venue
+    finally:
+        await venue.stop()

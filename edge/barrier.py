@@ -1,12 +1,14 @@
 """A relay board as lanes use it: each pulse's answer goes back to the lane that asked."""
 
+import asyncio
 from collections.abc import Callable
+from typing import NoReturn
 
 from drivers.base import DeviceGone, DriverError, Misconfigured
 from edge.link import Health
 from edge.parts import Relay, RelayEvents
 from edge.settings import RelaySettings
-from edge.supervise import DeviceState
+from edge.supervise import MISCONFIGURED_WAIT_S, DeviceState
 
 ANSWERS_MAX = 256
 """Pulses whose answer is awaited; a lane has one or two under way."""
@@ -26,12 +28,14 @@ class Barrier:
         self._relay = make(settings, RelayEvents(ready=self._ready, ack=self._ack, fault=self._fault))
         on_state(DeviceState(Health.BAD, "device.opening"))
 
-    async def run(self) -> None:
-        """Keep the guard alive until cancelled. Ends by itself only when a person must change something."""
-        try:
-            await self._relay.run()
-        except Misconfigured as error:
-            self._on_state(DeviceState(Health.BAD, "device.misconfigured", str(error), error.hint))
+    async def run(self) -> NoReturn:
+        """Keep the guard alive until cancelled. What only a person can mend is tried again now and then."""
+        while True:
+            try:
+                await self._relay.run()
+            except Misconfigured as error:
+                self._on_state(DeviceState(Health.BAD, "device.misconfigured", str(error), error.hint))
+            await asyncio.sleep(MISCONFIGURED_WAIT_S)
 
     @property
     def last_pong_ns(self) -> int:

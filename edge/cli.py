@@ -128,6 +128,7 @@ def _off(arguments: argparse.Namespace, devices: Devices) -> int:
 
 def _enrol(arguments: argparse.Namespace) -> int:
     from edge.enrol import enrol  # noqa: PLC0415
+    from edge.front.pin import first_pin  # noqa: PLC0415
 
     settings = config.load(arguments.config)
     data = Path(settings.gate.data)
@@ -135,6 +136,9 @@ def _enrol(arguments: argparse.Namespace) -> int:
     name = arguments.name or settings.gate.name
     enrolment = enrol(data, arguments.url, arguments.code, name, ca_file=arguments.ca_file)
     _say(f"this box is gate {enrolment.gate}, {enrolment.name}, of {enrolment.centre_url}")
+    pin = first_pin(data)
+    if pin is not None:
+        _say(f"PIN of its page, shown this once: {pin}")
     return EX_OK
 
 

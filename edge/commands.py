@@ -4,11 +4,21 @@ from pathlib import Path
 
 from admission.credentials import Known, Medium
 from admission.ids import Epoch, RecordId, SessionId
-from admission.lane import Annul, LaneState, Override, StaffCleared, StateSet, TestPulse
-from admission.records import Direction, Flag, MalformedRecord, Record, record_from_bytes, ticket_subject
+from admission.lane import Annul, LaneEffect, LaneState, Override, StaffCleared, StateSet, TestPulse, Write
+from admission.records import (
+    Direction,
+    Flag,
+    Kind,
+    MalformedRecord,
+    Outcome,
+    Record,
+    record_from_bytes,
+    ticket_subject,
+)
 from edge.gate import Gate
 from edge.lane import LaneShell
 from edge.link import AdmitByHand, AnnulLast, ClearFire, Command, Done, Pulse, SetState, TakeList
+from edge.store.faults import StoreFault
 
 
 class Commands:
@@ -18,7 +28,14 @@ class Commands:
         self._gate = gate
 
     def do(self, command: Command) -> Done:
-        """Carry out one command."""
+        """Carry out one command. Where list or log cannot be read, that is shown and the command is not done."""
+        try:
+            return self._do(command)
+        except StoreFault as fault:
+            self._gate.unreadable(fault)
+            return Done(command.number, ok=False, code="command.not_done")
+
+    def _do(self, command: Command) -> Done:
         match command:
             case TakeList(path=path):
                 code = self._gate.lists.take(Path(path))
@@ -30,7 +47,7 @@ class Commands:
             return Done(command.number, ok=False, code="command.no_lane")
         match command:
             case Pulse(direction=direction, steward=steward):
-                shell.drive(TestPulse(steward, Direction(direction)))
+                return self._done(command, shell.drive(TestPulse(steward, Direction(direction))))
             case ClearFire(steward=steward):
                 shell.drive(StaffCleared(steward))
                 if shell.machine.fire:
@@ -52,7 +69,6 @@ class Commands:
             return Done(command.number, ok=False, code="command.no_lane")
         for shell in chosen:
             shell.drive(StateSet(state, command.steward))
-            self._gate.keep(f"lane.{shell.settings.id}", str(int(state)).encode())
         self._gate.changed()
         return Done(command.number, ok=True)
 
@@ -67,19 +83,24 @@ class Commands:
             ticket = found[0].ticket
             subject, flag = ticket_subject(ticket.event, ticket.id, ticket.product), Flag.TICKET
             session = self._gate.judge.session_of(ticket, shell.plan())
-        shell.drive(
-            Override(
-                command.steward,
-                command.reason,
-                Direction(command.direction),
-                subject,
-                flag,
-                session,
-                command.count,
-                shell.plan().mode,
-            )
+        override = Override(
+            command.steward,
+            command.reason,
+            Direction(command.direction),
+            subject,
+            flag,
+            session,
+            command.count,
+            shell.plan().mode,
         )
-        return Done(command.number, ok=True)
+        return self._done(command, shell.drive(override))
+
+    def _done(self, command: Command, effects: tuple[LaneEffect, ...]) -> Done:
+        """Say whether the lane did it: what opens an arm leaves a record, a refusal only shows why not."""
+        if any(isinstance(effect, Write) for effect in effects):
+            self._gate.changed()
+            return Done(command.number, ok=True)
+        return Done(command.number, ok=False, code="command.refused")
 
     def _annul(self, command: AnnulLast, shell: LaneShell) -> Done:
         """Take an admission of this gate back."""
@@ -89,7 +110,7 @@ class Commands:
             record = record_from_bytes(blob) if blob else None
         except MalformedRecord:
             record = None
-        if not isinstance(record, Record) or not record.flags & Flag.TICKET:
+        if not isinstance(record, Record) or not _is_admission(record):
             return Done(command.number, ok=False, code="command.no_admission")
         shell.drive(
             Annul(
@@ -105,3 +126,9 @@ class Commands:
             )
         )
         return Done(command.number, ok=True)
+
+
+def _is_admission(record: Record) -> bool:
+    """Whether a record let somebody in on a ticket: only that can be taken back."""
+    entry = record.direction is Direction.ENTRY and bool(record.flags & Flag.TICKET)
+    return entry and record.kind in {Kind.SCAN, Kind.OVERRIDE} and record.outcome is Outcome.GRANT

@@ -6,9 +6,11 @@ process's, pulses the relay guard's.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import secrets
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -31,14 +33,15 @@ from edge.front_process import FrontProcess
 from edge.hub import Hub
 from edge.journal import Journal, Stamp
 from edge.judge import Judge
-from edge.lane import LaneShell
+from edge.lane import LaneShell, fire_key, state_key
 from edge.link import Appended, Health, PageSaid, Part, Seen, UplinkSaid
 from edge.lists import Lists
-from edge.memory import Memory
+from edge.memory import Memory, refold
 from edge.parts import Factories
 from edge.settings import InputSettings, LaneSettings, LogFault, ReaderSettings, Settings
 from edge.status import StatusView
-from edge.store.faults import FaultKind, StoreFault
+from edge.store.faults import StoreFault
+from edge.store.list import ListUnusable
 from edge.store.log import LogStore
 from edge.store.log_reader import LogReader
 from edge.store.writer import LogWriter
@@ -48,9 +51,18 @@ TICK_S = 1.0
 """Pace of what is looked at now and then: the clock, unsigned records, the watchdog, the page's figures."""
 STALL_S = 5.0
 """A writer silent for so long is stuck: the watchdog is no longer fed, and systemd starts the gate again."""
+TELL_AFTER_S = 0.005
+"""What the front hears waits until the relay was commanded: it would wake up on a core that the commit or the guard needs."""
 PUSH_AFTER_S = 0.1
 """Changes within this time go to the page as one status."""
+FLOOR_STEP_S = 3600
+"""The time's floor is kept when it rose by so much: a finer one would write to the card all day long."""
+EX_TEMPFAIL = 75
+"""sysexits.h: start me again (the unit does)."""
 SOCKET = "lane.sock"
+SWITCH_S = 0.00005
+"""How long a thread that is ready waits for the other to let go: the commit must not wait for the rest of a loop turn.
+Python's own 5 ms is meant for threads that compute; ours mostly wait, so more switches cost nothing."""
 
 log = logging.getLogger("edge.daemon")
 
@@ -70,6 +82,10 @@ class Daemon:
         self._writer_seen_s = self._loop.time()
         self._noop_out = False
         self._push_due: asyncio.TimerHandle | None = None
+        self._tell_due: asyncio.TimerHandle | None = None
+        self._untold: list[Seen] = []
+        self._landed_seq = 0
+        self._exit_code = 0
         self.data = Path(settings.gate.data)
         self._open_stores()
         self._build()
@@ -79,10 +95,12 @@ class Daemon:
     def _open_stores(self) -> None:
         """Open the precious file first: without it there is no gate."""
         clock = self._parts.clock
-        self._store = LogStore.open(self.data)
-        self.reader = LogReader.open(self.data)
-        floor_s = int(self.reader.meta("floor") or b"0")
-        self.time = TrustedTime(clock, rtc=self.settings.gate.rtc, floor_s=floor_s)
+        self._store = LogStore.open(self.data, self._parts.disk)
+        if self._store.needs_fold():
+            refold(self._store)
+        self.reader = LogReader.open(self.data, self._parts.disk)
+        self._floor_kept_s = int(self.reader.meta("floor") or b"0")
+        self.time = TrustedTime(clock, rtc=self.settings.gate.rtc, floor_s=self._floor_kept_s)
         self.board = Board(self.now_s, self.changed)
         last = self.reader.newest_state(self.enrolment.gate)
         self.writer = LogWriter(self._store, self, self._post)
@@ -116,7 +134,7 @@ class Daemon:
         own = self.settings
         self.memory = Memory(self.reader, self.journal)
         self.judge = Judge(self.enrolment.gate, self.time, self.memory)
-        self.lists = Lists(self)
+        self.lists = Lists(self, self._parts.disk)
         self.barriers = {
             relay.id: Barrier(relay, self._parts.relay, partial(self._relay_state, relay.id))
             for relay in own.relays
@@ -128,7 +146,7 @@ class Daemon:
         self.journal.on_durable(self._landed)
 
     def _lane(self, settings: LaneSettings) -> LaneShell:
-        kept = self.reader.meta(f"lane.{settings.id}")
+        kept = self.reader.meta(state_key(settings.id))
         config = LaneConfig(
             lane=LaneId(settings.id),
             entry_line=settings.entry_line,
@@ -159,22 +177,28 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop)
         self.lists.open_newest()
+        for lane, shell in self.lanes.items():
+            if self.reader.meta(fire_key(lane)) == b"1":
+                shell.latch_fire()
         await self.hub.start()
         for barrier in self.barriers.values():
             self._spawn(barrier.run())
-        for lane in self.settings.lanes:
-            for reader in lane.readers:
-                self._spawn(self._keep_reader(lane, reader))
+        for settings in self.settings.lanes:
+            for reader in settings.readers:
+                self._spawn(self._keep_reader(settings, reader))
         for board in self.settings.inputs:
             self._spawn(self._keep_inputs(board))
         self._spawn(self._front.run())
         self._spawn(self._count_people())
         self._spawn(self._beat())
         self.tell_lanes()
+        # What is loaded by now stays: a full collection that walked it all would hold a scan up for 15 ms.
+        gc.freeze()
+        sys.setswitchinterval(SWITCH_S)
         log.info("gate is up", extra={"gate": self.enrolment.gate, "epoch": f"{self.journal.epoch:016x}"})
         await self._stopping.wait()
         await self._stop()
-        return 0
+        return self._exit_code
 
     def _spawn(self, coroutine: Coroutine[object, object, object]) -> None:
         self._tasks.append(asyncio.create_task(coroutine))
@@ -246,11 +270,11 @@ class Daemon:
 
     def tell_lanes(self) -> None:
         """Tell every lane whether what it needs works: relay, list, log."""
-        fit = self.judge.has_list and self.board.health(Part.LOG, "log") is not Health.BAD
+        memory = self.judge.has_list and self.board.health(Part.LOG, "log") is not Health.BAD
         for shell in getattr(self, "lanes", {}).values():
             relay = shell.settings.relay
             works = not relay or self.board.health(Part.RELAY, relay) is Health.OK
-            shell.healthy(sound=fit and works)
+            shell.healthy(relay=works, memory=memory)
 
     # --- the log ------------------------------------------------------------------------------------------------
 
@@ -263,23 +287,33 @@ class Daemon:
             self.board.put(Part.LOG, "log", Health.OK, "log.ok", stops=True)
             self.tell_lanes()
         self.journal.durable(token)
+        if self._exit_code:
+            # What memory could not hold left a gap; the next run begins a log that follows on the last record kept.
+            self.stop()
 
     def faulted(self, fault: StoreFault, token: int) -> None:
         """Listen to the writer: the disk took nothing; what waits is in memory."""
         admit = self.settings.log.fault is LogFault.ADMIT_IN_MEMORY
+        if not token:
+            # Only the journal could not be brought in: every record is durable still.
+            self._show_fault(fault, Health.DEGRADED)
+            return
         self.journal.in_memory = admit
         seq = self.journal.seq_of(token)
         for shell in self.lanes.values():
             shell.not_durable(seq, admit=admit)
+        self._show_fault(fault, Health.DEGRADED if admit else Health.BAD)
+
+    def _show_fault(self, fault: StoreFault, health: Health) -> None:
         if not self.board.has(Part.LOG, "log", "log.fault"):
-            log.error("the disk takes nothing", extra={"code": f"log.{fault.kind.value}"})
-        health = Health.DEGRADED if admit else Health.BAD
+            log.error("the disk fails", extra={"code": f"log.{fault.kind.value}"})
         args: dict[str, str | int] = {"kind": fault.kind.value, "hint": fault.hint}
         self.board.put(Part.LOG, "log", health, "log.fault", args, stops=True)
         self.tell_lanes()
 
     def refused(self, fault: StoreFault, token: int) -> None:
-        """Listen to the writer: memory is full too, nothing may be done on this batch's account."""
+        """Listen to the writer: memory is full too, nothing may be done on this batch's account, nor on a later one's."""
+        self._exit_code = EX_TEMPFAIL
         seq = self.journal.seq_of(token)
         for shell in self.lanes.values():
             shell.not_durable(seq, admit=False)
@@ -292,21 +326,34 @@ class Daemon:
         self._noop_out = False
 
     def unreadable(self, fault: StoreFault) -> None:
-        """A store could not be read while deciding: the list is given up, a log fault is shown."""
-        if fault.kind is FaultKind.CORRUPT and self.judge.has_list:
+        """A store could not be read: a list is given up, a log's fault is shown until a commit gets through."""
+        if isinstance(fault, ListUnusable):
             self.lists.give_up(fault)
+            self.tell_lanes()
         else:
-            self.board.put(
-                Part.LOG, "log", Health.BAD, "log.fault", {"kind": fault.kind.value, "hint": fault.hint}
-            )
-        self.tell_lanes()
+            self._show_fault(fault, Health.BAD)
 
     def _landed(self, seq: int) -> None:
         """More of the log is durable: count people anew, let the uplink push. After the relays were commanded."""
-        self._loop.call_soon(self._count_landed, seq)
+        self._landed_seq = seq
+        self._tell_soon()
 
-    def _count_landed(self, seq: int) -> None:
-        self.memory.landed(self.journal.take_landed())
+    def _tell_soon(self) -> None:
+        if self._tell_due is None:
+            self._tell_due = self._loop.call_later(TELL_AFTER_S, self._tell_front)
+
+    def _tell_front(self) -> None:
+        self._tell_due = None
+        untold, self._untold = self._untold, []
+        for seen in untold:
+            self.hub.push(seen)
+        seq, self._landed_seq = self._landed_seq, 0
+        if not seq or self._stopping.is_set():
+            return
+        try:
+            self.memory.landed(self.journal.take_landed())
+        except StoreFault as fault:
+            self.unreadable(fault)
         self.hub.push(Appended(self.journal.epoch, seq))
         self.changed()
 
@@ -319,7 +366,8 @@ class Daemon:
 
     def _seen(self, seen: Seen) -> None:
         self.recent.appendleft(seen)
-        self.hub.push(seen)
+        self._untold.append(seen)
+        self._tell_soon()
 
     def _said(self, message: UplinkSaid | PageSaid) -> None:
         if isinstance(message, PageSaid):
@@ -330,11 +378,13 @@ class Daemon:
         self.board.put(Part.UPLINK, "centre", message.health, message.code, message.args)
         if message.centre_time_s:
             self.time.heard_centre(message.centre_time_s)
-            self.keep("floor", str(self.time.floor_s).encode())
+            self._keep_floor()
 
-    def keep(self, key: str, value: bytes) -> None:
-        """Remember a small value across restarts, with the next commit."""
-        self.journal.keep(key, value)
+    def _keep_floor(self) -> None:
+        """Remember across restarts what time it certainly is past."""
+        if self.time.floor_s - self._floor_kept_s >= FLOOR_STEP_S:
+            self._floor_kept_s = self.time.floor_s
+            self.journal.keep("floor", str(self.time.floor_s).encode())
 
     def changed(self) -> None:
         """Something the page shows changed; several changes make one status."""
@@ -378,7 +428,11 @@ class Daemon:
         """Count who is inside, slice by slice, leaving the loop to scans in between."""
         more = True
         while more:
-            more = self.memory.count_on()
+            try:
+                more = self.memory.count_on()
+            except StoreFault as fault:
+                self.unreadable(fault)
+                return
             await asyncio.sleep(0)
         self.changed()
 
@@ -395,4 +449,6 @@ class Daemon:
         self.journal.sign_head()
         await asyncio.to_thread(self.writer.close)
         await self.hub.stop()
+        self.lists.close()
+        self.reader.close()
         log.info("gate is down", extra={"records": self.journal.last_seq})

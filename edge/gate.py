@@ -13,6 +13,7 @@ from edge.lane import LaneShell
 from edge.link import Seen
 from edge.memory import Memory
 from edge.settings import Settings
+from edge.store.faults import StoreFault
 from edge.store.log_reader import LogReader
 
 
@@ -62,8 +63,8 @@ class Gate(Protocol):
         """Unix seconds by the box's clock."""
         ...
 
-    def keep(self, key: str, value: bytes) -> None:
-        """Remember a small value across restarts."""
+    def unreadable(self, fault: StoreFault) -> None:
+        """A store could not be read."""
         ...
 
     def changed(self) -> None:

@@ -199,8 +199,8 @@ class Journal:
             self._unsigned_since_ns = 0
 
     def keep(self, key: str, value: bytes) -> None:
-        """Have a small value kept beside the log, with the next commit."""
-        self._submit([], (), (), (), urgent=False, meta=((key, value),))
+        """Have a small value kept beside the log, at once: somebody was told that it is so."""
+        self._submit([], (), (), (), urgent=True, meta=((key, value),))
 
     def take_landed(self) -> set[tuple[EventId, TicketId]]:
         """Return the tickets about which something became durable since the last call."""

@@ -37,6 +37,7 @@ from admission.question import LaneFacts, Verdict
 from admission.records import Direction, Kind, Outcome
 from drivers.base import InputChanged, Removed, Scan, Signal
 from edge.clock import Clock
+from edge.failpoints import failpoint
 from edge.journal import Journal, Stamp
 from edge.judge import Answer, Judge
 from edge.link import Seen
@@ -121,7 +122,9 @@ class LaneShell:
         self._scan_ns: dict[int, int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._contact_ready = settings.ready_contact is None
-        self._sound = False
+        self._relay_works = False
+        self._memory = False
+        self._memory_since_ms = 0
         self._plan = self.plan()
         journal.on_durable(self._durable)
 
@@ -147,10 +150,20 @@ class LaneShell:
         """A newer list is in use."""
         self._plan = self.plan()
 
-    def healthy(self, *, sound: bool) -> None:
-        """Take what the daemon knows of relay, list and log: without any one of them nobody is granted."""
-        self._sound = sound
+    def healthy(self, *, relay: bool, memory: bool) -> None:
+        """Take what the daemon knows of the relay, and of list and log: without any one of them nobody is let in.
+
+        Without list or log people are let out all the same: only a dead relay keeps the machine from moving the arm.
+        """
+        if memory and not self._memory:
+            self._memory_since_ms = self._now_ms()
+        self._relay_works, self._memory = relay, memory
         self._tell_ready()
+
+    @property
+    def ready(self) -> bool:
+        """Whether somebody with a good ticket would be let in, as far as it is not for the lane's state."""
+        return self._memory and self.machine.facts()[1]
 
     def contacts_lost(self) -> None:
         """The input board is gone: a READY contact that cannot be seen is not ready."""
@@ -159,11 +172,16 @@ class LaneShell:
             self._tell_ready()
 
     def _tell_ready(self) -> None:
-        self.drive(ReadyChanged(self._sound and self._contact_ready))
+        self.drive(ReadyChanged(self._relay_works and self._contact_ready))
 
     def feedback_of(self, reader: int, feedback: Callable[[Signal], None]) -> None:
         """Let verdicts be shown on a reader's own light or beeper."""
         self._readers[reader].feedback = feedback
+
+    def latch_fire(self) -> None:
+        """The last run ended with its alarm latched: so it is until staff clear it, whatever the contact says."""
+        self.drive(FireChanged(active=True))
+        self.drive(FireChanged(active=False))
 
     # --- what comes in ------------------------------------------------------------------------------------------
 
@@ -172,6 +190,7 @@ class LaneShell:
         now_ms = self._now_ms()
         if not self.machine.presented(ReaderId(reader), scan.data, now_ms):
             return
+        failpoint("after_read")
         at = self._readers[reader]
         shown = _Presentation(scan.data, Medium(scan.medium.value), _WAYS[at.settings.way], scan.last_ns)
         self._present(at, shown)
@@ -186,6 +205,7 @@ class LaneShell:
             return
         self._watch_layout(at, bad=isinstance(identity, Forged | Malformed | UnknownIssuer))
         answer = self._answer(identity, shown.direction)
+        failpoint("after_decide")
         at.latest = shown
         effects = self.machine.handle(
             Judged(
@@ -232,11 +252,11 @@ class LaneShell:
     def facts(self, direction: Direction) -> LaneFacts:
         """What the lane can do now, for `decide()`."""
         is_open, ready, busy = self.machine.facts(direction or Direction.ENTRY)
-        since_ms = self._now_ms() - self.machine.ready_since_ms
+        since_ms = self._now_ms() - max(self.machine.ready_since_ms, self._memory_since_ms)
         return LaneFacts(
             plan=self._plan,
             open=is_open,
-            ready=ready,
+            ready=ready and self._memory,
             busy=busy,
             after_restart=since_ms <= AFTER_RESTART_S * 1000,
             let_in_after_restart=self.settings.let_in_after_restart,
@@ -247,18 +267,24 @@ class LaneShell:
         own = self.settings
         match event.line:
             case own.entry_contact if event.active:
-                self.drive(Passed(Direction.ENTRY))
+                self._passed(Direction.ENTRY)
             case own.exit_contact if event.active:
-                self.drive(Passed(Direction.EXIT))
+                self._passed(Direction.EXIT)
             case own.ready_contact:
                 self._contact_ready = event.active
                 self._tell_ready()
             case own.fire_contact:
                 self.drive(FireChanged(event.active))
 
-    def drive(self, event: LaneEvent) -> None:
-        """Feed the machine and carry out its answer."""
-        self._carry_out(self.machine.handle(event, self._now_ms()))
+    def _passed(self, direction: Direction) -> None:
+        failpoint("before_passage")
+        self.drive(Passed(direction))
+
+    def drive(self, event: LaneEvent) -> tuple[LaneEffect, ...]:
+        """Feed the machine and carry out its answer; returns what that was."""
+        effects = self.machine.handle(event, self._now_ms())
+        self._carry_out(effects)
+        return effects
 
     # --- what goes out ------------------------------------------------------------------------------------------
 
@@ -271,23 +297,40 @@ class LaneShell:
                 self._seqs[write.token] = seq
                 if write.urgent:
                     self._awaiting.append((seq, write.token))
+            self._keep(writes)
             while len(self._seqs) > TOKENS_MAX:
                 self._seqs.popitem(last=False)
         for effect in effects:
-            match effect:
-                case Release():
-                    self._release(effect)
-                case Withhold():
-                    if self._relay is not None:
-                        self._relay.off()
-                case Alert(what=what):
-                    self.alerts.append((self._clock.now_us() / 1e6, what))
-                    log.warning("alert", extra={"lane": self.settings.id, "code": what})
-                case JudgeAgain(reader=reader):
-                    asyncio.get_running_loop().call_soon(self._judge_again, reader)
-                case Write() | Show():
-                    pass
+            self._do(effect)
         self._arm_timer()
+
+    def _do(self, effect: LaneEffect) -> None:
+        match effect:
+            case Release():
+                self._release(effect)
+            case Withhold():
+                if self._relay is not None:
+                    self._relay.off()
+            case Alert(what=what):
+                self.alerts.append((self._clock.now_us() / 1e6, what))
+                log.warning("alert", extra={"lane": self.settings.id, "code": what})
+            case JudgeAgain(reader=reader):
+                asyncio.get_running_loop().call_soon(self._judge_again, reader)
+            case Write() | Show():
+                pass
+
+    def _keep(self, writes: list[Write]) -> None:
+        """Have the lane's state and a latched alarm outlive this run: a fire is over when staff say so."""
+        for write in writes:
+            match write.kind:
+                case Kind.LANE_STATE:
+                    self._journal.keep(state_key(self.settings.id), str(write.data).encode())
+                case Kind.FIRE:
+                    self._journal.keep(fire_key(self.settings.id), str(write.data).encode())
+                case Kind.SCAN if write.urgent:
+                    failpoint("after_record")
+                case Kind.PASSAGE:
+                    failpoint("after_passage")
 
     def _stamp(self) -> Stamp:
         return Stamp(LaneId(self.settings.id), self._plan.zone)
@@ -296,10 +339,16 @@ class LaneShell:
         if self._relay is None:
             self.drive(Pulsed(effect.token, ok=False))
             return
-        self._relay.pulse(effect.line, effect.pulse_ms, lambda ok: self.drive(Pulsed(effect.token, ok=ok)))
+        failpoint("before_pulse")
+        self._relay.pulse(effect.line, effect.pulse_ms, lambda ok: self._answered(effect.token, ok=ok))
+        failpoint("after_pulse")
         started = self._scan_ns.pop(effect.token, 0)
         if started:
             self.latencies_us.append((self._clock.mono_ns() - started) // 1000)
+
+    def _answered(self, token: int, *, ok: bool) -> None:
+        failpoint("after_answer")
+        self.drive(Pulsed(token, ok=ok))
 
     def _judge_again(self, reader: ReaderId) -> None:
         at = self._readers[reader]
@@ -309,6 +358,7 @@ class LaneShell:
     def _durable(self, seq: int) -> None:
         while self._awaiting and self._awaiting[0][0] <= seq:
             _, token = self._awaiting.popleft()
+            failpoint("after_durable")
             self.drive(Durable(token))
 
     def not_durable(self, seq: int, *, admit: bool) -> None:
@@ -318,8 +368,10 @@ class LaneShell:
             self.drive(NotDurable(token, admit))
 
     def drain(self) -> None:
-        """The daemon ends: write what was only counted so far."""
+        """The daemon ends: write what was only counted so far, and wake up no more."""
         self._carry_out(self.machine.drain())
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _arm_timer(self) -> None:
         """Wake up when the machine next has something to do."""
@@ -351,6 +403,16 @@ class LaneShell:
             gate=verdict.gate,
             last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
         )
+
+
+def state_key(lane: int) -> str:
+    """Return the name under which a lane's state is kept beside the log."""
+    return f"lane.{lane}"
+
+
+def fire_key(lane: int) -> str:
+    """Return the name under which it is kept whether a lane's alarm is latched."""
+    return f"fire.{lane}"
 
 
 _SIGNALS = {

@@ -12,6 +12,7 @@ from admission.lane import Write
 from admission.records import Extension, Kind
 from edge.gate import Gate
 from edge.link import Health, Part
+from edge.store.disk import Disk
 from edge.store.faults import FaultKind, StoreFault
 from edge.store.list import ListStore
 from edge.store.log_schema import ListVersion, SnapshotMark
@@ -28,8 +29,9 @@ log = logging.getLogger("edge.lists")
 class Lists:
     """Holds the list in use."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, disk: Disk | None = None) -> None:
         self._gate = gate
+        self._disk = disk
         self._store: ListStore | None = None
         self._known = {one.event: (one.generation, one.version) for one in gate.reader.list_versions()}
 
@@ -53,7 +55,7 @@ class Lists:
     def take(self, path: Path) -> str:
         """Switch to a list file; "" when done, else the code of what is wrong. The old one then stays in use."""
         try:
-            store = ListStore.open(path)
+            store = ListStore.open(path, self._disk)
         except StoreFault as fault:
             code = "list.none" if fault.kind is FaultKind.MISSING else "list.corrupt"
             return self._refuse(code, {"hint": fault.hint})
@@ -111,6 +113,12 @@ class Lists:
             self._store = None
         self._gate.judge.drop_list()
         self._refuse("list.corrupt", {"hint": fault.hint})
+
+    def close(self) -> None:
+        """The gate ends."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
     def age_tile(self) -> None:
         """Show the list with its age."""

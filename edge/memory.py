@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 from admission.entitlements import CredentialStanding, Standing, ZoneTree
 from admission.ids import Epoch, EventId, TicketId, ZoneId
-from admission.presence import Bounds, PresenceRow, Resets, fold
+from admission.presence import Bounds, PresenceRow, Reset, Resets, fold, reset_of, rows_of
+from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
 from edge.journal import Journal
 from edge.occupancy import Occupancy
-from edge.store.log_reader import LogReader
+from edge.store.log import LogStore
+from edge.store.log_reader import ROWS_MAX, LogReader
+from edge.store.log_schema import EpochRow
 
 
 class Memory:
@@ -78,3 +81,42 @@ class Memory:
         """Return the upper bound of people in a zone; None while it is unknown."""
         bounds = self._occupancy.bounds(zone)
         return None if bounds is None else bounds.high
+
+
+def refold(store: LogStore) -> None:
+    """Derive presence from the records anew, after a salvage. StoreFault as the disk says.
+
+    Times are those of the records' own bodies. What is no record of ours contributes nothing: `verify` tells of it.
+    """
+    rows: list[PresenceRow] = []
+    resets: list[Reset] = []
+    for epoch in store.epochs():
+        for body, extensions in _bodies(store, epoch):
+            at = (epoch.gate, epoch.epoch, body, extensions, body.time_us)
+            rows.extend(rows_of(*at))
+            reset = reset_of(*at)
+            resets.extend(() if reset is None else (reset,))
+    store.rebuild_presence(rows, resets)
+
+
+def _bodies(store: LogStore, epoch: EpochRow) -> Iterator[tuple[Record, tuple[ExtensionRecord, ...]]]:
+    """Yield each body of an epoch with the extensions that follow it; those after a gap belong to nobody."""
+    body: Record | None = None
+    extensions: list[ExtensionRecord] = []
+    last = epoch.pruned_seq
+    while found := store.records(epoch.gate, epoch.epoch, last, ROWS_MAX):
+        for stored in found:
+            try:
+                record = record_from_bytes(stored.blob)
+            except MalformedRecord:
+                record = None
+            follows = isinstance(record, ExtensionRecord) and stored.seq == last + 1
+            last = stored.seq
+            if follows and isinstance(record, ExtensionRecord):
+                extensions.append(record)
+                continue
+            if body is not None:
+                yield body, tuple(extensions)
+            body, extensions = record if isinstance(record, Record) else None, []
+    if body is not None:
+        yield body, tuple(extensions)

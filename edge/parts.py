@@ -7,6 +7,7 @@ from typing import NoReturn, Protocol
 from drivers.base import DriverError, Inputs, Reader
 from edge.clock import Clock
 from edge.settings import InputSettings, ReaderSettings, RelaySettings
+from edge.store.disk import Disk
 
 
 class Relay(Protocol):
@@ -48,3 +49,5 @@ class Factories:
     clock: Clock
     front_argv: Callable[[str], list[str]]
     """The command line of the front process, given its settings as JSON."""
+    disk: Disk | None = None
+    """What log and list lie on; None: the box's own file system."""

@@ -43,7 +43,6 @@ class StatusView:
     def _lane_tiles(self) -> None:
         for shell in self._gate.lanes.values():
             own, machine = shell.settings, shell.machine
-            _, ready, _ = machine.facts()
             stops = False
             if machine.fire:
                 health, code, stops = Health.BAD, "lane.fire", True
@@ -51,7 +50,7 @@ class StatusView:
                 health, code, stops = Health.BAD, "lane.no_plan", True
             elif machine.state in _LANE:
                 health, code = _LANE[machine.state]
-            elif not ready:
+            elif not shell.ready:
                 health, code, stops = Health.BAD, "lane.not_ready", True
             else:
                 health, code = Health.OK, "lane.ok"
@@ -98,12 +97,12 @@ class StatusView:
     def _lane_view(self, number: int) -> LaneView:
         shell = self._gate.lanes[number]
         own, machine = shell.settings, shell.machine
-        _, ready, busy = machine.facts()
+        _, _, busy = machine.facts()
         return LaneView(
             id=own.id,
             name=own.name,
             state=machine.state.name.lower(),
-            ready=ready,
+            ready=shell.ready,
             fire=machine.fire,
             busy=busy,
             entries=machine.counters[Direction.ENTRY].passages,

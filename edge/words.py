@@ -14,7 +14,9 @@ from admission.reasons import Language
 VALUE_CHARS_MAX = 200
 """Longer values (an exception's text) are cut: a tile is not a log."""
 _UNIX_MIN = 1_000_000_000
-"""A number of seconds beyond this is a time of day, not a length."""
+"""A number of seconds from here on is a time of day, not a length."""
+UNIX_END = 32_503_680_000
+"""Year 3000: what a clock says beyond is no time, and the C library may refuse to write it."""
 
 
 class Sentence(NamedTuple):
@@ -74,7 +76,7 @@ def _value(name: str, value: str | int, language: Language) -> str:
     if isinstance(value, str):
         return value[:VALUE_CHARS_MAX]
     if name.endswith("_s"):
-        if value >= _UNIX_MIN:
+        if _UNIX_MIN <= value < UNIX_END:
             return time.strftime("%d.%m. %H:%M", time.localtime(value))
         return length_of(value, language)
     return f"{value:,}".replace(",", "’" if language is Language.DE else ",")

@@ -6,7 +6,6 @@ It prints nothing but log lines to standard error.
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -90,6 +89,16 @@ async def serve(settings: FrontSettings, client: LaneClient) -> NoReturn:
         await runner.cleanup()
 
 
+async def keep_serving(settings: FrontSettings, client: LaneClient) -> NoReturn:
+    """Serve until cancelled; whatever ends the page, the uplink goes on and the page is tried again."""
+    while True:
+        try:
+            await serve(settings, client)
+        except Exception:
+            log.exception("the page failed, it starts again", extra={"code": "page.defect"})
+        await asyncio.sleep(LISTEN_AGAIN_S)
+
+
 async def _listen(settings: PageSettings) -> socket.socket:
     """Return the listening socket; an address that is taken or not there yet is waited for."""
     told = False
@@ -109,7 +118,7 @@ async def _listen(settings: PageSettings) -> socket.socket:
 def _url(settings: PageSettings, port: int, host: str) -> str:
     """Return the address to type: the one listened at, or this box's first where it listens on all."""
     name = settings.listen
-    if ipaddress.ip_address(name).is_unspecified:
+    if name in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared with, not listened at
         reachable = [str(one) for one in tls.own_addresses() if not one.is_loopback]
         name = reachable[0] if reachable else host
     shown = f"[{name}]" if ":" in name else name
@@ -179,10 +188,9 @@ async def main(settings: FrontSettings) -> None:
     stop = asyncio.Event()
     tasks = [
         asyncio.create_task(client.run()),
-        asyncio.create_task(serve(settings, client)),
+        asyncio.create_task(keep_serving(settings, client)),
         asyncio.create_task(uplink(settings, client)),
     ]
-    tasks[1].add_done_callback(lambda task: stop.set() if not task.cancelled() else None)
     await _parent_gone(stop)
     for task in tasks:
         task.cancel()

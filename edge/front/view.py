@@ -11,7 +11,7 @@ from admission.records import Direction, Flag, Outcome
 from edge.board import BoardVerdict, VerdictWord, verdict
 from edge.front.labels import labels, page_language
 from edge.link import Health, LaneView, Part, Seen, Status, Tile
-from edge.words import sentence
+from edge.words import UNIX_END, sentence
 
 STATES = ("controlled", "closed", "free_exit", "free_both", "out_of_service", "emergency", "rehearsal")
 """Lane states in the order of their buttons: what is used most comes first."""
@@ -186,7 +186,7 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
         viewer.reasons,
         direction=direction,
         gate=gates.get(seen.gate, ""),
-        time=time.strftime("%H:%M", time.localtime(seen.last_s)) if seen.last_s > 0 else "",
+        time=time.strftime("%H:%M", time.localtime(seen.last_s)) if 0 < seen.last_s < UNIX_END else "",
     )
     is_exit = said.display is DisplayState.ADMIT and direction is Direction.EXIT
     display = "exit" if is_exit else said.display.value

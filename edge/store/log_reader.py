@@ -71,6 +71,8 @@ class LogReader:
                 str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=(disk or LocalDisk()).vfs or None
             )
             connection.set_busy_timeout(BUSY_MS)
+            # The last one to close would bring the journal in; that is the writer's.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         except apsw.Error as error:
             raise fault_of(error, f"the log {path} cannot be opened") from error
         return cls(connection)

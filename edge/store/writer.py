@@ -74,7 +74,9 @@ class WriterListener(Protocol):
         Token 0: all is durable, but the journal could not be brought in."""
 
     def refused(self, fault: StoreFault, token: int) -> None:
-        """Memory is full too: the batch `token` is held nowhere, so nothing may be done on its account."""
+        """Memory is full too: the batch `token` is held nowhere, so nothing may be done on its account.
+
+        Nor will any later batch be: only a new run of the gate begins a log without a gap."""
 
     def alive(self, ticket: int) -> None:
         """The writer came round (`noop`)."""
@@ -96,6 +98,8 @@ class Committer:
         self._held_lock = threading.Lock()
         """The loop looks at what is held while the thread changes it."""
         self._held_records = 0
+        self._overflowed = False
+        """A batch was refused: a later one would leave a gap in the chain, so from then on all are."""
         self._due_s: float | None = None
         self._retry_s: float | None = None
         self._last_s = 0.0
@@ -143,7 +147,9 @@ class Committer:
         newest = None
         while self._queue:
             batch, urgency, put_s = self._queue.popleft()
-            if self._held_records + len(batch.records) > HELD_RECORDS_MAX and self._fault is not None:
+            too_many = self._held_records + len(batch.records) > HELD_RECORDS_MAX
+            if self._overflowed or (too_many and self._fault is not None):
+                self._overflowed = True
                 full = StoreFault(
                     FaultKind.MEMORY_FULL, f"{self._held_records} records wait for a disk that takes none"
                 )

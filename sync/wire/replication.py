@@ -162,7 +162,7 @@ class Replica:
         at = chunk.link or seed(self.gate, epoch)
         for blob in overlap:
             at = link(at, blob)
-        if False:
+        if at != held_link:
             return self._other_branch(chunk, len(overlap), source)
         return self._continue(epoch, tip + 1, fresh, source)
 

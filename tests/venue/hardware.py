@@ -21,6 +21,8 @@ Way = Literal["entry", "exit"]
 CONTACT_S = 0.15
 """How long an arm keeps its passage contact closed (PERCo: 100 ms and more)."""
 READY_LINES, FIRE_LINE = {1: 5, 2: 6}, 7
+DEVICES = ("lane1-entry", "lane1-exit", "lane1-tags", "lane2-entry", "relays", "contacts")
+"""Everything with a plug of its own, by the name under which the gate opens it."""
 
 
 @dataclass(slots=True)
@@ -77,6 +79,10 @@ class GateHardware:
         self.second = SerialScanner(folder / "lane2-entry", SerialSetting())
         self.relays = LcusBoard(4, folder / "relays", self._switched)
         self.contacts = ModbusBoard(8, 0, folder / "contacts")
+        self.scanners: dict[str, SerialScanner | KeyboardScanner] = dict(
+            zip(DEVICES, (self.entry, self.exit, self.tags, self.second), strict=False)
+        )
+        self.boards: dict[str, LcusBoard | ModbusBoard] = {"relays": self.relays, "contacts": self.contacts}
         self.lanes = {
             1: Turnstile("Lane 1", {"entry": 0, "exit": 1}, {"entry": 0, "exit": 1}, hold_s, self.contacts),
             2: Turnstile("Lane 2", {"entry": 2}, {"entry": 2}, hold_s, self.contacts),
@@ -88,23 +94,35 @@ class GateHardware:
 
     def plug(self) -> None:
         """Plug everything in, on the running loop. The turnstile says ready, nothing burns."""
-        loop = asyncio.get_running_loop()
-        for scanner in (self.entry, self.exit, self.tags, self.second):
-            scanner.port.plug()
-        self.relays.plug()
-        self.relays.attach(loop)
-        self.contacts.plug()
-        self.contacts.attach(loop)
+        for name in DEVICES:
+            self.put_in(name)
         for line in READY_LINES.values():
             self.contacts.drive(line, active=True)
 
     def unplug(self) -> None:
         """Pull every plug."""
-        for scanner in (self.entry, self.exit, self.tags, self.second):
+        for scanner in self.scanners.values():
             with contextlib.suppress(OSError):
                 scanner.port.unplug()
         self.relays.close()
         self.contacts.unplug()
+
+    def put_in(self, name: str) -> None:
+        """Plug one device in; nothing where it is in already."""
+        if name in self.scanners:
+            self.scanners[name].port.plug()
+            return
+        board = self.boards[name]
+        if not board.port.plugged:
+            board.plug()
+        board.attach(asyncio.get_running_loop())
+
+    def pull(self, name: str) -> None:
+        """Pull one device's plug."""
+        if name in self.scanners:
+            self.scanners[name].port.unplug()
+        else:
+            self.boards[name].unplug()
 
     def toml(
         self, data: Path, *, name: str = "North", port: int = 0, tls: bool = True, extra: str = ""

@@ -12,6 +12,10 @@ from tests.edge.front.fake_lane import RECENT, FakeLane, seen, status
 from tests.edge.front.rig import Heard
 
 
+def is_up(client: LaneClient) -> bool:
+    return client.connected  # asked anew each time: a type checker takes a property for a constant
+
+
 async def test_scans_are_kept_newest_first_and_bounded(tmp_path: Path) -> None:
     lane, client, heard = FakeLane(tmp_path / "s"), LaneClient(tmp_path / "s"), Heard()
     await lane.hub.start()
@@ -34,20 +38,18 @@ async def test_it_comes_back_and_says_again_what_it_said(tmp_path: Path) -> None
     client.say(PageSaid("first"))
     client.say(PageSaid("https://box/"))
     client.say(UplinkSaid(Health.OK, "uplink.ok"))
-    assert not client.connected
+    assert not is_up(client)
     with client.listening(heard):
         task = asyncio.create_task(client.run())
         for _ in range(2):
             await lane.hub.start()
             await heard.changes.get()
-            assert client.connected
-            assert {await lane.said.get(), await lane.said.get()} == {
-                PageSaid("https://box/"),
-                UplinkSaid(Health.OK, "uplink.ok"),
-            }
+            assert is_up(client)
+            assert await lane.said.get() == PageSaid("https://box/")
+            assert await lane.said.get() == UplinkSaid(Health.OK, "uplink.ok")
             await lane.hub.stop()
             await heard.changes.get()
-            assert not client.connected
+            assert not is_up(client)
             assert client.status == status(recent=RECENT)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

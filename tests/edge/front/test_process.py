@@ -35,7 +35,7 @@ async def test_it_serves_says_so_and_ends_with_its_parent(tmp_path: Path) -> Non
     lane = FakeLane(tmp_path / "lane.sock")
     await lane.hub.start()
     process = await start(tmp_path)
-    said = {}
+    said: dict[type, PageSaid | UplinkSaid] = {}
     async with asyncio.timeout(WAIT_S):
         while len(said) < 2:
             one = await lane.said.get()

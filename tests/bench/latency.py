@@ -1,0 +1,263 @@
+"""From scan to relay: a real gate under a paced load, beside it the least that a scan can cost, in turns."""
+
+import asyncio
+import itertools
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drivers.sims.lcus_board import LcusBoard, RelayChange
+from drivers.sims.serial_scanner import SerialScanner
+from edge.lists import FILE as LIST_FILE
+from tests.bench import gate, stock, svg
+from tests.bench.load import MEAN_S, Lanes, Outcome, Sample, Transport, texts_of
+from tests.bench.report import Goal, Row, median, percentile
+from tests.bench.scale import Scale
+from tests.bench.slow_disk import Speed, syncs_of
+from tests.edge import rig
+
+PROBES = 400
+"""Codes for the first release: at 20 ms each, 8 s."""
+SLOW = Speed(5, 50, 250)
+
+
+@dataclass(slots=True)
+class Floors:
+    """What the floor came to, in ms."""
+
+    scans_ms: list[float] = field(default_factory=list)
+    commits_ms: list[float] = field(default_factory=list)
+
+
+def prepare(scale: Scale) -> Path:
+    """Make the list of the whole scale once; return it."""
+    made = scale.folder / "list.sqlite3"
+    if not made.exists():
+        stock.make("list", made, scale.tickets)
+    return made
+
+
+def box(scale: Scale, name: str, records: int) -> Path:
+    """Make a data folder with the list and a log of so many records."""
+    data = scale.folder / name
+    shutil.rmtree(data, ignore_errors=True)
+    rig.prepare(data, ())
+    shutil.copyfile(prepare(scale), data / LIST_FILE)
+    if records:
+        stock.fill_log(data, records, scale.tickets + 1)
+    return data
+
+
+class FloorLane:
+    """The floor's scanner and relay, and its process."""
+
+    def __init__(self, folder: Path, list_file: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._scanner = SerialScanner(folder / "floor")
+        self._relay = LcusBoard(1, folder / "floor-relay", self._switched)
+        self._list = list_file
+        self._data = folder / "floor-data"
+        self._released: asyncio.Future[int] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Plug in and start; returns when it reads."""
+        self._scanner.port.plug()
+        self._relay.attach(asyncio.get_running_loop())
+        names = (str(self._scanner.port.link), self._relay.path, str(self._list), str(self._data))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.floor", *names],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+
+    def stop(self) -> list[float]:
+        """End it; return its commits in ms."""
+        assert self._process is not None
+        said, _ = self._process.communicate(timeout=10)
+        self._scanner.port.unplug()
+        self._relay.close()
+        return [int(word) / 1e6 for word in said.split()]
+
+    async def present(self, text: bytes) -> Sample:
+        """Present one code."""
+        released = self._released = asyncio.get_running_loop().create_future()
+        sent = self._scanner.encode(text)
+        at_ns = time.monotonic_ns()
+        await self._scanner.port.send(sent)
+        return Sample(Transport.SERIAL_CR, at_ns, at_ns, await asyncio.wait_for(released, 5))
+
+    def _switched(self, change: RelayChange) -> None:
+        if self._released is not None and not self._released.done():
+            self._released.set_result(change.at_ns)
+
+
+async def _floor_load(lane: FloorLane, texts: Iterator[bytes], done: asyncio.Event, found: Floors) -> None:
+    """Let the floor have as many arrivals as all lanes of the gate together."""
+    chance = random.Random(11)
+    while not done.is_set():
+        await asyncio.sleep(chance.expovariate(stock.LANES / MEAN_S))
+        found.scans_ms.append((await lane.present(next(texts))).ms)
+
+
+@contextmanager
+def _devices(folder: Path) -> Iterator[Lanes]:
+    lanes = Lanes(folder)
+    lanes.plug()
+    try:
+        yield lanes
+    finally:
+        lanes.unplug()
+
+
+async def paced(scale: Scale, data: Path) -> tuple[Outcome, Floors, float]:
+    """Run the load on the gate and on the floor; also return the steady memory of lane and guard, in MB."""
+    tickets = stock.picks(scale.tickets, 1)
+    probes = iter(texts_of(tickets, min(PROBES, scale.tickets // 4)))
+    texts = iter(texts_of(tickets, min(scale.scans + 4 * stock.LANES, scale.tickets // 4)))
+    floor_texts = itertools.cycle(texts_of(tickets, min(scale.scans, scale.tickets // 4)))
+    found, done = Floors(), asyncio.Event()
+    with _devices(scale.folder / "dev") as lanes:
+        config = scale.folder / "gate.toml"
+        config.write_text(lanes.toml(data))
+        floor = FloorLane(scale.folder / "floor", data / LIST_FILE)
+        with gate.running(config) as running:
+            await lanes.first_release(probes)
+            await lanes.clear()
+            floor.start()
+            await floor.present(next(floor_texts))
+            beside = asyncio.create_task(_floor_load(floor, floor_texts, done, found))
+            outcome = await lanes.run(texts, scale.scans, 1)
+            done.set()
+            await beside
+            found.commits_ms = floor.stop()[1:]
+            steady_mb = gate.pss_mb([running.process.pid, *running.guards()])
+    return outcome, found, steady_mb
+
+
+async def on_slow_disk(scale: Scale, data: Path) -> tuple[Outcome, list[tuple[int, int]]]:
+    """Run the load on a gate whose syncs are slow; return it with the syncs there were."""
+    tickets = stock.picks(scale.tickets, 2)
+    probes = iter(texts_of(tickets, min(PROBES, scale.tickets // 4)))
+    texts = iter(texts_of(tickets, min(scale.slow_scans + 4 * stock.LANES, scale.tickets // 4)))
+    trace = scale.folder / "syncs"
+    trace.unlink(missing_ok=True)
+    with _devices(scale.folder / "dev") as lanes:
+        config = scale.folder / "slow.toml"
+        config.write_text(lanes.toml(data))
+        with gate.running(config, SLOW, trace):
+            await lanes.first_release(probes)
+            await lanes.clear()
+            outcome = await lanes.run(texts, scale.slow_scans, 2)
+    return outcome, list(syncs_of(trace))
+
+
+def beyond_ms(sample: Sample, syncs: Sequence[tuple[int, int]]) -> float:
+    """What of a scan's latency no sync was under way, in ms."""
+    waited = sum(max(0, min(ended, sample.relay_ns) - max(began, sample.last_ns)) for began, ended in syncs)
+    return sample.ms - waited / 1e6
+
+
+def waited_for(sample: Sample, syncs: Sequence[tuple[int, int]]) -> int:
+    """How many syncs began and ended between a scan and its relay. One under way when the scan came is another's."""
+    return sum(1 for began, ended in syncs if sample.last_ns <= began and ended <= sample.relay_ns)
+
+
+def measure(scale: Scale, picture: Path) -> list[Row]:
+    """All figures of the way from scan to relay, and the memory of lane and guard after it."""
+    outcome, floors, steady_mb = asyncio.run(paced(scale, box(scale, "paced", scale.log_records)))
+    slow, syncs = asyncio.run(on_slow_disk(scale, box(scale, "slow", 0)))
+    load = (
+        f"{stock.LANES} lanes, Poisson, one scan per {MEAN_S:g} s each, list of {scale.tickets:,} tickets, "
+        f"log of {scale.log_records:,} records, simulators on ptys in another process, n = {len(outcome.samples)}, "
+        f"{outcome.missed} not granted"
+    )
+    gate_ms = [sample.ms for sample in outcome.samples]
+    svg.save(gate_ms, floors.scans_ms, f"{stock.LANES} lanes, {scale.tickets:,} tickets", picture)
+    p50, p99 = median(gate_ms), percentile(gate_ms, 99)
+    floor50, floor99 = median(floors.scans_ms), percentile(floors.scans_ms, 99)
+    commit99 = percentile(floors.commits_ms, 99)
+    beside = f"floor: own process in turns with the load, same bytes and hops, n = {len(floors.scans_ms)}"
+    return [
+        Row(name="scan_to_relay_p99_ms", value=p99, unit="ms", floor=floor99, goal=Goal(5), conditions=load),
+        Row(
+            name="scan_to_relay_over_commit_ms",
+            value=p99 - commit99,
+            unit="ms",
+            goal=Goal(2),
+            conditions=f"p99 less the p99 of the floor's FULL commit, {commit99:.2f} ms; {load}",
+        ),
+        Row(
+            name="scan_to_relay_p50_ratio",
+            value=p50 / floor50,
+            unit="ratio",
+            floor=1.0,
+            goal=Goal(1.3),
+            conditions=f"p50 {p50:.3f} ms over {floor50:.3f} ms; {beside}; {load}",
+        ),
+        *_slow_rows(slow, syncs),
+        *_transport_rows(outcome.samples),
+        Row(
+            name="lane_pss_mb",
+            value=steady_mb,
+            unit="MB",
+            goal=Goal(60),
+            conditions=f"lane and guard after {len(gate_ms)} scans, PSS by smaps_rollup; {load}",
+        ),
+    ]
+
+
+def _slow_rows(slow: Outcome, syncs: Sequence[tuple[int, int]]) -> list[Row]:
+    beyond = [beyond_ms(sample, syncs) for sample in slow.samples]
+    begun = [waited_for(sample, syncs) for sample in slow.samples]
+    disk = (
+        f"each sync {SLOW.low:g}-{SLOW.high:g} ms, 1 % {SLOW.tail:g} ms, by SQLite's default VFS; paced as above, "
+        f"n = {len(slow.samples)}, {slow.missed} not granted"
+    )
+    whole = percentile([sample.ms for sample in slow.samples], 99)
+    return [
+        Row(
+            name="scan_to_relay_slow_disk_ms",
+            value=percentile(beyond, 99),
+            unit="ms",
+            goal=Goal(5),
+            conditions=f"p99 of what is beyond the syncs waited for (whole p99 {whole:.0f} ms); {disk}",
+        ),
+        Row(
+            name="syncs_before_relay",
+            value=max(begun),
+            unit="syncs",
+            goal=Goal(1),
+            conditions=f"most that began and ended between a scan's last byte and its relay (mean {sum(begun) / len(begun):.2f}); "
+            + disk,
+        ),
+    ]
+
+
+def _transport_rows(samples: Sequence[Sample]) -> list[Row]:
+    rows = []
+    for transport in Transport:
+        own = [(one.relay_ns - one.first_ns) / 1e6 for one in samples if one.transport is transport]
+        if own:
+            rows.append(
+                Row(
+                    name="first_byte_to_relay_ms",
+                    value=percentile(own, 99),
+                    unit="ms",
+                    conditions=f"{transport.value}: p99, p50 {median(own):.2f} ms, n = {len(own)}; "
+                    + (
+                        "typed in 4 KiB pieces 5 ms apart"
+                        if transport is Transport.WEDGE
+                        else "sent in one piece"
+                    ),
+                )
+            )
+    return rows

@@ -1,0 +1,50 @@
+"""How much is measured: all of it, a short look, or just enough to see that each figure can be had."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Numbers of a run, and where it works. `folder` is on the file system that the figures are about."""
+
+    folder: Path
+    name: str = "full"
+    scans: int = 1_050
+    slow_scans: int = 1_010
+    tickets: int = 1_000_000
+    small_tickets: int = 10_000
+    load_tickets: int = 100_000
+    log_records: int = 36_000
+    checks: int = 3_000
+    stored: int = 3_000
+    starts: int = 5
+    points: int = 10_000
+    lines: int = 1_000_000
+
+
+def full(folder: Path) -> Scale:
+    return Scale(folder)
+
+
+def quick(folder: Path) -> Scale:
+    """Under two minutes: for a look while working."""
+    return Scale(
+        folder,
+        "quick",
+        scans=60,
+        slow_scans=40,
+        checks=1_000,
+        stored=1_000,
+        starts=2,
+        points=300,
+        lines=20_000,
+    )
+
+
+def tiny(folder: Path) -> Scale:
+    """A few seconds: for the tests."""
+    return Scale(
+        folder, "tiny", scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
+        checks=20, stored=20, starts=1, points=5, lines=50,
+    )  # fmt: skip

@@ -1,0 +1,108 @@
+"""A relay board as lanes use it: every pulse has exactly one answer, whatever becomes of the guard."""
+
+import asyncio
+from typing import NoReturn
+
+import pytest
+
+from drivers.base import DeviceGone, DriverError, Misconfigured
+from edge.barrier import ANSWERS_MAX, Barrier
+from edge.link import Health
+from edge.parts import RelayEvents
+from edge.settings import LcusRelay, RelaySettings
+from edge.supervise import DeviceState
+
+
+class ScriptedRelay:
+    """The lane's end of a guard (`edge.parts.Relay`), told what to do by the test."""
+
+    def __init__(self, events: RelayEvents) -> None:
+        self.events = events
+        self.last_pong_ns = 0
+        self.fault: DriverError | None = None
+        self.there = True
+        self.pulses = 0
+        self.offs = 0
+        self.runs: asyncio.Queue[DriverError] = asyncio.Queue()
+
+    async def run(self) -> NoReturn:
+        raise await self.runs.get()
+
+    def pulse(self, line: int, duration_ms: int) -> int:  # noqa: ARG002 - the Protocol's
+        if not self.there:
+            raise DeviceGone("no guard", "")
+        self.pulses += 1
+        return self.pulses
+
+    def off(self) -> int:
+        if not self.there:
+            raise DeviceGone("no guard", "")
+        self.offs += 1
+        return 0
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.states: list[DeviceState] = []
+        self.relays: list[ScriptedRelay] = []
+        self.barrier = Barrier(LcusRelay(id="r", port="none"), self._make, self.states.append)
+        self.relay = self.relays[0]
+        self.answers: list[tuple[int, bool]] = []
+
+    def _make(self, _settings: RelaySettings, events: RelayEvents) -> ScriptedRelay:
+        self.relays.append(ScriptedRelay(events))
+        return self.relays[-1]
+
+    def pulse(self, name: int) -> None:
+        self.barrier.pulse(0, 300, lambda ok: self.answers.append((name, ok)))
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def test_it_is_not_ready_before_the_guard_says_so(rig: Rig) -> None:
+    assert [state.health for state in rig.states] == [Health.BAD]
+    rig.relay.events.ready(4)
+    assert (rig.states[-1].health, rig.states[-1].what) == (Health.OK, "4 lines")
+
+
+def test_each_pulse_hears_of_itself_once(rig: Rig) -> None:
+    rig.pulse(1)
+    rig.pulse(2)
+    rig.relay.events.ack(2)
+    rig.relay.events.ack(2)
+    rig.relay.events.ack(99)
+    assert rig.answers == [(2, True)]
+    rig.relay.events.fault(DeviceGone("cable", "Plug it in."))
+    assert rig.answers == [(2, True), (1, False)]
+    assert (rig.states[-1].health, rig.states[-1].hint) == (Health.BAD, "Plug it in.")
+    rig.relay.events.ack(1)
+    assert len(rig.answers) == 2
+
+
+def test_without_a_guard_a_pulse_fails_at_once_and_off_is_no_error(rig: Rig) -> None:
+    rig.relay.there = False
+    rig.pulse(1)
+    assert rig.answers == [(1, False)]
+    rig.barrier.off()
+    rig.relay.there = True
+    rig.barrier.off()
+    assert rig.relay.offs == 1
+
+
+def test_answers_that_never_come_do_not_pile_up(rig: Rig) -> None:
+    for number in range(ANSWERS_MAX + 3):
+        rig.pulse(number)
+    assert rig.answers == [(0, False), (1, False), (2, False)]
+
+
+async def test_what_a_person_must_mend_is_shown(rig: Rig) -> None:
+    task = asyncio.create_task(rig.barrier.run())
+    rig.relay.runs.put_nowait(Misconfigured("no such line", "Correct it."))
+    while rig.states[-1].code != "device.misconfigured":
+        await asyncio.sleep(0)
+    assert rig.states[-1].hint == "Correct it."
+    assert not task.done()  # it is tried again later
+    task.cancel()

@@ -1,0 +1,175 @@
+"""Putting the question: what is fetched for a decision, and what overrules what."""
+
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from admission.credentials import Medium
+from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket, ZoneTree
+from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, TicketId, ZoneId
+from admission.presence import PresenceRow, Resets, Role, State
+from admission.question import LaneFacts
+from admission.reasons import Reason
+from admission.records import Direction, Flag, Outcome, ticket_subject
+from edge.clock import TrustedTime
+from edge.judge import Answer, Judge
+from sync.wire.lists import GateInfo, ListRow, ticket_of
+from tests.edge.rig import ARENA, EVENT, GATE, PRODUCT, SESSION, UID, code, list_head, row, tag_row
+from tests.edge.test_clock import NOW_S, HandClock
+
+OLD, NEW = Epoch(1), Epoch(2)
+
+
+class Memories:
+    """What the log knows, as a test says (`edge.judge.PresenceSource`)."""
+
+    epoch = NEW
+
+    def __init__(self) -> None:
+        self.found: list[PresenceRow] = []
+        self.standings: Mapping[TicketId, Standing] = {}
+        self.credentials: Mapping[bytes, CredentialStanding] = {}
+
+    def rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
+        return tuple(one for one in self.found if (one.event, one.ticket) == (event, ticket))
+
+    def resets(self) -> Resets:
+        return Resets((), ZoneTree(list_head(NOW_S).zones))
+
+    def standing_of(self, event: EventId, ticket: TicketId) -> Standing | None:  # noqa: ARG002 - the Protocol's
+        return self.standings.get(ticket)
+
+    def credential_of(self, event: EventId, digest: bytes) -> CredentialStanding | None:  # noqa: ARG002
+        return self.credentials.get(digest)
+
+    def occupancy_high(self, zone: ZoneId) -> int | None:  # noqa: ARG002 - the Protocol's
+        return None
+
+
+class ShortList:
+    """A list of some rows, in memory (`edge.judge.ListSource`)."""
+
+    def __init__(self, *rows: ListRow) -> None:
+        self.head = list_head(NOW_S)
+        self._rows = rows
+
+    def lookup(self, digest: bytes) -> tuple[tuple[Ticket, CredentialStanding], ...]:
+        return tuple(
+            (
+                ticket_of(self.head.profiles[one.profile], one.event, one.ticket, one.holder, one.standing),
+                one.credential_standing,
+            )
+            for one in self._rows
+            if one.digest == digest
+        )
+
+
+class Desk:
+    """A judge with its list and its memories."""
+
+    def __init__(self) -> None:
+        self.memories = Memories()
+        self.judge = Judge(GATE, TrustedTime(HandClock(), rtc=True), self.memories)
+        self.use()
+
+    def use(self, *more: GateInfo) -> None:
+        """Take up the list, with further gates that serve the zone."""
+        source = ShortList(row(7), tag_row(8))
+        source.head = msgspec.structs.replace(source.head, gates=(*source.head.gates, *more))
+        self.judge.use_list(source)
+
+    def plan(self, lane: int) -> LanePlan:
+        found = self.judge.plan(lane)
+        assert found is not None
+        return found
+
+    def ask(
+        self,
+        data: bytes,
+        medium: Medium = Medium.BARCODE,
+        direction: Direction = Direction.ENTRY,
+        lane: int = 2,
+        **facts: bool,
+    ) -> Answer:
+        identity = self.judge.identify(data, medium)
+        return self.judge.answer(identity, direction, LaneFacts(self.plan(lane), **facts))
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def reserved(seq: int, lane: int, epoch: Epoch = OLD) -> PresenceRow:
+    return PresenceRow(
+        EVENT, TicketId(7), RecordId(GATE, epoch, seq), Role.ENTRY, seq, State.RESERVED, Direction.ENTRY, ARENA,
+        SESSION, LaneId(lane),
+    )  # fmt: skip
+
+
+def told(answer: Answer) -> tuple[Outcome, Reason]:
+    return answer.verdict.outcome, answer.verdict.reason
+
+
+def test_a_ticket_and_a_tag_are_found_and_named_in_the_record(desk: Desk) -> None:
+    ticket, tag = desk.ask(code(7)), desk.ask(UID, Medium.UID)
+    for answer, number in ((ticket, 7), (tag, 8)):
+        assert told(answer) == (Outcome.GRANT, Reason.NONE)
+        assert answer.subject == ticket_subject(EVENT, TicketId(number), PRODUCT)
+        assert answer.subject_flag is Flag.TICKET
+
+
+def test_what_is_unknown_is_recorded_by_digest_and_what_is_no_code_by_nothing(desk: Desk) -> None:
+    unknown, nothing = desk.ask(b"no such code"), desk.ask(b"\xff\xfe\x00")
+    assert (told(unknown), unknown.subject_flag) == ((Outcome.DENY, Reason.UNKNOWN), Flag.DIGEST)
+    assert any(unknown.subject)
+    assert (told(nothing), nothing.subject_flag) == ((Outcome.DENY, Reason.MALFORMED), Flag.NONE)
+
+
+def test_a_standing_newer_than_the_list_overrules_it(desk: Desk) -> None:
+    desk.memories.standings = {TicketId(7): Standing.CANCELLED}
+    assert told(desk.ask(code(7))) == (Outcome.DENY, Reason.CANCELLED)
+    desk.memories.credentials = {tag_row(8).digest: CredentialStanding.BANNED_TAG}
+    assert told(desk.ask(UID, Medium.UID)) == (Outcome.DENY, Reason.BANNED_TAG)
+
+
+def test_a_signed_ticket_that_is_not_listed_is_cancelled_all_the_same(desk: Desk) -> None:
+    desk.memories.standings = {TicketId(99): Standing.CANCELLED}
+    assert told(desk.ask(code(99))) == (Outcome.DENY, Reason.CANCELLED)
+
+
+@pytest.mark.parametrize(("lane", "granted"), [(2, True), (1, False)])
+def test_an_unresolved_reservation_is_let_in_at_its_own_lane(desk: Desk, lane: int, granted: bool) -> None:
+    desk.memories.found = [reserved(1, lane=2)]
+    answer = desk.ask(code(7), lane=lane, after_restart=True)
+    assert (answer.verdict.outcome is Outcome.GRANT) is granted
+    assert bool(answer.verdict.flags & Flag.AFTER_RESTART) is granted
+
+
+def test_a_use_of_this_run_is_no_unresolved_one(desk: Desk) -> None:
+    desk.memories.found = [reserved(1, lane=2, epoch=NEW)]
+    assert told(desk.ask(code(7), after_restart=True)) == (Outcome.DENY, Reason.ALREADY_USED)
+
+
+def test_without_a_list_nobody_is_let_in_and_who_leaves_is_known_by_signature(desk: Desk) -> None:
+    desk.judge.drop_list()
+    assert told(desk.ask(code(7), ready=False)) == (Outcome.DENY, Reason.NOT_READY)
+    leaving = desk.ask(code(7), direction=Direction.EXIT, ready=False)
+    assert (leaving.verdict.outcome, leaving.subject_flag) == (Outcome.GRANT, Flag.TICKET)
+    anybody = desk.ask(b"whatever", direction=Direction.EXIT, ready=False)
+    assert anybody.verdict.outcome is Outcome.GRANT
+
+
+def test_blind_it_looks_nothing_up(desk: Desk) -> None:
+    identity = desk.judge.identify(code(7), Medium.BARCODE)
+    leaving = desk.judge.answer(identity, Direction.EXIT, LaneFacts(desk.plan(1), ready=False), blind=True)
+    assert (leaving.verdict.outcome, leaving.subject_flag) == (Outcome.GRANT, Flag.DIGEST)
+
+
+def test_another_gate_of_the_zone_counts_as_cut_off_until_it_is_heard(desk: Desk) -> None:
+    assert not desk.ask(code(7)).verdict.flags & Flag.UNSURE  # no other gate serves the zone
+    desk.use(GateInfo(GateId(2), "South", bytes(32), (ARENA,)))
+    assert desk.ask(code(7)).verdict.flags & Flag.UNSURE
+    desk.judge.heard = lambda gate: gate == 2
+    assert not desk.ask(code(7)).verdict.flags & Flag.UNSURE

@@ -22,6 +22,9 @@ SAVE_MS_MAX: Final = 5_000
 """No answer of the disk for so long (a bad card stalls for 250 ms): the visitor is told, and the use is free again."""
 EXIT_HELD_MS_MAX: Final = 10_000
 """An exit whose arm is busy gets its pulse at the latest then: nobody who wants out waits for a whole group."""
+PULSE_GAP_MS: Final = 100
+"""A line stays off for so long between two pulses: turnstiles take 100 ms as the shortest signal (PERCo TTR-04CW), and
+two pulses that touch are one to them, which lets one person through."""
 TURNS_MAX: Final = 64
 """Turns remembered, those in their grace included; beyond, the one that matters least ends at once."""
 PASSAGE_BURST: Final = 20
@@ -46,6 +49,7 @@ class Arm:
         self._out = out
         self._window_ms = config.hold_ms + config.hold_margin_ms
         self._turns: list[Turn] = []
+        self._off_ms: dict[int, int] = {}
         self._now_ms = 0
         self._acts: dict[Act, Callable[[Turn, int], None]] = {
             Act.NOTHING: _nothing,
@@ -94,8 +98,16 @@ class Arm:
 
     @property
     def next_ms(self) -> int | None:
-        """When a turn's time is over."""
-        return min((turn.deadline_ms for turn in self._turns), default=None)
+        """When a turn's time is over, or the line that it waits for is off."""
+        return min((self._next_ms_of(turn) for turn in self._turns), default=None)
+
+    def _next_ms_of(self, turn: Turn) -> int:
+        waits = turn.phase is Phase.QUEUED and self._line_off_ms(turn) > self._now_ms
+        return self._line_off_ms(turn) if waits else turn.deadline_ms
+
+    def _line_off_ms(self, turn: Turn) -> int:
+        """When a pulse on the turn's line would be seen as one of its own."""
+        return 0 if turn.line is None else self._off_ms.get(turn.line, 0)
 
     # --- turns begin and end ------------------------------------------------------------------------------------
 
@@ -179,7 +191,9 @@ class Arm:
                 self._signal(turn, Signal.BARRED, self._now_ms)
         for at, turn in enumerate(self._turns):
             overdue = turn.exit and turn.deadline_ms <= self._now_ms
-            if turn.phase is Phase.QUEUED and (overdue or not self._taken(turn.direction, self._turns[:at])):
+            if turn.phase is not Phase.QUEUED or self._line_off_ms(turn) > self._now_ms:
+                continue
+            if overdue or not self._taken(turn.direction, self._turns[:at]):
                 pulse = turn.line is not None and (turn.test or self.pulses(turn.direction))
                 self._signal(turn, Signal.CLEAR if pulse else Signal.UNPULSED, self._now_ms)
                 self._show_admit(turn)
@@ -268,6 +282,7 @@ class Arm:
         assert turn.line is not None
         turn.released_token = turn.tokens[0]
         turn.deadline_ms = at_ms + self._window_ms
+        self._off_ms[turn.line] = self._now_ms + self._config.pulse_ms + PULSE_GAP_MS
         self._out.add(Release(turn.released_token, turn.line, self._config.pulse_ms))
 
     def _watch(self, turn: Turn, at_ms: int) -> None:

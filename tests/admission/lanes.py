@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeVar
 
+from admission.arm import PULSE_GAP_MS
 from admission.ids import EventId, LaneId, ProductId, ReaderId, TicketId
 from admission.lane import (
     Alert,
@@ -34,6 +35,8 @@ EXIT_LINE = 5
 CONFIG = LaneConfig(
     LaneId(1), entry_line=ENTRY_LINE, exit_line=EXIT_LINE, entry_sensor=True, exit_sensor=True
 )
+LINE_OFF_MS = CONFIG.pulse_ms + PULSE_GAP_MS
+"""From a pulse to the earliest next one on its line."""
 WINDOW_MS = CONFIG.hold_ms + CONFIG.hold_margin_ms
 
 _E = TypeVar("_E")
@@ -113,6 +116,7 @@ __all__ = [
     "ENTRY_READER",
     "EXIT_LINE",
     "EXIT_READER",
+    "LINE_OFF_MS",
     "WINDOW_MS",
     "Alert",
     "JudgeAgain",

@@ -25,6 +25,7 @@ from tests.admission.lanes import (
     ENTRY_LINE,
     ENTRY_READER,
     EXIT_LINE,
+    LINE_OFF_MS,
     WINDOW_MS,
     Trial,
     grant,
@@ -251,8 +252,21 @@ def test_override_reserves_like_a_grant_and_names_the_steward() -> None:
     assert 190 < len(payload) <= 204
     assert second.extensions == ((Extension.STAFF, (4711).to_bytes(4, "big")),)
     at.walk()
-    at.wait_ms(WINDOW_MS)
+    at.wait_ms(LINE_OFF_MS + WINDOW_MS)
     assert at.kinds()[2:] == [Kind.PASSAGE, Kind.GIVE_BACK]
+
+
+def test_the_next_pulse_waits_until_the_line_was_off_long_enough_to_be_seen() -> None:
+    at = Trial()
+    at.do(grant(7, count=2))
+    at.walk(after_ms=100)
+    assert len(at.of(Release)) == 1
+    at.wait_ms(LINE_OFF_MS - 101)
+    assert len(at.of(Release)) == 1
+    at.wait_ms(1)
+    assert len(at.of(Release)) == 2
+    at.walk()
+    assert at.kinds() == [Kind.SCAN, Kind.SCAN, Kind.PASSAGE, Kind.PASSAGE]
 
 
 @pytest.mark.parametrize("state", [LaneState.CLOSED, LaneState.OUT_OF_SERVICE, LaneState.EMERGENCY])

@@ -178,7 +178,7 @@ class Onlooker:
                     self._released(effect)
                 case Alert(what=what):
                     assert what in _ALERTS
-        if isinstance(event, lane.Annul) and event.token in self.writes:
+        if isinstance(event, lane.Annul) and event.token in self.admissions():
             self.annulled.add(event.token)
         self._one_at_a_time()
         due = self.lane.next_deadline_ms

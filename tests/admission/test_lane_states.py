@@ -26,6 +26,7 @@ from tests.admission.lanes import (
     CONFIG,
     ENTRY_LINE,
     ENTRY_READER,
+    LINE_OFF_MS,
     WINDOW_MS,
     Trial,
     deny,
@@ -263,6 +264,7 @@ def test_a_reservation_stays_what_it_was_when_rehearsal_begins_or_ends() -> None
     at.do(StateSet(LaneState.REHEARSAL))
     at.walk()
     at.do(grant(8))
+    at.wait_ms(LINE_OFF_MS)
     at.do(StateSet(LaneState.CONTROLLED))
     at.walk()
     flags = {write.subject: write.flags for write in at.writes(Kind.PASSAGE)}

@@ -10,7 +10,6 @@ import gc
 import logging
 import secrets
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -60,9 +59,7 @@ FLOOR_STEP_S = 3600
 EX_TEMPFAIL = 75
 """sysexits.h: start me again (the unit does)."""
 SOCKET = "lane.sock"
-SWITCH_S = 0.00005
-"""How long a thread that is ready waits for the other to let go: the commit must not wait for the rest of a loop turn.
-Python's own 5 ms is meant for threads that compute; ours mostly wait, so more switches cost nothing."""
+
 
 log = logging.getLogger("edge.daemon")
 
@@ -194,7 +191,6 @@ class Daemon:
         self.tell_lanes()
         # What is loaded by now stays: a full collection that walked it all would hold a scan up for 15 ms.
         gc.freeze()
-        sys.setswitchinterval(SWITCH_S)
         log.info("gate is up", extra={"gate": self.enrolment.gate, "epoch": f"{self.journal.epoch:016x}"})
         await self._stopping.wait()
         await self._stop()

@@ -1,6 +1,7 @@
 """Joining a centre: keys are made here, the one-time code proves who may, the venue's identity key is pinned."""
 
 import http.client
+import ipaddress
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -130,6 +131,14 @@ def _checked(answer: Enrolled, fingerprint: str) -> KeyDocument:
     return document
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, without asking anybody's name service but for the name `localhost`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def _post(base: str, body: bytes, ca_file: Path | None) -> Enrolled:
     try:
         parts = urlsplit(base)
@@ -138,7 +147,13 @@ def _post(base: str, body: bytes, ca_file: Path | None) -> Enrolled:
         parts, host, port = urlsplit(""), None, None
     if parts.scheme not in {"http", "https"} or not host:
         raise EnrolFailed(
-            f"{base!r} is no address of a centre", "Give it as https://HOST or http://HOST:PORT."
+            f"{base!r} is no address of a centre", "Give it as https://HOST or https://HOST:PORT."
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        raise EnrolFailed(
+            f"{base} is not encrypted: whoever listens could take the code and become this gate",
+            f"Give it as https://{parts.netloc}; start the centre with --tls-cert and --tls-key, or behind a proxy "
+            "with a certificate. Plain http is for a centre on this box alone (127.0.0.1).",
         )
     connection = (
         http.client.HTTPSConnection(

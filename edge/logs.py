@@ -12,14 +12,16 @@ import os
 import re
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, TextIO
 
 FIELDS: Final = frozenset(
-    """attempt bytes code count device epoch errno failures gate generation kind lane limit_ms line ms pid port
+    """attempt bytes code count device epoch errno failures gate generation kind lane left_out limit_ms line ms pid port
     reader records relay rows seconds seq signal state status trust url version zone""".split()  # noqa: SIM905  # as a list it would fill a page
 )
 """Extra fields that may be written: numbers, and words of our own or of the configuration."""
@@ -30,6 +32,11 @@ WORD_CHARS_MAX: Final = 64
 """Longer than any name in a configuration."""
 FRAMES_MAX: Final = 12
 """Frames of a trace: from the innermost out to our own code."""
+SAME_LINES_MAX: Final = 10
+"""Lines of one logger with one message in a window. A trace is 2 kB: whatever repeats writes 30 MB a day at most."""
+WINDOW_S: Final = 60.0
+SAYINGS_MAX: Final = 512
+"""Messages told apart: more than our source has. A library that puts its messages together shares one allowance."""
 
 _WORD: Final = re.compile(r"[\w ./:+-]*", re.ASCII)
 _SENTENCE: Final = re.compile(r"[a-z_]+(\.[a-z][a-z0-9_]*)*")
@@ -53,9 +60,9 @@ def start(
     level: int = logging.INFO,
     environment: Mapping[str, str] = os.environ,
 ) -> logging.Handler:
-    """Send every log of this process through `JsonLines`. Returns the handler, whose stream is the caller's."""
+    """Send every log of this process, paced, through `JsonLines`. Returns the handler; its stream is the caller's."""
     out = sys.stderr if stream is None else stream
-    handler = logging.StreamHandler(out)
+    handler = PacedHandler(out, time.monotonic)
     handler.setFormatter(JsonLines(for_journal=_is_journal(out, environment)))
     root = logging.getLogger()
     for before in tuple(root.handlers):
@@ -78,6 +85,65 @@ def _log_defect(
 ) -> None:
     """Python's own last word would quote the error."""
     logging.getLogger("edge").critical("a defect", exc_info=error)
+
+
+@dataclass(slots=True)
+class _Window:
+    """What one saying has written since `since_s`; `last` is one that was left out."""
+
+    since_s: float
+    written: int = 0
+    left_out: int = 0
+    last: logging.LogRecord | None = None
+
+
+class PacedHandler(logging.StreamHandler[TextIO]):
+    """Writes at most `SAME_LINES_MAX` lines of one logger and message each `WINDOW_S`. `mono_s` is monotonic.
+
+    What was left out is told as a line of the same message with `left_out`, once the window is over: before whatever
+    is written next, or when the handler closes. Whoever can make us log must not be able to fill the card.
+    """
+
+    def __init__(self, stream: TextIO, mono_s: Callable[[], float]) -> None:
+        super().__init__(stream)
+        self._mono_s = mono_s
+        self._windows: dict[tuple[str, str], _Window] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler, which holds its lock around this."""
+        now_s = self._mono_s()
+        self._end_windows(now_s - WINDOW_S)
+        key = record.name, _message(record)
+        if key not in self._windows and len(self._windows) >= SAYINGS_MAX:
+            key = "", ""
+        window = self._windows.setdefault(key, _Window(now_s))
+        if window.written >= SAME_LINES_MAX:
+            window.left_out += 1
+            window.last = record
+            return
+        window.written += 1
+        super().emit(record)
+
+    def close(self) -> None:
+        """See logging.Handler."""
+        with self.lock or threading.RLock():
+            self._end_windows(self._mono_s())
+        super().close()
+
+    def _end_windows(self, begun_by_s: float) -> None:
+        """Forget the windows that began by then, and tell what they left out. They lie in the order they began."""
+        for key, window in tuple(self._windows.items()):
+            if window.since_s > begun_by_s:
+                break
+            del self._windows[key]
+            if window.last is not None:
+                kept = {
+                    "name": window.last.name,
+                    "levelno": window.last.levelno,
+                    "levelname": window.last.levelname,
+                }
+                told = {**kept, "msg": _message(window.last), "args": None, "left_out": window.left_out}
+                super().emit(logging.makeLogRecord(told))
 
 
 class JsonLines(logging.Formatter):

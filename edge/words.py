@@ -198,6 +198,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "New list refused[: {why}]; the present one stays in use",
         "Check the centre: wrong key, or an older list.",
     ),
+    "uplink.list_stale": _row(
+        "Keine bestätigte Auskunft zur Liste[ seit {since_s}][: {why}]; die bisherige gilt weiter",
+        "Netzwerk zur Zentrale prüfen: etwas dazwischen hält Neues zurück. Zentrale aktualisieren.",
+        "No proved word on the list[ since {since_s}][: {why}]; the present one stays in use",
+        "Check the network to the centre: something between holds news back. Update the centre.",
+    ),
     "uplink.starting": _row("Verbindet", "Kurz warten.", "Connecting", "Wait a moment."),
     "uplink.unenrolled": _row(
         "Diese Box gehört noch zu keiner Zentrale",

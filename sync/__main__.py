@@ -12,9 +12,10 @@ from typing import TextIO
 
 from sqlalchemy import select
 
-from sync.compose import Centre, open_centre, serve, system_now_s, tls_context
+from sync.compose import Centre, address_for_boxes, open_centre, serve, system_now_s, tls_context
 from sync.demo import make_demo
 from sync.gates import enrolment, tables
+from sync.journal import Seldom
 from sync.store.database import CentreFault
 from sync.store.schema import unsigned
 from sync.wire.messages import CODE_MINUTES, fingerprint_of
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     os.umask(0o077)  # the database and the demo's codes are nobody else's to read
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Seldom())
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it prints what strangers sent
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         centre = open_centre(options.data)
@@ -111,9 +115,10 @@ def _code(centre: Centre, options: argparse.Namespace) -> int:
         )
     identity = centre.keys.identity_key.public_key().public_bytes_raw()
     _say(f"{code[:4]}-{code[4:]}")
+    address = address_for_boxes(centre.data)
     sys.stderr.write(
         f"On the box, within {CODE_MINUTES} minutes:\n"
-        f"  gatehouse-edge enrol 'http://ADDRESS:PORT#{fingerprint_of(identity)}' {code[:4]}-{code[4:]}\n"
+        f"  gatehouse-edge enrol '{address}#{fingerprint_of(identity)}' {code[:4]}-{code[4:]}\n"
     )
     return EXIT_OK
 

@@ -1,12 +1,15 @@
 """The only file that puts the centre together: opens its data, makes the application, listens."""
 
 import asyncio
+import ipaddress
+import logging
 import signal
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from sqlalchemy import select
@@ -16,9 +19,16 @@ from sync.gates.handlers import GateApi
 from sync.keys import VenueKeys, load_or_make
 from sync.store.database import CentreFault, Database
 from sync.web.app import application
+from sync.web.doors import Doors, listening
 
+ADDRESS_FILE = "address"
+"""Where the centre listens while it does, in its data folder: the hint to an enrolment code names it."""
 SHUTDOWN_S = 5.0
 """Longest wait for requests under way when the centre stops."""
+
+_STRANGERS = logging.getLogger("sync.web.strangers")
+"""What aiohttp says of requests it cannot read, with their bytes: neither the noise nor the bytes go to the journal."""
+_STRANGERS.setLevel(logging.CRITICAL)
 
 
 def system_now_s() -> int:
@@ -65,9 +75,11 @@ class Serving:
 
     url: str
     runner: web.AppRunner
+    doors: Doors
 
     async def stop(self) -> None:
-        """Finish requests under way and stop listening."""
+        """Stop listening and finish requests under way."""
+        await self.doors.close()
         await self.runner.cleanup()
 
 
@@ -79,20 +91,23 @@ async def listen(
     now_s: Callable[[], int] = system_now_s,
 ) -> Serving:
     """Listen; port 0 takes a free one. CentreFault where the address cannot be had."""
-    app = application(centre.database, GateApi(centre.database, centre.keys, now_s))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    doors = Doors(time.monotonic)
+    app = application(centre.database, GateApi(centre.database, centre.keys, now_s), doors.middleware)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, logger=_STRANGERS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        sockets = await listening(host, port)
     except OSError as error:
         await runner.cleanup()
         raise CentreFault(
             f"cannot listen on {host} port {port}: {error.strerror}",
             "Stop what listens there, or choose another with --port (0 takes a free one).",
         ) from error
-    address = runner.addresses[0]
+    assert runner.server is not None, "set up above"
+    doors.open(runner.server, sockets, tls)
+    address = sockets[0].getsockname()
     name = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return Serving(f"{'https' if tls else 'http'}://{name}:{address[1]}", runner)
+    return Serving(f"{'https' if tls else 'http'}://{name}:{address[1]}", runner, doors)
 
 
 async def serve(
@@ -104,11 +119,26 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     serving = await listen(centre, host, port, tls)
-    ready(serving.url)
+    address = centre.data / ADDRESS_FILE
     try:
+        address.write_text(serving.url)
+        ready(serving.url)
         await stop.wait()
     finally:
+        address.unlink(missing_ok=True)
         await serving.stop()
+
+
+def address_for_boxes(data: Path) -> str:
+    """Return the centre's address as a box is told it: its own where it listens on loopback, else a form to fill in."""
+    try:
+        url = (data / ADDRESS_FILE).read_text()
+        host = urlsplit(url).hostname or ""
+        if ipaddress.ip_address(host).is_loopback:
+            return url
+    except (OSError, ValueError):
+        pass
+    return "https://ADDRESS:PORT"
 
 
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -34,6 +34,8 @@ from edge.store.log_reader import LogReader
 
 NICENESS = 10
 """A busy page or upload gives way to the lane whenever both want the processor."""
+OOM_SCORE = 300
+"""proc(5): where memory runs out, the page goes and not the lane. The front starts with the lane's own score."""
 LISTEN_AGAIN_S = 5.0
 UPLINK_AGAIN_S = 2.0
 SHUTDOWN_S = 1.0
@@ -201,6 +203,10 @@ async def main(settings: FrontSettings) -> None:
 
 if __name__ == "__main__":
     logs.start()
+    # What strangers send must not fill the card. Defects of ours are logged by `edge.front` itself.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     asyncio.run(main(msgspec.json.decode(sys.argv[1], type=FrontSettings)))

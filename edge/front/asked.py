@@ -97,6 +97,8 @@ async def body(request: web.Request, kind: type[Body]) -> Body:
         raise Refused("page.bad_request", {"what": str(error)}) from None
     except TimeoutError:
         raise Refused("page.bad_request", {"what": "timeout"}) from None
+    except (web.RequestPayloadError, ConnectionError):  # its chunks are garbled, or the sender is gone
+        raise Refused("page.bad_request", {"what": "no whole body"}) from None
 
 
 def named(text: str) -> Language | None:

@@ -16,6 +16,8 @@ BURST = 200
 BODY_BYTES_MAX = 4096
 """The largest command is some 200 bytes."""
 RETRY_AFTER_S = 2
+IPV6_PLACE_BITS = 64
+"""RFC 4291 2.5.4: the host part is 64 bits long, and its owner's to choose."""
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -94,6 +96,14 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return mapped or found
+
+
+def place(address: str) -> str:
+    """Return what is counted as one sender: an IPv4 address, or the /64 that one IPv6 host chooses its addresses from."""
+    found = _address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Network((found, IPV6_PLACE_BITS), strict=False))
+    return address if found is None else str(found)
 
 
 def local_address(request: web.BaseRequest) -> str:

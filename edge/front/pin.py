@@ -1,12 +1,14 @@
 """The technician's PIN: made once, stored hashed, and guessed at only slowly, also across restarts.
 
-Eight digits fall to a thief of the card in days, whatever the hash; over the page they hold for centuries, since
-wrong tries are counted on disk before they are answered.
+Eight digits fall to a thief of the card in days, whatever the hash; over the page they hold for a lifetime, since
+wrong tries are counted on disk before they are answered. They are counted by sender, so that nobody's wrong tries
+keep a technician out; together only where somebody has very many addresses.
 """
 
 import hashlib
 import hmac
 import logging
+import math
 import os
 import secrets
 from collections.abc import Callable
@@ -22,7 +24,18 @@ TRIES_FREE = 5
 """EN 303 645 5.1-5: brute force made impracticable; a person mistypes a few times."""
 WAIT_FIRST_S = 30
 WAIT_MAX_S = 3600
-"""At one try an hour half of all PINs take 5,700 years; a technician who must wait makes a new PIN on the console."""
+"""At one try an hour half of all PINs take one sender 5,700 years; a new PIN on the console lifts every wait."""
+TRIES_TOGETHER = 50
+TRY_AGAIN_S = 60
+"""All senders together: 50 wrong tries, and one more for every minute that passes.
+
+With any number of addresses that is 50 + 1440 a day: half of the 10^8 PINs take 5 * 10^7 / 1440 = 34,700 days, 95
+years, and a guesser who stays for a month hits with 1 in 2,300. To keep everybody out, somebody must use up a try
+every minute: a sender that waits an hour after each has 24 a day, so that takes 60 addresses at once, and even then
+a technician's wait is the minute, not the hour.
+"""
+SENDERS_MAX = 32
+"""More than mistype at a gate in an hour; whoever tried first is forgotten first, which `TRIES_TOGETHER` makes harmless."""
 SCRYPT_N = 2**14
 """16 MiB for one try, about 50 ms on a PC: the memory must fit beside a gate on a 1 GB box."""
 SCRYPT_R = 8
@@ -40,12 +53,27 @@ class _Stored(msgspec.Struct, frozen=True):
     n: int = SCRYPT_N
 
 
-class _Tries(msgspec.Struct, frozen=True):
-    """Wrong tries in a row against the PIN with this salt; `until_s` is unix time."""
+class _Sender(msgspec.Struct, frozen=True, array_like=True):
+    """Wrong tries in a row of one sender; `until_s` is unix time."""
 
-    salt: bytes
     failures: int
     until_s: float
+
+
+class _Tries(msgspec.Struct, frozen=True):
+    """Wrong tries against the PIN with this salt. `spent` of `TRIES_TOGETHER`, as it stood when this was written."""
+
+    salt: bytes
+    spent: float
+    senders: dict[str, _Sender]
+
+
+@dataclass(slots=True)
+class _Wait:
+    """What one sender has tried; `until_s` is monotonic."""
+
+    failures: int = 0
+    until_s: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +128,46 @@ class PinLock:
         self._mono_s = mono_s
         self._seen: tuple[int, int] | None = None
         self._stored: _Stored | None = None
-        self._failures = 0
-        self._until_s = 0.0
+        self._senders: dict[str, _Wait] = {}
+        self._spent = 0.0
+        self._spent_at_s = mono_s()
+        self._all_until_s = -math.inf
 
     def mark(self) -> str:
         """Name the PIN that holds now; "" while there is none."""
         stored = self._load()
         return "" if stored is None else stored.salt.hex()
 
-    def check(self, pin: str) -> Checked:
-        """Judge one try. Takes tens of milliseconds: call it off the loop, one at a time."""
+    def check(self, pin: str, sender: str) -> Checked:
+        """Judge one try of a sender (`perimeter.place`). Takes tens of milliseconds: off the loop, one at a time."""
         stored = self._load()
         if stored is None:
             return NoPin()
-        wait_s = self._until_s - self._mono_s()
+        now_s = self._mono_s()
+        self._spent = max(0.0, self._spent - max(0.0, now_s - self._spent_at_s) / TRY_AGAIN_S)
+        self._spent_at_s = now_s
+        mine = self._senders.pop(sender, _Wait())
+        if mine.failures:
+            self._senders[sender] = mine  # at the end: the latest
+        together_s = max(0.0, self._spent + 1 - TRIES_TOGETHER) * TRY_AGAIN_S
+        wait_s = max(together_s, mine.until_s - now_s, self._all_until_s - now_s)
         if wait_s > 0:
             return Locked(wait_s)
         # Counted before it is answered, so that pulling the plug buys no free try.
-        self._failures += 1
-        wait_s = _wait_s(self._failures)
-        self._until_s = self._mono_s() + wait_s
+        mine.failures += 1
+        mine.until_s = now_s + _wait_s(mine.failures)
+        self._spent += 1
+        self._senders[sender] = mine
+        while len(self._senders) > SENDERS_MAX:
+            del self._senders[next(iter(self._senders))]
         self._save_tries(stored)
         if not hmac.compare_digest(_digest(_normal(pin), stored.salt, stored.n), stored.digest):
-            log.warning("wrong PIN", extra={"code": "page.pin_wrong", "count": self._failures})
-            return Wrong(wait_s)
-        self._failures = 0
-        self._until_s = 0.0
-        (self._data / TRIES_FILE).unlink(missing_ok=True)
+            log.warning("wrong PIN", extra={"code": "page.pin_wrong", "count": mine.failures})
+            return Wrong(_wait_s(mine.failures))
+        # Whoever knows it had mistyped: none of these tries was a guess.
+        del self._senders[sender]
+        self._spent = max(0.0, self._spent - mine.failures)
+        self._save_tries(stored)
         return Right(stored.salt.hex())
 
     def _load(self) -> _Stored | None:
@@ -149,25 +190,42 @@ class PinLock:
         return self._stored
 
     def _load_tries(self, stored: _Stored) -> None:
+        nothing = _Tries(stored.salt, 0.0, {})
+        now_s = self._mono_s()
+        self._all_until_s = -math.inf
         try:
             tries = msgspec.json.decode(_read(self._data / TRIES_FILE), type=_Tries)
         except FileNotFoundError:
-            tries = _Tries(stored.salt, 0, 0.0)
+            tries = nothing
         except (OSError, msgspec.DecodeError):
-            # Nobody knows how many there were: begin at the first wait rather than with free tries.
-            tries = _Tries(stored.salt, TRIES_FREE, self._now_s() + WAIT_FIRST_S)
+            # Nobody knows how many there were: begin with a wait for all rather than with free tries.
+            tries = nothing
+            self._all_until_s = now_s + WAIT_FIRST_S
         if tries.salt != stored.salt:
-            tries = _Tries(stored.salt, 0, 0.0)
-        self._failures = max(0, tries.failures)
+            tries = nothing
         # A box without a battery wakes in the past: never wait longer than the count of tries asks for.
-        wait_s = min(max(0.0, tries.until_s - self._now_s()), _wait_s(self._failures))
-        self._until_s = self._mono_s() + wait_s
+        self._senders = {
+            sender: _Wait(
+                one.failures, now_s + min(max(0.0, one.until_s - self._now_s()), _wait_s(one.failures))
+            )
+            for sender, one in list(tries.senders.items())[-SENDERS_MAX:]
+        }
+        # What passed while we were off is not told by a clock that somebody may have set: it gives nothing back.
+        self._spent = min(max(0.0, tries.spent), float(TRIES_TOGETHER))
+        self._spent_at_s = now_s
 
     def _save_tries(self, stored: _Stored) -> None:
-        wait_s = self._until_s - self._mono_s()
+        """Write the tries down; nothing where there are none."""
+        unix_s = self._now_s() - self._mono_s()
+        senders = {
+            sender: _Sender(one.failures, unix_s + one.until_s) for sender, one in self._senders.items()
+        }
         try:
-            tries = _Tries(stored.salt, self._failures, self._now_s() + wait_s)
-            _write(self._data / TRIES_FILE, msgspec.json.encode(tries))
+            if senders or self._spent:
+                tries = _Tries(stored.salt, self._spent, senders)
+                _write(self._data / TRIES_FILE, msgspec.json.encode(tries))
+            else:
+                (self._data / TRIES_FILE).unlink(missing_ok=True)
         except OSError:
             # A full card must not keep the technician out; this process still counts.
             log.warning("wrong tries cannot be stored", extra={"code": "page.tries"})

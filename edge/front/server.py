@@ -17,6 +17,7 @@ from admission.reasons import Language
 from edge.board import VerdictWord
 from edge.front import qr
 from edge.front.asked import LANG_COOKIE, PinBody, Refused, body, command, language_of, named
+from edge.front.connection import Connection
 from edge.front.doors import Doors
 from edge.front.labels import PAGE_LANGUAGES, labels, page_language
 from edge.front.lane_client import LaneAway, LaneClient
@@ -31,6 +32,7 @@ from edge.front.perimeter import (
     harden,
     is_trustworthy,
     perimeter,
+    place,
     refusal,
 )
 from edge.front.pin import Locked, NoPin, PinLock, Right, Wrong
@@ -41,6 +43,10 @@ from edge.words import sentence
 
 STREAMS_MAX = 16
 """Half of all connections: the page itself must still load."""
+STREAMS_STRANGERS_MAX = 8
+"""The other half is kept for those who gave the PIN."""
+STREAMS_PER_ADDRESS_MAX = 4
+"""Without a session; a person watches on a phone and in a few tabs."""
 STREAM_SCANS_MAX = 50
 """Scans that wait for a slow phone; older ones are left out, the status is always the newest."""
 STREAM_WRITE_S = 10.0
@@ -113,7 +119,7 @@ class Page:
         self._sessions = Sessions(mono_s, pin.mark)
         self._name = name
         self._fingerprint = fingerprint
-        self._streams = 0
+        self._streams: dict[_Stream, str] = {}
         self._index = {language: _index(language, fingerprint) for language in PAGE_LANGUAGES}
         self._files = {file: (PAGE / file).read_bytes() for file in _FILES}
         bucket = Bucket(REQUESTS_PER_S, BURST, mono_s)
@@ -177,7 +183,10 @@ class Page:
     def _has_session(self, request: web.Request, *, touch: bool) -> bool:
         if not is_trustworthy(request):
             return False
-        return self._sessions.holds(request.cookies.get(_cookie(request), ""), touch=touch)
+        has_session = self._sessions.holds(request.cookies.get(_cookie(request), ""), touch=touch)
+        if self.doors is not None:
+            self.doors.vouch(request, has_session=has_session)
+        return has_session
 
     # --- what anybody may read -----------------------------------------------------------------------------------
 
@@ -219,13 +228,16 @@ class Page:
         )
 
     async def _get_events(self, request: web.Request) -> web.StreamResponse:
-        if self._streams >= STREAMS_MAX:
+        whose = "" if self._has_session(request, touch=False) else place(request.remote or "")
+        if not self._may_stream(whose):
             return refusal(503, "Too many watch already.", {hdrs.RETRY_AFTER: "5"})
         answer = web.StreamResponse(
             headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
         )
-        self._streams += 1
         stream = _Stream()
+        self._streams[stream] = whose
+        if isinstance(request.protocol, Connection):
+            request.protocol.when_lost = stream.something.set
         try:
             with self._client.listening(stream):
                 await answer.prepare(request)
@@ -234,8 +246,17 @@ class Page:
             if request.transport is not None:
                 request.transport.abort()
         finally:
-            self._streams -= 1
+            del self._streams[stream]
         return answer
+
+    def _may_stream(self, whose: str) -> bool:
+        """Whether one more may watch; `whose` is "" with a session, else where it comes from."""
+        strangers = [one for one in self._streams.values() if one]
+        if len(self._streams) >= STREAMS_MAX:
+            return False
+        if not whose:
+            return True
+        return len(strangers) < STREAMS_STRANGERS_MAX and strangers.count(whose) < STREAMS_PER_ADDRESS_MAX
 
     async def _feed(self, request: web.Request, answer: web.StreamResponse, stream: _Stream) -> None:
         """Send the whole status, then what changes, until the phone or the page goes away."""
@@ -266,7 +287,7 @@ class Page:
             raise Refused("page.not_secure")
         tried = await body(request, PinBody)
         async with self._pin_turn:  # each try takes 16 MiB and a core: one at a time
-            checked = await asyncio.to_thread(self._pin.check, tried.pin)
+            checked = await asyncio.to_thread(self._pin.check, tried.pin, place(request.remote or ""))
         match checked:
             case Right(mark=mark):
                 token = self._sessions.open(mark)

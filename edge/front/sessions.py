@@ -57,4 +57,5 @@ class Sessions:
 
 
 def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    # A header's bytes beyond UTF-8 arrive as surrogates: such a cookie is a wrong one, not an error.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -24,7 +24,7 @@ from edge.settings import CentreSettings
 from edge.store.faults import StoreFault
 from edge.store.list import ListStore
 from edge.store.log_schema import EpochRow, ListVersion, StoredRecord
-from sync.wire.lists import EventInfo, ListHead, ListRefused, unpack_head, version_tag
+from sync.wire.lists import EventInfo, ListHead, ListRefused, read_head, version_tag
 from sync.wire.messages import Push, Pushed
 from sync.wire.replication import Sender
 
@@ -40,6 +40,10 @@ REFUSED_WAIT_S = 30.0
 """Only a person mends a refusal; a rare try notices that they did."""
 BUILD_MAX_S = 600.0
 """The builder makes a list of 10 million rows in less, also on a slow card."""
+STALE_S = 60.0
+STALE_POLLS = 10
+"""No proved answer on the list for so long, or for so many polls: somebody may be keeping news from this gate."""
+WATCH_S = 5.0
 WHY_CHARS_MAX = 160
 HEADS_WINDOW = 1024
 """A head stands every 256 records: this far back there is one."""
@@ -73,6 +77,10 @@ class ListTrouble(Exception):
     """A list came that is not used; the one before stays."""
 
 
+class StillRefused(ListTrouble):
+    """The centre still has the list that is not used; it was not sent again."""
+
+
 class Uplink:
     """Talks to the centre. `run` until cancelled; `appended` whenever more of the log is durable.
 
@@ -102,7 +110,7 @@ class Uplink:
         self._take_list = take_list
         self._clock = clock or SystemClock()
         self._chance = chance or random.SystemRandom()
-        self._centre = Centre(enrolment, ca_file)
+        self._centre = Centre(enrolment, ca_file, lambda: self._clock.now_us() // 1_000_000)
         self._sender = Sender(enrolment.gate, self._own.link_at)
         self._thread = ThreadPoolExecutor(1, "uplink")
         """The log's reader and the sender are used in this one thread only."""
@@ -116,6 +124,8 @@ class Uplink:
         """By loop, since when the centre does not answer."""
         self._said: tuple[Health, str, dict[str, str | int]] | None = None
         self._said_ns = 0
+        self._list_said_s, self._list_said_ns = 0, self._clock.mono_ns()
+        """When the centre last proved what it said of the list."""
         self._tag = ""
         self._bad_tag = ""
         self._untaken: Path | None = None
@@ -132,6 +142,7 @@ class Uplink:
                 tasks.create_task(self._keep("list", self._lists))
                 tasks.create_task(self._keep("records", self._records))
                 tasks.create_task(self._keep("time", self._time))
+                tasks.create_task(self._watch())
         finally:
             self._thread.shutdown(cancel_futures=True)  # a slice at most; the reader is closed next
         raise AssertionError("unreachable: each loop runs for ever")
@@ -153,8 +164,12 @@ class Uplink:
                 self._refuse("records" if error.code == "unknown_gate" else name, error.code)
                 if error.centre_time_s:
                     self._tell(centre_time_s=error.centre_time_s)
-            except ListTrouble as error:
+            except StillRefused as error:
                 wait_s = self._settings.poll_s
+                self._refuse(name, str(error))
+            except ListTrouble as error:
+                failures += 1
+                wait_s = max(self._settings.poll_s, self._backoff(failures))
                 self._refuse(name, str(error))
             except (StoreFault, OSError) as error:
                 failures += 1
@@ -166,6 +181,12 @@ class Uplink:
         await asyncio.sleep(wait_s)
         if name == "list":
             self._tell()  # this loop is the one that turns oftenest
+
+    async def _watch(self) -> NoReturn:
+        """Notice what does not happen, whatever the other loops are held up by."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            self._tell()
 
     def _backoff(self, failures: int) -> float:
         ceiling = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 10))
@@ -234,17 +255,21 @@ class Uplink:
         if self._untaken is not None:
             await self._hand_over(self._untaken)
         fresh = self._data / (SNAPSHOT_FILE + ".new")
-        tag = await self._centre.fetch_list(self._bad_tag or self._tag, fresh)
-        if tag is None:
-            if self._bad_tag:
-                raise ListTrouble(self._refused.get("list", "refused"))
-            return self._settings.poll_s
         try:
-            await self._in_thread(lambda: self._check(fresh))
-            await self._build(self._data / SNAPSHOT_FILE)
-        except ListTrouble:
-            self._bad_tag = tag  # not fetched again before the centre has another
-            raise
+            tag = await self._centre.fetch_list(self._bad_tag or self._tag, fresh)
+            self._list_said_s, self._list_said_ns = self._clock.now_us() // 1_000_000, self._clock.mono_ns()
+            if tag is None:
+                if self._bad_tag:
+                    raise StillRefused(self._refused.get("list", "refused"))
+                return self._settings.poll_s
+            try:
+                await self._in_thread(lambda: self._check(fresh))
+                await self._build(self._data / SNAPSHOT_FILE)
+            except ListTrouble:
+                self._bad_tag = tag  # not fetched again before the centre has another
+                raise
+        finally:
+            fresh.unlink(missing_ok=True)
         self._tag, self._bad_tag = tag, ""
         await self._hand_over(self._data / LIST_FILE)
         return self._settings.poll_s
@@ -252,7 +277,8 @@ class Uplink:
     def _check(self, fresh: Path) -> None:
         """Verify what came, and put it in the old snapshot's place. ListTrouble where it must not be used."""
         try:
-            head = unpack_head(fresh.read_bytes(), self._enrolment.list_key)
+            with fresh.open("rb") as file:
+                head = read_head(file, self._enrolment.list_key)
         except ListRefused as error:
             raise ListTrouble(str(error)[:WHY_CHARS_MAX]) from error
         if head.group != self._enrolment.group:
@@ -325,6 +351,12 @@ class Uplink:
             return Health.DEGRADED, "uplink.cut_off", {"since_s": since_s, **queued}
         if refused:
             return Health.DEGRADED, "uplink.refused", {"why": refused}
+        if (self._clock.mono_ns() - self._list_said_ns) / 1e9 > max(
+            STALE_S, STALE_POLLS * self._settings.poll_s
+        ):
+            since: dict[str, str | int] = {"since_s": self._list_said_s} if self._list_said_s else {}
+            why: dict[str, str | int] = {"why": self._refused["list"]} if "list" in self._refused else {}
+            return Health.DEGRADED, "uplink.list_stale", {**since, **why}
         if "list" in self._refused:
             return Health.DEGRADED, "uplink.list_refused", {"why": self._refused["list"]}
         return Health.OK, "uplink.ok", {**queued, "last_s": self._answered_s}

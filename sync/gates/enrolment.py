@@ -56,17 +56,45 @@ def new_code(connection: Connection, keys: VenueKeys, gate_name: str, now_s: int
     return code
 
 
+def is_formed(asked: Enrol) -> bool:
+    """Whether an enrolment is of the form that a box sends."""
+    code = plain_code(asked.code)
+    return (
+        len(code) == CODE_CHARS
+        and all(char in CODE_ALPHABET for char in code)
+        and len(asked.public) == len(asked.sealing) == KEY_BYTES
+    )
+
+
+def is_proved(asked: Enrol) -> bool:
+    """Whether the box holds the signing key it shows. For one that `is_formed`."""
+    return is_signed(Ed25519PublicKey.from_public_bytes(asked.public), asked.proof, asked.text())
+
+
+def is_open(connection: Connection, keys: VenueKeys, asked: Enrol) -> bool:
+    """Whether there is such a code, though it may have expired. Reads only: guesses never wait for the writer."""
+    t = tables.enrolment_code
+    mine = t.c.digest == keys.code_digest(plain_code(asked.code))
+    return connection.execute(select(t.c.gate_id).where(mine)).scalar() is not None
+
+
+def tried(connection: Connection, keys: VenueKeys, asked: Enrol) -> None:
+    """Take a try off the code that was used without a proof; no other code suffers for it."""
+    t = tables.enrolment_code
+    mine = t.c.digest == keys.code_digest(plain_code(asked.code))
+    connection.execute(update(t).where(mine).values(tries_left=t.c.tries_left - 1))
+
+
 def enrol(connection: Connection, keys: VenueKeys, asked: Enrol, now_s: int) -> Enrolled | None:
     """Make the box the gate its code is for, once: the code is gone with it. None where the box may not join.
 
-    A wrong code or proof costs every open code a try. The caller commits in both cases.
+    For one that `is_proved`. The caller commits in both cases.
     """
     t = tables.enrolment_code
     connection.execute(delete(t).where((t.c.expires_s <= now_s) | (t.c.tries_left <= 0)))
     mine = t.c.digest == keys.code_digest(plain_code(asked.code))
     gate = connection.execute(select(t.c.gate_id).where(mine)).scalar()
-    if gate is None or not _proved(asked):
-        connection.execute(update(t).values(tries_left=t.c.tries_left - 1))
+    if gate is None:
         return None
     connection.execute(delete(t).where(mine))
     connection.execute(
@@ -96,10 +124,3 @@ def enrol(connection: Connection, keys: VenueKeys, asked: Enrol, now_s: int) -> 
 
 WRONG_CODE = "The code is wrong, used or expired. Print a new one: gatehouse-sync gate code NAME."
 """One text for all three: a guesser learns nothing."""
-
-
-def _proved(asked: Enrol) -> bool:
-    """Whether the box holds the signing key it shows."""
-    if len(asked.public) != KEY_BYTES or len(asked.sealing) != KEY_BYTES:
-        return False
-    return is_signed(Ed25519PublicKey.from_public_bytes(asked.public), asked.proof, asked.text())

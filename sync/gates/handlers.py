@@ -2,8 +2,12 @@
 
 import asyncio
 import logging
+import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
+from typing import NamedTuple
 
 import msgspec
 import zstandard
@@ -15,11 +19,28 @@ from sync.gates.lists import ListFile
 from sync.gates.requests import claim_of, nonce_is_formed
 from sync.keys import VenueKeys
 from sync.store.database import Database
+from sync.web.pace import Pace
 from sync.web.problems import problem
-from sync.wire.messages import PUSH_BYTES_MAX, PUSH_RECORDS_MAX, Enrol, Push, sign_time
-from sync.wire.replication import CHUNKS_MAX
+from sync.wire.messages import (
+    PROOF_HEADER,
+    PUSH_BYTES_MAX,
+    PUSH_RECORDS_MAX,
+    WRONG_TIME,
+    Enrol,
+    Enrolled,
+    Push,
+    answer_text,
+    sign_time,
+)
 
 ENROL_BYTES_MAX = 4096
+ENROLMENTS_PER_S = 5
+"""In all: 4,500 guesses in the 15 min of a code, of 2^40."""
+ENROL_RETRY_S = 2
+PIECE_BYTES = 128 * 1024
+"""More than aiohttp buffers, so that each piece waits for the gate."""
+PIECE_S = 60.0
+"""A piece in a minute is 17 kbit/s; a gate that takes less is not there."""
 WINDOW_BYTES_MAX = 8 * 1024 * 1024
 """Largest zstd window taken: a frame may ask for far more memory than its content has."""
 
@@ -30,13 +51,28 @@ class BadBody(ValueError):
     """A body that no gate of ours sends."""
 
 
+class Asker(NamedTuple):
+    """A gate that proved itself, and the nonce of its request."""
+
+    gate: GateId
+    public: bytes
+    nonce: str
+
+
 class GateApi:
     """The gates' part of the HTTP interface."""
 
-    def __init__(self, database: Database, keys: VenueKeys, now_s: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: VenueKeys,
+        now_s: Callable[[], int],
+        mono_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._keys = keys
         self._now_s = now_s
+        self._enrolments = Pace(ENROLMENTS_PER_S, ENROLMENTS_PER_S, mono_s)
         self._list = ListFile(database, keys)
         self.counts: Counter[str] = Counter()
 
@@ -52,21 +88,32 @@ class GateApi:
 
     async def enrol(self, request: web.Request) -> web.Response:
         """POST enrol: a box becomes a gate."""
+        if not self._enrolments.take():
+            answer = problem(503, "busy", "Too many boxes enrol at a time. Try again in a few seconds.")
+            answer.headers["Retry-After"] = str(ENROL_RETRY_S)
+            return answer
         body = await request.read()
         try:
             asked = msgspec.json.decode(body[: ENROL_BYTES_MAX + 1], type=Enrol)
         except msgspec.DecodeError:
             return problem(400, "malformed", "This is no enrolment; use gatehouse-edge enrol.")
         now_s = self._now_s()
-        answer = await self._database.write(
-            lambda connection: enrolment.enrol(connection, self._keys, asked, now_s)
-        )
-        if answer is None:
+        made: Enrolled | None = None
+        if not enrolment.is_formed(asked):
+            pass
+        elif not enrolment.is_proved(asked):
+            if await self._database.read(lambda connection: enrolment.is_open(connection, self._keys, asked)):
+                await self._database.write(lambda connection: enrolment.tried(connection, self._keys, asked))
+        elif await self._database.read(lambda connection: enrolment.is_open(connection, self._keys, asked)):
+            made = await self._database.write(
+                lambda connection: enrolment.enrol(connection, self._keys, asked, now_s)
+            )
+        if made is None:
             self.counts["enrol_refused"] += 1
             log.warning("enrolment refused from %s", request.remote)
             return problem(403, "code_refused", enrolment.WRONG_CODE)
-        log.info("gate %d is enrolled", answer.gate)
-        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+        log.info("gate %d is enrolled", made.gate)
+        return web.Response(body=msgspec.json.encode(made), content_type="application/json")
 
     async def time(self, request: web.Request) -> web.Response:
         """GET time: signed for the asker's nonce; asked also by boxes whose clock is too wrong for anything else."""
@@ -76,40 +123,44 @@ class GateApi:
         answer = sign_time(self._keys.time_key, nonce, self._now_s())
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
-    async def list_file(self, request: web.Request) -> web.Response:
+    async def list_file(self, request: web.Request) -> web.StreamResponse:
         """GET list: the signed file, or 304."""
         known = await self._known(request, b"")
         if isinstance(known, web.Response):
             return known
         asked = request.headers.get("If-None-Match", "")
-        tag, file = await asyncio.to_thread(self._list.current, asked)
+        tag, file, digest = await asyncio.to_thread(self._list.current, asked)
+        self.counts["lists_unchanged" if file is None else "lists_sent"] += 1
+        headers = {"ETag": tag, PROOF_HEADER: self._proof(known, 200 if file else 304, tag, digest)}
         if file is None:
-            self.counts["lists_unchanged"] += 1
-            return web.Response(status=304, headers={"ETag": tag})
-        self.counts["lists_sent"] += 1
-        return web.Response(body=file, headers={"ETag": tag}, content_type="application/octet-stream")
+            return web.Response(status=304, headers=headers)
+        return await _in_pieces(request, file, headers)
 
-    async def have(self, request: web.Request) -> web.Response:
+    async def have(self, request: web.Request) -> web.StreamResponse:
         """GET have: what the centre holds of the asking gate."""
         known = await self._known(request, b"")
         if isinstance(known, web.Response):
             return known
-        gate, public = known
-        answer = await self._database.read(lambda connection: ingest.have(connection, gate, public))
-        return _msgpack(answer)
+        answer = await self._database.read(
+            lambda connection: ingest.have(connection, known.gate, known.public)
+        )
+        return await self._msgpack(request, known, answer)
 
-    async def records(self, request: web.Request) -> web.Response:
+    async def records(self, request: web.Request) -> web.StreamResponse:
         """POST records: taken once, however often they are sent."""
         body = await request.read()
         known = await self._known(request, body)
         if isinstance(known, web.Response):
             return known
-        gate, public = known
+        gate, public, _ = known
         try:
             push = await asyncio.to_thread(read_push, body)
         except BadBody as error:
             self.counts["pushes_malformed"] += 1
-            return problem(400, "malformed", f"These records cannot be read: {error}.")
+            refusal = problem(400, "malformed", f"These records cannot be read: {error}.")
+            assert isinstance(refusal.body, bytes), "a problem is a small document"
+            refusal.headers[PROOF_HEADER] = self._proof(known, 400, "", sha256(refusal.body).digest())
+            return refusal
         now_s = self._now_s()
         answer = await self._database.write(
             lambda connection: ingest.take(connection, gate, public, push, now_s)
@@ -119,29 +170,58 @@ class GateApi:
         for one in answer.troubles:
             self.counts[f"trouble_{one.what}"] += 1
             log.warning("gate %d, epoch %016x, record %d: %s", gate, one.epoch, one.seq, one.what)
-        return _msgpack(answer)
+        return await self._msgpack(request, known, answer)
 
-    async def _known(self, request: web.Request, body: bytes) -> tuple[GateId, bytes] | web.Response:
-        """Return the gate that signed the request, with its key; else the answer, with signed time.
+    async def _known(self, request: web.Request, body: bytes) -> Asker | web.Response:
+        """Return who signed the request; else the answer, with signed time.
 
         The time is signed for the request's nonce, so that a box with a wrong clock can mend it from the refusal.
         """
         claim = claim_of(request.headers)
+        code = "unknown_gate"
+        detail = "No enrolled gate signed this request. Enrol this box again: gatehouse-sync gate code NAME."
         if claim is not None:
             gate = claim.gate
             public = await self._database.read(lambda connection: roster.gate_key(connection, gate))
             if public and claim.proved(public, request.method, request.raw_path, body):
-                return gate, public
+                if claim.is_timely(self._now_s()):
+                    return Asker(gate, public, claim.nonce)
+                code, detail = (
+                    WRONG_TIME,
+                    "The request is too old or too new. Sign it with the time given here.",
+                )
         self.counts["refused"] += 1
         more = {}
         if claim is not None:
             more["time"] = msgspec.to_builtins(sign_time(self._keys.time_key, claim.nonce, self._now_s()))
-        return problem(
-            401,
-            "unknown_gate",
-            "No enrolled gate signed this request. Enrol this box again: gatehouse-sync gate code NAME.",
-            more=more,
-        )
+        return problem(401, code, detail, more=more)
+
+    def _proof(self, asker: Asker, status: int, tag: str, digest: bytes) -> str:
+        """Return the header that proves an answer to be the centre's, and made for this request."""
+        signature = self._keys.time_key.sign(answer_text(asker.nonce, status, tag, digest))
+        return b64encode(signature).decode()
+
+    async def _msgpack(self, request: web.Request, asker: Asker, answer: object) -> web.StreamResponse:
+        body = msgspec.msgpack.encode(answer)
+        proof = self._proof(asker, 200, "", sha256(body).digest())
+        return await _in_pieces(request, body, {PROOF_HEADER: proof})
+
+
+async def _in_pieces(request: web.Request, body: bytes, headers: dict[str, str]) -> web.StreamResponse:
+    """Send a body as fast as the gate takes it; one that takes nothing for `PIECE_S` is dropped."""
+    response = web.StreamResponse(headers={"Content-Type": "application/octet-stream", **headers})
+    response.content_length = len(body)
+    view = memoryview(body)
+    try:
+        await response.prepare(request)
+        for at in range(0, len(body), PIECE_BYTES):
+            async with asyncio.timeout(PIECE_S):
+                await response.write(view[at : at + PIECE_BYTES])
+        await response.write_eof()
+    except (OSError, TimeoutError):  # the gate is gone, or does not take it: it asks again
+        if request.transport is not None:
+            request.transport.abort()
+    return response
 
 
 def read_push(body: bytes) -> Push:
@@ -157,10 +237,6 @@ def read_push(body: bytes) -> Push:
         push = msgspec.msgpack.decode(packed, type=Push)
     except msgspec.DecodeError as error:
         raise BadBody("not a push") from error
-    if len(push.chunks) > CHUNKS_MAX or sum(len(one.blobs) for one in push.chunks) > PUSH_RECORDS_MAX:
-        raise BadBody(f"more than {PUSH_RECORDS_MAX} records or {CHUNKS_MAX} logs")
+    if sum(len(one.blobs) for one in push.chunks) > PUSH_RECORDS_MAX:
+        raise BadBody(f"more than {PUSH_RECORDS_MAX} records")
     return push
-
-
-def _msgpack(answer: object) -> web.Response:
-    return web.Response(body=msgspec.msgpack.encode(answer), content_type="application/msgpack")

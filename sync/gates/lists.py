@@ -1,6 +1,8 @@
 """The list a gate is told: built from the tables by one function, the same bytes for the same version."""
 
+import hashlib
 import threading
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -96,6 +98,17 @@ def tag_of(events: tuple[EventInfo, ...]) -> str:
     return version_tag(rows.GROUP, ((one.id, one.generation, one.version) for one in events))
 
 
+class Current(NamedTuple):
+    """The newest list. `file` is None where the asker has this version; `digest`: SHA-256 of what is sent."""
+
+    tag: str
+    file: bytes | None
+    digest: bytes
+
+
+_NOTHING = hashlib.sha256(b"").digest()
+
+
 class ListFile:
     """The signed list file, made once per version however many gates ask at a time."""
 
@@ -105,18 +118,20 @@ class ListFile:
         self._lock = threading.Lock()
         self._tag = ""
         self._file = b""
+        self._digest = _NOTHING
         self.built = 0
 
-    def current(self, known_tag: str) -> tuple[str, bytes | None]:
-        """Return the ETag and the file; None for the file where the asker knows this version. Blocks: for a thread."""
+    def current(self, known_tag: str) -> Current:
+        """Return the list as the asker is told it. Blocks: for a thread."""
         with self._database.reading() as connection:
             tag = tag_of(seals(connection))
         if tag == known_tag:
-            return tag, None
+            return Current(tag, None, _NOTHING)
         with self._lock:
             if tag != self._tag:
                 with self._database.reading() as connection:
                     head, listed = content(connection)
                 self._tag, self._file = tag_of(head.events), pack_list(head, listed, self._key)
+                self._digest = hashlib.sha256(self._file).digest()
                 self.built += 1
-            return self._tag, self._file
+            return Current(self._tag, self._file, self._digest)

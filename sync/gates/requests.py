@@ -1,6 +1,7 @@
 """Who asks: the headers of a gate's request, checked against its key. No bearer token that a thief could reuse.
 
-A request that is played again changes nothing: reading tells what the first reading told, pushes are idempotent.
+A request that is played again within `CLOCK_OFF_MAX_S` changes nothing: pushes are idempotent, and what a reading
+tells may be newer, but the answer's proof is for the nonce of the first asker. An older one is refused.
 """
 
 import binascii
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from admission.ids import GateId
-from sync.wire.messages import NONCE_BYTES, is_signed, request_text
+from sync.wire.messages import CLOCK_OFF_MAX_S, NONCE_BYTES, is_signed, request_text
 
 HEADERS = ("Gatehouse-Gate", "Gatehouse-Nonce", "Gatehouse-Time", "Gatehouse-Signature")
-_DIGITS_MAX = 20
+_DIGITS_MAX = 12
+"""A gate has 10 digits at most, and the year 9999 as well."""
+_GATE_MAX = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,17 @@ class Claim:
         key = Ed25519PublicKey.from_public_bytes(public)
         return is_signed(key, self.signature, request_text(method, target, body, self.nonce, self.time_s))
 
+    def is_timely(self, now_s: int) -> bool:
+        """Whether it was signed about now."""
+        return abs(now_s - self.time_s) <= CLOCK_OFF_MAX_S
+
 
 def claim_of(headers: Mapping[str, str]) -> Claim | None:
     """Read the headers of a request; None where one is missing or is not of its form."""
     gate, nonce, time, signature = (headers.get(name, "") for name in HEADERS)
     if not nonce_is_formed(nonce) or not (_is_number(gate) and _is_number(time)):
+        return None
+    if int(gate) > _GATE_MAX:
         return None
     try:
         return Claim(GateId(int(gate)), nonce, int(time), b64decode(signature, validate=True))

@@ -113,7 +113,11 @@ _WRITES = "gatehouse_writes"
 
 def _sqlite(path: Path) -> Engine:
     """WAL, and transactions that begin when we say so: Python's driver begins them late and by guess."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_S, "check_same_thread": False})
+    engine = create_engine(
+        f"sqlite:///{path}",
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_S, "check_same_thread": False},
+    )
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: Any) -> None:

@@ -3,6 +3,7 @@
 import logging
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,8 +15,8 @@ from sync.wire.messages import PUSH_BYTES_MAX
 log = logging.getLogger("sync.web")
 
 
-def application(database: Database, gates: GateApi) -> web.Application:
-    """Return the application, not yet listening."""
+def application(database: Database, gates: GateApi, doors: Middleware) -> web.Application:
+    """Return the application, not yet listening. `doors`: reads bodies within limits."""
 
     async def healthz(_request: web.Request) -> web.Response:
         try:
@@ -35,7 +36,7 @@ def application(database: Database, gates: GateApi) -> web.Application:
             text="\n".join((*lines, "")), headers={"Content-Type": "text/plain; version=0.0.4"}
         )
 
-    app = web.Application(middlewares=[problems], client_max_size=PUSH_BYTES_MAX)
+    app = web.Application(middlewares=[problems, doors], client_max_size=PUSH_BYTES_MAX)
     app.add_routes(
         [
             web.get("/healthz", healthz),

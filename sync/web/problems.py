@@ -36,5 +36,6 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
     except Exception:  # the HTTP edge: one bad request must not end the server
-        log.exception("a request failed: %s %s", request.method, request.path)
+        resource = request.match_info.route.resource  # what came in is not written: a path may hold anything
+        log.exception("a request failed: %s", resource.canonical if resource is not None else "?")
         return problem(500, "internal", "The centre failed on this request; its journal says why. Try again.")

@@ -16,11 +16,12 @@ encryption come with the centre; SECURITY.md says what the file gives away today
 """
 
 import hashlib
+import os
 import struct
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 import zstandard
@@ -46,6 +47,9 @@ ROWS_MAX = 10_000_000
 HEAD_BYTES_MAX = 16 * 1024 * 1024
 ROW_BYTES = 16 + 4 + 8 + 4 + 8 + 1 + 1
 SIGNATURE_BYTES = 64
+PIECE_BYTES = 1024 * 1024
+_NO_LIST = "this is not a list file, or it was cut short"
+_LARGE_HEAD = "the list's head is larger than any we make"
 _OTHER_VERSION = "the list was made by another version of the centre"
 
 
@@ -212,6 +216,35 @@ def unpack_head(data: bytes, key: Ed25519PublicKey) -> ListHead:
     return _verified(data, key)[0]
 
 
+def read_head(file: BinaryIO, key: Ed25519PublicKey) -> ListHead:
+    """Verify a snapshot file piece by piece, then read its head alone: it may be larger than memory. As `unpack_head`.
+
+    Nothing of it is decoded before its signature is checked.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    begin = file.read(len(MAGIC) + 4)
+    if size < len(MAGIC) + 12 + SIGNATURE_BYTES or begin[:4] != MAGIC:
+        raise ListRefused(_NO_LIST)
+    digest = hashlib.sha256(begin)
+    left = size - SIGNATURE_BYTES - len(begin)
+    while left > 0:
+        part = file.read(min(left, PIECE_BYTES))
+        if not part:
+            raise ListRefused(_NO_LIST)
+        digest.update(part)
+        left -= len(part)
+    _check_signature(file.read(SIGNATURE_BYTES), digest.digest(), key)
+    (head_bytes,) = struct.unpack_from(">I", begin, 4)
+    if head_bytes > HEAD_BYTES_MAX:
+        raise ListRefused(_LARGE_HEAD)
+    file.seek(len(begin))
+    try:
+        return msgspec.msgpack.decode(file.read(head_bytes), type=ListHead)
+    except msgspec.DecodeError as error:
+        raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
+
+
 def unpack_list(data: bytes, key: Ed25519PublicKey) -> Snapshot:
     """Verify a snapshot file, then read it. ListRefused for anything else than what the centre signed."""
     head, at = _verified(data, key)
@@ -222,6 +255,10 @@ def unpack_list(data: bytes, key: Ed25519PublicKey) -> Snapshot:
         packed = data[at + 8 : -SIGNATURE_BYTES]
         if len(packed) != packed_bytes:
             raise ListRefused("the list's length differs from its head")
+        if (
+            zstandard.frame_content_size(packed) != count * ROW_BYTES
+        ):  # before it is given the memory it asks for
+            raise ListRefused("the list's columns differ from its row count")
         columns = zstandard.ZstdDecompressor().decompress(packed, max_output_size=count * ROW_BYTES)
     except (struct.error, zstandard.ZstdError) as error:
         raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
@@ -239,21 +276,25 @@ def version_tag(group: int, seals: Iterable[tuple[int, int, int]]) -> str:
 def _verified(data: bytes, key: Ed25519PublicKey) -> tuple[ListHead, int]:
     """Return the head of a signed file, and where the rows begin."""
     if len(data) < len(MAGIC) + 12 + SIGNATURE_BYTES or data[:4] != MAGIC:
-        raise ListRefused("this is not a list file, or it was cut short")
+        raise ListRefused(_NO_LIST)
     view = memoryview(data)
+    _check_signature(data[-SIGNATURE_BYTES:], hashlib.sha256(view[:-SIGNATURE_BYTES]).digest(), key)
     try:
-        key.verify(data[-SIGNATURE_BYTES:], DOMAIN + hashlib.sha256(view[:-SIGNATURE_BYTES]).digest())
+        (head_bytes,) = struct.unpack_from(">I", data, 4)
+        if head_bytes > HEAD_BYTES_MAX:
+            raise ListRefused(_LARGE_HEAD)
+        return msgspec.msgpack.decode(view[8 : 8 + head_bytes], type=ListHead), 8 + head_bytes
+    except (msgspec.DecodeError, struct.error) as error:
+        raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
+
+
+def _check_signature(signature: bytes, digest: bytes, key: Ed25519PublicKey) -> None:
+    try:
+        key.verify(signature, DOMAIN + digest)
     except InvalidSignature:
         raise ListRefused(
             "the list is not signed by this venue's list key, or was altered on its way"
         ) from None
-    try:
-        (head_bytes,) = struct.unpack_from(">I", data, 4)
-        if head_bytes > HEAD_BYTES_MAX:
-            raise ListRefused("the list's head is larger than any we make")
-        return msgspec.msgpack.decode(view[8 : 8 + head_bytes], type=ListHead), 8 + head_bytes
-    except (msgspec.DecodeError, struct.error) as error:
-        raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
 
 
 def _big_endian(code: str, values: Iterable[int]) -> bytes:

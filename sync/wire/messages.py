@@ -4,8 +4,15 @@ Every request of an enrolled gate is signed with its key, not carried by a beare
 
     Gatehouse-Gate: 7
     Gatehouse-Nonce: 32 hex digits, fresh for each request
-    Gatehouse-Time: unix seconds by the gate's clock, for the centre's log only: a wrong clock must not lock a gate out
+    Gatehouse-Time: unix seconds by the gate's clock, at most 5 min off the centre's
     Gatehouse-Signature: base64, Ed25519 over `request_text(...)`
+
+A request heard earlier is too old to be played again. A wrong clock locks no gate out: every 401 carries the time, signed
+for the request's nonce, and the gate signs again with that. Every other answer to a signed request is proved:
+
+    Gatehouse-Proof: base64, Ed25519 by the centre's time key over `answer_text(...)`
+
+So nobody between them can say "nothing new" or "I have your records" in the centre's name.
 
 | method and path | body | answer |
 |---|---|---|
@@ -17,27 +24,43 @@ Every request of an enrolled gate is signed with its key, not carried by a beare
 """
 
 import hashlib
+from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from admission.records import SEQ_MAX
+
 PUSH_BYTES_MAX = 4 * 1024 * 1024
 """Largest request body after decompression: 36,000 scans go up in a few of these."""
 PUSH_RECORDS_MAX = 10_000
+CHUNKS_MAX = 256
+"""Epochs in one push. A gate that restarts in a loop makes many short ones."""
 NONCE_BYTES = 16
+CLOCK_OFF_MAX_S = 300
+"""How far a request's time may be off: a clock that drifts is no trouble, a request of yesterday is."""
+PROOF_HEADER = "Gatehouse-Proof"
+WRONG_TIME = "wrong_time"
+"""Title of the 401 for a request that is signed well but too old or too new."""
 CODE_CHARS = 8
 """A one-time enrolment code: Crockford base32, 40 bits, 15 min, few tries."""
 
 CODE_MINUTES = 15
 CODE_TRIES = 10
-"""Wrong codes, by anybody, until every open code is void: 10 of 2^40 are no chance worth having."""
+"""Uses of a code without the proof, until it is void. Codes that are none are only paced: 5/s of 2^40 find nothing."""
 CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base32: nothing that is read wrongly off a screen or over the phone."""
 TROUBLES = ("fork", "rewind", "gap", "altered", "malformed", "foreign", "unsigned")
 
+Gate32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Epoch64 = Annotated[int, msgspec.Meta(ge=0)]
+"""MessagePack itself ends at 2^64 - 1, and msgspec takes no bound above 2^63."""
+Seq32 = Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
+
 _REQUEST = b"gatehouse request 0\n"
 _ENROL = b"gatehouse enrol 0\n"
+_ANSWER = b"gatehouse answer 0\n"
 _TIME = b"gatehouse time 0\n"
 _KEYS = b"gatehouse keys 0\n"
 
@@ -91,17 +114,17 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     branches they stand; may be empty where `first_seq` is 1.
     """
 
-    gate: int
-    epoch: int
-    first_seq: int
-    blobs: tuple[bytes, ...]
+    gate: Gate32
+    epoch: Epoch64
+    first_seq: Seq32
+    blobs: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=PUSH_RECORDS_MAX)]
     link: bytes = b""
 
 
 class Push(msgspec.Struct, frozen=True, array_like=True):
     """Records on their way up (or to a peer)."""
 
-    chunks: tuple[Chunk, ...]
+    chunks: Annotated[tuple[Chunk, ...], msgspec.Meta(max_length=CHUNKS_MAX)]
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
@@ -148,6 +171,11 @@ def request_text(method: str, target: str, body: bytes, nonce: str, time_s: int)
     """Return what a gate signs of a request. `target` is path and query as sent."""
     digest = hashlib.sha256(body).hexdigest()
     return _REQUEST + "\n".join((method, target, digest, nonce, str(time_s))).encode()
+
+
+def answer_text(nonce: str, status: int, tag: str, digest: bytes) -> bytes:
+    """Return what the centre signs of an answer: for whom, HTTP status, ETag ("" without one), SHA-256 of the body."""
+    return _ANSWER + "\n".join((nonce, str(status), tag, digest.hex())).encode()
 
 
 def enrol_text(code: str, public: bytes, sealing: bytes) -> bytes:

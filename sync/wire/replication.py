@@ -30,10 +30,17 @@ from admission.records import (
     MalformedRecord,
     record_from_bytes,
 )
-from sync.wire.messages import PUSH_BYTES_MAX, PUSH_RECORDS_MAX, Chunk, Held, Push, Pushed, Trouble
+from sync.wire.messages import (
+    CHUNKS_MAX,
+    PUSH_BYTES_MAX,
+    PUSH_RECORDS_MAX,
+    Chunk,
+    Held,
+    Push,
+    Pushed,
+    Trouble,
+)
 
-CHUNKS_MAX = 256
-"""Epochs in one push. A gate that restarts in a loop makes many short ones."""
 RECORD_FRAME_BYTES = 5
 """What MessagePack adds to a record, at most."""
 PUSH_BUDGET_BYTES = PUSH_BYTES_MAX - 64 * 1024

@@ -16,7 +16,7 @@ from drivers.sims.lcus_board import LcusBoard, RelayChange
 from drivers.sims.serial_scanner import SerialScanner
 from edge.lists import FILE as LIST_FILE
 from tests.bench import gate, stock, svg
-from tests.bench.load import MEAN_S, Lanes, Outcome, Sample, Transport, texts_of
+from tests.bench.load import Lanes, Outcome, Sample, Transport, texts_of
 from tests.bench.report import Goal, Row, median, percentile
 from tests.bench.scale import Scale
 from tests.bench.slow_disk import Speed, syncs_of
@@ -100,11 +100,13 @@ class FloorLane:
             self._released.set_result(change.at_ns)
 
 
-async def _floor_load(lane: FloorLane, texts: Iterator[bytes], done: asyncio.Event, found: Floors) -> None:
+async def _floor_load(
+    lane: FloorLane, texts: Iterator[bytes], done: asyncio.Event, found: Floors, mean_s: float
+) -> None:
     """Let the floor have as many arrivals as all lanes of the gate together."""
     chance = random.Random(11)
     while not done.is_set():
-        await asyncio.sleep(chance.expovariate(stock.LANES / MEAN_S))
+        await asyncio.sleep(chance.expovariate(stock.LANES / mean_s))
         found.scans_ms.append((await lane.present(next(texts))).ms)
 
 
@@ -134,8 +136,8 @@ async def paced(scale: Scale, data: Path) -> tuple[Outcome, Floors, float]:
             await lanes.clear()
             floor.start()
             await floor.present(next(floor_texts))
-            beside = asyncio.create_task(_floor_load(floor, floor_texts, done, found))
-            outcome = await lanes.run(texts, scale.scans, 1)
+            beside = asyncio.create_task(_floor_load(floor, floor_texts, done, found, scale.mean_s))
+            outcome = await lanes.run(texts, scale.scans, 1, scale.mean_s)
             done.set()
             await beside
             found.commits_ms = floor.stop()[1:]
@@ -156,7 +158,7 @@ async def on_slow_disk(scale: Scale, data: Path) -> tuple[Outcome, list[tuple[in
         with gate.running(config, SLOW, trace):
             await lanes.first_release(probes)
             await lanes.clear()
-            outcome = await lanes.run(texts, scale.slow_scans, 2)
+            outcome = await lanes.run(texts, scale.slow_scans, 2, scale.mean_s)
     return outcome, list(syncs_of(trace))
 
 
@@ -176,7 +178,7 @@ def measure(scale: Scale, picture: Path) -> list[Row]:
     outcome, floors, steady_mb = asyncio.run(paced(scale, box(scale, "paced", scale.log_records)))
     slow, syncs = asyncio.run(on_slow_disk(scale, box(scale, "slow", 0)))
     load = (
-        f"{stock.LANES} lanes, Poisson, one scan per {MEAN_S:g} s each, list of {scale.tickets:,} tickets, "
+        f"{stock.LANES} lanes, Poisson, one scan per {scale.mean_s:g} s each, list of {scale.tickets:,} tickets, "
         f"log of {scale.log_records:,} records, simulators on ptys in another process, n = {len(outcome.samples)}, "
         f"{outcome.missed} not granted"
     )

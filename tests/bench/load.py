@@ -20,8 +20,6 @@ from drivers.sims.serial_scanner import SerialScanner, SerialSetting
 from tests.bench.stock import LANES
 from tests.edge.rig import code
 
-MEAN_S = 1.5
-"""Between the arrivals at one lane (DESIGN.md, Budgets)."""
 WALK_S = 0.2
 """From the arm's release to the person in it."""
 CONTACT_S = 0.1
@@ -215,17 +213,17 @@ lines = {2 * LANES}
             except TimeoutError:
                 return
 
-    async def run(self, texts: Iterator[bytes], count: int, seed: int) -> Outcome:
+    async def run(self, texts: Iterator[bytes], count: int, seed: int, mean_s: float) -> Outcome:
         """Let people come to all lanes, Poisson, until `count` were let in. A busy lane has a queue."""
         outcome = Outcome()
 
         async def lane(number: int) -> None:
             loop = asyncio.get_running_loop()
             chance = random.Random(seed * LANES + number)
-            arrives_s = loop.time() + chance.expovariate(1 / MEAN_S)
+            arrives_s = loop.time() + chance.expovariate(1 / mean_s)
             while len(outcome.samples) + outcome.missed < count:
                 await asyncio.sleep(max(0.0, arrives_s - loop.time()))
-                arrives_s += chance.expovariate(1 / MEAN_S)
+                arrives_s += chance.expovariate(1 / mean_s)
                 sample = await self.present(number, next(texts))
                 if sample is None:
                     outcome.missed += 1

@@ -10,6 +10,8 @@ class Scale:
 
     folder: Path
     name: str = "full"
+    mean_s: float = 1.5
+    """Between the arrivals at one lane (DESIGN.md, Budgets)."""
     scans: int = 1_050
     slow_scans: int = 1_010
     tickets: int = 1_000_000
@@ -45,6 +47,6 @@ def quick(folder: Path) -> Scale:
 def tiny(folder: Path) -> Scale:
     """A few seconds: for the tests."""
     return Scale(
-        folder, "tiny", scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
+        folder, "tiny", mean_s=0.1, scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
         checks=20, stored=20, starts=1, points=5, lines=50,
     )  # fmt: skip

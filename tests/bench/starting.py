@@ -102,7 +102,7 @@ async def _tree(scale: Scale, data: Path, snapshot: Path) -> tuple[float, float,
         alone = _Peak(lambda: list(running.pids()))
         await lanes.first_release(probes)
         await lanes.clear()
-        await lanes.run(texts, min(8, scale.scans), 3)
+        await lanes.run(texts, min(8, scale.scans), 3, scale.mean_s)
         await asyncio.sleep(min(STEADY_S, scale.scans / 4))
         alone.stop()
         both = _Peak(lambda: [*running.pids(), *builders])

@@ -64,7 +64,13 @@ def test_a_group_that_fails_does_not_take_the_others_along(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("goal", "value", "missed"),
-    [(Goal(5), 5.0, False), (Goal(5), 5.1, True), (Goal(500, at_least=True), 499, True), (None, 9e9, False)],
+    [
+        (Goal(5), 5.0, False),
+        (Goal(5), 5.1, True),
+        (Goal(500, at_least=True), 500, False),
+        (Goal(500, at_least=True), 499, True),
+        (None, 9e9, False),
+    ],
 )
 def test_a_goal_is_missed(goal: Goal | None, value: float, missed: bool) -> None:
     row = Row(name="x", value=value, unit="s", goal=goal, conditions="")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge.export import safe_cell
-from edge.logs import JsonLines
+from edge.logs import SAME_LINES_MAX, SAYINGS_MAX, WINDOW_S, JsonLines, PacedHandler
 from tests.house import ROOT
 
 CANARY = "TK1CANARY7654321"
@@ -124,6 +124,66 @@ def test_the_journal_gets_its_priority(tmp_path: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "JOURNAL_STREAM": stream}
         subprocess.run([sys.executable, "-c", program], stderr=out, check=True, env=environment)
     assert path.read_text().startswith('<3>{"time"')
+
+
+class Paced:
+    """A logger whose minutes the test turns."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.out = io.StringIO()
+        self.handler = PacedHandler(self.out, lambda: self.now_s)
+        self.handler.setFormatter(JsonLines())
+
+    def log(self, name: str, message: str, *args: object) -> None:
+        self.handler.handle(logging.LogRecord(name, logging.WARNING, "", 1, message, args, None))
+
+    def lines(self) -> list[tuple[object, object, object]]:
+        said = [json.loads(line) for line in self.out.getvalue().splitlines()]
+        return [(one["logger"], one["message"], one.get("left_out")) for one in said]
+
+
+def test_what_repeats_is_written_ten_times_a_minute_and_counted() -> None:
+    paced = Paced()
+    for number in range(1000):
+        paced.log("edge.x", "a request failed %d", number)
+    paced.log("edge.x", "another")
+    paced.log("edge.y", "a request failed %d", 1)
+    once = ("edge.x", "a request failed %d", None)
+    assert paced.lines() == [
+        *[once] * SAME_LINES_MAX,
+        ("edge.x", "another", None),
+        ("edge.y", "a request failed %d", None),
+    ]
+    paced.now_s = WINDOW_S
+    paced.log("edge.z", "what comes next tells it")
+    assert paced.lines()[-2:] == [
+        ("edge.x", "a request failed %d", 1000 - SAME_LINES_MAX),
+        ("edge.z", "what comes next tells it", None),
+    ]
+    paced.log("edge.x", "a request failed %d", 1)
+    assert paced.lines()[-1] == once
+
+
+def test_what_was_left_out_is_told_at_the_end() -> None:
+    paced = Paced()
+    for _ in range(SAME_LINES_MAX + 3):
+        paced.log("edge.x", "down")
+    paced.handler.close()
+    assert paced.lines()[-1] == ("edge.x", "down", 3)
+
+
+def test_messages_without_end_share_one_allowance() -> None:
+    paced = Paced()
+    for number in range(10 * SAYINGS_MAX):
+        paced.log("edge.x", f"made up {number}")
+    assert len(paced.lines()) == SAYINGS_MAX + SAME_LINES_MAX
+
+
+def test_a_process_is_paced() -> None:
+    lines = written("for n in range(50):\n    log.warning('down', extra={'code': 'device.gone'})")
+    assert len(lines) == SAME_LINES_MAX + 1
+    assert lines[-1]["left_out"] == 50 - SAME_LINES_MAX
 
 
 @pytest.mark.parametrize(

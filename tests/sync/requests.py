@@ -15,6 +15,8 @@ from multidict import CIMultiDictProxy
 
 from sync.wire.messages import Push, Pushed, request_text
 
+NOW_S = 1_795_305_600 + 43_200
+
 
 @dataclass
 class Answer:
@@ -38,8 +40,10 @@ class Answer:
 class GateClient:
     """A gate's requests, each signed with `key`."""
 
-    def __init__(self, url: str, gate: int, key: Ed25519PrivateKey) -> None:
-        self.url, self.gate, self.key = url, gate, key
+    def __init__(self, url: str, gate: int, key: Ed25519PrivateKey, now_s: int = NOW_S) -> None:
+        self.url, self.gate, self.key, self.now_s = url, gate, key, now_s
+        self.nonce = ""
+        """Of the last request."""
         self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
 
     async def __aenter__(self) -> Self:
@@ -53,7 +57,8 @@ class GateClient:
     async def ask(
         self, method: str, target: str, body: bytes = b"", signed_body: bytes | None = None, **headers: str
     ) -> Answer:
-        nonce, now_s = os.urandom(16).hex(), 1_795_305_600
+        nonce, now_s = os.urandom(16).hex(), self.now_s
+        self.nonce = nonce
         text = request_text(method, target, body if signed_body is None else signed_body, nonce, now_s)
         sent = {
             "Gatehouse-Gate": str(self.gate),

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -41,12 +42,13 @@ def test_from_nothing_to_a_gates_records(tmp_path: Path) -> None:
             assert json.load(answer) == {"status": "ok"}
         made = run("gate", "code", demo.MAIN_GATE_NAME, data=data)
         assert made.returncode == 0
-        pinned = made.stderr.split("'")[1].partition("#")[2]
-        box = enrol(tmp_path / "box", f"{url}#{pinned}", made.stdout.strip(), "box")
+        told = made.stderr.split("'")[1]
+        assert told.startswith(f"{url}#")
+        box = enrol(tmp_path / "box", told, made.stdout.strip(), "box")
         log = EpochLog(Epoch(2**63 + 1), box.gate, box.key).begin().scans(3)
 
         async def push() -> None:
-            async with GateClient(url, box.gate, box.key) as client:
+            async with GateClient(url, box.gate, box.key, int(time.time())) as client:
                 assert (await client.push(Push((log.chunk(),)))).pushed.held[0].seq == len(log.blobs)
 
         asyncio.run(push())

@@ -12,8 +12,7 @@ from edge.enrolment import Enrolment
 from sync import compose, demo
 from sync.compose import Centre, Serving
 from sync.gates import enrolment as codes
-
-NOW_S = 1_795_305_600 + 43_200
+from tests.sync.requests import NOW_S
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Venue:
 async def venue_at(data: Path) -> AsyncIterator[Venue]:
     centre = compose.open_centre(data)
     demo.make_demo(centre.database, centre.keys, data, NOW_S)
-    venue = Venue(data, centre, Serving("", None))  # type: ignore[arg-type]  # replaced in the next line
+    venue = Venue(data, centre, Serving("", None, None))  # type: ignore[arg-type]  # replaced in the next line
     venue.serving = await compose.listen(centre, "127.0.0.1", 0, now_s=lambda: venue.now_s)
     try:
         yield venue

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.front.perimeter import Bucket, Hosts, host_name
+from edge.front.perimeter import Bucket, Hosts, host_name, place
 
 HOSTS = Hosts(["Gate-7.local", "pages.venue.example"])
 
@@ -47,3 +47,19 @@ def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
     assert sum(bucket.take() for _ in range(1000)) == 100
     now_s = 3600.0
     assert sum(bucket.take() for _ in range(1000)) == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_the_addresses_of_one_sender_count_as_one(address: str, counted: str) -> None:
+    assert place(address) == counted

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from edge.front.doors import CONNECTIONS_MAX, IDLE_S
 from edge.front.perimeter import BURST
 from edge.front.pin import TRIES_FREE
-from edge.front.server import PAGE, STREAMS_MAX
+from edge.front.server import PAGE, STREAMS_MAX, STREAMS_PER_ADDRESS_MAX
 from edge.link import AdmitByHand, ClearFire, Done, Health, Part, Pulse, SetState
 from tests.edge.front.fake_lane import NOW_S, TICKET, seen, status, tile, with_tile
 from tests.edge.front.rig import rig
@@ -328,10 +329,17 @@ async def test_the_stream_tells_of_scans_and_changes(tmp_path: Path) -> None:
         await stream.aclose()
 
 
-async def test_streams_are_bounded(tmp_path: Path) -> None:
-    async with rig(tmp_path) as r, r.browser() as session:
-        open_ = [await session.get("/api/events") for _ in range(STREAMS_MAX)]
-        async with session.get("/api/events") as answer:
+async def test_streams_are_bounded_and_those_with_a_session_keep_their_places(tmp_path: Path) -> None:
+    async with rig(tmp_path) as r, r.browser() as stranger, r.browser() as technician:
+        await r.log_in(technician)
+        open_ = [await stranger.get("/api/events") for _ in range(STREAMS_PER_ADDRESS_MAX)]
+        assert {one.status for one in open_} == {200}
+        async with stranger.get("/api/events") as answer:
+            assert answer.status == 503
+        more = STREAMS_MAX - STREAMS_PER_ADDRESS_MAX
+        open_ += [await technician.get("/api/events") for _ in range(more)]
+        assert {one.status for one in open_} == {200}
+        async with technician.get("/api/events") as answer:
             assert answer.status == 503
         for one in open_:
             one.close()
@@ -358,20 +366,103 @@ async def test_idle_connections_are_closed_and_busy_ones_are_not(tmp_path: Path)
         answer.close()
 
 
-async def test_connections_are_bounded(tmp_path: Path) -> None:
+async def speak(port: int, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a connection, send bytes and wait until an answer begins."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    return reader, writer
+
+
+async def is_dropped(reader: asyncio.StreamReader) -> bool:
+    """Wait for the end of a connection."""
+    with contextlib.suppress(ConnectionResetError):
+        async with asyncio.timeout(10):
+            await reader.read()
+    return reader.at_eof() or reader.exception() is not None
+
+
+ASK = b"GET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n"
+WATCH = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("first", [ASK, WATCH, b""])
+async def test_where_all_places_are_taken_the_longest_held_one_without_a_session_goes(
+    tmp_path: Path, first: bytes
+) -> None:
+    async with rig(tmp_path, with_tls=False) as r, r.browser() as technician:
+        port = int(r.url.rpartition(":")[2].rstrip("/"))
+        await r.log_in(technician)
+        watching = await technician.get("/api/events")  # held for longest, but by somebody who gave the PIN
+        r.now_s[0] += 1
+        if first:
+            oldest = await speak(port, first)
+        else:
+            oldest = await asyncio.open_connection("127.0.0.1", port)
+        r.now_s[0] += 1
+        others = [await speak(port, ASK) for _ in range(CONNECTIONS_MAX - 2)]
+        r.now_s[0] += 1
+        newest = await speak(port, ASK)
+        assert await is_dropped(oldest[0])
+        r.now_s[0] += 1
+        assert await speak(port, ASK)
+        assert await is_dropped(others[0][0])
+        assert not watching.connection.transport.is_closing()  # type: ignore[union-attr]  # it streams, so it has one
+        for _, writer in (oldest, *others, newest):
+            writer.close()
+        watching.close()
+
+
+async def test_a_stream_that_is_dropped_ends_at_once(tmp_path: Path) -> None:
+    async with rig(tmp_path, with_tls=False) as r, r.browser() as session:
+        port = int(r.url.rpartition(":")[2].rstrip("/"))
+        for _ in range(3 * STREAMS_PER_ADDRESS_MAX):
+            _, writer = await speak(port, WATCH)
+            writer.transport.abort()
+            r.now_s[0] += 1
+            async with asyncio.timeout(10):
+                while r.page._streams:  # nothing outside tells of it
+                    await asyncio.sleep(0.05)
+        async with session.get("/api/events") as answer:
+            assert answer.status == 200
+
+
+RAW = [
+    pytest.param(b"GET /api/status HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}=\xff\xfe\r\n", 200, id="cookie"),
+    pytest.param(b"GET / HTTP/1.1\r\nHost: {host}\r\nX CANARY y\r\n", 400, id="header"),
+    pytest.param(b"\x00\x01 CANARY\r\n", 400, id="no request"),
+    pytest.param(b"GET http://[CANARY/ HTTP/1.1\r\nHost: {host}\r\n", 400, id="address"),
+    pytest.param(b"GET / HTTP/1.1\r\nHost: {host}\r\nExpect: CANARY\r\n", 417, id="expect"),
+    pytest.param(b"POST /api/pin HTTP/1.1\r\n{post}Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nCANAR", 400, id="gzip"),
+    pytest.param(b"POST /api/pin HTTP/1.1\r\n{post}Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, id="chunks"),
+    pytest.param(b"POST /api/logout HTTP/1.1\r\n{post}Cookie: {cookie}=\xff\r\nContent-Length: 0\r\n", 200, id="log out"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "status"), RAW)
+async def test_what_strangers_send_leaves_no_line_and_tells_them_nothing(
+    tmp_path: Path, request_: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     async with rig(tmp_path, with_tls=False) as r:
-        host, port = r.url[7:-1].split(":")
-        writers = []
-        for _ in range(CONNECTIONS_MAX):
-            reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(b"GET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-            writers.append(writer)
-        reader, writer = await asyncio.open_connection(host, int(port))
-        with contextlib.suppress(ConnectionResetError):
-            assert await asyncio.wait_for(reader.read(), 10) == b""
-        for one in (*writers, writer):
-            one.close()
+        host = r.url[len("http://") : -1]
+        post = f"Host: {host}\r\nOrigin: http://{host}\r\nContent-Type: application/json\r\n"
+        words = {"host": host, "cookie": "gatehouse", "post": post}
+        for name, value in words.items():
+            request_ = request_.replace(f"{{{name}}}".encode(), value.encode())
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(host.partition(":")[2]))
+        writer.write(request_ if b"\r\n\r\n" in request_ else request_ + b"Connection: close\r\n\r\n")
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        writer.close()
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    head = answer.partition(b"\r\n\r\n")[0].decode().lower()
+    assert "server: gatehouse" in head
+    assert "x-content-type-options: nosniff" in head
+    assert "content-security-policy: default-src 'none'" in head
+    assert b"CANAR" not in answer
+    assert b"ython" not in answer
+    assert [one for one in caplog.records if one.levelno >= logging.INFO and one.name != "asyncio"] == []
 
 
 async def test_the_page_is_small_and_says_its_language(tmp_path: Path) -> None:

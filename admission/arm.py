@@ -93,8 +93,8 @@ class Arm:
         """Return the relay line and whether there is a sensor."""
         config = self._config
         if direction is Direction.EXIT:
-            return config.exit_line, config.exit_sensor
-        return config.entry_line, config.entry_sensor
+            return config.exit_line, config.exit_sensor and self._condition.sensors
+        return config.entry_line, config.entry_sensor and self._condition.sensors
 
     @property
     def next_ms(self) -> int | None:
@@ -118,10 +118,14 @@ class Arm:
         # On an exit this flag means that no passage will follow: presence takes it as gone by itself.
         unpulsed = at_once or (line is None and write.direction is Direction.ENTRY)
         flags = write.flags | (Flag.NO_PULSE if unpulsed else Flag.NONE)
+        # Whoever of a group names no reservation was not caught by the restart, where others do name theirs.
+        named = [any(kind is Extension.OBSERVED for kind, _ in extension) for extension in extensions]
+        fresh = flags & ~Flag.AFTER_RESTART if len(named) > 1 and any(named) else flags
         tokens: list[int] = []
         for number, extension in enumerate(extensions, start=1):
             urgent = number == len(extensions) and not at_once
-            tokens.append(self._out.write(replace(write, flags=flags, extensions=extension, urgent=urgent)))
+            own = flags if named[number - 1] else fresh
+            tokens.append(self._out.write(replace(write, flags=own, extensions=extension, urgent=urgent)))
         turn = Turn(
             direction=write.direction,
             tokens=tokens,

@@ -39,6 +39,8 @@ class Condition:
     ready: bool = False
     fire: bool = False
     """Latched."""
+    sensors: bool = True
+    """The board of the passage contacts is there."""
 
     @property
     def alarm(self) -> bool:

@@ -115,6 +115,13 @@ class ReadyChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SensorsChanged:
+    """The board of the passage contacts went away or is back. While it is away passage is assumed, as without one."""
+
+    seen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FireChanged:
     """The fire contact changed. Active latches until `StaffCleared`."""
 
@@ -138,7 +145,12 @@ class StateSet:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Staff let `count` people through without (or against) a verdict. With a ticket as subject it uses the ticket."""
+    """Staff let `count` people through without (or against) a verdict. With a ticket as subject it uses the ticket.
+
+    `observed`: at an entry the unresolved reservations (`Tally.unresolved_ids`) these people were caught with, one each;
+    with `Flag.AFTER_RESTART` each counts as one with its own. At an exit the entries it closes, as in a `Verdict`.
+    Of `flags` only what `decide()` says of a grant is recorded.
+    """
 
     steward: int
     reason: str
@@ -148,6 +160,8 @@ class Override:
     session: SessionId = SessionId(0)
     count: int = 1
     mode: Mode = Mode.NORMAL
+    observed: tuple[RecordId, ...] = ()
+    flags: Flag = Flag.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +205,7 @@ LaneEvent = (
     | Pulsed
     | Passed
     | ReadyChanged
+    | SensorsChanged
     | FireChanged
     | StaffCleared
     | StateSet

@@ -46,6 +46,8 @@ DENIAL_FLUSH_MS: Final = 60_000
 _SHUT: Final = frozenset((LaneState.CLOSED, LaneState.OUT_OF_SERVICE))
 _STAFF: Final = ReaderId(0)
 _NAMES: Final = Flag.TICKET | Flag.DIGEST
+_OF_A_GRANT: Final = Flag.FLAGGED | Flag.UNSURE | Flag.REENTRY | Flag.UNLISTED | Flag.AFTER_RESTART
+"""What a command may say of an override; the rest is this lane's to say."""
 
 
 class Lane:
@@ -160,6 +162,7 @@ class Lane:
     def _take_condition(
         self,
         event: lane.ReadyChanged
+        | lane.SensorsChanged
         | lane.FireChanged
         | lane.StaffCleared
         | lane.StateSet
@@ -171,6 +174,8 @@ class Lane:
         match event:
             case lane.ReadyChanged(ready=ready):
                 self._ready_changed(ready=ready)
+            case lane.SensorsChanged(seen=seen):
+                self._condition.sensors = seen
             case lane.FireChanged(active=active):
                 self._fire_changed(active=active)
             case lane.StaffCleared(steward=steward):
@@ -304,20 +309,23 @@ class Lane:
             self._out.show(_STAFF, Verdict(Outcome.WAIT, Reason.BUSY, direction))
         else:
             # the reason once, the steward's number with each
-            first = (_staff(event.steward, event.reason),)
+            reasons = [event.reason, *[""] * (event.count - 1)]
+            shares = _split_observed(event.observed, event.count)
+            extensions = [
+                (_staff(event.steward, reason), *share) for reason, share in zip(reasons, shares, strict=True)
+            ]
             subject, flag = _subject_of(event)
-            others = [(_staff(event.steward, ""),)] * (event.count - 1)
             write = Write(
                 token=0,
                 kind=Kind.OVERRIDE,
                 direction=direction,
                 outcome=Outcome.GRANT,
                 session=event.session,
-                flags=flag | self._condition.rehearsal,
+                flags=event.flags & _OF_A_GRANT | flag | self._condition.rehearsal,
                 subject=subject,
                 mode=event.mode,
             )
-            self._arm.reserve(write, [first, *others], None)
+            self._arm.reserve(write, extensions, None)
 
     def _annul(self, event: lane.Annul) -> None:
         rehearsal = self._arm.annul(event.token)
@@ -395,6 +403,6 @@ def _observed(records: tuple[RecordId, ...]) -> Extensions:
 
 
 def _split_observed(records: tuple[RecordId, ...], count: int) -> list[Extensions]:
-    """Share the entries that an exit closes among the people of a group: one each, the last takes the rest."""
+    """Share the entries that a grant names among the people of a group: one each, the last takes the rest."""
     shares = [_observed(records[at : at + 1]) for at in range(count - 1)]
     return [*shares, _observed(records[count - 1 :])]

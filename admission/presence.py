@@ -340,26 +340,30 @@ class TicketPresence:
     ) -> Tally:
         """Return what `decide()` asks for, as seen from a lane of `this_gate` in its running epoch.
 
-        `unresolved` counts what was reserved at `this_lane`, or at any of the gate's where it is None.
+        `unresolved*` tell what was reserved at `this_lane`, or at any of the gate's where it is None.
 
         A pending exit is one of this gate's running epoch: of another gate's we cannot know whether it still runs.
         """
         if not self._counted and not self._pending:
             return Tally()
         day = frozenset(sessions_of_day)
-        in_session = in_day = in_all = unresolved = 0
+        in_session = in_day = in_all = unresolved_uses = 0
+        unresolved: list[RecordId] = []
         last: PresenceRow | None = None
         for row in self._counted:
             if row.zone != zone:
                 continue
-            if self._is_use(row):
+            is_use = self._is_use(row)
+            if is_use:
                 in_all += 1
                 in_day += row.session in day
                 in_session += row.session == session
             if row.session == session:
                 last = row
                 here = this_lane is None or row.lane == this_lane
-                unresolved += here and self._unresolved(row, this_gate, this_epoch)
+                if here and self._unresolved(row, this_gate, this_epoch):
+                    unresolved.append(row.id)
+                    unresolved_uses += is_use
         if last is None:
             within = (zone, *self._zones.inner(zone))
             last = next((row for row in reversed(self._live) if row.zone in within), None)
@@ -373,7 +377,9 @@ class TicketPresence:
             exit_pending=any(
                 row.id[:2] == (this_gate, this_epoch) and row.zone in around for row in self._pending
             ),
-            unresolved=unresolved,
+            unresolved=len(unresolved),
+            unresolved_uses=unresolved_uses,
+            unresolved_ids=tuple(unresolved),
             entries=self.closes(zone),
         )
 

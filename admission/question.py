@@ -35,7 +35,11 @@ class Tally:
     exit_pending: bool = False
     """An exit of this ticket is reserved and its passage not yet seen."""
     unresolved: int = 0
-    """Reservations of an ended epoch of this gate without an end; counted in `uses_*` and `inside`."""
+    """Reservations of an ended epoch of this gate without an end; counted in `inside`."""
+    unresolved_uses: int = 0
+    """Those of them that are a use, no re-entry; counted in `uses_*`."""
+    unresolved_ids: tuple[RecordId, ...] = ()
+    """Which they are, oldest first: an entry let in after the restart names the one it stands for."""
     entries: tuple[RecordId, ...] = ()
 
 
@@ -127,6 +131,6 @@ class Verdict:
     """With `too_early` when it opens, with `expired` when it ended: unix seconds."""
     alert_staff: bool = False
     observed: tuple[RecordId, ...] = field(default=())
-    """With an exit, the entries it closes."""
+    """With an exit, the entries it closes; with an entry let in or checked after a restart, the reservation it is for."""
     repeated: bool = False
     """True for the same scan id again: nothing is recorded, no pulse."""

@@ -9,7 +9,7 @@ it. A body is 56 bytes, big-endian:
       2   2  flags           `Flag`
       4   4  seq             1-based within the epoch
       8   8  time_us         the gate's UTC clock, microseconds since 1970, signed
-     16   4  mono_ms         milliseconds since the epoch's start, by the monotonic clock
+     16   4  mono_ms         milliseconds since the epoch's start, by the monotonic clock; wraps after 49.7 days
      20   2  lane
      22   2  reader          0: staff, page, or the lane itself
      24   2  zone
@@ -126,7 +126,7 @@ class Extension(IntEnum):
     """What an extension record holds."""
 
     HEAD = 1  # u32 seq signed up to (inclusive), 32 B link, 64 B signature (admission.chain)
-    OBSERVED = 2  # record ids, 16 B each: the entries an exit or annul closes
+    OBSERVED = 2  # record ids, 16 B each: the entries an exit or annul closes, or one is let in for
     RESET = 3  # vector of record ids: everything heard of each log
     STAFF = 4  # u32 steward's number, UTF-8 reason
     PREDECESSOR = (

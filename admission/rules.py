@@ -17,7 +17,7 @@ from admission.entitlements import (
     Standing,
     Ticket,
 )
-from admission.ids import GateId, SessionId, ZoneId
+from admission.ids import GateId, RecordId, SessionId, ZoneId
 from admission.keys import IssuerKey, KeyStatus
 from admission.question import Candidate, Question, Verdict
 from admission.reasons import Reason
@@ -27,6 +27,9 @@ CLOCK_SLACK_S: Final = 600
 """Visitors come a little early and clocks differ: validity in hours is judged with 10 min on either side."""
 LIST_CUT_SLACK_S: Final = 300
 """A sale and the sealing of a list overlap: a signed ticket up to 5 min older than the seal may be missing in it."""
+
+SESSION_MAX: Final = 2**16 - 1
+"""A record has 16 bits for the session (admission.records); pretix numbers its subevents beyond them."""
 
 Rule = Callable[[Candidate, Question], Reason]
 
@@ -51,9 +54,11 @@ def session_for(ticket: Ticket, plan: LanePlan) -> SessionId:
     """Return the session this ticket would use at a lane with this plan, 0 where the plan has none for it.
 
     A ticket for any session (0) takes the first of its event in plan order. A plan entry with session 0 serves any
-    session of that event. A candidate's `Tally` is that of the session named here.
+    session of that event. A candidate's `Tally` is that of the session named here. 0 too for a session that no record
+    can hold: the rules still judge it as it is.
     """
-    return _planned(ticket, plan) or SessionId(0)
+    session = _planned(ticket, plan)
+    return SessionId(0) if session is None or session > SESSION_MAX else session
 
 
 def _planned(ticket: Ticket, plan: LanePlan) -> SessionId | None:
@@ -90,8 +95,10 @@ def judge(candidate: Candidate, question: Question) -> Verdict:
         return _answer(candidate, question, Outcome.WAIT, Reason.EXIT_PENDING)
     if question.lane.busy:
         return _answer(candidate, question, Outcome.WAIT, Reason.BUSY)
+    # whoever is let in after a restart, by us or by the steward, names the reservation, so that both count as one
+    caught = candidate.tally.unresolved_ids[:1] if flags and flags & Flag.AFTER_RESTART else ()
     if check is not Reason.NONE:
-        return _answer(candidate, question, Outcome.CHECK, check)
+        return _answer(candidate, question, Outcome.CHECK, check, observed=caught)
     if not candidate.listed:
         flags |= Flag.UNLISTED
     return Verdict(
@@ -100,6 +107,7 @@ def judge(candidate: Candidate, question: Question) -> Verdict:
         candidate=candidate,
         session=session_for(candidate.ticket, plan),
         flags=flags | direction_flag(question),
+        observed=caught,
     )
 
 
@@ -189,7 +197,7 @@ def _take_use(candidate: Candidate, question: Question) -> Reason | Flag:
         spared = tally.unresolved if lane.after_restart else 0
         if not spared or (not lane.plan.attended and not lane.let_in_after_restart):
             return found
-        again = _use(candidate, question, spared_uses=spared, spared_inside=spared + leaving)
+        again = _use(candidate, question, spared_uses=tally.unresolved_uses, spared_inside=spared + leaving)
         if isinstance(again, Reason):
             return found
         # the person between record and pulse: nobody saw them pass, and here the same ticket is again
@@ -274,7 +282,13 @@ def _signature_is_enough(candidate: Candidate, question: Question) -> bool:
 
 
 def _answer(
-    candidate: Candidate, question: Question, outcome: Outcome, reason: Reason, *, alert_staff: bool = False
+    candidate: Candidate,
+    question: Question,
+    outcome: Outcome,
+    reason: Reason,
+    *,
+    alert_staff: bool = False,
+    observed: tuple[RecordId, ...] = (),
 ) -> Verdict:
     return Verdict(
         outcome,
@@ -284,6 +298,7 @@ def _answer(
         session=session_for(candidate.ticket, question.lane.plan),
         flags=direction_flag(question),
         alert_staff=alert_staff,
+        observed=observed,
     )
 
 

@@ -129,6 +129,8 @@ class InputChanged:
     line: int
     active: bool
     at_ns: int
+    first: bool = False
+    """The level found when the board was opened: it tells how things stand, not that something happened."""
 
 
 EmitInput = Callable[[InputChanged | Opened], None]

@@ -201,6 +201,12 @@ class RelayGuard:
             self._say(Frame(Kind.ACK, id=frame.id))
             for line in self._pulses.lines_on():
                 self._say_ended(line)
+        elif frame.kind is Kind.OFF_LINE:
+            if frame.line >= self._outputs.lines:
+                raise Malformed(f"off on line {frame.line}")
+            self._outputs.set(frame.line, False)
+            self._say(Frame(Kind.ACK, line=frame.line, id=frame.id))
+            self._say_ended(frame.line)
         elif frame.kind is Kind.PING:
             self._say(Frame(Kind.PONG, id=frame.id))
         else:

@@ -101,6 +101,10 @@ class GuardLink:
         """Switch every line off at once; raises DeviceGone when the guard cannot take it now."""
         return self._send(Kind.OFF)
 
+    def off_line(self, line: int) -> int:
+        """Switch one line off at once; raises DeviceGone when the guard cannot take it now."""
+        return self._send(Kind.OFF_LINE, line)
+
     async def run(self) -> NoReturn:
         """Keep a guard running until cancelled; then it gets end of file, switches off and is waited for.
 

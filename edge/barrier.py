@@ -1,6 +1,7 @@
 """A relay board as lanes use it: each pulse's answer goes back to the lane that asked."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -12,6 +13,8 @@ from edge.supervise import MISCONFIGURED_WAIT_S, DeviceState
 
 ANSWERS_MAX = 256
 """Pulses whose answer is awaited; a lane has one or two under way."""
+
+log = logging.getLogger("edge.barrier")
 
 
 class Barrier:
@@ -35,6 +38,10 @@ class Barrier:
                 await self._relay.run()
             except Misconfigured as error:
                 self._on_state(DeviceState(Health.BAD, "device.misconfigured", str(error), error.hint))
+            except Exception:
+                # A defect of ours: shown and started again, as a reader is; without it nobody gets in here.
+                log.exception("relay guard's link failed")
+                self._on_state(DeviceState(Health.BAD, "device.defect"))
             await asyncio.sleep(MISCONFIGURED_WAIT_S)
 
     @property
@@ -53,10 +60,10 @@ class Barrier:
             self._waiting.pop(next(iter(self._waiting)))(False)
         self._waiting[number] = done
 
-    def off(self) -> None:
-        """Switch every line off."""
+    def off_line(self, line: int) -> None:
+        """Switch one line off; other lanes' pulses on the same board go on."""
         try:
-            self._relay.off()
+            self._relay.off_line(line)
         except (DeviceGone, Misconfigured):
             return  # the guard is not there: it starts all-off, and its death was reported by `fault`
 

@@ -26,6 +26,7 @@ Run = Callable[[Settings], int]
 
 def main(arguments: Sequence[str], run: Run, devices: Callable[[], Devices]) -> int:
     """Carry out one command line; returns the exit code. `run` runs a gate, `devices` makes what `check` tries."""
+    os.umask(0o077)  # keys, lists and records are the gate's alone, whoever starts it
     parsed = _parser().parse_args(arguments)
     try:
         return _carry_out(parsed, run, devices)
@@ -84,7 +85,9 @@ def _run(arguments: argparse.Namespace, run: Run) -> int:
     from edge import logs  # noqa: PLC0415
 
     settings = config.load(arguments.config)
-    _enrolment(Path(settings.gate.data))  # says what to do where there is none
+    data = Path(settings.gate.data)
+    _enrolment(data)  # says what to do where there is none
+    _shut(data)
     logs.start()
     return run(settings)
 
@@ -136,6 +139,7 @@ def _enrol(arguments: argparse.Namespace) -> int:
     name = arguments.name or settings.gate.name
     enrolment = enrol(data, arguments.url, arguments.code, name, ca_file=arguments.ca_file)
     _say(f"this box is gate {enrolment.gate}, {enrolment.name}, of {enrolment.centre_url}")
+    _shut(data)
     pin = first_pin(data)
     if pin is not None:
         _say(f"PIN of its page, shown this once: {pin}")
@@ -259,6 +263,17 @@ def _become_owner(data: Path) -> None:
         os.setgroups([])
     os.setgid(owner.st_gid)
     os.setuid(owner.st_uid)
+
+
+def _shut(data: Path) -> None:
+    """Close the data folder to all but its owner: what an older start left in it may be readable by everybody."""
+    try:
+        data.chmod(0o700)
+    except OSError as error:
+        hint = "Run this as the gate's user, or give it the folder: chown -R gatehouse FOLDER"
+        raise Complaint(
+            f"the data folder {data} cannot be closed to others: {error.strerror}", hint
+        ) from error
 
 
 def _uid(text: bytes) -> bytes:

@@ -20,6 +20,9 @@ from edge.lane import LaneShell
 from edge.link import AdmitByHand, AnnulLast, ClearFire, Command, Done, Pulse, SetState, TakeList
 from edge.store.faults import StoreFault
 
+SAVED_S = 3.0
+"""Longest wait for the disk: what is not urgent rides a commit within 1 s, a bad card stalls for 250 ms."""
+
 
 class Commands:
     """Carries out commands; each has an answer."""
@@ -27,13 +30,21 @@ class Commands:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
-    def do(self, command: Command) -> Done:
-        """Carry out one command. Where list or log cannot be read, that is shown and the command is not done."""
+    async def do(self, command: Command) -> Done:
+        """Carry out one command; it is answered when what it wrote is on disk, or cannot be within `SAVED_S`.
+
+        Where list or log cannot be read, that is shown and the command is not done.
+        """
         try:
-            return self._do(command)
+            done = self._do(command)
         except StoreFault as fault:
             self._gate.unreadable(fault)
             return Done(command.number, ok=False, code="command.not_done")
+        except ValueError:  # a direction or number that no record can hold
+            return Done(command.number, ok=False, code="command.refused")
+        if done.ok and not await self._gate.journal.saved(SAVED_S):
+            return Done(command.number, ok=False, code="command.not_saved")
+        return done
 
     def _do(self, command: Command) -> Done:
         match command:
@@ -45,6 +56,8 @@ class Commands:
         shell = self._gate.lanes.get(command.lane)
         if shell is None:
             return Done(command.number, ok=False, code="command.no_lane")
+        if isinstance(command, Pulse | AdmitByHand) and not _has_way(command, shell):
+            return Done(command.number, ok=False, code="command.no_way")
         match command:
             case Pulse(direction=direction, steward=steward):
                 return self._done(command, shell.drive(TestPulse(steward, Direction(direction))))
@@ -75,6 +88,8 @@ class Commands:
     def _admit(self, command: AdmitByHand, shell: LaneShell) -> Done:
         """Let people through by hand; with a code it uses that ticket, which must be on the list."""
         subject, flag, session = bytes(16), Flag.NONE, SessionId(0)
+        observed: tuple[RecordId, ...] = ()
+        caught = Flag.NONE
         if command.code:
             identity = self._gate.judge.identify(command.code.encode(), Medium.BARCODE)
             found = self._gate.judge.candidates(identity, shell.plan()) if isinstance(identity, Known) else ()
@@ -83,6 +98,13 @@ class Commands:
             ticket = found[0].ticket
             subject, flag = ticket_subject(ticket.event, ticket.id, ticket.product), Flag.TICKET
             session = self._gate.judge.session_of(ticket, shell.plan())
+            tally = found[0].tally
+            if command.direction == Direction.EXIT:
+                observed = tally.entries
+            elif tally.unresolved_ids:
+                # Whom a restart caught between record and arm is this one: one use, not two.
+                observed = tally.unresolved_ids[: command.count]
+                caught = Flag.AFTER_RESTART | Flag.FLAGGED
         override = Override(
             command.steward,
             command.reason,
@@ -92,6 +114,8 @@ class Commands:
             session,
             command.count,
             shell.plan().mode,
+            observed,
+            caught,
         )
         return self._done(command, shell.drive(override))
 
@@ -126,6 +150,16 @@ class Commands:
             )
         )
         return Done(command.number, ok=True)
+
+
+def _has_way(command: Pulse | AdmitByHand, shell: LaneShell) -> bool:
+    """Whether the lane has the direction: a line that opens it, or people counted by hand where no arm is at all."""
+    own = shell.settings
+    lines = {Direction.ENTRY: own.entry_line, Direction.EXIT: own.exit_line}
+    if lines[Direction(command.direction)] is not None:
+        return True
+    is_open = own.entry_line is None and own.exit_line is None
+    return is_open and isinstance(command, AdmitByHand) and command.direction == Direction.ENTRY
 
 
 def _is_admission(record: Record) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from admission import chain
-from admission.ids import Epoch, LaneId
+from admission.ids import Epoch, EventId, LaneId, TicketId
 from admission.lane import LaneConfig, LaneState, Write
 from admission.lane_machine import Lane
 from admission.records import Extension, Kind
@@ -52,6 +52,8 @@ STALL_S = 5.0
 """A writer silent for so long is stuck: the watchdog is no longer fed, and systemd starts the gate again."""
 TELL_AFTER_S = 0.005
 """What the front hears waits until the relay was commanded: it would wake up on a core that the commit or the guard needs."""
+RECOUNT_S = 1.0
+"""Pause before people are counted anew where the log could not be read."""
 PUSH_AFTER_S = 0.1
 """Changes within this time go to the page as one status."""
 FLOOR_STEP_S = 3600
@@ -82,6 +84,7 @@ class Daemon:
         self._tell_due: asyncio.TimerHandle | None = None
         self._untold: list[Seen] = []
         self._landed_seq = 0
+        self._uncounted: set[tuple[EventId, TicketId]] = set()
         self._exit_code = 0
         self.data = Path(settings.gate.data)
         self._open_stores()
@@ -197,7 +200,20 @@ class Daemon:
         return self._exit_code
 
     def _spawn(self, coroutine: Coroutine[object, object, object]) -> None:
-        self._tasks.append(asyncio.create_task(coroutine))
+        task = asyncio.create_task(coroutine)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[object]) -> None:
+        """No part of the gate ends before it: what does so has a defect, which only a new run leaves behind."""
+        if not task.cancelled():
+            self._defect(getattr(task.get_coro(), "__qualname__", ""), task.exception())
+
+    def _defect(self, part: str, error: BaseException | None) -> None:
+        log.critical("a part of the gate ended", extra={"code": "gate.defect", "kind": part}, exc_info=error)
+        if not self._stopping.is_set():
+            self._exit_code = EX_TEMPFAIL
+        self.stop()
 
     def stop(self) -> None:
         """Ask the gate to end; `run` returns when all is closed and saved."""
@@ -299,6 +315,7 @@ class Daemon:
         for shell in self.lanes.values():
             shell.not_durable(seq, admit=admit)
         self._show_fault(fault, Health.DEGRADED if admit else Health.BAD)
+        self._tell_soon()
 
     def _show_fault(self, fault: StoreFault, health: Health) -> None:
         if not self.board.has(Part.LOG, "log", "log.fault"):
@@ -321,6 +338,10 @@ class Daemon:
         self._writer_seen_s = self._loop.time()
         self._noop_out = False
 
+    def died(self, error: Exception) -> None:
+        """Listen to the writer: it is no more. What it has not committed is lost, and `_stop` tells how much."""
+        self._defect("LogWriter", error)
+
     def unreadable(self, fault: StoreFault) -> None:
         """A store could not be read: a list is given up, a log's fault is shown until a commit gets through."""
         if isinstance(fault, ListUnusable):
@@ -330,7 +351,7 @@ class Daemon:
             self._show_fault(fault, Health.BAD)
 
     def _landed(self, seq: int) -> None:
-        """More of the log is durable: count people anew, let the uplink push. After the relays were commanded."""
+        """More of the log is durable: let the uplink push. After the relays were commanded."""
         self._landed_seq = seq
         self._tell_soon()
 
@@ -344,13 +365,24 @@ class Daemon:
         for seen in untold:
             self.hub.push(seen)
         seq, self._landed_seq = self._landed_seq, 0
-        if not seq or self._stopping.is_set():
+        if self._stopping.is_set():
+            return
+        self._count_recorded()
+        if seq:
+            self.hub.push(Appended(self.journal.epoch, seq))
+            self.changed()
+
+    def _count_recorded(self) -> None:
+        """Count those again about whom something was recorded, also where the disk has not taken it yet."""
+        self._uncounted |= self.journal.take_recorded()
+        if not self._uncounted:
             return
         try:
-            self.memory.landed(self.journal.take_landed())
+            self.memory.recorded(self._uncounted)
         except StoreFault as fault:
             self.unreadable(fault)
-        self.hub.push(Appended(self.journal.epoch, seq))
+            return
+        self._uncounted = set()
         self.changed()
 
     def _post(self, call: Callable[..., object], *arguments: object) -> None:
@@ -414,23 +446,25 @@ class Daemon:
             self.status.clock_tile()
             self.lists.age_tile()
             self.journal.sign_if_due()
+            self._count_recorded()
             if not self._noop_out:
                 self._noop_out = True
                 self.writer.noop(0)
             if feeds and self._loop.time() - self._writer_seen_s < STALL_S:
                 notify.notify("WATCHDOG=1")
 
-    async def _count_people(self) -> None:
-        """Count who is inside, slice by slice, leaving the loop to scans in between."""
-        more = True
-        while more:
+    async def _count_people(self) -> NoReturn:
+        """Count who is inside whenever a list came, slice by slice, leaving the loop to scans in between."""
+        while True:
+            await self.memory.to_count.wait()
             try:
-                more = self.memory.count_on()
+                if not self.memory.count_on():
+                    self.changed()
             except StoreFault as fault:
                 self.unreadable(fault)
-                return
+                await asyncio.sleep(RECOUNT_S)
+                self.memory.recount()
             await asyncio.sleep(0)
-        self.changed()
 
     # --- stop, in order -----------------------------------------------------------------------------------------
 
@@ -443,7 +477,12 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.journal.sign_head()
-        await asyncio.to_thread(self.writer.close)
+        lost = await asyncio.to_thread(self.writer.close)
+        if lost:
+            log.critical(
+                "records were lost: the disk did not take them", extra={"code": "log.lost", "records": lost}
+            )
+            self._exit_code = EX_TEMPFAIL
         await self.hub.stop()
         self.lists.close()
         self.reader.close()

@@ -6,7 +6,7 @@ from enum import IntFlag
 from pathlib import Path
 
 from admission.credentials import Forged, Identity, Known, Malformed, Medium, UnknownIssuer
-from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket, ZoneTree
+from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket
 from admission.ids import Epoch, EventId, LaneId, TicketId, ZoneId
 from admission.presence import PresenceRow, Resets
 from admission.question import LaneFacts, Tally, Verdict
@@ -17,11 +17,14 @@ from edge.complaint import Complaint
 from edge.enrolment import Enrolment
 from edge.judge import Judge
 from edge.lists import FILE as LIST_FILE
+from edge.lists import RESEND_HINT
+from edge.memory import standings_after
 from edge.occupancy import Occupancy
 from edge.settings import Settings, Way
 from edge.store.faults import FaultKind, StoreFault
 from edge.store.list import ListStore
 from edge.store.log_reader import LogReader
+from edge.venue import venue_of
 from sync.wire.lists import ListHead
 
 _WAYS = {Way.ENTRY: Direction.ENTRY, Way.EXIT: Direction.EXIT, Way.BOTH: Direction.NONE}
@@ -43,9 +46,8 @@ def explain(
     listed = ListStore.open(data / LIST_FILE)
     log = _log(data)
     try:
-        past = _Past(log, enrolment, ZoneTree(listed.head.zones))
+        past = _Past(log, enrolment, listed.head)
         judge = Judge(enrolment.gate, TrustedTime(SystemClock(), rtc=settings.gate.rtc), past)
-        judge.heard = lambda _gate: True
         judge.use_list(listed)
         plan = judge.plan(lane) or LanePlan(LaneId(lane), ZoneId(0))
         if configured.attended is not None:
@@ -61,7 +63,7 @@ def explain(
             "candidates": _candidates(judge, listed, identity, _WAYS[way], facts, verdict),
             **_verdict(verdict),
             "sayings": _sayings(verdict, listed.head),
-            "taken_for_granted": "the lane is open, ready and free; its neighbours are heard",
+            "taken_for_granted": "the lane is open, ready and free",
         }
     finally:
         listed.close()
@@ -81,16 +83,17 @@ def _log(data: Path) -> LogReader | None:
 class _Past:
     """What the log holds, read-only (`edge.judge.PresenceSource`)."""
 
-    def __init__(self, reader: LogReader | None, enrolment: Enrolment, zones: ZoneTree) -> None:
+    def __init__(self, reader: LogReader | None, enrolment: Enrolment, head: ListHead) -> None:
         self._reader = reader
-        standings = reader.standings() if reader else ()
-        self._standings = {(one.event, one.ticket): Standing(one.standing) for one in standings if one.ticket}
-        self._credentials = {
-            (one.event, one.digest): CredentialStanding(one.standing) for one in standings if not one.ticket
-        }
+        try:
+            zones = venue_of(head, enrolment.gate).facts.zones
+        except ValueError as error:
+            raise Complaint(f"the list contradicts itself: {error}", RESEND_HINT) from error
+        seals = {one.id: (one.generation, one.version) for one in head.events}
+        self._standings, self._credentials = standings_after(seals, reader.standings() if reader else ())
         self._resets = Resets(reader.resets() if reader else (), zones)
-        self._occupancy = Occupancy(zones)
-        for _ in self._occupancy.count(reader.all_presence() if reader else (), self._resets):
+        self._occupancy = Occupancy(zones, self._resets)
+        for _ in self._occupancy.count(reader.presence_tickets() if reader else (), self.rows):
             pass
         # The newest epoch of ours is the running one, or the last that ran.
         own = [one.epoch for one in (reader.epochs() if reader else ()) if one.gate == enrolment.gate]

@@ -45,10 +45,18 @@ class FrontProcess:
         wait_s = WAIT_FIRST_S
         while True:
             began_s = loop.time()
-            code = await self._live()
+            code = await self._lived()
             wait_s = WAIT_FIRST_S if loop.time() - began_s > STABLE_S else min(WAIT_MAX_S, wait_s * 2)
             log.warning("the front ended", extra={"code": f"front.exit_{code}"})
             await asyncio.sleep(wait_s)
+
+    async def _lived(self) -> int:
+        """One life of the front, whatever goes wrong with it: visitors do not need it."""
+        try:
+            return await self._live()
+        except Exception:
+            log.exception("the front cannot be kept", extra={"code": "front.defect"})
+            return EX_CANNOT_RUN
 
     async def _live(self) -> int:
         """One life of the front; returns its exit code, or that of a command that cannot be run."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from edge.link import Command, Done, FromLane, LinkBroken, PageSaid, Status, UplinkSaid, pack, read_from_front
@@ -12,6 +12,8 @@ from edge.link import Command, Done, FromLane, LinkBroken, PageSaid, Status, Upl
 BACKLOG_BYTES_MAX = 8 * 1024 * 1024
 """A front that stopped reading is cut off here; it connects again and gets the whole status."""
 CLIENTS_MAX = 4
+COMMANDS_MAX = 16
+"""Commands under way; a person at the page gives one at a time."""
 
 log = logging.getLogger("edge.hub")
 
@@ -23,7 +25,7 @@ class Hub:
         self,
         path: Path,
         welcome: Callable[[], Status],
-        on_command: Callable[[Command], Done],
+        on_command: Callable[[Command], Awaitable[Done]],
         on_said: Callable[[UplinkSaid | PageSaid], None],
     ) -> None:
         self._path = path
@@ -31,6 +33,7 @@ class Hub:
         self._on_command = on_command
         self._on_said = on_said
         self._clients: set[asyncio.StreamWriter] = set()
+        self._answers: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -70,6 +73,11 @@ class Hub:
             else:
                 client.write(data)
 
+    async def _answer(self, command: Command, writer: asyncio.StreamWriter) -> None:
+        done = await self._on_command(command)
+        if not writer.is_closing():
+            writer.write(pack(done))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._clients) >= CLIENTS_MAX:
             writer.close()
@@ -81,8 +89,13 @@ class Hub:
                 message = await read_from_front(reader)
                 if isinstance(message, UplinkSaid | PageSaid):
                     self._on_said(message)
+                elif len(self._answers) < COMMANDS_MAX:
+                    # Beside, not before, what else the front says: a command may wait for the disk.
+                    answer = asyncio.create_task(self._answer(message, writer))
+                    self._answers.add(answer)
+                    answer.add_done_callback(self._answers.discard)
                 else:
-                    writer.write(pack(self._on_command(message)))
+                    writer.write(pack(Done(message.number, ok=False, code="command.not_done")))
         except LinkBroken:
             pass
         finally:

@@ -4,6 +4,7 @@ One `Journal` per daemon run, since an epoch is a run. It hands batches to the w
 way visible to the next decision. What the bytes mean is `admission.records`.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from edge.store.writer import Urgency
 HEAD_EVERY = 256
 """A head is signed every so many records, 1 s after the last unsigned one, or on request (DESIGN.md, Records)."""
 HEAD_AFTER_S = 1.0
+MONO_MS_MASK = 2**32 - 1
+"""A record's mono_ms is a u32 and wraps after 49.7 days of uptime (admission.records)."""
 
 
 class Writer(Protocol):
@@ -70,10 +73,14 @@ class Journal:
         self._signed_seq = 0
         self._token = 0
         self._unsigned_since_ns = 0
-        self._landed: set[tuple[EventId, TicketId]] = set()
+        self._recorded: set[tuple[EventId, TicketId]] = set()
+        self._seals: tuple[tuple[ListVersion, ...], tuple[SnapshotMark, ...]] = ((), ())
+        """What goes into the next batch, beside its records."""
         self._submitted: deque[tuple[int, int, tuple[PresenceRow, ...]]] = deque()
         self._pending: dict[tuple[EventId, TicketId], list[PresenceRow]] = {}
         self._on_durable: list[Callable[[int], None]] = []
+        self._committed = 0
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.append(
             (
                 Write(
@@ -93,8 +100,19 @@ class Journal:
 
         `ref_of` turns a `ref_token` into the seq it stands for; tokens of this very step are known here.
         """
+        seq, link = self.last_seq, self._link
+        try:
+            return self._append(writes, stamp, ref_of)
+        except Exception:
+            # What cannot be packed must not leave a hole: the log goes on where it stood.
+            self.last_seq, self._link = seq, link
+            raise
+
+    def _append(
+        self, writes: Sequence[Write], stamp: Stamp, ref_of: Callable[[int], int] | None
+    ) -> list[int]:
         now_us = self._clock.now_us()
-        mono_ms = (self._clock.mono_ns() - self._started_ns) // 1_000_000
+        mono_ms = (self._clock.mono_ns() - self._started_ns) // 1_000_000 & MONO_MS_MASK
         trust = self._time.trust
         records: list[StoredRecord] = []
         presence: list[PresenceRow] = []
@@ -145,10 +163,8 @@ class Journal:
         self, writes: Sequence[Write], versions: tuple[ListVersion, ...], snapshots: tuple[SnapshotMark, ...]
     ) -> None:
         """Record that a list is in use, in one commit with the seals that must never be undercut again."""
+        self._seals = (versions, snapshots)
         self.append(writes, Stamp())
-        self._token += 1
-        self._writer.submit(Batch(self._token, list_versions=versions, snapshots=snapshots), Urgency.RIDE)
-        self._submitted.append((self._token, self.last_seq, ()))
 
     def _next(self) -> int:
         self.last_seq += 1
@@ -173,9 +189,20 @@ class Journal:
             self._unsigned_since_ns = self._clock.mono_ns()
         for row in presence:
             self._pending.setdefault((row.event, row.ticket), []).append(row)
+            self._recorded.add((row.event, row.ticket))
+        (versions, snapshots), self._seals = self._seals, ((), ())
         self._submitted.append((self._token, self.last_seq, presence))
         self._writer.submit(
-            Batch(self._token, tuple(records), presence, heads, resets, meta=meta),
+            Batch(
+                self._token,
+                tuple(records),
+                presence,
+                heads,
+                resets,
+                list_versions=versions,
+                snapshots=snapshots,
+                meta=meta,
+            ),
             Urgency.NOW if urgent else Urgency.RIDE,
         )
 
@@ -198,14 +225,32 @@ class Journal:
             self._submit(records, (), (), (head,), urgent=False)
             self._unsigned_since_ns = 0
 
+    async def saved(self, limit_s: float) -> bool:
+        """Wait until all that was appended so far is on disk; False where it is not within `limit_s`."""
+        if self._committed >= self._token:
+            return True
+        waiter = (self._token, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        try:
+            await asyncio.wait_for(waiter[1], limit_s)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiters.remove(waiter)
+        return True
+
     def keep(self, key: str, value: bytes) -> None:
         """Have a small value kept beside the log, at once: somebody was told that it is so."""
         self._submit([], (), (), (), urgent=True, meta=((key, value),))
 
-    def take_landed(self) -> set[tuple[EventId, TicketId]]:
-        """Return the tickets about which something became durable since the last call."""
-        landed, self._landed = self._landed, set()
-        return landed
+    def take_recorded(self) -> set[tuple[EventId, TicketId]]:
+        """Return the tickets about which something was recorded since the last call, durable or on its way."""
+        recorded, self._recorded = self._recorded, set()
+        return recorded
+
+    def pending_tickets(self) -> tuple[tuple[EventId, TicketId], ...]:
+        """Return the tickets about which something is on its way to the disk."""
+        return tuple(self._pending)
 
     def _sign(self, records: list[StoredRecord]) -> chain.Head:
         head = chain.Head.sign(self._key, self.gate, self.epoch, self.last_seq, self._link)
@@ -226,10 +271,13 @@ class Journal:
                 rows.remove(row)
                 if not rows:
                     del self._pending[key]
-                self._landed.add(key)
         self.durable_seq = seq
+        self._committed = max(self._committed, token)
         for callback in self._on_durable:
             callback(seq)
+        for wanted, waiter in self._waiters:
+            if wanted <= token and not waiter.done():
+                waiter.set_result(None)
 
     def seq_of(self, token: int) -> int:
         """Return the last seq of the batches up to `token` that are not durable yet; 0 where all are."""

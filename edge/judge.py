@@ -4,7 +4,7 @@ All that a decision rests on is fetched here: the credential in the list, the st
 the ticket's rows in the log. Nothing is decided here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -20,12 +20,13 @@ from admission.entitlements import (
     ZoneTree,
 )
 from admission.ids import Epoch, EventId, GateId, SessionId, TicketId, ZoneId
-from admission.keys import IssuerKey, KeyFormat, KeyRing, KeyStatus, kid_of
-from admission.presence import PresenceRow, Resets, Role, State, fold
+from admission.keys import KeyRing
+from admission.presence import PresenceRow, Resets, fold
 from admission.question import Candidate, LaneFacts, Question, Tally, VenueFacts, Verdict
 from admission.records import Direction, Flag, ticket_subject
 from admission.rules import session_for
 from edge.clock import TrustedTime
+from edge.venue import Venue, venue_of
 from sync.wire.lists import ListHead
 
 
@@ -89,40 +90,20 @@ class Judge:
         self._ring = KeyRing(())
         self._digest_key = bytes(32)
         self.venue = VenueFacts(ZoneTree(()), {}, {}, {}, gate)
-        self._plans: dict[int, LanePlan] = {}
-        self._zone_gates: dict[ZoneId, tuple[GateId, ...]] = {}
+        self._plans: Mapping[int, LanePlan] = {}
+        self._zone_gates: Mapping[ZoneId, tuple[GateId, ...]] = {}
         self.heard: Callable[[GateId], bool] = lambda _gate: False
         """Whether another gate was heard of within 30 s, directly or through the centre."""
 
-    def use_list(self, source: ListSource) -> None:
-        """Judge by this list from now on."""
-        head = source.head
+    def use_list(self, source: ListSource, venue: Venue | None = None) -> None:
+        """Judge by this list from now on; `venue` is what its head says, where that was found out already.
+
+        ValueError where it cannot be used: then everything is as it was.
+        """
+        venue = venue or venue_of(source.head, self._gate)
         self._list = source
-        self._digest_key = head.digest_key
-        self._ring = KeyRing(
-            IssuerKey(
-                kid=kid_of(key.public),
-                public=key.public,
-                format=KeyFormat(key.format),
-                event=key.event,
-                not_before=key.not_before,
-                not_after=key.not_after,
-                status=KeyStatus(key.status),
-            )
-            for key in head.keys
-        )
-        self.venue = VenueFacts(
-            zones=ZoneTree(head.zones),
-            sessions={(one.event, one.id): one for one in head.sessions},
-            products={(one.event, one.id): one for one in head.products},
-            list_cut_s={one.id: one.sealed_at_s for one in head.events},
-            this_gate=self._gate,
-        )
-        self._zone_gates = {
-            zone.id: tuple(g.id for g in head.gates if zone.id in g.zones and g.id != self._gate)
-            for zone in head.zones
-        }
-        self._plans = {head.plans[i].lane: head.plans[i] for i in head.gate_lanes.get(self._gate, ())}
+        self._ring, self._digest_key = venue.ring, venue.digest_key
+        self.venue, self._plans, self._zone_gates = venue.facts, venue.plans, venue.zone_gates
 
     def drop_list(self) -> None:
         """Judge by no list: what it said of zones, products and plans stays, so that exits and pages go on."""
@@ -216,21 +197,10 @@ class Judge:
         """Fold what is recorded about a ticket, as seen from this lane."""
         session = session_for(ticket, plan)
         same_day = self._same_day(ticket.event, session)
-        rows = self._presence.rows(ticket.event, ticket.id)
-        presence = fold(rows, self._presence.resets(), self.venue.zones)
-        tally = presence.tally(plan.zone, session, same_day, self._gate, self._presence.epoch)
-        if not tally.unresolved:
-            return tally
-        # Whoever was between record and pulse stands before the same arm still; at another one it may be anybody.
-        here = {
-            row.id
-            for row in rows
-            if row.lane == plan.lane
-            and row.id.epoch != self._presence.epoch
-            and row.role is Role.ENTRY
-            and presence.state(row.id) is State.RESERVED
-        }
-        return replace(tally, unresolved=min(tally.unresolved, len(here)))
+        presence = fold(
+            self._presence.rows(ticket.event, ticket.id), self._presence.resets(), self.venue.zones
+        )
+        return presence.tally(plan.zone, session, same_day, self._gate, self._presence.epoch, plan.lane)
 
     def _same_day(self, event: EventId, session: SessionId) -> tuple[SessionId, ...]:
         """Return the sessions of the day that `session` is on."""

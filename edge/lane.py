@@ -27,6 +27,7 @@ from admission.lane import (
     Pulsed,
     ReadyChanged,
     Release,
+    SensorsChanged,
     Show,
     Tick,
     Withhold,
@@ -34,7 +35,7 @@ from admission.lane import (
 )
 from admission.lane_machine import Lane
 from admission.question import LaneFacts, Verdict
-from admission.records import Direction, Kind, Outcome
+from admission.records import Direction, Flag, Kind, Outcome
 from drivers.base import InputChanged, Removed, Scan, Signal
 from edge.clock import Clock
 from edge.failpoints import failpoint
@@ -50,6 +51,8 @@ BAD_SIGNATURES_IN_A_ROW = 10
 """So many from one reader are a scanner's keyboard layout, not so many forgers (DESIGN.md, Deciding)."""
 AFTER_RESTART_S = 120
 LATENCIES_MAX = 4096
+TELL_AFTER_S = 0.005
+"""What only informs waits so long, so that on two cores it does not take one from disk and guard."""
 SCANS_TIMED_MAX = 8
 """Scans whose release is awaited for the latency figure; those given back meanwhile fall out."""
 
@@ -64,8 +67,8 @@ class RelayLines(Protocol):
         """Command one pulse now; `done(ok)` when the guard wrote it to the device, or could not."""
         ...
 
-    def off(self) -> None:
-        """Everything off."""
+    def off_line(self, line: int) -> None:
+        """Switch one line off."""
         ...
 
 
@@ -120,7 +123,10 @@ class LaneShell:
         self._seqs: OrderedDict[int, int] = OrderedDict()
         self._awaiting: deque[tuple[int, int]] = deque()
         self._scan_ns: dict[int, int] = {}
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = 0
+        self._arming: asyncio.TimerHandle | None = None
         self._contact_ready = settings.ready_contact is None
         self._relay_works = False
         self._memory = False
@@ -166,7 +172,8 @@ class LaneShell:
         return self._memory and self.machine.facts()[1]
 
     def contacts_lost(self) -> None:
-        """The input board is gone: a READY contact that cannot be seen is not ready."""
+        """The input board is gone: a READY contact that cannot be seen is not ready; passages are assumed."""
+        self.drive(SensorsChanged(seen=False))
         if self.settings.ready_contact is not None:
             self._contact_ready = False
             self._tell_ready()
@@ -217,17 +224,22 @@ class LaneShell:
             ),
             self._now_ms(),
         )
-        scan = next((one.token for one in effects if isinstance(one, Write) and one.kind is Kind.SCAN), 0)
+        scan = _scan_of(effects)
         if scan and answer.verdict.outcome is Outcome.GRANT:
-            self._scan_ns = {scan: shown.last_ns, **dict(list(self._scan_ns.items())[-SCANS_TIMED_MAX:])}
+            self._scan_ns[scan] = shown.last_ns
+            while len(self._scan_ns) > SCANS_TIMED_MAX:
+                del self._scan_ns[next(iter(self._scan_ns))]
         self._carry_out(effects)
-        # The machine has the last word: it may have turned a grant into a wait or a refusal.
-        verdict = next(
-            (one.verdict for one in effects if isinstance(one, Show) and one.verdict), answer.verdict
-        )
+        # Beeper and page wait until guard and disk have what they need: both want the processor now.
+        self._loop.call_later(TELL_AFTER_S, self._tell, at, answer, effects, self._seqs.get(scan, 0))
+
+    def _tell(self, at: _AtReader, answer: Answer, effects: tuple[LaneEffect, ...], seq: int) -> None:
+        """Tell reader and page. The machine has the last word: it may have made a wait or a refusal of a grant."""
+        shown = (one.verdict for one in effects if isinstance(one, Show) and one.reader == at.settings.id)
+        verdict = next((one for one in shown if one is not None), answer.verdict)
         if at.feedback is not None:
             at.feedback(_SIGNALS[verdict.outcome])
-        self._on_seen(self._seen(at, answer.identity, verdict, self._seqs.get(scan, 0)))
+        self._on_seen(self._seen(at, answer.identity, verdict, seq))
 
     def _answer(self, identity: Identity, direction: Direction) -> Answer:
         """Judge; where list or log cannot be read, entries are not ready and exits are granted all the same."""
@@ -266,19 +278,22 @@ class LaneShell:
         """A contact of this lane's input board changed."""
         own = self.settings
         match event.line:
-            case own.entry_contact if event.active:
-                self._passed(Direction.ENTRY)
-            case own.exit_contact if event.active:
-                self._passed(Direction.EXIT)
+            case own.entry_contact:
+                self._contact(Direction.ENTRY, event)
+            case own.exit_contact:
+                self._contact(Direction.EXIT, event)
             case own.ready_contact:
                 self._contact_ready = event.active
                 self._tell_ready()
             case own.fire_contact:
                 self.drive(FireChanged(event.active))
 
-    def _passed(self, direction: Direction) -> None:
-        failpoint("before_passage")
-        self.drive(Passed(direction))
+    def _contact(self, direction: Direction, event: InputChanged) -> None:
+        """A passage contact closed; how it stood when its board was opened is nobody's passage."""
+        self.drive(SensorsChanged(seen=True))
+        if event.active and not event.first:
+            failpoint("before_passage")
+            self.drive(Passed(direction))
 
     def drive(self, event: LaneEvent) -> tuple[LaneEffect, ...]:
         """Feed the machine and carry out its answer; returns what that was."""
@@ -302,20 +317,21 @@ class LaneShell:
                 self._seqs.popitem(last=False)
         for effect in effects:
             self._do(effect)
-        self._arm_timer()
+        if self._arming is None:
+            self._arming = self._loop.call_later(TELL_AFTER_S, self._arm_timer)
 
     def _do(self, effect: LaneEffect) -> None:
         match effect:
             case Release():
                 self._release(effect)
-            case Withhold():
+            case Withhold(line=line):
                 if self._relay is not None:
-                    self._relay.off()
+                    self._relay.off_line(line)
             case Alert(what=what):
                 self.alerts.append((self._clock.now_us() / 1e6, what))
                 log.warning("alert", extra={"lane": self.settings.id, "code": what})
             case JudgeAgain(reader=reader):
-                asyncio.get_running_loop().call_soon(self._judge_again, reader)
+                self._loop.call_soon(self._judge_again, reader)
             case Write() | Show():
                 pass
 
@@ -370,18 +386,24 @@ class LaneShell:
     def drain(self) -> None:
         """The daemon ends: write what was only counted so far, and wake up no more."""
         self._carry_out(self.machine.drain())
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._arming):
+            if timer is not None:
+                timer.cancel()
 
     def _arm_timer(self) -> None:
-        """Wake up when the machine next has something to do."""
+        """Wake up when the machine next has something to do. A timer that is early does no harm and stays."""
+        self._arming = None
         deadline = self.machine.next_deadline_ms
+        if deadline is None or (self._timer is not None and self._timer_ms <= deadline):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if deadline is not None:
-            wait_s = max(0.0, (deadline - self._now_ms()) / 1000)
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self.drive, Tick())
+        wait_s = max(0.0, (deadline - self._now_ms()) / 1000)
+        self._timer, self._timer_ms = self._loop.call_later(wait_s, self._tick), deadline
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.drive(Tick())
 
     def _now_ms(self) -> int:
         return self._clock.mono_ns() // 1_000_000
@@ -403,6 +425,12 @@ class LaneShell:
             gate=verdict.gate,
             last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
         )
+
+
+def _scan_of(effects: tuple[LaneEffect, ...]) -> int:
+    """Return the token of the presentation's own record; counts of earlier ones may stand before it."""
+    scans = [one for one in effects if isinstance(one, Write) and one.kind is Kind.SCAN]
+    return next((one.token for one in reversed(scans) if not one.flags & Flag.REPEATED), 0)
 
 
 def state_key(lane: int) -> str:

@@ -16,11 +16,13 @@ from edge.store.disk import Disk
 from edge.store.faults import FaultKind, StoreFault
 from edge.store.list import ListStore
 from edge.store.log_schema import ListVersion, SnapshotMark
+from edge.venue import Venue, venue_of
 
 FILE = "list.sqlite3"
 """The list in use, in the data folder. The builder renames a new one into its place."""
 OLD_AFTER_S = 24 * 3600
 """A list older than this is shown as old; it is used all the same (DESIGN.md: `list_max_age_h` is off)."""
+RESEND_HINT = "Correct zones, keys and lane plans at the centre; it then sends a new list."
 _LIST = struct.Struct(">IIQ16s")
 
 log = logging.getLogger("edge.lists")
@@ -53,7 +55,10 @@ class Lists:
             log.error("the list cannot be used", extra={"code": code})
 
     def take(self, path: Path) -> str:
-        """Switch to a list file; "" when done, else the code of what is wrong. The old one then stays in use."""
+        """Switch to a list file; "" when done, else the code of what is wrong. The old one then stays in use.
+
+        StoreFault where the log cannot be read; the old one stays in use then, too.
+        """
         try:
             store = ListStore.open(path, self._disk)
         except StoreFault as fault:
@@ -63,7 +68,14 @@ class Lists:
             if (event.generation, event.version) < self._known.get(event.id, (0, 0)):
                 store.close()
                 return self._refuse("list.rolled_back", {"version": event.version})
-        self._use(store)
+        try:
+            self._use(store, venue_of(store.head, self._gate.enrolment.gate))
+        except ValueError as error:
+            store.close()
+            return self._refuse("list.corrupt", {"hint": f"{error}. {RESEND_HINT}"})
+        except StoreFault:
+            store.close()
+            raise
         return ""
 
     def _refuse(self, code: str, args: dict[str, str | int]) -> str:
@@ -72,11 +84,14 @@ class Lists:
             self._gate.tell_lanes()
         return code
 
-    def _use(self, store: ListStore) -> None:
+    def _use(self, store: ListStore, venue: Venue) -> None:
         gate, before = self._gate, self._store
+        # First what may fail: a list is taken up whole or not at all.
+        gate.memory.refresh(
+            venue.facts.zones, {one.id: (one.generation, one.version) for one in store.head.events}
+        )
+        gate.judge.use_list(store, venue)
         self._store = store
-        gate.judge.use_list(store)
-        gate.memory.refresh(gate.judge.venue.zones)
         for shell in gate.lanes.values():
             shell.list_changed()
         self._remember(store)

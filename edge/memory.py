@@ -3,17 +3,22 @@
 The one place where a decision looks for the past.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 
 from admission.entitlements import CredentialStanding, Standing, ZoneTree
 from admission.ids import Epoch, EventId, TicketId, ZoneId
-from admission.presence import Bounds, PresenceRow, Reset, Resets, fold, reset_of, rows_of
+from admission.presence import Bounds, PresenceRow, Reset, Resets, reset_of, rows_of
 from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
 from edge.journal import Journal
 from edge.occupancy import Occupancy
 from edge.store.log import LogStore
 from edge.store.log_reader import ROWS_MAX, LogReader
-from edge.store.log_schema import EpochRow
+from edge.store.log_schema import EpochRow, StandingChange
+
+Seals = Mapping[EventId, tuple[int, int]]
+"""Generation and version of each event of a list."""
 
 
 class Memory:
@@ -26,36 +31,50 @@ class Memory:
         self._standings: dict[tuple[EventId, TicketId], Standing] = {}
         self._credentials: dict[tuple[EventId, bytes], CredentialStanding] = {}
         self._zones = ZoneTree(())
-        self._occupancy = Occupancy(self._zones)
+        self._occupancy = Occupancy(self._zones, self._resets)
+        self._next = self._occupancy
         self._counting: Iterator[int] = iter(())
-        self.refresh(self._zones)
+        self.to_count = asyncio.Event()
+        """Set while there is something to count, by `count_on`."""
+        self.refresh(self._zones, {})
 
     @property
     def epoch(self) -> Epoch:
         """The running epoch."""
         return self._journal.epoch
 
-    def refresh(self, zones: ZoneTree) -> None:
-        """Take up another zone tree, resets and standings; occupancy is counted anew, by `count_on`."""
-        self._zones = zones
-        self._resets = Resets(self._reader.resets(), zones)
-        standings = self._reader.standings()
-        self._standings = {(s.event, s.ticket): Standing(s.standing) for s in standings if s.ticket}
-        self._credentials = {
-            (s.event, s.digest): CredentialStanding(s.standing) for s in standings if not s.ticket
-        }
-        self._occupancy = Occupancy(zones)
-        self._counting = self._occupancy.count(self._reader.all_presence(), self._resets)
+    def refresh(self, zones: ZoneTree, seals: Seals) -> None:
+        """Take up another zone tree, resets and standings; StoreFault where the log cannot be read: nothing changed then.
+
+        People are counted anew, by `count_on`; until that is done the old count is in use, and kept up.
+        """
+        resets = Resets(self._reader.resets(), zones)
+        self._standings, self._credentials = standings_after(seals, self._reader.standings())
+        self._zones, self._resets = zones, resets
+        self.recount()
+
+    def recount(self) -> None:
+        """Begin to count anew."""
+        self._next = Occupancy(self._zones, self._resets)
+        # What a failing disk has not taken stands in no table: those tickets are counted beside.
+        tickets = chain(self._journal.pending_tickets(), self._reader.presence_tickets())
+        self._counting = self._next.count(tickets, self.rows)
+        self.to_count.set()
 
     def count_on(self) -> bool:
-        """Count a slice of the log's people; True while there is more to count."""
-        return next(self._counting, None) is not None
+        """Count a slice of the log's people; True while there is more to count. After a StoreFault: `recount`."""
+        if next(self._counting, None) is not None:
+            return True
+        if self._next.known:
+            self._occupancy = self._next
+            self.to_count.clear()
+        return False
 
-    def landed(self, tickets: set[tuple[EventId, TicketId]]) -> None:
-        """Something was recorded about these tickets."""
-        self._occupancy.update(
-            tickets, lambda event, ticket: fold(self.rows(event, ticket), self._resets, self._zones)
-        )
+    def recorded(self, tickets: Collection[tuple[EventId, TicketId]]) -> None:
+        """Something was recorded about these tickets. StoreFault as the disk says: tell again of them then."""
+        self._occupancy.update(tickets, self.rows)
+        if self._next is not self._occupancy:
+            self._next.update(tickets, self.rows)
 
     def rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
         """Return everything recorded about one ticket. A row that lands just now may come twice; folding is blind to it."""
@@ -81,6 +100,17 @@ class Memory:
         """Return the upper bound of people in a zone; None while it is unknown."""
         bounds = self._occupancy.bounds(zone)
         return None if bounds is None else bounds.high
+
+
+def standings_after(
+    seals: Seals, changes: Iterable[StandingChange]
+) -> tuple[dict[tuple[EventId, TicketId], Standing], dict[tuple[EventId, bytes], CredentialStanding]]:
+    """Return the standings of tickets and credentials that are newer than a list: its rows hold the older ones."""
+    newer = [one for one in changes if (one.generation, one.version) > seals.get(one.event, (0, 0))]
+    return (
+        {(one.event, one.ticket): Standing(one.standing) for one in newer if one.ticket},
+        {(one.event, one.digest): CredentialStanding(one.standing) for one in newer if not one.ticket},
+    )
 
 
 def refold(store: LogStore) -> None:

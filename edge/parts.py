@@ -24,8 +24,8 @@ class Relay(Protocol):
         """Send one pulse now, return its id; DeviceGone when the guard cannot take it."""
         ...
 
-    def off(self) -> int:
-        """Everything off now."""
+    def off_line(self, line: int) -> int:
+        """Switch one line off now; DeviceGone when the guard cannot take it."""
         ...
 
 

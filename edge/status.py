@@ -30,6 +30,8 @@ class StatusView:
         self._gate = gate
         self._started_s = float(gate.now_s())
         self.garbled = 0
+        self._sorted_at_s = -1
+        self._percentiles: dict[str, float] = {}
         try:
             self._version = version("gatehouse")
         except PackageNotFoundError:
@@ -114,14 +116,26 @@ class StatusView:
     def _counters(self) -> dict[str, float]:
         """Figures for /metrics."""
         gate = self._gate
-        latencies = sorted(us for shell in gate.lanes.values() for us in shell.latencies_us)
         counters: dict[str, float] = {
             "records_total": gate.journal.last_seq,
             "records_durable": gate.journal.durable_seq,
             "garbled_total": self.garbled,
             "list_rows": gate.lists.rows,
         }
-        if latencies:
-            counters["scan_to_relay_p50_seconds"] = latencies[len(latencies) // 2] / 1e6
-            counters["scan_to_relay_p99_seconds"] = latencies[len(latencies) * 99 // 100] / 1e6
-        return counters
+        return counters | self._scan_to_relay()
+
+    def _scan_to_relay(self) -> dict[str, float]:
+        """Return the percentiles; sorted once a second at most, since thousands of values take a millisecond."""
+        now_s = self._gate.now_s()
+        if now_s != self._sorted_at_s:
+            self._sorted_at_s = now_s
+            latencies = sorted(us for shell in self._gate.lanes.values() for us in shell.latencies_us)
+            self._percentiles = (
+                {
+                    "scan_to_relay_p50_seconds": latencies[len(latencies) // 2] / 1e6,
+                    "scan_to_relay_p99_seconds": latencies[len(latencies) * 99 // 100] / 1e6,
+                }
+                if latencies
+                else {}
+            )
+        return self._percentiles

@@ -361,6 +361,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "The fire contact still says alarm",
         "Reset the fire alarm system first.",
     ),
+    "command.not_saved": _row(
+        "Ausgeführt, aber noch nicht gespeichert",
+        "Kachel Protokoll ansehen; nach einem Stromausfall gilt es vielleicht nicht.",
+        "Carried out, but not yet stored",
+        "See the log tile; after a power cut it may not hold.",
+    ),
     "command.not_done": _row(
         "Nicht ausgeführt",
         "Journal von gatehouse-edge ansehen.",

@@ -89,10 +89,11 @@ async def listen(
     port: int,
     tls: ssl.SSLContext | None = None,
     now_s: Callable[[], int] = system_now_s,
+    mono_s: Callable[[], float] = time.monotonic,
 ) -> Serving:
     """Listen; port 0 takes a free one. CentreFault where the address cannot be had."""
-    doors = Doors(time.monotonic)
-    app = application(centre.database, GateApi(centre.database, centre.keys, now_s), doors.middleware)
+    doors = Doors(mono_s)
+    app = application(centre.database, GateApi(centre.database, centre.keys, now_s, mono_s), doors.middleware)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, logger=_STRANGERS)
     await runner.setup()
     try:

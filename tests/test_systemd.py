@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,9 +88,45 @@ def test_the_sandbox_lets_the_devices_in() -> None:
     # ProtectClock implies a DeviceAllow of its own, PrivateDevices hides all.
     assert not {"PrivateDevices", "ProtectClock"} & {key for key, _ in pairs}
     allowed = {value for key, value in pairs if key == "DeviceAllow"}
-    classes = ("input", "ttyACM", "ttyUSB", "hidraw", "gpiochip")
+    classes = ("ttyACM", "ttyUSB", "hidraw", "gpiochip")
     assert {f"char-{name} rw" for name in classes} <= allowed
+    assert {value for value in allowed if value.startswith("char-input")} == {"char-input r"}
     assert "AF_NETLINK" in dict(pairs)["RestrictAddressFamilies"].split()
+
+
+PR_SET_MDWE = 65
+EXEC_WITHOUT_GAIN = f"""
+import ctypes, mmap, runpy, sys
+if ctypes.CDLL(None).prctl({PR_SET_MDWE}, 1, 0, 0, 0):
+    sys.exit(77)
+try:
+    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+except PermissionError:
+    sys.argv = ["sync", *sys.argv[1:]]
+    runpy.run_module("sync", run_name="__main__")
+"""
+"""prctl(2): what MemoryDenyWriteExecute asks of a process, without systemd."""
+
+
+def test_the_centre_works_where_memory_is_never_both_written_and_run(tmp_path: Path) -> None:
+    assert dict(settings(SYSTEMD / "gatehouse-sync.service"))["MemoryDenyWriteExecute"] == "yes"
+    with subprocess.Popen(
+        [sys.executable, "-c", EXEC_WITHOUT_GAIN, "serve", "--data", tmp_path, "--port", "0", "--demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as centre:
+        assert centre.stdout is not None
+        said = ""
+        for line in centre.stdout:
+            said += line
+            if "listens" in line:
+                break
+        centre.terminate()
+    if centre.returncode == 77:
+        pytest.skip("this kernel has no PR_SET_MDWE")
+    assert "listens" in said, said
 
 
 @dataclass

@@ -22,6 +22,7 @@ class Kind(IntEnum):
     PULSE = 0x11
     OFF = 0x12
     PING = 0x13
+    OFF_LINE = 0x14
     READY = 0x91
     ACK = 0x92
     ENDED = 0x93

@@ -96,9 +96,10 @@ class _Watch:
 
     def _level(self, offset: int, *, active: bool, at_ns: int) -> None:
         # An edge from before the first look tells what the look told already.
-        if self._levels.get(offset) is not active:
+        before = self._levels.get(offset)
+        if before is not active:
             self._levels[offset] = active
-            self._emit(InputChanged(self._numbers[offset], active, at_ns))
+            self._emit(InputChanged(self._numbers[offset], active, at_ns, first=before is None))
 
 
 def input_line(

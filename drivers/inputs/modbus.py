@@ -83,9 +83,12 @@ class ModbusInputs:
         self._request = read_discrete_inputs(board.unit, self._first, max(addresses) - self._first + 1)
         self.misses = 0
         self.garbled = 0
+        self._told: set[int] = set()
+        """Lines whose level was told since the board was opened."""
 
     async def run(self, emit: EmitInput) -> NoReturn:
         """Poll until cancelled or until a DriverError. `Opened` comes with the first good answer."""
+        self._told = set()
         loop = asyncio.get_running_loop()
         tty = Tty(self._board.path, self._board.baud)
         port = _Port(tty, loop)
@@ -125,7 +128,9 @@ class ModbusInputs:
             for number, line in enumerate(self._board.lines)
         }
         for change in debouncer.sample(levels, now_ns):
-            emit(InputChanged(change.line, change.active, change.at_ns))
+            first = change.line not in self._told
+            self._told.add(change.line)
+            emit(InputChanged(change.line, change.active, change.at_ns, first=first))
 
     def _judge(self, misses: int, garbled: int) -> None:
         if misses >= MISSES_MAX:

@@ -30,6 +30,9 @@ CHECKPOINT_PAUSE_S = 10.0
 WAL_PAGES_MAX = 4_096
 """Journal (16 MB) from which a checkpoint is due however busy we are: it bounds the recovery at start to 0.1 s."""
 
+CLOSE_MAX_S = 5.0
+"""Longest wait for the last commit. systemd kills what has not ended after 10 s, of which the front may take 3."""
+
 
 class Urgency(Enum):
     """Whether somebody waits for the commit."""
@@ -81,6 +84,9 @@ class WriterListener(Protocol):
     def alive(self, ticket: int) -> None:
         """The writer came round (`noop`)."""
 
+    def died(self, error: Exception) -> None:
+        """A defect of ours ended the writer: nothing that is not durable by now ever will be in this run."""
+
 
 class Committer:
     """Group commit, faults and checkpoints. `turn` does what is due; any thread may `put`, one may `turn`."""
@@ -117,6 +123,12 @@ class Committer:
             return ()
         with self._held_lock:
             return tuple(self._held)
+
+    def unwritten(self) -> int:
+        """Return how many records are in memory only, as far as can be told beside a thread that may be at work."""
+        with self._held_lock:
+            batches = [*self._held, *(batch for batch, _, _ in tuple(self._queue))]
+        return sum(len(batch.records) for batch in batches)
 
     def put(self, batch: Batch, urgency: Urgency, now_s: float) -> bool:
         """Queue a batch. Returns whether `turn` must be called now."""
@@ -263,6 +275,8 @@ class LogWriter:
         linger_s: float = LINGER_S,
     ) -> None:
         self._log = log
+        self._listener = listener
+        self._post = post
         self._clock = clock
         self._committer = Committer(log, listener, post, linger_s)
         # A bare lock as a signal: cheaper per hop than a Condition, which makes a lock for every wait.
@@ -291,11 +305,15 @@ class LogWriter:
         self._committer.put_noop(ticket)
         self._wake()
 
-    def close(self) -> None:
-        """Commit what waits, end the thread and close the log. What a failed disk does not take stays in `held`."""
+    def close(self, limit_s: float = CLOSE_MAX_S) -> int:
+        """Commit what waits, end the thread and close the log; returns how many records the disk did not take.
+
+        A disk that hangs is not waited for beyond `limit_s`: the thread ends with the process then.
+        """
         self._closing = True
         self._wake()
-        self._thread.join()
+        self._thread.join(limit_s)
+        return self._committer.unwritten()
 
     def _wake(self) -> None:
         # Released already: the thread has not yet taken the last signal and will see this too.
@@ -305,8 +323,12 @@ class LogWriter:
             return
 
     def _run(self) -> None:
-        while not self._closing:
-            at_s = self._committer.turn(self._clock())
-            self._signal.acquire(timeout=-1 if at_s is None else max(0.0, at_s - self._clock()))
-        self._committer.turn(self._clock(), last=True)
-        self._log.close()
+        try:
+            while not self._closing:
+                at_s = self._committer.turn(self._clock())
+                self._signal.acquire(timeout=-1 if at_s is None else max(0.0, at_s - self._clock()))
+            self._committer.turn(self._clock(), last=True)
+        except Exception as error:  # noqa: BLE001 - the thread's own supervisor: who waits for a commit must hear
+            self._post(self._listener.died, error)
+        finally:
+            self._log.close()

@@ -20,7 +20,9 @@ import os
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
 import msgspec
@@ -48,6 +50,12 @@ HEAD_BYTES_MAX = 16 * 1024 * 1024
 ROW_BYTES = 16 + 4 + 8 + 4 + 8 + 1 + 1
 SIGNATURE_BYTES = 64
 PIECE_BYTES = 1024 * 1024
+PACKED_PIECE_BYTES = 16 * 1024
+"""Read at a time while unpacking: repeating columns grow a hundredfold, and the builder has to stay small."""
+ZSTD_HEADER_BYTES = 18
+"""RFC 8878, 3.1.1: magic and frame header, the longest."""
+SLAB_ROWS = 8_192
+_COLUMNS = (("I", 4), ("Q", 8), ("I", 4), ("Q", 8), ("B", 1), ("B", 1))
 _NO_LIST = "this is not a list file, or it was cut short"
 _LARGE_HEAD = "the list's head is larger than any we make"
 _OTHER_VERSION = "the list was made by another version of the centre"
@@ -188,39 +196,94 @@ def pack_list(head: ListHead, rows: Iterable[ListRow], key: Ed25519PrivateKey, *
     return body + key.sign(DOMAIN + hashlib.sha256(body).digest())
 
 
-class Snapshot(NamedTuple):
-    """A list file that was verified."""
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A list file that was verified. `read(at, size)` gives bytes of its columns, from memory or from a file."""
 
     head: ListHead
     row_count: int
-    columns: bytes
+    read: Callable[[int, int], bytes]
 
     def rows(self) -> Iterator[ListRow]:
-        """Yield the rows in digest order."""
+        """Yield the rows in digest order; holds a slab of them at a time."""
         n = self.row_count
-        at = 16 * n
-        columns = []
-        for code, size in (("I", 4), ("Q", 8), ("I", 4), ("Q", 8), ("B", 1), ("B", 1)):
-            column = array(code, self.columns[at : at + size * n])
-            if sys.byteorder == "little":
-                column.byteswap()
-            columns.append(column)
-            at += size * n
-        digests = (self.columns[i : i + 16] for i in range(0, 16 * n, 16))
-        for row in zip(digests, *columns, strict=True):
-            yield ListRow(*row)
+        for first in range(0, n, SLAB_ROWS):
+            count = min(SLAB_ROWS, n - first)
+            at = 16 * n
+            digests = self.read(16 * first, 16 * count)
+            columns = []
+            for code, size in _COLUMNS:
+                column = array(code, self.read(at + size * first, size * count))
+                if sys.byteorder == "little":
+                    column.byteswap()
+                columns.append(column)
+                at += size * n
+            each = (digests[i : i + 16] for i in range(0, 16 * count, 16))
+            for row in zip(each, *columns, strict=True):
+                yield ListRow(*row)
 
 
 def unpack_head(data: bytes, key: Ed25519PublicKey) -> ListHead:
     """Verify a snapshot file and read its head alone, which is cheap. ListRefused as `unpack_list`."""
-    return _verified(data, key)[0]
+    return read_head(BytesIO(data), key)
 
 
 def read_head(file: BinaryIO, key: Ed25519PublicKey) -> ListHead:
-    """Verify a snapshot file piece by piece, then read its head alone: it may be larger than memory. As `unpack_head`.
+    """Verify a snapshot file piece by piece, then read its head alone: it may be larger than memory."""
+    return _verified_file(file, key)[0]
 
-    Nothing of it is decoded before its signature is checked.
+
+def unpack_list(data: bytes, key: Ed25519PublicKey) -> Snapshot:
+    """Verify a snapshot file, then read it. ListRefused for anything else than what the centre signed."""
+    spool = BytesIO()
+    snapshot = unspool_list(BytesIO(data), key, spool)
+    columns = spool.getvalue()
+    return Snapshot(snapshot.head, snapshot.row_count, lambda at, size: columns[at : at + size])
+
+
+def unspool_list(file: BinaryIO, key: Ed25519PublicKey, spool: BinaryIO) -> Snapshot:
+    """Verify a snapshot file and unpack its columns into `spool`, both piece by piece. As `unpack_list`.
+
+    `spool` is an empty file opened for reading and writing; it stays open while rows are read.
     """
+    head, at, size = _verified_file(file, key)
+    file.seek(at)
+    try:
+        count, packed_bytes = struct.unpack(">II", file.read(8))
+        if count > ROWS_MAX:
+            raise ListRefused("the list has more rows than a gate takes")
+        if packed_bytes != size - at - 8 - SIGNATURE_BYTES:
+            raise ListRefused("the list's length differs from its head")
+        # Before it is given the room it asks for.
+        begin = file.read(min(packed_bytes, ZSTD_HEADER_BYTES))
+        if zstandard.frame_content_size(begin) != count * ROW_BYTES:
+            raise ListRefused("the list's columns differ from its row count")
+        unpacker = zstandard.ZstdDecompressor().decompressobj()
+        left, unpacked, piece = packed_bytes - len(begin), 0, begin
+        while piece:
+            unpacked += spool.write(unpacker.decompress(piece))
+            piece = file.read(min(left, PACKED_PIECE_BYTES))
+            left -= len(piece)
+    except (struct.error, zstandard.ZstdError) as error:
+        raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
+    if unpacked != count * ROW_BYTES:
+        raise ListRefused("the list's columns differ from its row count")
+
+    def read(start: int, length: int) -> bytes:
+        spool.seek(start)
+        return spool.read(length)
+
+    return Snapshot(head, count, read)
+
+
+def version_tag(group: int, seals: Iterable[tuple[int, int, int]]) -> str:
+    """Return the ETag of a list, quotes included: of its group and each event's (id, generation, version)."""
+    text = ";".join(f"{event}.{generation}.{version}" for event, generation, version in sorted(seals))
+    return f'"{hashlib.sha256(f"{group}:{text}".encode()).hexdigest()[:32]}"'
+
+
+def _verified_file(file: BinaryIO, key: Ed25519PublicKey) -> tuple[ListHead, int, int]:
+    """Return the head of a signed file, where its rows begin, and its size. Nothing is decoded before the signature."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     begin = file.read(len(MAGIC) + 4)
@@ -240,51 +303,8 @@ def read_head(file: BinaryIO, key: Ed25519PublicKey) -> ListHead:
         raise ListRefused(_LARGE_HEAD)
     file.seek(len(begin))
     try:
-        return msgspec.msgpack.decode(file.read(head_bytes), type=ListHead)
+        return msgspec.msgpack.decode(file.read(head_bytes), type=ListHead), len(begin) + head_bytes, size
     except msgspec.DecodeError as error:
-        raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
-
-
-def unpack_list(data: bytes, key: Ed25519PublicKey) -> Snapshot:
-    """Verify a snapshot file, then read it. ListRefused for anything else than what the centre signed."""
-    head, at = _verified(data, key)
-    try:
-        count, packed_bytes = struct.unpack_from(">II", data, at)
-        if count > ROWS_MAX:
-            raise ListRefused("the list has more rows than a gate takes")
-        packed = data[at + 8 : -SIGNATURE_BYTES]
-        if len(packed) != packed_bytes:
-            raise ListRefused("the list's length differs from its head")
-        if (
-            zstandard.frame_content_size(packed) != count * ROW_BYTES
-        ):  # before it is given the memory it asks for
-            raise ListRefused("the list's columns differ from its row count")
-        columns = zstandard.ZstdDecompressor().decompress(packed, max_output_size=count * ROW_BYTES)
-    except (struct.error, zstandard.ZstdError) as error:
-        raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
-    if len(columns) != count * ROW_BYTES:
-        raise ListRefused("the list's columns differ from its row count")
-    return Snapshot(head, count, columns)
-
-
-def version_tag(group: int, seals: Iterable[tuple[int, int, int]]) -> str:
-    """Return the ETag of a list, quotes included: of its group and each event's (id, generation, version)."""
-    text = ";".join(f"{event}.{generation}.{version}" for event, generation, version in sorted(seals))
-    return f'"{hashlib.sha256(f"{group}:{text}".encode()).hexdigest()[:32]}"'
-
-
-def _verified(data: bytes, key: Ed25519PublicKey) -> tuple[ListHead, int]:
-    """Return the head of a signed file, and where the rows begin."""
-    if len(data) < len(MAGIC) + 12 + SIGNATURE_BYTES or data[:4] != MAGIC:
-        raise ListRefused(_NO_LIST)
-    view = memoryview(data)
-    _check_signature(data[-SIGNATURE_BYTES:], hashlib.sha256(view[:-SIGNATURE_BYTES]).digest(), key)
-    try:
-        (head_bytes,) = struct.unpack_from(">I", data, 4)
-        if head_bytes > HEAD_BYTES_MAX:
-            raise ListRefused(_LARGE_HEAD)
-        return msgspec.msgpack.decode(view[8 : 8 + head_bytes], type=ListHead), 8 + head_bytes
-    except (msgspec.DecodeError, struct.error) as error:
         raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
 
 

@@ -197,13 +197,12 @@ class Node:
         flags = self._judge(mode, admits, tally.uses_session, tally.inside, exit_pending=tally.exit_pending)
         names: tuple[RecordId, ...] = ()
         if flags is None and tally.unresolved:
-            spared = tally.unresolved
-            flags = self._judge(
-                mode, admits, tally.uses_session - spared, tally.inside - spared, exit_pending=False
-            )
+            uses, inside = tally.uses_session - tally.unresolved_uses, tally.inside - tally.unresolved
+            flags = self._judge(mode, admits, uses, inside, exit_pending=False)
             if flags is not None:
                 flags |= Flag.AFTER_RESTART | Flag.FLAGGED
-                names = self.world.unresolved(self, ticket, zone)
+                # as decide() does, or as a record whose extension never came
+                names = tally.unresolved_ids[:1] if self.world.rng.random() < 0.5 else ()
         if flags is None:
             return
         body = self._scan(ticket, zone, Direction.ENTRY, flags, names)
@@ -320,19 +319,6 @@ class World:
         epoch = Epoch(self.rng.getrandbits(64) | 1)
         self.offsets[gate, epoch] = self.rng.randint(-60_000_000, 60_000_000)
         return epoch
-
-    def unresolved(self, node: Node, ticket: TicketId, zone: ZoneId) -> tuple[RecordId, ...]:
-        """Sometimes name the reservation that an entry after a restart stands for, sometimes leave it to the rule."""
-        if self.rng.random() < 0.5:
-            return ()
-        presence = node.presence(ticket)
-        return tuple(
-            one.id
-            for one in self.ledger.entered.values()
-            if (one.ticket, one.zone, one.end, one.id.gate) == (ticket, zone, "", node.gate)
-            and one.id.epoch != node.epoch
-            and one.id in presence.live
-        )[-1:]
 
     def step(self) -> None:
         """One thing happens at one gate."""

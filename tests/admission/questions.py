@@ -103,7 +103,7 @@ SPOILERS: dict[Reason, Parts] = {
     Reason.AFTER_RESTART: {
         "lane": {"after_restart": True},
         "plan": {"mode": Mode.NORMAL, "attended": True},
-        "tally": {"uses_session": 1, "unresolved": 1},
+        "tally": {"uses_session": 1, "unresolved": 1, "unresolved_uses": 1},
     },
     Reason.CHECK_ID: {"ticket": {"attention": Attention.ID}},
     Reason.CHECK_REDUCED_FARE: {"product": {"attention": Attention.REDUCED_FARE}},

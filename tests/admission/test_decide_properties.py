@@ -4,10 +4,21 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from admission.credentials import CredentialKind, Forged, Identity, Known, Malformed, UnknownIssuer
+from admission.codecs import sig1
+from admission.credentials import (
+    CredentialKind,
+    Forged,
+    Identity,
+    Known,
+    Malformed,
+    Medium,
+    UnknownIssuer,
+    identify,
+)
 from admission.decide import Candidate, LaneFacts, Question, Tally, Verdict, decide
 from admission.entitlements import (
     Attention,
@@ -18,10 +29,10 @@ from admission.entitlements import (
     Standing,
 )
 from admission.ids import Epoch, LaneId, ProductId, RecordId, SessionId, ZoneId
-from admission.keys import KeyStatus
+from admission.keys import IssuerKey, KeyFormat, KeyRing, KeyStatus
 from admission.question import ClockFacts
 from admission.reasons import Reason
-from admission.records import Direction, Flag, Outcome, Trust
+from admission.records import Direction, Flag, Kind, Outcome, Record, Trust, record_from_bytes
 from tests.admission.questions import (
     BACKSTAGE,
     CLAIMS,
@@ -38,11 +49,14 @@ from tests.admission.questions import (
     TOMORROW,
     TONIGHT,
     VENUE,
+    Parts,
     ask,
     candidate,
 )
 
 EXAMPLES = settings(max_examples=200, deadline=None)
+PRETIX = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PRETIX_RING = KeyRing([IssuerKey(b"pret", PRETIX.public_key().public_bytes_raw(), KeyFormat.SIG1, EVENT)])
 
 # --- generated questions ----------------------------------------------------------------------------------------
 
@@ -59,6 +73,12 @@ IDENTITIES: tuple[Identity, ...] = (
     Malformed("control"),
 )
 ENTRIES = (RecordId(THIS_GATE, Epoch(1), 9), RecordId(NORTH_GATE, Epoch(2), 4))
+RESERVED = (RecordId(THIS_GATE, Epoch(1), 3), RecordId(THIS_GATE, Epoch(1), 5))
+CAUGHT = [
+    {"unresolved": count, "unresolved_uses": uses, "unresolved_ids": RESERVED[:count]}
+    for count in (0, 0, 1, 2)
+    for uses in range(count + 1)
+]
 
 
 class Picker:
@@ -111,7 +131,7 @@ def candidates(draw: st.DrawFn, ident: int) -> Candidate:
                 "uses_total": pick(0, *small),
                 "inside": pick(0, *small),
                 "exit_pending": pick(False, True),
-                "unresolved": draw(st.sampled_from((0, 0, 1, 2))),
+                **draw(st.sampled_from(CAUGHT)),
                 "entries": pick((), ENTRIES),
             },
             "candidate": {
@@ -181,12 +201,17 @@ class Counted:
     inside: int
 
     @classmethod
-    def of(cls, tally: Tally, without: int) -> "Counted":
+    def of(cls, tally: Tally) -> "Counted":
+        return cls(tally.uses_session, tally.uses_day, tally.uses_total, tally.inside)
+
+    @classmethod
+    def before_the_restart(cls, tally: Tally) -> "Counted":
+        uses = tally.unresolved_uses
         return cls(
-            tally.uses_session - without,
-            tally.uses_day - without,
-            tally.uses_total - without,
-            tally.inside - without,
+            tally.uses_session - uses,
+            tally.uses_day - uses,
+            tally.uses_total - uses,
+            tally.inside - tally.unresolved,
         )
 
 
@@ -254,7 +279,8 @@ def rules(question: Question, one: Candidate) -> dict[str, bool]:
     """Return each rule by name and whether it holds; `use` and `restart` are told apart by `flags_of`."""
     lane, ticket = question.lane, one.ticket
     forgiving = lane.after_restart and lane.let_in_after_restart and not lane.plan.attended
-    as_is, spared = Counted.of(one.tally, 0), Counted.of(one.tally, one.tally.unresolved)
+    forgiving = forgiving and one.tally.unresolved > 0
+    as_is, spared = Counted.of(one.tally), Counted.before_the_restart(one.tally)
     zones = ticket.zones or one.product.zones
     return {
         "lane": lane.open and lane.ready and not lane.busy,
@@ -279,9 +305,9 @@ def rules(question: Question, one: Candidate) -> dict[str, bool]:
 
 def flags_of(question: Question, one: Candidate) -> Flag:
     """Return the flags of an entry that is granted."""
-    counted, flags = Counted.of(one.tally, 0), Flag.NONE
+    counted, flags = Counted.of(one.tally), Flag.NONE
     if not has_use(question, one, counted):
-        counted = Counted.of(one.tally, one.tally.unresolved)
+        counted = Counted.before_the_restart(one.tally)
         flags = Flag.AFTER_RESTART | Flag.FLAGGED
     if reenters(question, one, counted):
         flags |= Flag.REENTRY
@@ -321,6 +347,8 @@ def test_one_ticket_is_let_in_exactly_when_every_rule_holds(question: Question) 
     if not broken:
         assert verdict.flags == flags_of(question, one)
         assert verdict.candidate is one
+        caught = Flag.AFTER_RESTART in verdict.flags
+        assert verdict.observed == (one.tally.unresolved_ids[:1] if caught else ())
 
 
 @EXAMPLES
@@ -346,7 +374,59 @@ def test_every_answer_is_whole(question: Question) -> None:
         assert question.lane.plan.attended
     if verdict.outcome is not Outcome.GRANT:
         assert not verdict.flags & ~Flag.INFERRED
+    if verdict.outcome in (Outcome.WAIT, Outcome.DENY):
         assert not verdict.observed
+    if verdict.reason is Reason.AFTER_RESTART and verdict.candidate is not None:
+        assert verdict.observed == verdict.candidate.tally.unresolved_ids[:1] != ()
+
+
+@EXAMPLES
+@given(
+    question=questions(count=st.just(0)),
+    item=st.one_of(st.integers(0, sig1.ID_MAX), st.just(4)),
+    subevent=st.one_of(st.integers(0, sig1.ID_MAX), st.sampled_from((5, 2**16 - 1, 2**16, 2**16 + 5))),
+    any_session=st.booleans(),
+)
+def test_every_answer_to_a_signed_pretix_ticket_fits_a_record(
+    question: Question, item: int, subevent: int, any_session: bool
+) -> None:
+    """Items and subevents are int64 in pretix; whatever they are, what is decided can be written down."""
+    text = sig1.mint(sig1.Claims("seed", item, subevent=subevent), PRETIX).encode()
+    identity = identify(text, Medium.BARCODE, PRETIX_RING, bytes(32))
+    assert isinstance(identity, Known)
+    assert identity.claims is not None
+    assert (identity.claims.product, identity.claims.session) == (item, subevent)
+    lane = question.lane
+    if any_session:
+        plan = LanePlan(LaneId(1), GROUNDS, Mode.NORMAL, ((EVENT, SessionId(0)),), lane.plan.attended)
+        lane = replace(lane, plan=plan)
+    verdict = decide(replace(question, identity=identity, lane=lane))
+    assert verdict.candidate is None
+    body = Record(
+        Kind.SCAN,
+        seq=1,
+        time_us=0,
+        mono_ms=0,
+        session=verdict.session,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        direction=verdict.direction,
+        flags=verdict.flags | Flag.DIGEST,
+        subject=identity.digest,
+    )
+    assert record_from_bytes(body.to_bytes()) == body
+    if any_session and verdict.reason not in (Reason.NONE, Reason.NOT_READY):
+        assert verdict.session == (subevent if subevent < 2**16 else 0)
+
+
+def test_a_ticket_of_a_session_no_record_can_hold_is_still_judged_by_it() -> None:
+    far: Parts = {"ticket": {"session": 2**16 + TONIGHT}}
+    verdict = decide(ask(far))
+    assert (verdict.outcome, verdict.reason, verdict.session) == (Outcome.DENY, Reason.WRONG_DATE, 0)
+    verdict = decide(ask({**far, "plan": {"sessions": ((EVENT, SessionId(0)),)}}))
+    assert (verdict.outcome, verdict.session) == (Outcome.GRANT, 0)
+    verdict = decide(ask({**far, "question": {"direction": Direction.EXIT}}))
+    assert (verdict.outcome, verdict.session) == (Outcome.GRANT, 0)
 
 
 @EXAMPLES
@@ -420,6 +500,8 @@ class Evening:
     uses: int = 0
     inside: int = 0
     unresolved: int = 0
+    unresolved_uses: int = 0
+    last_was_use: bool = False
     seq: int = 0
 
     def tally(self) -> Tally:
@@ -430,6 +512,8 @@ class Evening:
             uses_total=self.uses,
             inside=self.inside,
             unresolved=self.unresolved,
+            unresolved_uses=self.unresolved_uses,
+            unresolved_ids=RESERVED[: self.unresolved],
             entries=entries,
         )
 
@@ -440,7 +524,8 @@ class Evening:
             self.inside = max(0, self.inside - 1)
             return
         self.inside += 1
-        self.uses += not verdict.flags & Flag.REENTRY
+        self.last_was_use = not verdict.flags & Flag.REENTRY
+        self.uses += self.last_was_use
 
 
 STEPS = st.lists(st.sampled_from(("enter", "enter", "leave", "crash", "ready", "cut", "heard")), max_size=25)
@@ -463,6 +548,7 @@ def test_uses_never_exceed_limits_without_a_flag(
         match step:
             case "crash":  # the last grant's passage was never seen
                 evening.unresolved, fresh = min(1, evening.inside), True
+                evening.unresolved_uses = evening.unresolved * evening.last_was_use
             case "ready":
                 fresh = False
             case "cut" | "heard":

@@ -10,6 +10,7 @@ from admission.lane import (
     Alert,
     Durable,
     FireChanged,
+    Judged,
     LaneState,
     Pulsed,
     ReadyChanged,
@@ -18,8 +19,21 @@ from admission.lane import (
     Withhold,
     Write,
 )
+from admission.presence import PresenceRow, Role, rows_of
+from admission.question import Verdict
 from admission.reasons import DisplayState
-from admission.records import Direction, Extension, Flag, Kind, Outcome, unpack_record_ids
+from admission.records import (
+    Direction,
+    Extension,
+    ExtensionRecord,
+    Flag,
+    Kind,
+    Outcome,
+    Record,
+    pack_record_ids,
+    record_from_bytes,
+    unpack_record_ids,
+)
 from tests.admission.lanes import (
     CONFIG,
     ENTRY_LINE,
@@ -254,6 +268,68 @@ def test_override_reserves_like_a_grant_and_names_the_steward() -> None:
     at.walk()
     at.wait_ms(LINE_OFF_MS + WINDOW_MS)
     assert at.kinds()[2:] == [Kind.PASSAGE, Kind.GIVE_BACK]
+
+
+CAUGHT = (RecordId(GateId(3), Epoch(98), 17), RecordId(GateId(3), Epoch(98), 21))
+
+
+def test_who_is_let_in_after_a_restart_names_the_reservation_on_disk() -> None:
+    at = Trial()
+    flags = Flag.AFTER_RESTART | Flag.FLAGGED
+    verdict = Verdict(Outcome.GRANT, flags=flags, observed=CAUGHT[:1])
+    at.do(Judged(ENTRY_READER, verdict, subject(7), Flag.TICKET))
+    (scan,) = at.writes(Kind.SCAN)
+    assert scan.flags == flags | Flag.TICKET
+    assert scan.extensions == ((Extension.OBSERVED, pack_record_ids(CAUGHT[:1])[0]),)
+    (row,) = rows_written(scan)
+    assert row.names == CAUGHT[:1]
+
+
+def test_staff_admit_whom_the_restart_caught_once() -> None:
+    at = Trial()
+    flags = Flag.AFTER_RESTART | Flag.FLAGGED
+    at.do(lane.Override(12, "saw her", ENTRY, subject(7), Flag.TICKET, observed=CAUGHT[:1], flags=flags))
+    (override,) = at.writes(Kind.OVERRIDE)
+    assert override.flags == flags | Flag.TICKET
+    assert override.extensions == (
+        (Extension.STAFF, b"\x00\x00\x00\x0csaw her"),
+        (Extension.OBSERVED, pack_record_ids(CAUGHT[:1])[0]),
+    )
+    (row,) = rows_written(override)
+    assert (row.role, row.names) == (Role.ENTRY, CAUGHT[:1])
+
+
+@pytest.mark.parametrize(("count", "names"), [(2, [1, 1]), (3, [1, 1, 0])])
+def test_of_a_group_each_names_one_reservation_and_the_others_none(count: int, names: list[int]) -> None:
+    at = Trial()
+    act = lane.Override(
+        12, "", ENTRY, subject(7), Flag.TICKET, count=count, observed=CAUGHT, flags=Flag.AFTER_RESTART
+    )
+    at.do(act)
+    rows = [row for write in at.writes(Kind.OVERRIDE) for row in rows_written(write)]
+    assert [len(row.names) for row in rows] == names
+    assert [bool(row.flags & Flag.AFTER_RESTART) for row in rows] == [bool(n) for n in names]
+    assert tuple(name for row in rows for name in row.names) == CAUGHT
+
+
+def test_a_command_says_of_an_override_only_what_decide_could() -> None:
+    at = Trial()
+    everything = ~Flag.NONE
+    at.do(lane.Override(12, "", ENTRY, subject(7), Flag.TICKET, flags=everything))
+    (override,) = at.writes(Kind.OVERRIDE)
+    said = Flag.FLAGGED | Flag.UNSURE | Flag.REENTRY | Flag.UNLISTED | Flag.AFTER_RESTART
+    assert override.flags == said | Flag.TICKET
+
+
+def rows_written(write: Write) -> tuple[PresenceRow, ...]:
+    """Return what presence reads in a record of the lane."""
+    body = Record(
+        write.kind, write.token, 0, 0, outcome=write.outcome, direction=write.direction, flags=write.flags,
+        subject=write.subject,
+    )  # fmt: skip
+    assert record_from_bytes(body.to_bytes()) == body
+    follow = tuple(ExtensionRecord(kind, 1, payload) for kind, payload in write.extensions)
+    return rows_of(GateId(3), Epoch(99), body, follow, 0)
 
 
 def test_the_next_pulse_waits_until_the_line_was_off_long_enough_to_be_seen() -> None:

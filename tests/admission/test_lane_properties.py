@@ -32,7 +32,7 @@ from admission.lane_machine import Lane
 from admission.question import Verdict
 from admission.reasons import Reason
 from admission.records import Direction, ExtensionRecord, Flag, Kind, Outcome, Record, record_from_bytes
-from admission.repeats import Repeats
+from admission.repeats import CODES_MAX, Repeats
 from tests.admission.lanes import subject
 
 ENTRY_LINE, EXIT_LINE = 0, 1
@@ -347,18 +347,40 @@ def test_every_repeat_is_in_one_count(denials: list[tuple[int, int, int]]) -> No
     repeats = Repeats(burst=5, refill_ms=2000, flush_ms=10_000)
     written: list[Write] = []
     now_ms = 0
-    for code, reason, gap_ms in denials:
-        now_ms += gap_ms
-        written += repeats.due(now_ms)
+    for told, (code, reason, gap_ms) in enumerate(denials, start=1):
+        due_ms, now_ms = repeats.next_ms, now_ms + gap_ms
+        out = repeats.due(now_ms)
+        assert bool(out) == (due_ms is not None and due_ms <= now_ms)
+        written += out
         scan = Write(
             0, Kind.SCAN, outcome=Outcome.DENY, reason=reason, subject=subject(code), flags=Flag.TICKET
         )
         written += repeats.coalesce(scan, now_ms)
+        due_ms = repeats.next_ms
+        # a count that is not yet written is announced, within its time
+        open_counts = told - sum(write.data or 1 for write in written)
+        assert (due_ms is not None) == (open_counts > 0)
+        assert due_ms is None or now_ms < due_ms <= now_ms + 10_000
     singles = sum(not write.flags & Flag.REPEATED for write in written)
     assert singles <= 5 + now_ms / 2000
     written += repeats.rest()
     assert sum(write.data or 1 for write in written) == len(denials)
     assert repeats.next_ms is None
+
+
+def test_a_code_that_makes_room_leaves_its_count_and_asks_for_no_time_any_more() -> None:
+    repeats = Repeats(burst=100, refill_ms=10, flush_ms=10_000)
+    codes = [Write(0, Kind.SCAN, subject=subject(n), flags=Flag.TICKET) for n in range(CODES_MAX + 1)]
+    assert repeats.coalesce(codes[0], 0) == (codes[0],)
+    assert repeats.coalesce(codes[0], 5) == ()
+    assert (repeats.next_ms,) == (10_000,)
+    for code in codes[1:-1]:
+        assert repeats.coalesce(code, 10) == (code,)
+    count = replace(codes[0], flags=Flag.TICKET | Flag.REPEATED, data=1)
+    assert repeats.coalesce(codes[-1], 20) == (count, codes[-1])
+    assert repeats.next_ms is None
+    assert repeats.due(10_020) == ()
+    assert repeats.coalesce(codes[-1], 10_020) == (codes[-1],)  # forgotten, so new
 
 
 @given(configs, st.integers(0, 30), st.integers(0, 20_000))

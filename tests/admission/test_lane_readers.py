@@ -206,6 +206,28 @@ def test_a_babbling_reader_with_few_codes_costs_less() -> None:
     assert sum(scan.data or 1 for scan in at.writes(Kind.SCAN)) == codes
 
 
+class Subject(bytes):
+    """Counts how often anything that holds it is looked up by it."""
+
+    looked_up = 0
+
+    def __hash__(self) -> int:
+        Subject.looked_up += 1
+        return super().__hash__()
+
+
+def test_a_babbling_reader_costs_few_look_ups_a_presentation() -> None:
+    """Whatever is remembered: walking over 40 counts with every scan of a babbling reader takes the loop."""
+    at = Trial()
+    for code in range(40):
+        at.do(deny(1 + code), after_ms=20)
+    verdict = Verdict(Outcome.DENY, Reason.UNKNOWN)
+    Subject.looked_up = 0
+    for scan in range(200):
+        at.do(Judged(ENTRY_READER, verdict, Subject(subject(1 + scan % 40)), Flag.TICKET), after_ms=20)
+    assert 0 < Subject.looked_up <= 4 * 200
+
+
 def test_a_chattering_contact_is_counted_in_full_and_written_seldom() -> None:
     at = Trial()
     for _ in range(6000):

@@ -395,6 +395,8 @@ def test_the_tally_counts_by_session_day_and_zone() -> None:
         last=LastUse(name(8, epoch=OLD), LaneId(1), 8_000_000),
         exit_pending=False,
         unresolved=1,
+        unresolved_uses=1,
+        unresolved_ids=(name(6, epoch=OLD),),
         entries=(name(8, epoch=OLD), name(5)),
     )
 
@@ -411,6 +413,38 @@ def test_unresolved_is_forgiven_only_at_the_lane_where_it_was_reserved() -> None
     assert presence.tally(HALL, SESSION, (SESSION,), HERE, EPOCH, LaneId(1)).unresolved == 1
     elsewhere = presence.tally(HALL, SESSION, (SESSION,), HERE, EPOCH, LaneId(2))
     assert (elsewhere.unresolved, elsewhere.uses_session) == (0, 1)
+
+
+def test_the_unresolved_are_named_oldest_first_and_re_entries_are_no_uses() -> None:
+    rows = [
+        row(6, epoch=OLD, at=9), row(8, epoch=OLD, at=5, flags=Flag.REENTRY), row(3, epoch=OLD),
+    ]  # fmt: skip
+    tally = see(rows).tally(HALL, SESSION, (SESSION,), HERE, EPOCH)
+    ids = (name(3, epoch=OLD), name(8, epoch=OLD), name(6, epoch=OLD))
+    assert (tally.unresolved, tally.unresolved_uses, tally.unresolved_ids) == (3, 2, ids)
+    # a second crash: the entry that stood for a re-entry is no use either
+    again = row(1, Role.ENTRY, ids[1], epoch=Epoch(8), flags=Flag.AFTER_RESTART)
+    tally = see([*rows, again]).tally(HALL, SESSION, (SESSION,), HERE, EPOCH)
+    assert (tally.unresolved, tally.unresolved_uses, tally.uses_session) == (3, 2, 2)
+
+
+@pytest.mark.parametrize("kind", [Kind.SCAN, Kind.OVERRIDE])
+@pytest.mark.parametrize("clock_us", [8_000_000, -9_000_000])
+def test_an_entry_after_a_restart_counts_once_whatever_the_clock_says(kind: Kind, clock_us: int) -> None:
+    """A box without RTC comes back earlier than it went: the name alone tells whose entry it is."""
+    lost = row(3, epoch=OLD, mode=Mode.ENTRY_EXIT)
+    caught = see([lost]).tally(HALL, SESSION, (SESSION,), HERE, EPOCH).unresolved_ids
+    flags = Flag.TICKET | Flag.AFTER_RESTART | Flag.FLAGGED
+    entry = record(kind, **GRANT, flags=flags)
+    (payload,) = pack_record_ids(caught)
+    named = (ExtensionRecord(Extension.OBSERVED, entry.seq + 1, payload),)
+    (again,) = rows_of(HERE, EPOCH, entry, named, clock_us)
+    presence = see([lost, again])
+    tally = presence.tally(HALL, SESSION, (SESSION,), HERE, EPOCH)
+    assert (tally.uses_session, tally.inside, tally.unresolved, tally.entries) == (1, 1, 0, (again.id,))
+    assert [one.kind for one in presence.doubles(1)] == [DoubleKind.AFTER_RESTART]
+    left = row(90, Role.EXIT, *tally.entries, state=State.COMMITTED)
+    assert see([lost, again, left]).inside(HALL) == 0
 
 
 def test_an_entry_after_a_restart_stands_for_the_unresolved_one() -> None:

@@ -12,7 +12,7 @@ from admission.entitlements import (
     Mode,
     OfflinePolicy,
 )
-from admission.ids import GateId, HolderId, LaneId, ProductId, SessionId
+from admission.ids import Epoch, GateId, HolderId, LaneId, ProductId, RecordId, SessionId
 from admission.keys import KeyStatus
 from admission.reasons import Reason
 from admission.records import Flag, Outcome, Trust
@@ -268,7 +268,17 @@ def test_who_is_just_leaving_makes_room_for_coming_back() -> None:
 
 # --- after a restart --------------------------------------------------------------------------------------------
 
-CAUGHT = {"uses_session": 1, "uses_day": 1, "uses_total": 1, "inside": 1, "unresolved": 1, "last": LAST}
+RESERVED = (RecordId(THIS_GATE, Epoch(1), 9), RecordId(THIS_GATE, Epoch(2), 4))
+CAUGHT = {
+    "uses_session": 1,
+    "uses_day": 1,
+    "uses_total": 1,
+    "inside": 1,
+    "unresolved": 1,
+    "unresolved_uses": 1,
+    "unresolved_ids": RESERVED[:1],
+    "last": LAST,
+}
 LET_IN = Flag.AFTER_RESTART | Flag.FLAGGED
 
 
@@ -291,6 +301,43 @@ def test_who_was_caught_between_record_and_pulse(
     assert (verdict.outcome, verdict.flags) == (outcome, flags)
     denied = Reason.ALREADY_USED if mode is NORMAL else Reason.ALREADY_INSIDE
     assert verdict.reason is {CHECK: Reason.AFTER_RESTART, GRANT: Reason.NONE, DENY: denied}[outcome]
+    assert verdict.observed == (() if outcome is DENY else RESERVED[:1])
+
+
+@pytest.mark.parametrize("attended", [False, True])
+def test_after_a_restart_the_oldest_reservation_is_named(attended: bool) -> None:
+    two = {"uses_session": 2, "inside": 2, "unresolved": 2, "unresolved_uses": 2, "unresolved_ids": RESERVED}
+    parts: Parts = {
+        "ticket": {"admits": 2},
+        "tally": CAUGHT | two,
+        "plan": {"attended": attended},
+        "lane": {"after_restart": True},
+    }
+    assert decide(ask(parts)).observed == RESERVED[:1]
+
+
+def test_after_a_restart_a_code_to_look_at_for_another_reason_names_the_reservation_too() -> None:
+    parts: Parts = {
+        "candidate": {"listed": False},
+        "tally": CAUGHT,
+        "plan": {"attended": True},
+        "lane": {"after_restart": True},
+    }
+    verdict = decide(ask(parts))
+    assert (verdict.outcome, verdict.reason, verdict.observed) == (CHECK, Reason.UNLISTED, RESERVED[:1])
+
+
+def test_after_a_restart_who_was_coming_back_comes_back_without_a_use() -> None:
+    """The reservation was a re-entry: it is in `inside`, and the use it stands on was taken before."""
+    parts: Parts = {
+        "plan": {"mode": ENTRY_EXIT},
+        "product": {"limit_session": 1, "limit_day": 1, "limit_total": 1},
+        "tally": CAUGHT | {"unresolved_uses": 0},
+        "lane": {"after_restart": True},
+    }
+    verdict = decide(ask(parts))
+    assert (verdict.outcome, verdict.flags) == (GRANT, LET_IN | Flag.REENTRY)
+    assert heard({**parts, "plan": {"mode": NORMAL}}) == (DENY, Reason.ALREADY_USED)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +347,7 @@ def test_who_was_caught_between_record_and_pulse(
             CAUGHT | {"uses_session": 2},
             (DENY, Reason.ALREADY_USED),
         ),  # the use let in after the restart counts
-        (CAUGHT | {"unresolved": 0}, (DENY, Reason.ALREADY_USED)),
+        (CAUGHT | {"unresolved": 0, "unresolved_uses": 0}, (DENY, Reason.ALREADY_USED)),
     ],
 )
 def test_after_a_restart_only_once_and_only_the_unresolved(

@@ -58,6 +58,9 @@ class _Listener:
     def alive(self, ticket: int) -> None:
         """Nobody asks."""
 
+    def died(self, error: Exception) -> None:
+        raise error
+
 
 class Desk:
     """A judge with its log: what a lane has, without the lane."""

@@ -161,6 +161,18 @@ def test_off_ends_every_pulse(guard: Guard, board: LcusBoard) -> None:
     assert off(board)
 
 
+def test_off_of_one_line_leaves_the_others_on(guard: Guard, board: LcusBoard) -> None:
+    guard.ready().send(pulse(0, LONG_MS, 1), pulse(1, LONG_MS, 2), Frame(Kind.OFF_LINE, 0, 0, 3))
+    assert [guard.next() for _ in range(4)] == [
+        Frame(Kind.ACK, 0, 0, 1),
+        Frame(Kind.ACK, 1, 0, 2),
+        Frame(Kind.ACK, 0, 0, 3),
+        Frame(Kind.ENDED, 0, 0, 1),
+    ]
+    assert board.wait_until(lambda b: len(b.changes) == 3, WAIT_S)
+    assert board.levels[:2] == [False, True]
+
+
 def test_ping_is_answered_in_order(guard: Guard) -> None:
     guard.ready().send(Frame(Kind.PING, id=5), Frame(Kind.PING, id=65_535))
     assert [guard.next(), guard.next()] == [Frame(Kind.PONG, id=5), Frame(Kind.PONG, id=65_535)]

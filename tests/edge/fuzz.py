@@ -146,7 +146,7 @@ class Relay:
     def pulse(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> None:  # noqa: ARG002
         done(True)
 
-    def off(self) -> None:
+    def off_line(self, line: int) -> None:
         """Nothing is on."""
 
 
@@ -206,7 +206,7 @@ class Line:
     def commit(self) -> None:
         """The disk took all that waits."""
         self.journal.durable(self.writer.token)
-        self.journal.take_landed()
+        self.journal.take_recorded()
 
 
 def _ignore(*_: object, **__: object) -> None:

@@ -34,7 +34,7 @@ class ScriptedRelay:
         self.pulses += 1
         return self.pulses
 
-    def off(self) -> int:
+    def off_line(self, line: int) -> int:  # noqa: ARG002 - the Protocol's
         if not self.there:
             raise DeviceGone("no guard", "")
         self.offs += 1
@@ -86,9 +86,9 @@ def test_without_a_guard_a_pulse_fails_at_once_and_off_is_no_error(rig: Rig) -> 
     rig.relay.there = False
     rig.pulse(1)
     assert rig.answers == [(1, False)]
-    rig.barrier.off()
+    rig.barrier.off_line(0)
     rig.relay.there = True
-    rig.barrier.off()
+    rig.barrier.off_line(0)
     assert rig.relay.offs == 1
 
 

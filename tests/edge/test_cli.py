@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import apsw
@@ -13,8 +14,10 @@ import pytest
 
 from drivers.sims.lcus_board import LcusBoard
 from drivers.sims.pty_port import PtyPort
+from edge.front.pin import PIN_DIGITS, PinLock, Right, first_pin
 from edge.store.log import LogStore
 from edge.store.log_reader import log_path
+from sync.demo import MAIN_GATE_NAME
 from tests.edge.gate_folder import GONE, GOOD, LATE, NOBODY, TAG, TOML, USED, make_gate, signed_code
 from tests.house import ROOT
 
@@ -349,12 +352,73 @@ def test_an_enrolment_that_fails_says_what_to_do(box: Box, url: str, code: str, 
     assert second.startswith("  next: ")
 
 
+def modes(folder: Path) -> dict[str, int]:
+    """The permissions of a folder and of all in it."""
+    return {str(path): path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*"))}
+
+
+def test_enrolling_at_a_centre_shows_the_first_pin_once_and_keeps_all_to_itself(tmp_path: Path) -> None:
+    box, centre_data = Box(tmp_path), tmp_path / "centre"
+    box.data.mkdir(mode=0o755)
+    sync = [sys.executable, "-m", "sync"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [*sync, "serve", "--data", centre_data, "--port", "0", "--demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        text=True,
+    ) as centre:
+        assert centre.stdout is not None
+        try:
+            url = next(line for line in centre.stdout if "listens on" in line).split()[-1]
+            make = [*sync, "gate", "code", MAIN_GATE_NAME, "--data", str(centre_data)]
+            made = subprocess.run(make, capture_output=True, text=True, check=True, env=environment)
+            before = os.umask(0o022)
+            try:
+                code, out, err = box.call("enrol", url, made.stdout.strip())
+            finally:
+                os.umask(before)
+        finally:
+            centre.terminate()
+            centre.stdout.read()
+    assert (code, err) == (0, "")
+    first, second = out.splitlines()
+    assert first.startswith("this box is gate ")
+    pin = second.removeprefix("PIN of its page, shown this once: ")
+    assert len(pin) == PIN_DIGITS
+    lock = PinLock(box.data, time.time, time.monotonic)
+    assert isinstance(lock.check(pin, "192.0.2.1"), Right)
+    assert first_pin(box.data) is None
+    found = modes(box.data)
+    assert found.pop(str(box.data)) == 0o700
+    assert found
+    assert set(found.values()) == {0o600}
+
+
+def test_whatever_a_command_makes_is_its_owners_alone(box: Box) -> None:
+    program = (
+        "import os, sys\nfrom edge import cli\ncli.main(sys.argv[1:], None, None)\nprint(oct(os.umask(0)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "pin", "--data", str(box.data)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        umask=0o022,
+    )
+    assert done.stdout.splitlines()[-1] == "0o77"
+
+
 def test_a_second_gate_on_the_same_data_is_refused(box: Box) -> None:
     running = LogStore.open(box.data)
+    box.data.chmod(0o755)
     try:
         code, _, err = box.call("run")
     finally:
         running.close()
+    assert box.data.stat().st_mode & 0o777 == 0o700
     assert code == 1
     assert f"process {os.getpid()}" in err
     assert "systemctl stop gatehouse-edge" in err

@@ -501,11 +501,12 @@ async def test_a_front_that_dies_is_started_again_and_the_gate_goes_on(tmp_path:
         await gate.until(lambda: lives.read_text().count("started") >= 2, "the front was started again")
 
 
+@pytest.mark.parametrize("program", ["no such program", "no\0program"], ids=["missing", "refused by Python"])
 async def test_a_front_that_cannot_be_started_does_not_matter_to_visitors(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, program: str
 ) -> None:
     def change(parts: Factories) -> Factories:
-        return replace(parts, front_argv=lambda _settings: [str(tmp_path / "no such program")])
+        return replace(parts, front_argv=lambda _settings: [str(tmp_path / program)])
 
     async with running(tmp_path, [row(7)], adjust=quick, change=change) as gate:
         await gate.ready()

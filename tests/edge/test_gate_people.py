@@ -265,6 +265,19 @@ async def test_the_technicians_button_opens_and_is_recorded(tmp_path: Path) -> N
         assert await gate.do(Pulse(6, 9, EXIT)) == Done(6, ok=False, code="command.no_lane")
 
 
+async def test_a_lane_without_a_way_out_opens_none(tmp_path: Path) -> None:
+    async with running(tmp_path, [row(7)], adjust=quick) as gate:
+        await gate.ready()
+        assert gate.daemon.lanes[2].settings.exit_line is None
+        by_hand = AdmitByHand(1, 2, EXIT, STEWARD, "wants out")
+        assert await gate.do(by_hand) == Done(1, ok=False, code="command.no_way")
+        assert await gate.do(Pulse(2, 2, EXIT, STEWARD)) == Done(2, ok=False, code="command.no_way")
+        assert (await gate.do(Pulse(3, 2, ENTRY, STEWARD))).ok
+        await gate.walk(2)
+        pulse = await gate.recorded(Kind.TEST_PULSE)
+        assert pulse.direction is Direction.ENTRY
+
+
 async def test_staff_admit_by_hand_and_take_it_back(tmp_path: Path) -> None:
     async with running(tmp_path, [row(7)], adjust=lambda text: quick(text, hold_ms=3000)) as gate:
         await gate.ready()

@@ -45,7 +45,7 @@ class Served:
         self.said: asyncio.Queue[UplinkSaid | PageSaid] = asyncio.Queue()
         self.hub = Hub(self.path, lambda: WELCOME, self._do, self.said.put_nowait)
 
-    def _do(self, command: Command) -> Done:
+    async def _do(self, command: Command) -> Done:
         self.commands.append(command)
         return Done(command.number, ok=True)
 

@@ -1,7 +1,13 @@
 """The gate's own log on the lane's side: numbers, chain, heads, and what is on its way to the disk."""
 
+import asyncio
+import struct
+from dataclasses import replace
+
+import pytest
+
 from admission.chain import ROOT, Head, verify
-from admission.ids import Epoch, EventId, TicketId
+from admission.ids import Epoch, EventId, SessionId, TicketId
 from admission.lane import Write
 from admission.records import (
     Direction,
@@ -111,11 +117,13 @@ def test_what_is_on_its_way_is_seen_until_it_has_landed() -> None:
     paper.journal.append((passage(2, of=1),), Stamp(), lambda _token: seq)
     assert len(paper.journal.pending(EVENT, TICKET)) == 2
     assert paper.journal.seq_of(token) == seq
+    # A disk that takes nothing makes nothing durable: who counts people hears of them all the same.
+    assert paper.journal.take_recorded() == {(EVENT, TICKET)}
+    assert paper.journal.pending_tickets() == ((EVENT, TICKET),)
     paper.journal.durable(token)
     assert (heard, paper.journal.durable_seq) == ([seq], seq)
     assert len(paper.journal.pending(EVENT, TICKET)) == 1
-    assert paper.journal.take_landed() == {(EVENT, TICKET)}
-    assert paper.journal.take_landed() == set()
+    assert paper.journal.take_recorded() == set()
     paper.journal.durable(token + 1)
     assert paper.journal.pending(EVENT, TICKET) == ()
     assert paper.journal.seq_of(token + 1) == 0
@@ -136,3 +144,33 @@ def test_a_kept_value_goes_at_once() -> None:
     paper.journal.keep("lane.1", b"0")
     batch, urgency = paper.batches[-1]
     assert (batch.meta, batch.records, urgency) == ((("lane.1", b"0"),), (), Urgency.NOW)
+
+
+def test_after_seven_weeks_of_uptime_records_are_written_all_the_same() -> None:
+    paper = Paper()
+    paper.clock.go_on(2**32 / 1000 + 5)
+    paper.journal.append((grant(1),), Stamp())
+    body = record_from_bytes(paper.records[-1].blob)
+    assert isinstance(body, Record)
+    assert body.mono_ms == 5000
+    paper.assert_whole()
+
+
+def test_what_cannot_be_packed_leaves_no_hole() -> None:
+    paper = Paper()
+    with pytest.raises(struct.error):
+        paper.journal.append((grant(1), replace(grant(2), session=SessionId(70_000))), Stamp())
+    paper.journal.append((grant(3),), Stamp())
+    assert [one.seq for one in paper.records] == [1, 2, 3]
+    paper.journal.sign_head()
+    paper.assert_whole()
+
+
+async def test_saved_means_on_disk_and_gives_up_in_time() -> None:
+    paper = Paper()
+    assert not await paper.journal.saved(0.001)
+    waiting = asyncio.create_task(paper.journal.saved(60))
+    await asyncio.sleep(0)
+    paper.journal.durable(paper.batches[-1][0].token)
+    assert await waiting
+    assert await paper.journal.saved(0)

@@ -134,6 +134,14 @@ def test_a_standing_newer_than_the_list_overrules_it(desk: Desk) -> None:
     assert told(desk.ask(UID, Medium.UID)) == (Outcome.DENY, Reason.BANNED_TAG)
 
 
+def test_a_list_that_cannot_be_used_changes_nothing(desk: Desk) -> None:
+    source = ShortList(row(7, Standing.CANCELLED))
+    source.head = msgspec.structs.replace(source.head, zones=(), gate_lanes={GATE: (0, 9)})
+    with pytest.raises(ValueError, match="lane plan"):
+        desk.judge.use_list(source)
+    assert told(desk.ask(code(7))) == (Outcome.GRANT, Reason.NONE)
+
+
 def test_a_signed_ticket_that_is_not_listed_is_cancelled_all_the_same(desk: Desk) -> None:
     desk.memories.standings = {TicketId(99): Standing.CANCELLED}
     assert told(desk.ask(code(99))) == (Outcome.DENY, Reason.CANCELLED)

@@ -12,11 +12,11 @@ import pytest
 from admission.chain import Finding, LogSet, Predecessor, link, seed
 from admission.entitlements import CredentialStanding, Standing
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId
-from admission.presence import PresenceRow
+from admission.presence import PresenceRow, Role
 from edge.store.disk import LocalDisk
 from edge.store.faults import FaultKind, StoreFault
 from edge.store.log import RESERVE_BYTES, RESERVE_NEEDS_BYTES, LogStore
-from edge.store.log_reader import LogReader, log_path
+from edge.store.log_reader import PAGE_ROWS, LogReader, log_path
 from edge.store.log_schema import (
     CENTRE,
     FORMAT,
@@ -82,6 +82,23 @@ def test_a_log_gives_back_what_it_was_given(store: LogStore, tmp_path: Path) -> 
     )
     reader.close()
     store.close()
+
+
+def test_all_presence_is_read_page_by_page(store: LogStore) -> None:
+    """Each page is a statement of its own: what is written meanwhile further on is seen, and nobody is held up."""
+    tickets = [TicketId(number) for number in (*range(1, PAGE_ROWS), 2**63, 2**64 - 1)]
+    rows = [
+        PresenceRow(EVENT, ticket, RecordId(OWN, FAR, seq), Role.ENTRY, seq)
+        for seq, ticket in enumerate((*tickets, *tickets), 1)
+    ]
+    store.append([Batch(1, presence=tuple(rows))])
+    assert len(list(store.all_presence())) == len(rows)
+    assert sorted(store.presence_tickets()) == [(EVENT, ticket) for ticket in tickets]
+    found = store.all_presence()
+    first = next(found)
+    late = PresenceRow(EVENT, TicketId(PAGE_ROWS - 2), RecordId(OWN, FAR, 9999), Role.ENTRY, 1)
+    store.append([Batch(2, presence=(late,))])
+    assert sorted([first, *found], key=_key) == sorted([*rows, late], key=_key)
 
 
 def _key(row: PresenceRow) -> tuple[int, ...]:

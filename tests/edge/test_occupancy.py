@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,7 @@ from admission.entitlements import Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId, ZoneId
 from admission.presence import Bounds, PresenceRow, Resets, Role, State, bounds, fold
 from admission.records import Direction
-from edge.occupancy import SLICE_TICKETS, Occupancy
+from edge.occupancy import SLICE_TICKETS, Occupancy, RowsOf, TicketKey
 
 EVENT = EventId(1)
 OUTER, INNER = ZoneId(1), ZoneId(2)
@@ -30,20 +31,37 @@ def exit_of(ticket: int, seq: int, closes: int) -> PresenceRow:
     )  # fmt: skip
 
 
-def counted(rows: Sequence[PresenceRow]) -> Occupancy:
-    occupancy = Occupancy(ZONES)
-    for _ in occupancy.count(sorted(rows, key=lambda row: row.ticket), NO_RESETS):
+Rows = Sequence[PresenceRow]
+
+
+def tickets(rows: Rows) -> list[TicketKey]:
+    return sorted({(row.event, row.ticket) for row in rows})
+
+
+def out_of(rows: Rows) -> RowsOf:
+    """What the log holds now, ticket by ticket."""
+    return lambda event, ticket: [row for row in rows if (row.event, row.ticket) == (event, ticket)]
+
+
+def counted(rows: Rows) -> Occupancy:
+    occupancy = Occupancy(ZONES, NO_RESETS)
+    for _ in occupancy.count(tickets(rows), out_of(rows)):
         pass
     return occupancy
 
 
 def test_unknown_until_all_was_counted() -> None:
-    occupancy = Occupancy(ZONES)
-    steps = occupancy.count([entry(n, n) for n in range(1, SLICE_TICKETS + 2)], NO_RESETS)
+    occupancy = Occupancy(ZONES, NO_RESETS)
+    rows = [entry(n, n) for n in range(1, SLICE_TICKETS + 2)]
+    steps = occupancy.count(tickets(rows), out_of(rows))
     assert next(steps) == SLICE_TICKETS
     assert occupancy.bounds(OUTER) is None
     assert next(steps, None) is None
     assert occupancy.bounds(OUTER) == Bounds(SLICE_TICKETS + 1, SLICE_TICKETS + 1)
+
+
+def test_of_a_zone_that_was_not_counted_nothing_is_known() -> None:
+    assert counted([entry(1, 1)]).bounds(ZoneId(3)) is None
 
 
 def test_a_reservation_is_a_person_at_most_and_an_inner_zone_counts_in_the_outer() -> None:
@@ -51,15 +69,16 @@ def test_a_reservation_is_a_person_at_most_and_an_inner_zone_counts_in_the_outer
     assert (occupancy.bounds(OUTER), occupancy.bounds(INNER)) == (Bounds(2, 3), Bounds(1, 1))
 
 
-def test_what_was_told_meanwhile_is_not_counted_twice() -> None:
-    occupancy = Occupancy(ZONES)
-    rows = [entry(1, 1), exit_of(1, 2, 1)]
-    occupancy.update([(EVENT, TicketId(1))], lambda _event, _ticket: fold(rows, NO_RESETS, ZONES))
-    # The log was read before the exit came.
-    for _ in occupancy.count([entry(1, 1)], NO_RESETS):
-        pass
-    occupancy.update([(EVENT, TicketId(1))], lambda _event, _ticket: fold(rows, NO_RESETS, ZONES))
-    assert occupancy.bounds(OUTER) == Bounds(0, 0)
+@pytest.mark.parametrize("leaves", [1, SLICE_TICKETS + 1], ids=["counted already", "still to be counted"])
+def test_who_leaves_while_all_are_counted_is_not_inside(leaves: int) -> None:
+    rows = [entry(n, n) for n in range(1, SLICE_TICKETS + 2)]
+    occupancy = Occupancy(ZONES, NO_RESETS)
+    steps = occupancy.count(tickets(rows), out_of(rows))
+    next(steps)
+    rows.append(exit_of(leaves, 100, leaves))
+    occupancy.update([(EVENT, TicketId(leaves))], out_of(rows))
+    assert next(steps, None) is None
+    assert occupancy.bounds(OUTER) == Bounds(SLICE_TICKETS, SLICE_TICKETS)
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.sampled_from(["in", "stand", "out"])), max_size=30))
@@ -72,8 +91,7 @@ def test_kept_up_step_by_step_it_is_what_counting_anew_gives(steps: list[tuple[i
             rows.append(entry(ticket, seq, INNER if what == "stand" else OUTER))
         elif mine:
             rows.append(exit_of(ticket, seq, mine[-1].id.seq))
-        own = [row for row in rows if row.ticket == ticket]
-        kept.update([(EVENT, TicketId(ticket))], lambda _event, _ticket, own=own: fold(own, NO_RESETS, ZONES))  # type: ignore[misc]  # mypy cannot infer a default of a lambda
+        kept.update([(EVENT, TicketId(ticket))], out_of(rows))
     folds = [fold([row for row in rows if row.ticket == n], NO_RESETS, ZONES) for n in range(1, 6)]
     for zone in (OUTER, INNER):
         assert kept.bounds(zone) == counted(rows).bounds(zone) == bounds(folds, zone)

@@ -53,6 +53,9 @@ class Told:
     def alive(self, ticket: int) -> None:  # noqa: ARG002 - the Protocol's
         raise AssertionError("nobody asked")
 
+    def died(self, error: Exception) -> None:
+        raise error
+
 
 def post(callback: Callable[..., None], *values: object) -> None:
     callback(*values)

@@ -82,6 +82,9 @@ class Told:
     def alive(self, ticket: int) -> None:
         self.said.append(("alive", ticket))
 
+    def died(self, error: Exception) -> None:
+        self.said.append(("died", type(error)))
+
 
 def at_once(callback: Callable[..., None], *values: object) -> None:
     callback(*values)
@@ -272,7 +275,7 @@ def test_what_waits_is_committed_at_close(tmp_path: Path) -> None:
     hearing = Hearing()
     writer = LogWriter(LogStore.open(tmp_path, QUIET), hearing, hearing.post, linger_s=3600)
     writer.submit(batch(1), Urgency.RIDE)
-    writer.close()
+    assert writer.close() == 0
     assert hearing.said == [("durable", 1)]
 
 
@@ -282,7 +285,44 @@ def test_a_thread_whose_disk_never_heals_still_ends(log: ScriptedLog) -> None:
     writer = LogWriter(log, hearing, hearing.post)
     writer.submit(batch(1), Urgency.NOW)
     hearing.wait("faulted", FaultKind.IO, 1)
-    writer.close()
+    assert writer.close() == 1
     assert [one.token for one in writer.held()] == [1]
     assert writer.fault is not None
     assert log.closed
+
+
+def test_a_disk_that_hangs_does_not_keep_the_gate_from_ending() -> None:
+    hearing, goes_on = Hearing(), threading.Event()
+
+    class HangingLog(ScriptedLog):
+        def append(self, batches: list[Batch], /) -> None:
+            goes_on.wait()
+            super().append(batches)
+
+    hanging = HangingLog()
+    writer = LogWriter(hanging, hearing, hearing.post)
+    writer.submit(batch(1, 3), Urgency.NOW)
+    writer.submit(batch(2, 2), Urgency.NOW)
+    rescue = threading.Timer(30, goes_on.set)
+    rescue.start()  # who waits for the disk all the same is let go, and finds everything written
+    assert writer.close(limit_s=0.05) == 5
+    rescue.cancel()
+    goes_on.set()
+    assert writer.close() == 0
+
+
+def test_a_defect_ends_the_thread_and_is_told_with_what_it_leaves() -> None:
+    """SQLite cannot hold a version beyond 63 bits: an error that is no fault of the disk."""
+    hearing = Hearing()
+
+    class NarrowLog(ScriptedLog):
+        def append(self, batches: list[Batch], /) -> None:  # noqa: ARG002 - as Log
+            raise OverflowError("Python int too large to convert to C long")
+
+    narrow = NarrowLog()
+    writer = LogWriter(narrow, hearing, hearing.post)
+    writer.submit(batch(1, 2), Urgency.NOW)
+    hearing.wait("died", OverflowError)
+    writer.submit(batch(2), Urgency.NOW)
+    assert writer.close() == 3
+    assert narrow.closed

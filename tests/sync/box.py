@@ -1,11 +1,13 @@
 """A box beside the centre: its real log, its uplink, and what the uplink says."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from admission.chain import Head
+from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
 from edge.front.uplink import Uplink
 from edge.link import Appended, Done, UplinkSaid
@@ -34,6 +36,8 @@ class Box:
         self.answer = Done(0, ok=True)
         self.changed = asyncio.Event()
         self.tokens = 0
+        self.clock: Clock = SystemClock()
+        self.chance = random.Random(1)
         self.away = False
         """The next list finds no lane."""
 
@@ -75,7 +79,16 @@ class Box:
 
     @asynccontextmanager
     async def linked(self) -> AsyncIterator[Uplink]:
-        uplink = Uplink(self.enrolment, self.data, SETTINGS, LogReader.open(self.data), self.say, self.take)
+        uplink = Uplink(
+            self.enrolment,
+            self.data,
+            SETTINGS,
+            LogReader.open(self.data),
+            self.say,
+            self.take,
+            clock=self.clock,
+            chance=self.chance,
+        )
         task = asyncio.create_task(uplink.run())
         try:
             yield uplink

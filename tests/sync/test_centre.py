@@ -2,8 +2,10 @@
 
 import asyncio
 import os
-from base64 import b64encode
+import time
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
@@ -29,6 +31,7 @@ from sync.wire.messages import (
     Push,
     SignedTime,
     Trouble,
+    answer_text,
     enrol_text,
     fingerprint_of,
     request_text,
@@ -39,6 +42,7 @@ from tests.sync.requests import GateClient, packed
 from tests.sync.venue import NOW_S, Venue, venue_at
 
 LIST, RECORDS, HAVE = "/api/v1/gate/list", "/api/v1/gate/records", "/api/v1/gate/have"
+ENROL = "/api/v1/gate/enrol"
 
 
 @pytest.fixture
@@ -92,17 +96,63 @@ async def test_a_code_ends_after_15_minutes(venue: Venue, tmp_path: Path) -> Non
     await try_enrol(venue, tmp_path / "box", code)
 
 
-async def test_guessing_voids_the_code(venue: Venue, tmp_path: Path) -> None:
-    code = venue.code()
+def asking(code: str, other: dict[str, object] | None = None) -> bytes:
+    """An enrolment of the right form; `other` spoils it after it was proved."""
+    key = OTHER_KEY
+    public, sealing = key.public_key().public_bytes_raw(), bytes(32)
+    made = Enrol(
+        code=code,
+        name="box",
+        public=public,
+        sealing=sealing,
+        proof=key.sign(enrol_text(code, public, sealing)),
+    )
+    return msgspec.json.encode(msgspec.structs.replace(made, **(other or {})))
+
+
+async def test_guesses_are_paced_and_void_nobodys_code(venue: Venue, tmp_path: Path) -> None:
+    code, at_s = venue.code(), time.monotonic() + 100.0
     wrong = "0" * 8 if code != "0" * 8 else "1" * 8
-    for _ in range(CODE_TRIES - 1):
-        with pytest.raises(EnrolFailed):
-            await try_enrol(venue, tmp_path / "box", wrong)
-    assert query(venue, "SELECT tries_left FROM enrolment_code") == [(1,)]
-    with pytest.raises(EnrolFailed):
-        await try_enrol(venue, tmp_path / "box", wrong)
-    with pytest.raises(EnrolFailed):
+    async with GateClient(venue.url, 1, OTHER_KEY) as client:
+        for second in range(3):
+            venue.mono_now_s = at_s + second
+            answers = [await client.ask("POST", ENROL, asking(wrong)) for _ in range(7)]
+            assert [one.status for one in answers] == [403] * 5 + [503] * 2
+            assert int(answers[-1].headers["Retry-After"]) > 0
+    assert query(venue, "SELECT tries_left FROM enrolment_code") == [(CODE_TRIES,)]
+    venue.mono_now_s = at_s + 4
+    await try_enrol(venue, tmp_path / "box", code)
+
+
+async def test_a_code_without_the_proof_is_void_after_a_few_tries_and_no_other_with_it(
+    venue: Venue, tmp_path: Path
+) -> None:
+    code, other, at_s = venue.code(), venue.code("Terrace gate"), time.monotonic()
+    async with GateClient(venue.url, 1, OTHER_KEY) as client:
+        for second in range(1, CODE_TRIES + 1):
+            venue.mono_now_s = at_s + second
+            assert (await client.ask("POST", ENROL, asking(code, {"proof": bytes(64)}))).status == 403
+    left = query(venue, "SELECT gate_id, tries_left FROM enrolment_code ORDER BY gate_id")
+    assert left == [(1, 0), (2, CODE_TRIES)]
+    with pytest.raises(EnrolFailed, match="403"):
         await try_enrol(venue, tmp_path / "box", code)
+    await try_enrol(venue, tmp_path / "box", other)
+
+
+@pytest.mark.parametrize(
+    "other", [{"public": b"\xff" * 31}, {"sealing": b""}, {"code": "!" * 8}, {"code": ""}]
+)
+async def test_an_enrolment_of_another_form_is_refused(venue: Venue, other: dict[str, object]) -> None:
+    async with GateClient(venue.url, 1, OTHER_KEY) as client:
+        assert (await client.ask("POST", ENROL, asking(venue.code(), other))).status == 403
+    assert query(venue, "SELECT tries_left FROM enrolment_code") == [(CODE_TRIES,)]
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7:8080", "centre.example", "[2001:db8::1]:80", "127.0.0.1.example"])
+def test_a_code_never_goes_out_in_the_clear(tmp_path: Path, host: str) -> None:
+    with pytest.raises(EnrolFailed, match="not encrypted") as failed:
+        enrol(tmp_path / "box", f"http://{host}", "00000000", "box")
+    assert f"https://{host}" in failed.value.hint
 
 
 async def test_a_new_code_voids_the_gates_older_one(venue: Venue, tmp_path: Path) -> None:
@@ -188,6 +238,7 @@ async def test_only_an_enrolled_gate_is_answered_and_a_stranger_still_gets_the_t
     "headers",
     [
         {"Gatehouse_Gate": "-1"}, {"Gatehouse_Gate": "1" * 30}, {"Gatehouse_Gate": "٣"}, {"Gatehouse_Nonce": "xyz"},
+        {"Gatehouse_Gate": "9223372036854775808"}, {"Gatehouse_Gate": "4294967296"}, {"Gatehouse_Time": "9" * 20},
         {"Gatehouse_Nonce": "A" * 32}, {"Gatehouse_Time": "now"}, {"Gatehouse_Signature": "***"}, {"Gatehouse_Signature": ""},
     ],
 )  # fmt: skip
@@ -199,13 +250,46 @@ async def test_headers_of_another_form_prove_nobody(gate: GateClient, headers: d
 
 async def test_a_signature_is_for_one_method_path_and_body(venue: Venue, gate: GateClient) -> None:
     assert (await gate.ask("POST", RECORDS, packed(Push(())), signed_body=b"other")).status == 401
-    nonce, at = "0" * 32, "1795305600"
+    nonce, at = "0" * 32, str(NOW_S)
     for method, target in (("POST", HAVE), ("GET", LIST), ("GET", HAVE + "?x=1")):
         signature = b64encode(gate.key.sign(request_text(method, target, b"", nonce, int(at)))).decode()
         answer = await gate.ask(
             "GET", HAVE, Gatehouse_Nonce=nonce, Gatehouse_Time=at, Gatehouse_Signature=signature
         )
         assert answer.status == 401
+
+
+async def test_a_request_of_another_time_is_refused_with_the_time_to_sign_with(
+    box: Enrolment, gate: GateClient
+) -> None:
+    for off_s, status in ((-300, 200), (300, 200), (-301, 401), (301, 401), (-NOW_S, 401)):
+        gate.now_s = NOW_S + off_s
+        answer = await gate.ask("GET", HAVE)
+        assert answer.status == status
+    assert answer.problem["title"] == "wrong_time"
+    told = msgspec.convert(answer.problem["time"], SignedTime)
+    assert time_is_genuine(Ed25519PublicKey.from_public_bytes(box.time_public), told, gate.nonce)
+    assert told.time_s == NOW_S
+
+
+async def test_a_request_that_was_overheard_is_soon_worth_nothing(venue: Venue, gate: GateClient) -> None:
+    assert (await gate.ask("GET", HAVE)).status == 200
+    venue.now_s += 301
+    assert (await gate.ask("GET", HAVE)).status == 401
+
+
+async def test_every_answer_to_a_gate_is_proved(venue: Venue, box: Enrolment, gate: GateClient) -> None:
+    time_key = Ed25519PublicKey.from_public_bytes(box.time_public)
+    tag = ""
+    for method, path, body, status in (
+        ("GET", LIST, b"", 200), ("GET", LIST, b"", 304), ("GET", HAVE, b"", 200), ("POST", RECORDS, packed(Push(())), 200),
+        ("POST", RECORDS, b"no push", 400),
+    ):  # fmt: skip
+        answer = await gate.ask(method, path, body, None, If_None_Match=tag)
+        assert answer.status == status
+        tag = answer.headers.get("ETag", "")
+        text = answer_text(gate.nonce, status, tag, sha256(answer.body).digest())
+        time_key.verify(b64decode(answer.headers["Gatehouse-Proof"]), text)
 
 
 async def test_the_time_is_signed_for_the_askers_nonce(venue: Venue, box: Enrolment) -> None:
@@ -391,8 +475,13 @@ def wide() -> bytes:
         zstandard.compress(msgspec.msgpack.encode({"chunks": []})),
         packed(Push((Chunk(1, 1, 1, (b"",) * (PUSH_RECORDS_MAX + 1)),))),
         packed(Push((Chunk(1, 1, 1, ()),) * 300)),
+        packed(Push((Chunk(1, -5, 1, (b"x",)),))), packed(Push((Chunk(-1, 5, 1, (b"x",)),))),
+        packed(Push((Chunk(2**32, 5, 1, (b"x",)),))), packed(Push((Chunk(1, 5, 2**64 - 1, (b"x",)),))),
     ],
-    ids=["empty", "noise", "bomb", "wide window", "not msgpack", "cut", "map", "many records", "many chunks"],
+    ids=[
+        "empty", "noise", "bomb", "wide window", "not msgpack", "cut", "map", "many records", "many chunks",
+        "epoch below 0", "gate below 0", "gate above u32", "seq above u32",
+    ],
 )  # fmt: skip
 async def test_a_body_that_no_gate_sends_is_refused(venue: Venue, gate: GateClient, body: bytes) -> None:
     answer = await gate.ask("POST", RECORDS, body)

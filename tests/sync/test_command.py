@@ -15,6 +15,7 @@ import pytest
 from admission.ids import Epoch
 from edge.enrol import enrol
 from sync import demo
+from sync.compose import ADDRESS_FILE, address_for_boxes
 from sync.wire.messages import Push
 from tests.sync.logs import EpochLog
 from tests.sync.requests import GateClient
@@ -61,6 +62,19 @@ def test_from_nothing_to_a_gates_records(tmp_path: Path) -> None:
     finally:
         server.kill()
         server.communicate()
+
+
+@pytest.mark.parametrize(
+    "listens", [None, "http://10.0.0.7:8080", "https://[2001:db8::1]:8443", "https://[", ""]
+)
+def test_the_hint_is_of_an_encrypted_centre_unless_it_is_this_machine(
+    tmp_path: Path, listens: str | None
+) -> None:
+    if listens is not None:
+        (tmp_path / ADDRESS_FILE).write_text(listens)
+    assert address_for_boxes(tmp_path).startswith("https://ADDRESS")
+    (tmp_path / ADDRESS_FILE).write_text("http://127.0.0.1:8080")
+    assert address_for_boxes(tmp_path) == "http://127.0.0.1:8080"
 
 
 def test_the_demo_is_made_once(tmp_path: Path) -> None:

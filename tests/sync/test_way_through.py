@@ -1,5 +1,6 @@
 """The way through: a box joins, its list comes down, its records go up, over real HTTP and with the real stores."""
 
+import random
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -193,6 +194,28 @@ async def test_a_list_by_another_key_is_refused(venue: Venue, box: Box) -> None:
         assert "not signed" in str(box.said[-1].args["why"])
         await box.until(lambda: any(one.centre_time_s for one in box.said))
     assert box.lists == []
+
+
+class Dice(random.Random):
+    """Counts the waits that grow: each draws its random part."""
+
+    drawn = 0
+
+    def uniform(self, a: float, b: float) -> float:
+        self.drawn += 1
+        return super().uniform(a, b)
+
+
+async def test_bad_lists_are_not_fetched_one_after_another(venue: Venue, box: Box) -> None:
+    stranger = new_keys().list_key.public_key().public_bytes_raw()
+    save(box.data, replace(load(box.data), list_public=stranger))
+    box.enrolment, dice = load(box.data), Dice()
+    box.chance = dice
+    async with box.linked():
+        await box.until(lambda: box.is_told("uplink.list_refused"))
+        await box.until(lambda: dice.drawn == 1)
+        cancel(venue, 1)
+        await box.until(lambda: dice.drawn == 2)
 
 
 async def test_a_list_that_the_lane_refuses_is_said_and_one_it_cannot_take_now_is_offered_again(

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from sync.compose import Centre, Serving
 from sync.gates import enrolment as codes
 from tests.sync.requests import NOW_S
 
+__all__ = ["NOW_S", "Venue", "venue_at"]
+
 
 @dataclass
 class Venue:
@@ -23,6 +26,11 @@ class Venue:
     centre: Centre
     serving: Serving
     now_s: int = NOW_S
+    mono_now_s: float | None = None
+    """Where a test moves the time by hand."""
+
+    def mono_s(self) -> float:
+        return time.monotonic() if self.mono_now_s is None else self.mono_now_s
 
     @property
     def url(self) -> str:
@@ -42,7 +50,9 @@ class Venue:
     async def start(self) -> None:
         port = int(self.url.rsplit(":", 1)[1])
         self.centre = compose.open_centre(self.data)
-        self.serving = await compose.listen(self.centre, "127.0.0.1", port, now_s=lambda: self.now_s)
+        self.serving = await compose.listen(
+            self.centre, "127.0.0.1", port, now_s=lambda: self.now_s, mono_s=self.mono_s
+        )
 
 
 @asynccontextmanager
@@ -50,7 +60,9 @@ async def venue_at(data: Path) -> AsyncIterator[Venue]:
     centre = compose.open_centre(data)
     demo.make_demo(centre.database, centre.keys, data, NOW_S)
     venue = Venue(data, centre, Serving("", None, None))  # type: ignore[arg-type]  # replaced in the next line
-    venue.serving = await compose.listen(centre, "127.0.0.1", 0, now_s=lambda: venue.now_s)
+    venue.serving = await compose.listen(
+        centre, "127.0.0.1", 0, now_s=lambda: venue.now_s, mono_s=venue.mono_s
+    )
     try:
         yield venue
     finally:

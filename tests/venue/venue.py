@@ -67,7 +67,6 @@ class Venue:
         self.config.write_text(
             self.hardware.toml(self.gate_data, name="Demo gate", port=port), encoding="utf-8"
         )
-        self.pin = await asyncio.to_thread(new_pin, self.gate_data)
         await self._run(
             "the centre", "sync", "serve", "--data", str(self.centre_data), "--port", "0", "--demo"
         )
@@ -272,8 +271,10 @@ class Venue:
             code = await call(
                 [python, "-m", "sync", "gate", "code", demo.MAIN_GATE_NAME, "--data", str(self.centre_data)]
             )
-            await call([python, "-m", "edge", "enrol", "--config", str(self.config), self.centre_url, code])
+            enrol = [python, "-m", "edge", "enrol", "--config", str(self.config), self.centre_url, code]
+            self.pin = (await call(enrol)).rpartition("PIN of its page, shown this once: ")[2]
             return enrolment.load(self.gate_data)
+        self.pin = await asyncio.to_thread(new_pin, self.gate_data)
         moved = msgspec.structs.replace(own, centre_url=self.centre_url)
         enrolment.save(self.gate_data, moved)
         return moved

@@ -96,7 +96,7 @@ class FakeLane:
     def _welcome(self) -> Status:
         return msgspec.structs.replace(self.status, recent=RECENT)
 
-    def _command(self, command: Command) -> Done:
+    async def _command(self, command: Command) -> Done:
         self.commands.put_nowait(command)
         return self.answer(command)
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
+from edge.front.__main__ import OOM_SCORE
 from edge.front.tls import KEY_FILE
 from edge.link import Health, PageSaid, UplinkSaid
 from tests.edge.front.fake_lane import FakeLane
@@ -50,6 +52,14 @@ async def test_it_serves_says_so_and_ends_with_its_parent(tmp_path: Path) -> Non
     ):
         assert answer.status == 200
         assert (await answer.json())["word"] == "ready"
+    # Where memory runs out, the kernel takes the front before the lane.
+    assert int(Path(f"/proc/{process.pid}/oom_score_adj").read_text()) == OOM_SCORE
+    for garbage in (b"GET / HTTP/1.1\r\nno header\r\n\r\n", b"\x00\x01\r\n\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(page.url).port, ssl=trust)
+        writer.write(garbage)
+        async with asyncio.timeout(WAIT_S):
+            assert b" 400 " in await reader.readline()
+        writer.close()
     assert process.stdin is not None
     process.stdin.close()
     async with asyncio.timeout(WAIT_S):
@@ -60,6 +70,8 @@ async def test_it_serves_says_so_and_ends_with_its_parent(tmp_path: Path) -> Non
     lines = [json.loads(line.removeprefix("<6>")) for line in err.decode().splitlines()]
     assert lines
     assert page.url in {line.get("url") for line in lines}
+    assert {line["level"] for line in lines} == {"info"}
+    assert not {line["logger"] for line in lines if line["logger"].startswith("aiohttp")}
     assert (tmp_path / KEY_FILE).read_text().splitlines()[1] not in err.decode()
 
 

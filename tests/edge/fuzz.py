@@ -22,7 +22,7 @@ from drivers.framing.lines import LineFramer
 from edge.clock import TrustedTime
 from edge.journal import Journal
 from edge.judge import Judge
-from edge.lane import LaneShell
+from edge.lane import TELL_AFTER_S, LaneShell
 from edge.link import Seen
 from edge.settings import LaneSettings, SerialReader, Way
 from edge.store.faults import StoreFault
@@ -245,6 +245,7 @@ async def _run(feed: Iterable[bytes]) -> Result:
         result.lines += 1
         if result.lines % COMMIT_EVERY == 0:
             await asyncio.sleep(0)  # presentations that wait are judged again
+    await asyncio.sleep(2 * TELL_AFTER_S)  # the last answers are told a little later
     lane.shell.drain()
     result.records = lane.writer.records
     result.virtual_s = lane.clock.ns / 1e9

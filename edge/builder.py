@@ -18,8 +18,6 @@ from edge.store.list import build
 from edge.venue import venue_of
 from sync.wire.lists import ListRefused, unspool_list
 
-LIST_FILE = "list.sqlite3"
-"""The list in use, in the data folder: OUT."""
 BUILT, REFUSED, FAULT = 0, 1, 2
 NO_GATE = GateId(0)
 """Whose list it is does not matter to whether it can be used."""

@@ -13,7 +13,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission import chain
-from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, TicketId, ZoneId
+from admission.ids import Epoch, EventId, GateId, LaneId, TicketId, ZoneId
 from admission.lane import Write
 from admission.presence import PresenceRow, Reset, reset_of, rows_of
 from admission.records import Extension, ExtensionRecord, Flag, Kind, Record
@@ -290,7 +290,3 @@ class Journal:
     def pending(self, event: EventId, ticket: TicketId) -> Sequence[PresenceRow]:
         """Return what is on its way to the disk about one ticket."""
         return self._pending.get((event, ticket), ())
-
-    def id_of(self, seq: int) -> RecordId:
-        """Return the name of a record of this run."""
-        return RecordId(self.gate, self.epoch, seq)

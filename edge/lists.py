@@ -14,12 +14,11 @@ from edge.gate import Gate
 from edge.link import Health, Part
 from edge.store.disk import Disk
 from edge.store.faults import FaultKind, StoreFault
-from edge.store.list import ListStore
+from edge.store.list import LIST_FILE, ListStore
 from edge.store.log_schema import ListVersion, SnapshotMark
 from edge.venue import Venue, venue_of
 
-FILE = "list.sqlite3"
-"""The list in use, in the data folder. The builder renames a new one into its place."""
+FILE = LIST_FILE
 OLD_AFTER_S = 24 * 3600
 """A list older than this is shown as old; it is used all the same (DESIGN.md: `list_max_age_h` is off)."""
 RESEND_HINT = "Correct zones, keys and lane plans at the centre; it then sends a new list."

@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol, TypeVar
 
 from admission.chain import Head, link, seed
 from admission.ids import Epoch, GateId
-from edge.builder import BUILT, LIST_FILE
+from edge.builder import BUILT
 from edge.builder import REFUSED as BUILD_REFUSED
 from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
@@ -22,7 +22,7 @@ from edge.front.centre import Centre, CentreRefused, CutOff
 from edge.link import Appended, Done, Health, UplinkSaid
 from edge.settings import CentreSettings
 from edge.store.faults import StoreFault
-from edge.store.list import ListStore
+from edge.store.list import LIST_FILE, ListStore
 from edge.store.log_schema import EpochRow, ListVersion, StoredRecord
 from sync.wire.lists import EventInfo, ListHead, ListRefused, read_head, version_tag
 from sync.wire.messages import Push, Pushed

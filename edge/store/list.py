@@ -19,6 +19,8 @@ from edge.store.faults import FaultKind, StoreFault, fault_of
 from edge.store.log_schema import unsigned
 from sync.wire.lists import ListHead, ListRow, ticket_of
 
+LIST_FILE = "list.sqlite3"
+"""The list in use, in the data folder. The builder renames a new one into its place."""
 APPLICATION_ID = 0x47484C49
 """ "GHLI": file(1) and we know it by this number in SQLite's header."""
 SCHEMA = 1

@@ -11,11 +11,10 @@ from msgspec.structs import replace
 from admission.entitlements import Standing
 from admission.ids import Epoch, GateId, TicketId
 from edge import lists
-from edge.builder import LIST_FILE
 from edge.enrolment import Enrolment, load, save
 from edge.front.uplink import SNAPSHOT_FILE, OwnLog, tag_of_file
 from edge.link import Done, Health
-from edge.store.list import ListStore
+from edge.store.list import LIST_FILE, ListStore
 from edge.store.log_reader import LogReader
 from edge.store.log_schema import Batch, ListVersion
 from sync import demo

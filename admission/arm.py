@@ -6,8 +6,9 @@ are still being saved the arm has not moved, so a passage then is never theirs.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from admission.condition import REFUSED, Condition, Counters, Outbox
 from admission.ids import ReaderId
@@ -119,12 +120,12 @@ class Arm:
         unpulsed = at_once or (line is None and write.direction is Direction.ENTRY)
         flags = write.flags | (Flag.NO_PULSE if unpulsed else Flag.NONE)
         # Whoever of a group names no reservation was not caught by the restart, where others do name theirs.
-        named = [any(kind is Extension.OBSERVED for kind, _ in extension) for extension in extensions]
-        fresh = flags & ~Flag.AFTER_RESTART if len(named) > 1 and any(named) else flags
+        caught = [_names_entries(extension) for extension in extensions] if len(extensions) > 1 else [True]
+        fresh = flags & ~Flag.AFTER_RESTART if any(caught) else flags
         tokens: list[int] = []
         for number, extension in enumerate(extensions, start=1):
             urgent = number == len(extensions) and not at_once
-            own = flags if named[number - 1] else fresh
+            own = flags if caught[number - 1] else fresh
             tokens.append(self._out.write(replace(write, flags=own, extensions=extension, urgent=urgent)))
         turn = Turn(
             direction=write.direction,
@@ -188,11 +189,12 @@ class Arm:
 
     def settle(self) -> None:
         """Bar whom the lane may not let in any more, and open for whose turn it is."""
-        able = self._condition.ready and not self._condition.alarm
+        condition = self._condition
         for turn in self._turns:
-            allowed = turn.exit or (able if turn.test else self._condition.admits)
-            if turn.phase in UNRELEASED and not allowed:
-                self._signal(turn, Signal.BARRED, self._now_ms)
+            if turn.phase in UNRELEASED and not turn.exit:
+                allowed = condition.ready and not condition.alarm if turn.test else condition.admits
+                if not allowed:
+                    self._signal(turn, Signal.BARRED, self._now_ms)
         for at, turn in enumerate(self._turns):
             overdue = turn.exit and turn.deadline_ms <= self._now_ms
             if turn.phase is not Phase.QUEUED or self._line_off_ms(turn) > self._now_ms:
@@ -339,13 +341,16 @@ class Arm:
         if not turn.test:
             left = len(turn.tokens)
             line = Line.GROUP if left > 1 else Line.EXIT if turn.exit else Line.ADMIT
-            self._out.add(Show(DisplayState.ADMIT, turn.reader, turn.verdict, line.value, left))
+            self._out.add(Show(DisplayState.ADMIT, turn.reader, turn.verdict, line, left))
 
     # --- the list of turns --------------------------------------------------------------------------------------
 
     def _taken(self, direction: Direction, turns: Iterable[Turn]) -> bool:
         shared = self._config.shared_path
-        return any(t.holds and t.phase in HOLDING and (shared or t.direction is direction) for t in turns)
+        for turn in turns:
+            if turn.holds and turn.phase in HOLDING and (shared or turn.direction is direction):
+                return True
+        return False
 
     def _begin(self, turn: Turn) -> None:
         while len(self._turns) >= TURNS_MAX:
@@ -357,7 +362,12 @@ class Arm:
         self._turns.append(turn)
 
     def _prune(self) -> None:
-        self._turns = [turn for turn in self._turns if turn.phase is not Phase.ENDED]
+        if self._turns:
+            self._turns = [turn for turn in self._turns if turn.phase is not Phase.ENDED]
+
+
+def _names_entries(extensions: Extensions) -> bool:
+    return any(kind is Extension.OBSERVED for kind, _ in extensions)
 
 
 def _nothing(_turn: Turn, _at_ms: int) -> None:

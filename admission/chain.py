@@ -11,12 +11,14 @@ has. It names the last durable record, signed or not, so the next head covers th
 
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec.structs import replace
 
 from admission.ids import Epoch, GateId
 from admission.records import (
@@ -52,8 +54,7 @@ def link(previous: bytes, blob: bytes) -> bytes:
     return sha256(previous + blob).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Predecessor:
+class Predecessor(msgspec.Struct, frozen=True, gc=False):
     """Where the log of the epoch before stood. `epoch` 0: there was none."""
 
     epoch: Epoch
@@ -78,8 +79,7 @@ ROOT = Predecessor(Epoch(0), 0, bytes(LINK_BYTES))
 """What an epoch without a PREDECESSOR extension names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, gc=False):
     """A gate's word that its log up to and including `seq` ends in `link`."""
 
     gate: GateId
@@ -129,8 +129,7 @@ class Finding(IntEnum):
     REWIND = 5  # a restored image or a lying card: the gate fetches its own tail back
 
 
-@dataclass(frozen=True, slots=True)
-class EpochState:
+class EpochState(msgspec.Struct, frozen=True, gc=False):
     """How far one log is held. `predecessor` None: not read yet. `head_seq`: highest seq under a head, 0 for none."""
 
     epoch: Epoch
@@ -140,8 +139,7 @@ class EpochState:
     predecessor: Predecessor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Anomaly:
+class Anomaly(msgspec.Struct, frozen=True, gc=False):
     """Epochs of one gate that cannot all follow `after` honestly: FORK or REWIND. `epochs` ascend."""
 
     finding: Finding
@@ -294,8 +292,7 @@ class Trouble(IntEnum):
     REWIND = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, gc=False):
     """One finding, in records `first` to `last` of an epoch (both 0: the epoch as a whole)."""
 
     trouble: Trouble
@@ -304,8 +301,7 @@ class Problem:
     last: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, gc=False):
     """What `verify` says. `unsigned`: (epoch, records behind the last head), where nothing later covers them."""
 
     records: int

@@ -1,7 +1,9 @@
 """What a lane is allowed and able to do now, what it has counted, and what one event makes it do."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec.structs import replace
 
 from admission.ids import ReaderId
 from admission.lane import LaneEffect, LaneState, Show, Write

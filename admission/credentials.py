@@ -10,9 +10,10 @@ UIDs are raw bytes, UID0 first; a UID is the tag's own word, copied as easily as
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
+
+import msgspec
 
 from admission.codecs import cose, jws, sig1
 from admission.digests import CredentialKind, digest, text_digest, ticket_digest
@@ -61,16 +62,14 @@ class Medium(Enum):
     UID = "uid"
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(msgspec.Struct, frozen=True, gc=False):
     """Bytes sorted by kind, nothing checked yet. `data` is the exact text, or the UID."""
 
     kind: CredentialKind
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SignedClaims:
+class SignedClaims(msgspec.Struct, frozen=True, gc=False):
     """What a signer vouches for, the same for every format. Times in unix seconds, 0 = none.
 
     `ticket` None: known only by the digest of its text. `zones` () = by product; `session` 0 = any; `product` 0 =
@@ -88,8 +87,7 @@ class SignedClaims:
     not_after: int
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True, gc=False):
     """A credential the list can be asked for. `claims` and `key` are None for opaque codes and UIDs."""
 
     kind: CredentialKind
@@ -98,16 +96,14 @@ class Known:
     key: IssuerKey | None
 
 
-@dataclass(frozen=True, slots=True)
-class Forged:
+class Forged(msgspec.Struct, frozen=True, gc=False):
     """It names a key we hold, which did not sign it."""
 
     kind: CredentialKind
     digest_of_text: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownIssuer:
+class UnknownIssuer(msgspec.Struct, frozen=True, gc=False):
     """No key we hold signed it. `kid` is the key it names, b"" where its format names none.
 
     Of a text that names no key (sig1) a forgery looks the same.
@@ -118,8 +114,7 @@ class UnknownIssuer:
     digest_of_text: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(msgspec.Struct, frozen=True, gc=False):
     """It is no credential. `why` is one of `MALFORMED_WORDS`."""
 
     why: str

@@ -4,8 +4,9 @@ Direction, lane and identity are judged here and the best of several tickets is 
 in `admission.rules`, the values in `admission.question`.
 """
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from admission.credentials import Forged, Known, Malformed, SignedClaims, UnknownIssuer
 from admission.entitlements import CredentialStanding, Product, Standing, Ticket
@@ -92,9 +93,12 @@ def _candidate(claims: SignedClaims, product: Product) -> Candidate:
 
 
 def _leaves(question: Question) -> bool:
-    """Whether this is an exit: the reader says so, or it serves both ways and somebody of the ticket is inside."""
+    """Whether this is an exit: the reader says so, or it serves both ways and somebody of the ticket is known inside.
+
+    Who reserved and was not seen to pass may well stand outside still: an arm that lets them out keeps them there.
+    """
     if question.direction is Direction.NONE:
-        return any(candidate.tally.inside > 0 for candidate in _believed(question))
+        return any(candidate.tally.passed > 0 for candidate in _believed(question))
     return question.direction is Direction.EXIT
 
 

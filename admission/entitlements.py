@@ -89,12 +89,16 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
 
 
 class Session(msgspec.Struct, frozen=True, gc=False):
-    """One opening of a zone: a date or a performance. `day` is yyyymmdd in the venue's zone, for daily limits."""
+    """One opening of a zone: a date or a performance. `day` is yyyymmdd in the venue's time zone, for daily limits."""
 
     id: SessionId
     event: EventId
     name: str
     day: int
+    zone: ZoneId = ZoneId(0)
+    """Where it takes place; 0 is not said."""
+    end: int = 0
+    """Unix seconds; from then on nobody counts as inside `zone`. 0: its end resets nothing."""
 
 
 class Zone(msgspec.Struct, frozen=True, gc=False):
@@ -105,6 +109,8 @@ class Zone(msgspec.Struct, frozen=True, gc=False):
     parent: ZoneId = ZoneId(0)
     capacity: int = 0
     gate: GateId = GateId(0)
+    reset_at: int = -1
+    """When presence is reset every night: minutes after midnight on the venue's own clocks; -1 is never."""
 
 
 class LanePlan(msgspec.Struct, frozen=True, gc=False):
@@ -117,6 +123,32 @@ class LanePlan(msgspec.Struct, frozen=True, gc=False):
     """The (event, session) pairs served; which of them, the plan says, never the clock."""
     attended: bool = False
     """A steward stands here: `check` asks the steward; unattended it denies and calls staff."""
+
+
+class LaneSchedule(msgspec.Struct, frozen=True, gc=False):
+    """The states a lane takes by itself."""
+
+    gate: GateId
+    lane: LaneId
+    entries: tuple[tuple[int, int], ...]
+    """(from, state): Unix seconds and `admission.lane.LaneState`, in order of time."""
+
+
+class LaneOrder(msgspec.Struct, frozen=True, gc=False):
+    """A state that the centre gives to lanes at once: of a zone and those inside it, of a gate, or one lane.
+
+    A lane takes each once, by the highest `version` that names it; staff may set another state after it.
+    """
+
+    version: int
+    """Rises with each order of the group and never comes again."""
+    at: int
+    """Unix seconds at the centre: a scheduled state that is later holds where the order is heard after it."""
+    state: int
+    zone: ZoneId = ZoneId(0)
+    gate: GateId = GateId(0)
+    lane: LaneId = LaneId(0)
+    """0: every lane of `gate`."""
 
 
 class ZoneTree:

@@ -5,11 +5,11 @@ Public keys only: who steals a gate can mint nothing. Whether a key may be used 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from hashlib import sha256
 from typing import Generic, TypeVar
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -24,7 +24,7 @@ KEYS_PER_FORMAT_MAX = 64
 U32_MAX = 2**32 - 1
 
 
-class KeyFormat(Enum):
+class KeyFormat(StrEnum):
     """The ticket format a key signs. One key never serves two formats."""
 
     TK1 = "tk1"
@@ -40,8 +40,7 @@ class KeyStatus(Enum):
     COMPROMISED = "compromised"
 
 
-@dataclass(frozen=True, slots=True)
-class IssuerKey:
+class IssuerKey(msgspec.Struct, frozen=True, gc=False):
     """A public key and what it may sign.
 
     `kid`: 1 to 16 bytes, as the ticket names it. `public`: 32 raw bytes. `event`: the only event it issues for, or 0
@@ -73,30 +72,26 @@ class IssuerKey:
 Claims_co = TypeVar("Claims_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Verified(Generic[Claims_co]):
+class Verified(msgspec.Struct, Generic[Claims_co], frozen=True, gc=False):
     """The signature is good; these are the signer's claims."""
 
     claims: Claims_co
     key: IssuerKey
 
 
-@dataclass(frozen=True, slots=True)
-class BadSignature:
+class BadSignature(msgspec.Struct, frozen=True, gc=False):
     """The text names a key we hold, and that key did not sign it."""
 
     kid: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class NoKey:
+class NoKey(msgspec.Struct, frozen=True, gc=False):
     """No key we hold can have signed it. `kid` is what the text names, or b"" where it names none."""
 
     kid: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True, gc=False):
     """The text is not of its format. `why` is a fixed word, never data from the text."""
 
     why: str

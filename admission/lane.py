@@ -5,8 +5,9 @@ order. What needs durable records first comes as an effect only after `Durable` 
 `admission.lane_machine`.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from admission.entitlements import Mode
 from admission.ids import LaneId, ReaderId, RecordId, SessionId
@@ -27,8 +28,7 @@ class LaneState(IntEnum):
     REHEARSAL = 6
 
 
-@dataclass(frozen=True, slots=True)
-class LaneConfig:
+class LaneConfig(msgspec.Struct, frozen=True, gc=False):
     """One lane's lengths and wiring. Milliseconds."""
 
     lane: LaneId
@@ -55,8 +55,7 @@ class LaneConfig:
 # --- events -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """`decide()` has answered a fresh presentation. `subject` and `subject_flag` as records carry them."""
 
     reader: ReaderId
@@ -69,15 +68,13 @@ class Judged:
     """The lane plan's, as judged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Durable:
+class Durable(msgspec.Struct, frozen=True, gc=False):
     """Every record of effects up to and including `token` is on disk. Tokens the machine never gave mean nothing."""
 
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class NotDurable:
+class NotDurable(msgspec.Struct, frozen=True, gc=False):
     """The disk took nothing of what was still waiting up to `token`.
 
     `admit`: by policy the release happens all the same. The Write is out of the machine's hands by then, so the shell,
@@ -88,23 +85,20 @@ class NotDurable:
     admit: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Pulsed:
+class Pulsed(msgspec.Struct, frozen=True, gc=False):
     """The relay was commanded for `token` (the guard took it), or could not be (`ok` False)."""
 
     token: int
     ok: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(msgspec.Struct, frozen=True, gc=False):
     """A passage contact closed: somebody went through, that way."""
 
     direction: Direction
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyChanged:
+class ReadyChanged(msgspec.Struct, frozen=True, gc=False):
     """The turnstile's READY contact, or the health of the lane's own devices, changed.
 
     A lane starts not ready, and is so after a pulse that failed; say True at the start where no contact is wired, and
@@ -114,37 +108,32 @@ class ReadyChanged:
     ready: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SensorsChanged:
+class SensorsChanged(msgspec.Struct, frozen=True, gc=False):
     """The board of the passage contacts went away or is back. While it is away passage is assumed, as without one."""
 
     seen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FireChanged:
+class FireChanged(msgspec.Struct, frozen=True, gc=False):
     """The fire contact changed. Active latches until `StaffCleared`."""
 
     active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StaffCleared:
+class StaffCleared(msgspec.Struct, frozen=True, gc=False):
     """Staff cleared the fire latch."""
 
     steward: int
 
 
-@dataclass(frozen=True, slots=True)
-class StateSet:
+class StateSet(msgspec.Struct, frozen=True, gc=False):
     """Somebody with the right to do so set the lane's state. `steward` 0: schedule or centre."""
 
     state: LaneState
     steward: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(msgspec.Struct, frozen=True, gc=False):
     """Staff let `count` people through without (or against) a verdict. With a ticket as subject it uses the ticket.
 
     `observed`: at an entry the unresolved reservations (`Tally.unresolved_ids`) these people were caught with, one each;
@@ -164,8 +153,7 @@ class Override:
     flags: Flag = Flag.NONE
 
 
-@dataclass(frozen=True, slots=True)
-class Annul:
+class Annul(msgspec.Struct, frozen=True, gc=False):
     """Staff take an admission back: the use is free again.
 
     `record` is the admission; `token` its Write where this lane wrote it in this epoch, 0 where not: a reservation that
@@ -183,8 +171,7 @@ class Annul:
     mode: Mode = Mode.NORMAL
 
 
-@dataclass(frozen=True, slots=True)
-class TestPulse:
+class TestPulse(msgspec.Struct, frozen=True, gc=False):
     """The technician's button: each is a logged opening. Works in every lane state, never without READY or in a fire."""
 
     __test__ = False  # not a test class, whatever its name says to pytest
@@ -193,8 +180,7 @@ class TestPulse:
     direction: Direction
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True, gc=False):
     """Time has come to `next_deadline_ms`."""
 
 
@@ -219,8 +205,7 @@ LaneEvent = (
 # --- effects ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True, gc=False):
     """A record to append; the shell numbers and stamps it. `ref_token` names the Write it is about.
 
     `extensions` follow it in the same commit. `urgent`: commit now, with the Writes before it in the same answer; else it
@@ -246,8 +231,7 @@ class Write:
     mode: Mode = Mode.NORMAL
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(msgspec.Struct, frozen=True, gc=False):
     """Command the relay, once `Durable(token)` came back (the machine emits it only then)."""
 
     token: int
@@ -255,15 +239,13 @@ class Release:
     pulse_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Withhold:
+class Withhold(msgspec.Struct, frozen=True, gc=False):
     """Take back a release that still runs (all off on `line`)."""
 
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Show:
+class Show(msgspec.Struct, frozen=True, gc=False):
     """Tell the people at the lane. `verdict` None: a lane event. `words`: the value of a `reasons.Line`, or empty.
 
     `reader` 0: everybody at the lane. `count`: people of a group still to pass.
@@ -276,15 +258,13 @@ class Show:
     count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(msgspec.Struct, frozen=True, gc=False):
     """Call staff. `what`: intrusion, tailgate, fire, emergency, relay, or a reason's name in lower case."""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class JudgeAgain:
+class JudgeAgain(msgspec.Struct, frozen=True, gc=False):
     """The lane is free: the latest waiting presentation of `reader` may be judged again."""
 
     reader: ReaderId

@@ -10,8 +10,9 @@ A free exit opens no barrier: no output holds an arm open; the passages of peopl
 Nothing here is unbounded: turns, readers, codes and counts each have their limit, beside which the reason stands.
 """
 
-from dataclasses import replace
 from typing import Final, assert_never
+
+from msgspec.structs import replace
 
 from admission import lane
 from admission.arm import SUBJECT, Arm, Extensions
@@ -389,7 +390,7 @@ def _alert_word(verdict: Verdict) -> str:
 
 
 def _show_line(line: Line) -> Show:
-    return Show(say_line(line, Language.EN).display, _STAFF, words=line.value)
+    return Show(say_line(line, Language.EN).display, _STAFF, words=line)
 
 
 def _staff(steward: int, reason: str) -> tuple[Extension, bytes]:
@@ -399,10 +400,14 @@ def _staff(steward: int, reason: str) -> tuple[Extension, bytes]:
 
 
 def _observed(records: tuple[RecordId, ...]) -> Extensions:
+    if not records:
+        return ()
     return tuple((Extension.OBSERVED, payload) for payload in pack_record_ids(records))
 
 
 def _split_observed(records: tuple[RecordId, ...], count: int) -> list[Extensions]:
     """Share the entries that a grant names among the people of a group: one each, the last takes the rest."""
+    if count == 1:
+        return [_observed(records)]
     shares = [_observed(records[at : at + 1]) for at in range(count - 1)]
     return [*shares, _observed(records[count - 1 :])]

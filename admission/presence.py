@@ -283,9 +283,16 @@ class TicketPresence:
         Whoever is in an inner zone is in the outer too. People in sibling zones are taken for the same ones, since
         moving from one to the other needs no exit to be seen.
         """
-        if not self._live:
+        return self._most(zone, self._live)
+
+    def _most(self, zone: ZoneId, rows: list[PresenceRow]) -> int:
+        if not rows:
             return 0
-        return max(self._own(at, self._live) for at in (zone, *self._zones.inner(zone)))
+        return max(self._own(at, rows) for at in (zone, *self._zones.inner(zone)))
+
+    def _sure(self) -> list[PresenceRow]:
+        """The live entries whose passage was seen or assumed."""
+        return [row for row in self._live if self._reached.get(row.id, row.state) is State.COMMITTED]
 
     def _own(self, zone: ZoneId, rows: list[PresenceRow]) -> int:
         return sum(row.zone == zone for row in rows)
@@ -296,7 +303,7 @@ class TicketPresence:
         Low: passages seen, less the exits granted and not yet passed. High: reservations and unresolved ones too, and
         people in sibling zones are different ones.
         """
-        sure = [row for row in self._live if self._reached.get(row.id, row.state) is State.COMMITTED]
+        sure = self._sure()
         low = 0
         for at in (zone, *self._zones.inner(zone)):
             leaving = sum(at == row.zone or row.zone in self._zones.outer(at) for row in self._pending)
@@ -373,6 +380,7 @@ class TicketPresence:
             uses_day=in_day,
             uses_total=in_all,
             inside=self.inside(zone),
+            passed=self._most(zone, self._sure()),
             last=None if last is None else LastUse(last.id, last.lane, last.time_us),
             exit_pending=any(
                 row.id[:2] == (this_gate, this_epoch) and row.zone in around for row in self._pending

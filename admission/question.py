@@ -1,7 +1,8 @@
 """What one decision rests on, and the answer: values only, judged by `admission.decide`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from admission.credentials import Identity
 from admission.entitlements import CredentialStanding, LanePlan, Product, Session, Ticket, ZoneTree
@@ -10,8 +11,7 @@ from admission.reasons import Reason
 from admission.records import Direction, Flag, Outcome, Trust
 
 
-@dataclass(frozen=True, slots=True)
-class LastUse:
+class LastUse(msgspec.Struct, frozen=True, gc=False):
     """The newest entry that counts: shown with `already_used` and `already_inside`."""
 
     record: RecordId
@@ -19,18 +19,20 @@ class LastUse:
     time_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True, gc=False):
     """What presence (`admission.presence`) knows of one ticket, at the lane's zone and the session it would use.
 
     `uses_*` count entries that are a use (no re-entries), reserved or committed. `inside` counts the ticket's people
-    in the lane's zone now. `entries` are the live entries an exit here would close, newest first.
+    in the lane's zone now, with those who only reserved. `entries` are the live entries an exit here would close,
+    newest first.
     """
 
     uses_session: int = 0
     uses_day: int = 0
     uses_total: int = 0
     inside: int = 0
+    passed: int = 0
+    """Those of them whose passage was seen, or assumed where no sensor is: they are known to be inside."""
     last: LastUse | None = None
     exit_pending: bool = False
     """An exit of this ticket is reserved and its passage not yet seen."""
@@ -43,8 +45,7 @@ class Tally:
     entries: tuple[RecordId, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """One ticket the credential stands for. `listed` is False for one known by its signature alone."""
 
     ticket: Ticket
@@ -54,8 +55,7 @@ class Candidate:
     listed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ClockFacts:
+class ClockFacts(msgspec.Struct, frozen=True, gc=False):
     """The time as this box knows it. `floor_s`: certainly past (build date, centre-signed time)."""
 
     now_s: int
@@ -63,8 +63,7 @@ class ClockFacts:
     floor_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class LaneFacts:
+class LaneFacts(msgspec.Struct, frozen=True, gc=False):
     """What the lane is able to do now."""
 
     plan: LanePlan
@@ -79,8 +78,7 @@ class LaneFacts:
     """Lane config for unattended lanes: let the unresolved in once, flagged; False: the use is burnt."""
 
 
-@dataclass(frozen=True, slots=True)
-class VenueFacts:
+class VenueFacts(msgspec.Struct, frozen=True, gc=False):
     """What is known beyond the lane and the ticket; changes seldom, so it is built once per list."""
 
     zones: ZoneTree
@@ -91,8 +89,7 @@ class VenueFacts:
     this_gate: GateId = GateId(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, gc=False):
     """All that one decision rests on."""
 
     direction: Direction
@@ -112,8 +109,7 @@ class Question:
     """The answer already given under the same scan id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The answer, a value in every case."""
 
     outcome: Outcome
@@ -130,7 +126,7 @@ class Verdict:
     since_s: int = 0
     """With `too_early` when it opens, with `expired` when it ended: unix seconds."""
     alert_staff: bool = False
-    observed: tuple[RecordId, ...] = field(default=())
+    observed: tuple[RecordId, ...] = ()
     """With an exit, the entries it closes; with an entry let in or checked after a restart, the reservation it is for."""
     repeated: bool = False
     """True for the same scan id again: nothing is recorded, no pulse."""

@@ -7,7 +7,7 @@ in German, French, Italian and English. Numbers are in records: never change one
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Final
 
 from admission.records import Direction, Outcome
@@ -72,7 +72,7 @@ class Language(Enum):
     EN = "en"
 
 
-class Line(Enum):
+class Line(StrEnum):
     """What is said where there is no reason: an open way, or something that concerns the whole lane."""
 
     ADMIT = "admit"

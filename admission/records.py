@@ -20,7 +20,12 @@ it. A body is 56 bytes, big-endian:
      31   1  trust           `Trust` of the clock that gave time_us
      32  16  subject         TICKET flag: event u32, ticket u64, product u16, reserved u16; DIGEST flag: 16 bytes; else 0
      48   4  ref             seq, in this epoch, of the record this one is about; 0 is none
-     52   4  data            by kind: repeats, pulse ms, new state, seconds stepped
+     52   4  data            by kind: repeats, pulse ms, new state, seconds stepped, device (`device_data`)
+
+A DEVICE record says that a configured device came or went. `lane` and `reader` name a reader; of a relay board and of
+a board of contacts `lane` is 0, `reader` its place in the box's configuration from 1, and a DETAIL extension its name
+there. `data`: u8 `DeviceKind`, u8 `DeviceChange`, u16 how many changes of this device before it were only counted
+(REPEATED flag; stops at 65,535), so that a flapping cable does not wear the card.
 
 An extension record has 8 bytes of header (format | 0x80, `Extension`, payload length u16, seq u32) and up to 504 of
 payload. It takes a seq of its own and speaks of the nearest body before it, with which it is committed. A payload
@@ -28,8 +33,10 @@ whose length its type cannot have is malformed, so that no reader meets half a r
 """
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from admission.entitlements import Mode
 from admission.ids import EventId, LaneId, ProductId, ReaderId, RecordId, SessionId, TicketId, ZoneId
@@ -40,6 +47,8 @@ EXTENSION_BIT = 0x80
 EXTENSION_BYTES_MAX = 512
 PAYLOAD_BYTES_MAX = EXTENSION_BYTES_MAX - 8
 SEQ_MAX = 2**32 - 1
+COUNTED_MAX = 2**16 - 1
+"""A u16 in the `data` of a DEVICE record."""
 
 _BODY = struct.Struct(">BBHIqIHHHHBBBB16sII")
 _TICKET = struct.Struct(">IQHH")
@@ -94,6 +103,13 @@ class Flag(IntFlag):
     MEDIUM_UID = 1 << 14  # presented as a tag UID
     UNRESOLVED = 1 << 15  # speaks of a reservation of an ended epoch
 
+    if not TYPE_CHECKING:
+        # IntFlag's own operators look a member up through the metaclass, ten times on the way of each scan. What comes
+        # out here is a plain int: ask `flags & Flag.X`, never `Flag.X in flags`.
+        __and__ = __rand__ = int.__and__
+        __or__ = __ror__ = int.__or__
+        __invert__ = int.__invert__
+
 
 class Direction(IntEnum):
     """Which way; it belongs to the reader or the sensor, never to the ticket."""
@@ -101,6 +117,24 @@ class Direction(IntEnum):
     NONE = 0
     ENTRY = 1
     EXIT = 2
+
+
+class DeviceKind(IntEnum):
+    """What a DEVICE record is about."""
+
+    READER = 1
+    RELAY = 2
+    INPUTS = 3  # a board of contacts
+
+
+class DeviceChange(IntEnum):
+    """What became of a device."""
+
+    OPENED = 1
+    GONE = 2  # unplugged, without power, or it does not answer
+    MISBEHAVED = 3
+    MISCONFIGURED = 4
+    DEFECT = 5  # of our own driver
 
 
 class Outcome(IntEnum):
@@ -143,8 +177,7 @@ _PAYLOAD_STEP = {Extension.OBSERVED: _RECORD_ID.size, Extension.RESET: _RECORD_I
 _STAFF_BYTES_MIN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One body. Its gate and epoch are known from the log it stands in."""
 
     kind: Kind
@@ -201,8 +234,7 @@ class Record:
         return ProductId(_TICKET.unpack(self.subject)[2] if self.flags & Flag.TICKET else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionRecord:
+class ExtensionRecord(msgspec.Struct, frozen=True, gc=False):
     """What varies in length, in the same chain."""
 
     type: Extension
@@ -218,6 +250,19 @@ class ExtensionRecord:
 
 class MalformedRecord(ValueError):
     """Bytes that are no record of a format we know."""
+
+
+def device_data(kind: DeviceKind, change: DeviceChange, counted: int = 0) -> int:
+    """Return the `data` of a DEVICE record; goes with `Flag.REPEATED` where `counted` is not 0."""
+    return kind << 24 | change << 16 | min(counted, COUNTED_MAX)
+
+
+def device_of(data: int) -> tuple[DeviceKind, DeviceChange, int]:
+    """Return kind, change and count of a DEVICE record. MalformedRecord for what `device_data` could not return."""
+    try:
+        return DeviceKind(data >> 24), DeviceChange(data >> 16 & 0xFF), data & COUNTED_MAX
+    except ValueError as error:
+        raise MalformedRecord(str(error)) from error
 
 
 def ticket_subject(event: EventId, ticket: TicketId, product: ProductId) -> bytes:

@@ -9,8 +9,10 @@ Every scan and every contact comes through here, so a presentation looks up a ke
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from admission.ids import ReaderId, SessionId
 from admission.lane import Write

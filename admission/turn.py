@@ -16,7 +16,7 @@ annulled; LATE takes back a GIVE_BACK.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final
 
 from admission.entitlements import Mode
@@ -25,7 +25,7 @@ from admission.question import Verdict
 from admission.records import NOBODY, Direction, Flag
 
 
-class Phase(Enum):
+class Phase(IntEnum):
     """Where a turn stands."""
 
     SAVING = auto()  # written, not yet durable
@@ -37,7 +37,7 @@ class Phase(Enum):
     ENDED = auto()
 
 
-class Signal(Enum):
+class Signal(IntEnum):
     """What happens to a turn."""
 
     SAVED = auto()  # its records are durable, or policy says go on without
@@ -55,7 +55,7 @@ class Signal(Enum):
     ANNULLED = auto()  # staff took its last reservation back
 
 
-class Act(Enum):
+class Act(IntEnum):
     """What the lane does at a transition."""
 
     NOTHING = auto()

@@ -14,7 +14,7 @@ Garbled bytes are values (`Garbled`), never errors: a visitor's screen must not 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import NoReturn, Protocol, runtime_checkable
 
 SCAN_BYTES_MAX = 4096
@@ -41,7 +41,7 @@ class Misconfigured(DriverError):
     """The device cannot work as configured. Opening it again will not help."""
 
 
-class Medium(Enum):
+class Medium(StrEnum):
     """What kind of credential a reader delivers."""
 
     BARCODE = "barcode"

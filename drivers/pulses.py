@@ -51,6 +51,8 @@ class Pulses:
 
     def due(self, now_ns: int) -> list[int]:
         """The lines that have to be off by now, longest overdue first. They stay due until `end`."""
+        if not self._ends:
+            return []
         return sorted((line for line, end in self._ends.items() if end <= now_ns), key=self._ends.__getitem__)
 
     def end(self, line: int) -> list[int]:

@@ -85,7 +85,10 @@ class TrustedTime:
     @property
     def trust(self) -> Trust:
         """How far our clock is to be believed now."""
-        if self._clock.now_us() // 1_000_000 < self.floor_s - AGREES_S:
+        return self._trust_at(self._clock.now_us() // 1_000_000)
+
+    def _trust_at(self, now_s: int) -> Trust:
+        if now_s < self.floor_s - AGREES_S:
             return Trust.UNKNOWN
         if self._synced or self._agreed:
             return Trust.SYNCED
@@ -93,6 +96,6 @@ class TrustedTime:
 
     def facts(self) -> ClockFacts:
         """What `decide()` is told. A clock below the floor is certainly behind: the floor is nearer the truth."""
-        trust = self.trust
         now_s = self._clock.now_us() // 1_000_000
+        trust = self._trust_at(now_s)
         return ClockFacts(max(now_s, self.floor_s) if trust is Trust.UNKNOWN else now_s, trust, self.floor_s)

@@ -1,10 +1,12 @@
 """What the front may ask of the lane process. Whoever it is was checked there; here it is checked that it can be done."""
 
+import asyncio
 from pathlib import Path
 
 from admission.credentials import Known, Medium
-from admission.ids import Epoch, RecordId, SessionId
+from admission.ids import Epoch, RecordId, SessionId, ZoneId
 from admission.lane import Annul, LaneEffect, LaneState, Override, StaffCleared, StateSet, TestPulse, Write
+from admission.presence import State, fold
 from admission.records import (
     Direction,
     Flag,
@@ -17,7 +19,22 @@ from admission.records import (
 )
 from edge.gate import Gate
 from edge.lane import LaneShell
-from edge.link import AdmitByHand, AnnulLast, ClearFire, Command, Done, Pulse, SetState, TakeList
+from edge.link import (
+    Acknowledge,
+    AdmitByHand,
+    After,
+    AnnulLast,
+    ClearFire,
+    Command,
+    Done,
+    LaneCommand,
+    Pulse,
+    ResetPresence,
+    SetState,
+    TakeList,
+)
+from edge.presence_reset import reset_presence
+from edge.staff import Act, StaffActs
 from edge.store.faults import StoreFault
 
 SAVED_S = 3.0
@@ -29,13 +46,17 @@ class Commands:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._acts = StaffActs(gate.settings.staff, asyncio.get_running_loop().time)
 
     async def do(self, command: Command) -> Done:
         """Carry out one command; it is answered when what it wrote is on disk, or cannot be within `SAVED_S`.
 
         Where list or log cannot be read, that is shown and the command is not done.
         """
+        gate = self._gate
         try:
+            if isinstance(command, AdmitByHand | AnnulLast):
+                await self._acts.recall(gate.reader, gate.enrolment.gate, gate.now_s() * 1_000_000)
             done = self._do(command)
         except StoreFault as fault:
             self._gate.unreadable(fault)
@@ -53,6 +74,16 @@ class Commands:
                 return Done(command.number, not code, code)
             case SetState():
                 return self._set_state(command)
+            case ResetPresence():
+                return self._reset(command)
+            case Acknowledge(alert=alert):
+                # Gone already is as good: somebody else was quicker, or it was old.
+                self._gate.alerts.acknowledge(alert)
+                return Done(command.number, ok=True)
+            case _:
+                return self._at_lane(command)
+
+    def _at_lane(self, command: LaneCommand) -> Done:
         shell = self._gate.lanes.get(command.lane)
         if shell is None:
             return Done(command.number, ok=False, code="command.no_lane")
@@ -66,10 +97,39 @@ class Commands:
                 if shell.machine.fire:
                     return Done(command.number, ok=False, code="command.fire_still_on")
             case AdmitByHand():
-                return self._admit(command, shell)
+                most = self._gate.settings.staff.admit_max
+                if command.count > most:
+                    return Done(command.number, ok=False, code="command.too_many", args={"most": most})
+                return self._by_hand(command, shell, Act.OVERRIDE, command.count)
             case AnnulLast():
-                return self._annul(command, shell)
+                return self._by_hand(command, shell, Act.ANNUL, 1)
         self._gate.changed()
+        return Done(command.number, ok=True)
+
+    def _by_hand(self, command: AdmitByHand | AnnulLast, shell: LaneShell, act: Act, count: int) -> Done:
+        """Do what carries a steward's number, a reason and a limit (DESIGN.md, The lane)."""
+        if not command.steward:
+            return Done(command.number, ok=False, code="command.no_steward")
+        if not command.reason.strip():
+            return Done(command.number, ok=False, code="command.no_reason")
+        why_not = self._acts.refused(act, command.steward, count)
+        if why_not is not None:
+            return Done(command.number, ok=False, code=_LIMITS[act], args=why_not)
+        if isinstance(command, AdmitByHand):
+            done = self._admit(command, shell)
+        else:
+            done = self._annul(command, shell)
+        if done.ok:
+            self._acts.did(act, command.steward, count)
+        return done
+
+    def _reset(self, command: ResetPresence) -> Done:
+        """Count everybody in a zone as outside."""
+        if command.zone not in self._gate.judge.venue.zones.by_id:
+            return Done(command.number, ok=False, code="command.no_zone")
+        if not command.steward:
+            return Done(command.number, ok=False, code="command.no_steward")
+        reset_presence(self._gate, ZoneId(command.zone), command.steward, command.reason)
         return Done(command.number, ok=True)
 
     def _set_state(self, command: SetState) -> Done:
@@ -136,6 +196,8 @@ class Commands:
             record = None
         if not isinstance(record, Record) or not _is_admission(record):
             return Done(command.number, ok=False, code="command.no_admission")
+        if self._is_annulled(name, record):
+            return Done(command.number, ok=False, code="command.annulled")
         shell.drive(
             Annul(
                 command.steward,
@@ -149,7 +211,19 @@ class Commands:
                 record.mode,
             )
         )
+        self._gate.became(name.epoch, name.seq, After.ANNULLED)
         return Done(command.number, ok=True)
+
+    def _is_annulled(self, name: RecordId, record: Record) -> bool:
+        """Whether an admission was taken back before, here or by another gate."""
+        if record.ticket is None:
+            return False
+        memory = self._gate.memory
+        presence = fold(memory.rows(*record.ticket), memory.resets(), self._gate.judge.venue.zones)
+        return presence.state(name) is State.ANNULLED
+
+
+_LIMITS = {Act.OVERRIDE: "command.overrides_done", Act.ANNUL: "command.annuls_done"}
 
 
 def _has_way(command: Pulse | AdmitByHand, shell: LaneShell) -> bool:
@@ -163,6 +237,7 @@ def _has_way(command: Pulse | AdmitByHand, shell: LaneShell) -> bool:
 
 
 def _is_admission(record: Record) -> bool:
-    """Whether a record let somebody in on a ticket: only that can be taken back."""
+    """Whether a record let somebody in on a ticket, and it counted: only that can be taken back."""
     entry = record.direction is Direction.ENTRY and bool(record.flags & Flag.TICKET)
-    return entry and record.kind in {Kind.SCAN, Kind.OVERRIDE} and record.outcome is Outcome.GRANT
+    counted = entry and not record.flags & Flag.REHEARSAL
+    return counted and record.kind in {Kind.SCAN, Kind.OVERRIDE} and record.outcome is Outcome.GRANT

@@ -10,7 +10,6 @@ import gc
 import logging
 import secrets
 import signal
-from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -20,20 +19,37 @@ from admission import chain
 from admission.ids import Epoch, EventId, LaneId, TicketId
 from admission.lane import LaneConfig, LaneState, Write
 from admission.lane_machine import Lane
-from admission.records import Extension, Kind
+from admission.records import DeviceKind, Extension, Kind
 from drivers.base import Garbled, InputChanged, Opened, Reader, ReaderEvent, Removed, Scan
 from edge import notify
+from edge.alerts import Alerts
 from edge.barrier import Barrier
 from edge.board import Board
 from edge.clock import TrustedTime
 from edge.commands import Commands
+from edge.device_log import Device, DeviceLog
 from edge.enrolment import Enrolment
 from edge.front_process import FrontProcess
 from edge.hub import Hub
 from edge.journal import Journal, Stamp
 from edge.judge import Judge
 from edge.lane import LaneShell, fire_key, state_key
-from edge.link import Appended, Health, PageSaid, Part, Seen, UplinkSaid
+from edge.last_scans import RECALLED_MAX, LastScans
+from edge.link import (
+    HELD_MAX,
+    Acked,
+    After,
+    Answer,
+    Appended,
+    Asked,
+    GiveHeld,
+    Health,
+    HeldRecords,
+    PageSaid,
+    Part,
+    Said,
+    Seen,
+)
 from edge.lists import Lists
 from edge.memory import Memory, refold
 from edge.parts import Factories
@@ -43,8 +59,10 @@ from edge.store.faults import StoreFault
 from edge.store.list import ListUnusable
 from edge.store.log import LogStore
 from edge.store.log_reader import LogReader
+from edge.store.log_schema import CENTRE, Cursor
 from edge.store.writer import LogWriter
 from edge.supervise import DeviceState, keep
+from edge.timetable import Timetable
 
 TICK_S = 1.0
 """Pace of what is looked at now and then: the clock, unsigned records, the watchdog, the page's figures."""
@@ -72,7 +90,8 @@ class Daemon:
     def __init__(self, settings: Settings, enrolment: Enrolment, parts: Factories) -> None:
         self.settings = settings
         self.enrolment = enrolment
-        self.recent: deque[Seen] = deque(maxlen=100)
+        self.scans = LastScans()
+        self.recent = self.scans.answers
         self.page_url = ""
         self._parts = parts
         self._loop = asyncio.get_running_loop()
@@ -86,6 +105,8 @@ class Daemon:
         self._landed_seq = 0
         self._uncounted: set[tuple[EventId, TicketId]] = set()
         self._exit_code = 0
+        self.in_memory_seq = 0
+        """The last record that is in memory only, because the disk takes nothing; 0 while it works."""
         self.data = Path(settings.gate.data)
         self._open_stores()
         self._build()
@@ -102,8 +123,10 @@ class Daemon:
         self._floor_kept_s = int(self.reader.meta("floor") or b"0")
         self.time = TrustedTime(clock, rtc=self.settings.gate.rtc, floor_s=self._floor_kept_s)
         self.board = Board(self.now_s, self.changed)
+        self.alerts = Alerts(self.now_s, self._loop.time, self.changed)
         last = self.reader.newest_state(self.enrolment.gate)
-        self.writer = LogWriter(self._store, self, self._post)
+        self._started_ns = clock.mono_ns()
+        self.writer = LogWriter(self._store, self, self._post, past_us=lambda: self.time.floor_s * 1_000_000)
         self.journal = Journal(
             gate=self.enrolment.gate,
             epoch=Epoch(secrets.randbits(63) | 1),
@@ -113,6 +136,7 @@ class Daemon:
             writer=self.writer,
             predecessor=chain.Predecessor(last.epoch, last.seq, last.link) if last else chain.ROOT,
         )
+        self._device_log = DeviceLog(self.journal.append, lambda: clock.mono_ns() // 1_000_000)
         self._note_salvage()
 
     def _note_salvage(self) -> None:
@@ -136,12 +160,18 @@ class Daemon:
         self.judge = Judge(self.enrolment.gate, self.time, self.memory)
         self.lists = Lists(self, self._parts.disk)
         self.barriers = {
-            relay.id: Barrier(relay, self._parts.relay, partial(self._relay_state, relay.id))
-            for relay in own.relays
+            relay.id: Barrier(
+                relay,
+                self._parts.relay,
+                partial(self._relay_state, Device(DeviceKind.RELAY, number, name=relay.id)),
+            )
+            for number, relay in enumerate(own.relays, 1)
         }
         self.lanes = {lane.id: self._lane(lane) for lane in own.lanes}
+        self.timetable = Timetable(self, self._parts.clock, self._started_ns)
         self.status = StatusView(self)
-        self.hub = Hub(self.data / SOCKET, self.status.full, Commands(self).do, self._said)
+        self._commands = Commands(self)
+        self.hub = Hub(self.data / SOCKET, self.status.full, self._asked, self._said)
         self._front = FrontProcess(own, self.data / SOCKET, self._parts.front_argv)
         self.journal.on_durable(self._landed)
 
@@ -170,6 +200,8 @@ class Daemon:
             on_seen=self._seen,
             on_layout=partial(self._layout, settings.id),
             on_fault=self.unreadable,
+            on_became=partial(self.became, self.journal.epoch),
+            on_alert=partial(self.alerts.call, settings.id),
         )
 
     async def run(self) -> int:
@@ -180,14 +212,17 @@ class Daemon:
         for lane, shell in self.lanes.items():
             if self.reader.meta(fire_key(lane)) == b"1":
                 shell.latch_fire()
+        self._recall_scans()
+        # Before anybody is let in: a reset that was missed must not find those who came today.
+        self.timetable.tick()
         await self.hub.start()
         for barrier in self.barriers.values():
             self._spawn(barrier.run())
         for settings in self.settings.lanes:
             for reader in settings.readers:
                 self._spawn(self._keep_reader(settings, reader))
-        for board in self.settings.inputs:
-            self._spawn(self._keep_inputs(board))
+        for place, board in enumerate(self.settings.inputs, 1):
+            self._spawn(self._keep_inputs(board, Device(DeviceKind.INPUTS, place, name=board.id)))
         self._spawn(self._front.run())
         self._spawn(self._count_people())
         self._spawn(self._beat())
@@ -223,8 +258,10 @@ class Daemon:
 
     async def _keep_reader(self, lane: LaneSettings, settings: ReaderSettings) -> None:
         shell, name = self.lanes[lane.id], f"{lane.id}.{settings.id}"
+        device = Device(DeviceKind.READER, settings.id, lane.id)
 
         def on_state(state: DeviceState) -> None:
+            self._device_log.changed(device, state)
             self.board.device(Part.READER, name, state, lane=lane.id)
 
         async def run(opened: Callable[[str], None]) -> NoReturn:
@@ -246,10 +283,11 @@ class Daemon:
 
         await keep(name, run, on_state)
 
-    async def _keep_inputs(self, settings: InputSettings) -> None:
+    async def _keep_inputs(self, settings: InputSettings, device: Device) -> None:
         shells = [self.lanes[lane.id] for lane in self.settings.lanes if lane.inputs == settings.id]
 
         def on_state(state: DeviceState) -> None:
+            self._device_log.changed(device, state)
             self.board.device(Part.SENSOR, settings.id, state)
             # Contacts that cannot be seen say nothing: a lane with a READY contact is not ready then.
             if state.health is not Health.OK:
@@ -268,8 +306,9 @@ class Daemon:
 
         await keep(settings.id, run, on_state)
 
-    def _relay_state(self, name: str, state: DeviceState) -> None:
-        self.board.device(Part.RELAY, name, state, stops=True)
+    def _relay_state(self, device: Device, state: DeviceState) -> None:
+        self._device_log.changed(device, state)
+        self.board.device(Part.RELAY, device.name, state, stops=True)
         self.tell_lanes()
 
     def _layout(self, lane: int, reader: int, *, wrong: bool) -> None:
@@ -292,6 +331,7 @@ class Daemon:
 
     def durable(self, token: int) -> None:
         """Listen to the writer: everything up to `token` is on disk, and the disk works."""
+        self.in_memory_seq = 0
         if self.journal.in_memory:
             self.journal.in_memory = False
             log.warning("the disk takes records again", extra={"code": "log.ok"})
@@ -312,6 +352,8 @@ class Daemon:
             return
         self.journal.in_memory = admit
         seq = self.journal.seq_of(token)
+        self.in_memory_seq = max(seq, self.in_memory_seq)
+        self.changed()
         for shell in self.lanes.values():
             shell.not_durable(seq, admit=admit)
         self._show_fault(fault, Health.DEGRADED if admit else Health.BAD)
@@ -397,7 +439,33 @@ class Daemon:
         self._untold.append(seen)
         self._tell_soon()
 
-    def _said(self, message: UplinkSaid | PageSaid) -> None:
+    def became(self, epoch: Epoch, seq: int, after: After) -> None:
+        """Something became of the one that a record let through: correct its row."""
+        row = self.scans.became(epoch, seq, after)
+        if row is not None:
+            self._untold.append(row)
+            self._tell_soon()
+
+    def _recall_scans(self) -> None:
+        """Show what earlier runs scanned."""
+        try:
+            self.scans.recall(self.reader.newest(self.enrolment.gate, RECALLED_MAX))
+        except StoreFault as fault:
+            self.unreadable(fault)
+
+    async def _asked(self, asked: Asked) -> Answer:
+        """Answer the front: records that only memory holds, or a command."""
+        if not isinstance(asked, GiveHeld):
+            return await self._commands.do(asked)
+        found = self.writer.held_records(self.journal.epoch, asked.after, HELD_MAX)
+        first_seq = found[0].seq if found else 0
+        return HeldRecords(asked.number, self.journal.epoch, first_seq, tuple(one.blob for one in found))
+
+    def _said(self, message: Said) -> None:
+        if isinstance(message, Acked):
+            gate = self.enrolment.gate
+            self.writer.acked(Cursor(CENTRE, gate, Epoch(epoch), seq) for epoch, seq in message.epochs)
+            return
         if isinstance(message, PageSaid):
             self.page_url = message.url
             log.info("page is up", extra={"url": message.url})
@@ -443,10 +511,13 @@ class Daemon:
                 self.journal.append(
                     (Write(0, Kind.CLOCK_STEP, data=data, extensions=((Extension.DETAIL, words),)),), Stamp()
                 )
+            self.timetable.tick()
+            self._device_log.tick()
             self.status.clock_tile()
             self.lists.age_tile()
             self.journal.sign_if_due()
             self._count_recorded()
+            self.alerts.expire()
             if not self._noop_out:
                 self._noop_out = True
                 self.writer.noop(0)
@@ -476,6 +547,7 @@ class Daemon:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._device_log.drain()
         self.journal.sign_head()
         lost = await asyncio.to_thread(self.writer.close)
         if lost:

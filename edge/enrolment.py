@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import msgspec
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from admission.ids import GateId
@@ -43,7 +42,7 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def public(self) -> bytes:
         """This gate's public signing key, raw."""
-        return self.key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        return self.key.public_key().public_bytes_raw()
 
 
 def load(data: Path) -> Enrolment:

@@ -11,7 +11,7 @@ from admission.ids import Epoch, EventId, LaneId, TicketId, ZoneId
 from admission.presence import PresenceRow, Resets
 from admission.question import LaneFacts, Tally, Verdict
 from admission.reasons import Language, Reason, say
-from admission.records import Direction
+from admission.records import Direction, Flag
 from edge.clock import SystemClock, TrustedTime
 from edge.complaint import Complaint
 from edge.enrolment import Enrolment
@@ -204,7 +204,7 @@ def _candidate(ticket: Ticket, verdict: Verdict, judge: Judge) -> dict[str, obje
         "holder": ticket.holder,
         "zones": list(ticket.zones),
         "session": ticket.session,
-        "standing": _flags(current.standing),
+        "standing": _flags(Standing, current.standing),
         "admits": ticket.admits,
         "not_before": _time(ticket.not_before),
         "not_after": _time(ticket.not_after),
@@ -214,7 +214,11 @@ def _candidate(ticket: Ticket, verdict: Verdict, judge: Judge) -> dict[str, obje
     if product is None:
         said["why"] = "the list does not hold this ticket's product"
     if judged is not None:
-        said |= {"listed": judged.listed, "credential": _flags(judged.credential), **_tally(judged.tally)}
+        said |= {
+            "listed": judged.listed,
+            "credential": _flags(CredentialStanding, judged.credential),
+            **_tally(judged.tally),
+        }
     return said
 
 
@@ -234,7 +238,7 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         "direction": verdict.direction.name.lower(),
         "ticket": verdict.candidate.ticket.id if verdict.candidate else None,
         "session": verdict.session,
-        "flags": _flags(verdict.flags),
+        "flags": _flags(Flag, verdict.flags),
         "gate": verdict.gate,
         "since": _time(verdict.since_s),
         "last": None
@@ -281,8 +285,8 @@ def _sayings(verdict: Verdict, head: ListHead) -> Mapping[str, object]:
     return sayings
 
 
-def _flags(flags: IntFlag) -> list[str]:
-    return [one.name.lower() for one in type(flags) if one and one in flags and one.name]
+def _flags(kind: type[IntFlag], flags: int) -> list[str]:
+    return [one.name.lower() for one in kind if flags & one and one.name]
 
 
 def _time(moment_s: int) -> str | None:

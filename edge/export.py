@@ -14,8 +14,10 @@ from admission.records import (
     Extension,
     ExtensionRecord,
     Flag,
+    Kind,
     MalformedRecord,
     Record,
+    device_of,
     record_from_bytes,
     unpack_record_ids,
 )
@@ -112,7 +114,7 @@ def _body(record: Record) -> dict[str, object]:
         "reason": _reason(record.reason),
         "direction": record.direction.name.lower(),
         "mode": record.mode.name.lower(),
-        "flags": [flag.name.lower() for flag in Flag if flag and flag in record.flags and flag.name],
+        "flags": [flag.name.lower() for flag in Flag if record.flags & flag and flag.name],
         "ref": record.ref,
         "data": record.data,
     }
@@ -120,7 +122,18 @@ def _body(record: Record) -> dict[str, object]:
         row |= {"event": ticket[0], "ticket": ticket[1], "product": record.product}
     if record.flags & Flag.DIGEST:
         row["digest"] = record.subject.hex()
+    if record.kind is Kind.DEVICE:
+        row["detail"] = _device(record.data)
     return row
+
+
+def _device(data: int) -> Mapping[str, object]:
+    """Return what a DEVICE record says; a newer gate's log may hold devices that are not known here."""
+    try:
+        device, change, counted = device_of(data)
+    except MalformedRecord:
+        return {}
+    return {"device": device.name.lower(), "change": change.name.lower(), "counted": counted}
 
 
 def _time(time_us: int) -> str:

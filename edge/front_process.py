@@ -18,8 +18,9 @@ STABLE_S = 60.0
 """A front that lived so long is started again at once: whatever ended it is not about starting."""
 END_S = 3.0
 """Time for the front to close its connections before it is killed."""
-THRIFT = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "PYTHONOPTIMIZE": "2"}
-"""Keeps a quarter of the front's memory: glibc gives back what a PIN's scrypt took, and docstrings are not loaded."""
+THRIFT = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "PYTHONNODEBUGRANGES": "1"}
+"""Keeps the front small: glibc gives back what a PIN's scrypt took, and a trace names lines but not columns. Not
+PYTHONOPTIMIZE=2: packages come without its bytecode, so all of them would be compiled at each start."""
 EX_CANNOT_RUN = 126
 """What a shell says of a command that it cannot start: no memory, no more processes, no such file."""
 

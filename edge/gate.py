@@ -1,17 +1,20 @@
 """What the parts of the lane process may ask of the whole (`edge.daemon.Daemon`)."""
 
-from collections import deque
 from pathlib import Path
 from typing import Protocol
 
+from admission.ids import Epoch
+from edge.alerts import Alerts
 from edge.board import Board
 from edge.clock import TrustedTime
 from edge.enrolment import Enrolment
 from edge.journal import Journal
 from edge.judge import Judge
 from edge.lane import LaneShell
-from edge.link import Seen
+from edge.last_scans import LastScans
+from edge.link import After
 from edge.memory import Memory
+from edge.schedule import Schedule
 from edge.settings import Settings
 from edge.store.faults import StoreFault
 from edge.store.log_reader import LogReader
@@ -19,6 +22,9 @@ from edge.store.log_reader import LogReader
 
 class ListInUse(Protocol):
     """The list that is judged by (`edge.lists.Lists`)."""
+
+    schedule: Schedule | None
+    """What it has happen by itself; None before the first list."""
 
     @property
     def rows(self) -> int:
@@ -48,7 +54,10 @@ class Gate(Protocol):
     board: Board
     time: TrustedTime
     lanes: dict[int, LaneShell]
-    recent: deque[Seen]
+    scans: LastScans
+    alerts: Alerts
+    in_memory_seq: int
+    """The last record that is in memory only, because the disk takes nothing; 0 while it works."""
 
     @property
     def lists(self) -> ListInUse:
@@ -65,6 +74,10 @@ class Gate(Protocol):
 
     def unreadable(self, fault: StoreFault) -> None:
         """A store could not be read."""
+        ...
+
+    def became(self, epoch: Epoch, seq: int, after: After) -> None:
+        """Something became of the one that a record of this gate let through."""
         ...
 
     def changed(self) -> None:

@@ -7,7 +7,20 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from edge.link import Command, Done, FromLane, LinkBroken, PageSaid, Status, UplinkSaid, pack, read_from_front
+from edge.link import (
+    Acked,
+    Answer,
+    Asked,
+    Done,
+    FromLane,
+    LinkBroken,
+    PageSaid,
+    Said,
+    Status,
+    UplinkSaid,
+    pack,
+    read_from_front,
+)
 
 BACKLOG_BYTES_MAX = 8 * 1024 * 1024
 """A front that stopped reading is cut off here; it connects again and gets the whole status."""
@@ -25,12 +38,12 @@ class Hub:
         self,
         path: Path,
         welcome: Callable[[], Status],
-        on_command: Callable[[Command], Awaitable[Done]],
-        on_said: Callable[[UplinkSaid | PageSaid], None],
+        on_asked: Callable[[Asked], Awaitable[Answer]],
+        on_said: Callable[[Said], None],
     ) -> None:
         self._path = path
         self._welcome = welcome
-        self._on_command = on_command
+        self._on_asked = on_asked
         self._on_said = on_said
         self._clients: set[asyncio.StreamWriter] = set()
         self._answers: set[asyncio.Task[None]] = set()
@@ -73,10 +86,10 @@ class Hub:
             else:
                 client.write(data)
 
-    async def _answer(self, command: Command, writer: asyncio.StreamWriter) -> None:
-        done = await self._on_command(command)
+    async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        answer = await self._on_asked(asked)
         if not writer.is_closing():
-            writer.write(pack(done))
+            writer.write(pack(answer))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._clients) >= CLIENTS_MAX:
@@ -87,7 +100,7 @@ class Hub:
         try:
             while True:
                 message = await read_from_front(reader)
-                if isinstance(message, UplinkSaid | PageSaid):
+                if isinstance(message, UplinkSaid | PageSaid | Acked):
                     self._on_said(message)
                 elif len(self._answers) < COMMANDS_MAX:
                     # Beside, not before, what else the front says: a command may wait for the disk.

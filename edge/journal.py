@@ -7,9 +7,9 @@ way visible to the next decision. What the bytes mean is `admission.records`.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission import chain
@@ -36,8 +36,7 @@ class Writer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """Where a record comes from."""
 
     lane: LaneId = LaneId(0)
@@ -78,6 +77,7 @@ class Journal:
         """What goes into the next batch, beside its records."""
         self._submitted: deque[tuple[int, int, tuple[PresenceRow, ...]]] = deque()
         self._pending: dict[tuple[EventId, TicketId], list[PresenceRow]] = {}
+        self._pending_resets: list[Reset] = []
         self._on_durable: list[Callable[[int], None]] = []
         self._committed = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -119,7 +119,9 @@ class Journal:
         resets: list[Reset] = []
         seqs: dict[int, int] = {}
         bodies: list[int] = []
+        urgent = False
         for write in writes:
+            urgent = urgent or write.urgent
             ref = 0
             if write.ref_token:
                 ref = seqs.get(write.ref_token) or (ref_of(write.ref_token) if ref_of else 0)
@@ -155,7 +157,8 @@ class Journal:
                 reset = reset_of(self.gate, self.epoch, body, tuple(extensions), now_us)
                 resets.extend(() if reset is None else (reset,))
         heads = (self._sign(records),) if self.unsigned >= HEAD_EVERY else ()
-        urgent = any(write.urgent for write in writes)
+        if resets:
+            self._pending_resets.extend(resets)
         self._submit(records, tuple(presence), tuple(resets), heads, urgent=urgent)
         return bodies
 
@@ -248,9 +251,18 @@ class Journal:
         recorded, self._recorded = self._recorded, set()
         return recorded
 
+    def uncounted_tickets(self) -> tuple[tuple[EventId, TicketId], ...]:
+        """Return what the next `take_recorded` will."""
+        return tuple(self._recorded)
+
     def pending_tickets(self) -> tuple[tuple[EventId, TicketId], ...]:
         """Return the tickets about which something is on its way to the disk."""
         return tuple(self._pending)
+
+    def pending_resets(self) -> tuple[Reset, ...]:
+        """Return the presence resets that are on their way to the disk."""
+        self._pending_resets = [one for one in self._pending_resets if one.id.seq > self.durable_seq]
+        return tuple(self._pending_resets)
 
     def _sign(self, records: list[StoredRecord]) -> chain.Head:
         head = chain.Head.sign(self._key, self.gate, self.epoch, self.last_seq, self._link)
@@ -263,18 +275,21 @@ class Journal:
     def durable(self, token: int) -> None:
         """The writer says: every batch up to `token` is on disk. Runs on the loop."""
         seq = self.durable_seq
+        landed: list[PresenceRow] = []
         while self._submitted and self._submitted[0][0] <= token:
             _, seq, presence = self._submitted.popleft()
-            for row in presence:
-                key = (row.event, row.ticket)
-                rows = self._pending[key]
-                rows.remove(row)
-                if not rows:
-                    del self._pending[key]
+            landed.extend(presence)
         self.durable_seq = seq
         self._committed = max(self._committed, token)
+        # First of all the arm: somebody stands before it.
         for callback in self._on_durable:
             callback(seq)
+        for row in landed:
+            key = (row.event, row.ticket)
+            rows = self._pending[key]
+            rows.remove(row)
+            if not rows:
+                del self._pending[key]
         for wanted, waiter in self._waiters:
             if wanted <= token and not waiter.done():
                 waiter.set_result(None)

@@ -5,8 +5,10 @@ the ticket's rows in the log. Nothing is decided here.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from admission.credentials import Forged, Identity, Known, Malformed, Medium, UnknownIssuer, identify
 from admission.decide import decide, synthesize
@@ -28,6 +30,8 @@ from admission.rules import session_for
 from edge.clock import TrustedTime
 from edge.venue import Venue, venue_of
 from sync.wire.lists import ListHead
+
+_NOTHING_YET = Tally()
 
 
 class ListSource(Protocol):
@@ -69,8 +73,7 @@ class PresenceSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A verdict with what the lane machine records about the presentation."""
 
     identity: Identity
@@ -159,7 +162,8 @@ class Judge:
 
     def _cut_off(self, zone: ZoneId) -> bool:
         """Whether a gate that serves the same zone has not been heard, so that it may have taken a use unseen."""
-        return any(not self.heard(gate) for gate in self._zone_gates.get(zone, ()))
+        gates = self._zone_gates.get(zone)
+        return gates is not None and not all(map(self.heard, gates))
 
     def candidates(self, identity: Identity, plan: LanePlan) -> tuple[Candidate, ...]:
         """Fetch every ticket a credential stands for, with what the log knows of each."""
@@ -169,19 +173,23 @@ class Judge:
         rows = () if self._list is None else self._list.lookup(identity.digest)
         products = self.venue.products
         found: list[Candidate] = []
+        digest = identity.digest
         for ticket, listed in rows:
             product = products.get((ticket.event, ticket.product))
             if product is None:
                 # A list that forgot a product still knows who is cancelled; staff look at the others.
                 product = Product(ticket.product, ticket.event, "", attention=Attention.NOTE)
-            newer = self._presence.credential_of(ticket.event, identity.digest)
+            newer = self._presence.credential_of(ticket.event, digest)
             credential = listed if newer is None else newer
-            found.append(Candidate(self._current(ticket), product, credential=credential))
+            found.append(
+                Candidate(self._current(ticket), product, self._tally(ticket, plan), credential=credential)
+            )
         if not found and identity.claims is not None:
             unlisted = synthesize(identity.claims, self.venue)
             if unlisted is not None:
-                found.append(replace(unlisted, ticket=self._current(unlisted.ticket)))
-        return tuple(replace(one, tally=self._tally(one.ticket, plan)) for one in found)
+                ticket = self._current(unlisted.ticket)
+                found.append(replace(unlisted, ticket=ticket, tally=self._tally(ticket, plan)))
+        return tuple(found)
 
     def _current(self, ticket: Ticket) -> Ticket:
         """Apply a standing change that is newer than the list."""
@@ -195,11 +203,12 @@ class Judge:
 
     def _tally(self, ticket: Ticket, plan: LanePlan) -> Tally:
         """Fold what is recorded about a ticket, as seen from this lane."""
+        rows = self._presence.rows(ticket.event, ticket.id)
+        if not rows:
+            return _NOTHING_YET
         session = session_for(ticket, plan)
         same_day = self._same_day(ticket.event, session)
-        presence = fold(
-            self._presence.rows(ticket.event, ticket.id), self._presence.resets(), self.venue.zones
-        )
+        presence = fold(rows, self._presence.resets(), self.venue.zones)
         return presence.tally(plan.zone, session, same_day, self._gate, self._presence.epoch, plan.lane)
 
     def _same_day(self, event: EventId, session: SessionId) -> tuple[SessionId, ...]:

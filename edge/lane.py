@@ -5,13 +5,17 @@ thread's, the relay the guard's.
 """
 
 import asyncio
+import itertools
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-from admission.credentials import Forged, Identity, Malformed, Medium, UnknownIssuer
+import msgspec
+from msgspec.structs import replace
+
+from admission.credentials import Identity, Known, Malformed, Medium
 from admission.entitlements import LanePlan
 from admission.ids import LaneId, ReaderId, ZoneId
 from admission.lane import (
@@ -35,13 +39,14 @@ from admission.lane import (
 )
 from admission.lane_machine import Lane
 from admission.question import LaneFacts, Verdict
-from admission.records import Direction, Flag, Kind, Outcome
+from admission.records import Direction, Flag, Kind, Outcome, Record
 from drivers.base import InputChanged, Removed, Scan, Signal
 from edge.clock import Clock
 from edge.failpoints import failpoint
 from edge.journal import Journal, Stamp
 from edge.judge import Answer, Judge
-from edge.link import Seen
+from edge.last_scans import after_of
+from edge.link import BY_HAND, After, Seen
 from edge.settings import LaneSettings, ReaderSettings, Way
 from edge.store.faults import StoreFault
 
@@ -57,6 +62,7 @@ SCANS_TIMED_MAX = 8
 """Scans whose release is awaited for the latency figure; those given back meanwhile fall out."""
 
 log = logging.getLogger("edge.lane")
+_MEDIA = {one.value: one for one in Medium}
 _WAYS = {Way.ENTRY: Direction.ENTRY, Way.EXIT: Direction.EXIT, Way.BOTH: Direction.NONE}
 
 
@@ -72,8 +78,7 @@ class RelayLines(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Presentation:
+class _Presentation(msgspec.Struct, frozen=True, gc=False):
     """What a reader delivered last; `last_ns` is when its last byte came."""
 
     data: bytes
@@ -89,6 +94,8 @@ class _AtReader:
     settings: ReaderSettings
     bad_signatures: int = 0
     latest: _Presentation | None = None
+    waiting: "tuple[_Presentation, int] | None" = None
+    """What was told to wait, and its row on the page: judged again, it corrects that row."""
     feedback: Callable[[Signal], None] | None = None
 
 
@@ -107,11 +114,12 @@ class LaneShell:
         on_seen: Callable[[Seen], None],
         on_layout: Callable[..., None],
         on_fault: Callable[[StoreFault], None],
+        on_became: Callable[[int, After], None] = lambda _seq, _after: None,
+        on_alert: Callable[[str], None] = lambda _what: None,
     ) -> None:
         self.settings = settings
         self.machine = machine
         self.latencies_us: deque[int] = deque(maxlen=LATENCIES_MAX)
-        self.alerts: deque[tuple[float, str]] = deque(maxlen=32)
         self._judge = judge
         self._journal = journal
         self._clock = clock
@@ -119,6 +127,9 @@ class LaneShell:
         self._on_seen = on_seen
         self._on_layout = on_layout
         self._on_fault = on_fault
+        self._on_became = on_became
+        self._on_alert = on_alert
+        self._rows = itertools.count(1)
         self._readers = {reader.id: _AtReader(reader) for reader in settings.readers}
         self._seqs: OrderedDict[int, int] = OrderedDict()
         self._awaiting: deque[tuple[int, int]] = deque()
@@ -131,6 +142,7 @@ class LaneShell:
         self._relay_works = False
         self._memory = False
         self._memory_since_ms = 0
+        self._ended = False
         self._plan = self.plan()
         journal.on_durable(self._durable)
 
@@ -199,7 +211,7 @@ class LaneShell:
             return
         failpoint("after_read")
         at = self._readers[reader]
-        shown = _Presentation(scan.data, Medium(scan.medium.value), _WAYS[at.settings.way], scan.last_ns)
+        shown = _Presentation(scan.data, _MEDIA[scan.medium], _WAYS[at.settings.way], scan.last_ns)
         self._present(at, shown)
 
     def removed(self, reader: int, event: Removed) -> None:  # noqa: ARG002
@@ -207,10 +219,14 @@ class LaneShell:
         self.machine.removed(ReaderId(reader), self._now_ms())
 
     def _present(self, at: _AtReader, shown: _Presentation) -> None:
-        identity = self._judge.identify(shown.data, shown.medium)
-        if isinstance(identity, Malformed) and identity.why == "empty":
+        if self._ended:
             return
-        self._watch_layout(at, bad=isinstance(identity, Forged | Malformed | UnknownIssuer))
+        identity = self._judge.identify(shown.data, shown.medium)
+        bad = not isinstance(identity, Known)
+        if bad and isinstance(identity, Malformed) and identity.why == "empty":
+            return
+        if bad or at.bad_signatures:
+            self._watch_layout(at, bad=bad)
         answer = self._answer(identity, shown.direction)
         failpoint("after_decide")
         at.latest = shown
@@ -231,15 +247,53 @@ class LaneShell:
                 del self._scan_ns[next(iter(self._scan_ns))]
         self._carry_out(effects)
         # Beeper and page wait until guard and disk have what they need: both want the processor now.
-        self._loop.call_later(TELL_AFTER_S, self._tell, at, answer, effects, self._seqs.get(scan, 0))
+        self._loop.call_later(TELL_AFTER_S, self._tell, at, shown, answer, effects, self._seqs.get(scan, 0))
 
-    def _tell(self, at: _AtReader, answer: Answer, effects: tuple[LaneEffect, ...], seq: int) -> None:
+    def _tell(
+        self, at: _AtReader, shown: _Presentation, answer: Answer, effects: tuple[LaneEffect, ...], seq: int
+    ) -> None:
         """Tell reader and page. The machine has the last word: it may have made a wait or a refusal of a grant."""
-        shown = (one.verdict for one in effects if isinstance(one, Show) and one.reader == at.settings.id)
-        verdict = next((one for one in shown if one is not None), answer.verdict)
+        said = (one.verdict for one in effects if isinstance(one, Show) and one.reader == at.settings.id)
+        verdict = next((one for one in said if one is not None), answer.verdict)
         if at.feedback is not None:
             at.feedback(_SIGNALS[verdict.outcome])
-        self._on_seen(self._seen(at, answer.identity, verdict, seq))
+        waited = at.waiting is not None and at.waiting[0] is shown
+        row = at.waiting[1] if waited and at.waiting else next(self._rows)
+        at.waiting = (shown, row) if verdict.outcome is Outcome.WAIT else None
+        scan = next((one for one in effects if isinstance(one, Write) and one.kind is Kind.SCAN), None)
+        flags = verdict.flags | (scan.flags & _OF_THE_LANE if scan is not None and seq else Flag.NONE)
+        self._on_seen(self._seen(at, answer.identity, verdict, seq, row, flags))
+
+    def _tell_by_hand(self, write: Write, time_us: int) -> None:
+        """Tell the page of an override: a row of its own, that can be taken back."""
+        seq = self._seqs.get(write.token, 0)
+        record = Record(write.kind, seq, time_us, 0, flags=write.flags, subject=write.subject)
+        self._on_seen(
+            Seen(
+                seq=seq,
+                time_s=time_us / 1e6,
+                lane=self.settings.id,
+                reader=0,
+                direction=write.direction,
+                kind=BY_HAND,
+                outcome=write.outcome,
+                reason=write.reason,
+                flags=int(write.flags),
+                ticket="" if record.ticket is None else str(record.ticket[1]),
+                epoch=self._journal.epoch,
+                row=next(self._rows),
+            )
+        )
+
+    def _became(self, write: Write) -> None:
+        """Tell the page what became of somebody who was let through."""
+        seq = self._seqs.get(write.ref_token, 0)
+        if seq:
+            self._on_became(seq, after_of(write.kind, write.flags))
+
+    def _alert(self, what: str) -> None:
+        log.warning("alert", extra={"lane": self.settings.id, "code": what})
+        self._on_alert(what)
 
     def _answer(self, identity: Identity, direction: Direction) -> Answer:
         """Judge; where list or log cannot be read, entries are not ready and exits are granted all the same."""
@@ -296,7 +350,9 @@ class LaneShell:
             self.drive(Passed(direction))
 
     def drive(self, event: LaneEvent) -> tuple[LaneEffect, ...]:
-        """Feed the machine and carry out its answer; returns what that was."""
+        """Feed the machine and carry out its answer; returns what that was, nothing once the daemon ends."""
+        if self._ended:
+            return ()
         effects = self.machine.handle(event, self._now_ms())
         self._carry_out(effects)
         return effects
@@ -328,8 +384,7 @@ class LaneShell:
                 if self._relay is not None:
                     self._relay.off_line(line)
             case Alert(what=what):
-                self.alerts.append((self._clock.now_us() / 1e6, what))
-                log.warning("alert", extra={"lane": self.settings.id, "code": what})
+                self._loop.call_later(TELL_AFTER_S, self._alert, what)
             case JudgeAgain(reader=reader):
                 self._loop.call_soon(self._judge_again, reader)
             case Write() | Show():
@@ -345,8 +400,12 @@ class LaneShell:
                     self._journal.keep(fire_key(self.settings.id), str(write.data).encode())
                 case Kind.SCAN if write.urgent:
                     failpoint("after_record")
-                case Kind.PASSAGE:
-                    failpoint("after_passage")
+                case Kind.PASSAGE | Kind.LATE_PASSAGE | Kind.GIVE_BACK:
+                    if write.kind is Kind.PASSAGE:
+                        failpoint("after_passage")
+                    self._loop.call_later(TELL_AFTER_S, self._became, write)
+                case Kind.OVERRIDE:
+                    self._loop.call_later(TELL_AFTER_S, self._tell_by_hand, write, self._clock.now_us())
 
     def _stamp(self) -> Stamp:
         return Stamp(LaneId(self.settings.id), self._plan.zone)
@@ -384,8 +443,12 @@ class LaneShell:
             self.drive(NotDurable(token, admit))
 
     def drain(self) -> None:
-        """The daemon ends: write what was only counted so far, and wake up no more."""
+        """The daemon ends: write what was only counted so far, and wake up no more.
+
+        Whatever comes after it is nobody's: with the contacts no longer read, the end of a window says nothing.
+        """
         self._carry_out(self.machine.drain())
+        self._ended = True
         for timer in (self._timer, self._arming):
             if timer is not None:
                 timer.cancel()
@@ -408,7 +471,9 @@ class LaneShell:
     def _now_ms(self) -> int:
         return self._clock.mono_ns() // 1_000_000
 
-    def _seen(self, at: _AtReader, identity: Identity, verdict: Verdict, seq: int) -> Seen:
+    def _seen(
+        self, at: _AtReader, identity: Identity, verdict: Verdict, seq: int, row: int, flags: Flag
+    ) -> Seen:
         ticket = "" if verdict.candidate is None else str(verdict.candidate.ticket.id)
         kind = getattr(getattr(identity, "kind", None), "value", "malformed")
         return Seen(
@@ -420,17 +485,21 @@ class LaneShell:
             kind=str(kind),
             outcome=verdict.outcome,
             reason=verdict.reason,
-            flags=int(verdict.flags),
+            flags=int(flags),
             ticket=ticket,
             gate=verdict.gate,
             last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
+            epoch=self._journal.epoch,
+            row=row,
         )
 
 
 def _scan_of(effects: tuple[LaneEffect, ...]) -> int:
     """Return the token of the presentation's own record; counts of earlier ones may stand before it."""
-    scans = [one for one in effects if isinstance(one, Write) and one.kind is Kind.SCAN]
-    return next((one.token for one in reversed(scans) if not one.flags & Flag.REPEATED), 0)
+    for one in reversed(effects):
+        if isinstance(one, Write) and one.kind is Kind.SCAN and not one.flags & Flag.REPEATED:
+            return one.token
+    return 0
 
 
 def state_key(lane: int) -> str:
@@ -443,6 +512,8 @@ def fire_key(lane: int) -> str:
     return f"fire.{lane}"
 
 
+_OF_THE_LANE = Flag.REHEARSAL | Flag.NO_PULSE
+"""What the lane, not the verdict, says of a grant."""
 _SIGNALS = {
     Outcome.NONE: Signal.REJECT,
     Outcome.GRANT: Signal.ACCEPT,

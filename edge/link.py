@@ -6,12 +6,17 @@ commands, each with a number that its `Done` carries back. The socket is 0600: w
 
 import asyncio
 import struct
-from enum import Enum
+from enum import Enum, StrEnum
 
 import msgspec
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 """A status with 16 lanes is some 20 kB; a slice of records at most 1 MB."""
+
+HELD_MAX = 512
+"""Records given at once from memory: 50 kB, put together in less than a millisecond."""
+ACKED_MAX = 256
+"""Epochs told of at once; a gate makes one a start."""
 
 
 class Health(Enum):
@@ -23,7 +28,7 @@ class Health(Enum):
     OFF = "off"
 
 
-class Part(Enum):
+class Part(StrEnum):
     """What a tile is about."""
 
     READER = "reader"
@@ -65,8 +70,26 @@ class LaneView(msgspec.Struct, frozen=True):
     has_exit: bool
 
 
+class After(Enum):
+    """What became of somebody who was let through. In this order: a later one is never undone by an earlier."""
+
+    NOTHING = ""
+    GIVEN_BACK = "given_back"
+    ASSUMED = "assumed"
+    PASSED = "passed"
+    LATE = "late"
+    ANNULLED = "annulled"
+
+
+BY_HAND = "by_hand"
+"""`Seen.kind` of an override: nothing was presented."""
+
+
 class Seen(msgspec.Struct, frozen=True, tag="seen"):
-    """A presentation and what came of it. `ticket` is shown only behind the PIN."""
+    """A presentation, or an override, and what came of it. `ticket` is shown only behind the PIN.
+
+    The same (epoch, lane, row) again corrects the row: a wait that became a grant, a passage.
+    """
 
     seq: int
     time_s: float
@@ -80,6 +103,19 @@ class Seen(msgspec.Struct, frozen=True, tag="seen"):
     ticket: str = ""
     gate: int = 0
     last_s: float = 0.0
+    epoch: int = 0
+    row: int = 0
+    after: After = After.NOTHING
+
+
+class StaffAlert(msgspec.Struct, frozen=True):
+    """Staff are called to a lane. `what` as in `admission.lane.Alert`; `count`: how often since it was first said."""
+
+    number: int
+    lane: int
+    what: str
+    time_s: float
+    count: int = 1
 
 
 class Status(msgspec.Struct, frozen=True, tag="status"):
@@ -102,6 +138,12 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
     started_s: float
     recent: tuple[Seen, ...] = ()
     """The last scans, newest first; with the first Status after a connection only."""
+    alerts: tuple[StaffAlert, ...] = ()
+    """Newest first: not acknowledged, and not old."""
+    admit_max: int = 1
+    """People one act by hand may let in."""
+    in_memory: int = 0
+    """The last seq that is in memory only, because the disk takes nothing; 0: all is durable, or on its way."""
     counters: dict[str, float] = {}
     """For `/metrics`: `scans_total{outcome="grant"}` and the like; a name that ends in `_total` only grows."""
 
@@ -162,11 +204,49 @@ class AnnulLast(msgspec.Struct, frozen=True, tag="annul"):
     reason: str
 
 
+class ResetPresence(msgspec.Struct, frozen=True, tag="reset"):
+    """From now on everybody in a zone counts as outside."""
+
+    number: int
+    zone: int
+    steward: int
+    reason: str = ""
+
+
+class Acknowledge(msgspec.Struct, frozen=True, tag="acknowledge"):
+    """Staff have seen an alert: it need not be shown any more."""
+
+    number: int
+    alert: int
+
+
 class TakeList(msgspec.Struct, frozen=True, tag="take_list"):
     """A newer list file was built and verified; switch to it."""
 
     number: int
     path: str
+
+
+class GiveHeld(msgspec.Struct, frozen=True, tag="give_held"):
+    """The uplink asks for records above `after` that are in memory only; answered by `HeldRecords`."""
+
+    number: int
+    after: int
+
+
+class HeldRecords(msgspec.Struct, frozen=True, tag="held_records"):
+    """Records of the running epoch that are in memory only, in order, at most `HELD_MAX`; none: the disk has them."""
+
+    number: int
+    epoch: int
+    first_seq: int
+    blobs: tuple[bytes, ...]
+
+
+class Acked(msgspec.Struct, frozen=True, tag="acked"):
+    """What the centre holds of this gate's logs: (epoch, seq) of at most `ACKED_MAX` epochs."""
+
+    epochs: tuple[tuple[int, int], ...]
 
 
 class UplinkSaid(msgspec.Struct, frozen=True, tag="uplink"):
@@ -185,16 +265,21 @@ class PageSaid(msgspec.Struct, frozen=True, tag="page"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """A command was carried out, or why not: `code` as in `edge.words`."""
+    """A command was carried out, or why not: `code` and `args` as in `edge.words`."""
 
     number: int
     ok: bool
     code: str = ""
+    args: dict[str, str | int] = {}
 
 
-Command = SetState | Pulse | ClearFire | AdmitByHand | AnnulLast | TakeList
-FromFront = Command | UplinkSaid | PageSaid
-FromLane = Status | Seen | Appended | Done
+LaneCommand = Pulse | ClearFire | AdmitByHand | AnnulLast
+Command = SetState | LaneCommand | ResetPresence | Acknowledge | TakeList
+Asked = Command | GiveHeld
+Answer = Done | HeldRecords
+Said = UplinkSaid | PageSaid | Acked
+FromFront = Asked | Said
+FromLane = Status | Seen | Appended | Answer
 
 _encoder = msgspec.msgpack.Encoder()
 _from_front: msgspec.msgpack.Decoder[FromFront] = msgspec.msgpack.Decoder(FromFront)

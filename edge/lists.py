@@ -12,6 +12,7 @@ from admission.lane import Write
 from admission.records import Extension, Kind
 from edge.gate import Gate
 from edge.link import Health, Part
+from edge.schedule import Schedule
 from edge.store.disk import Disk
 from edge.store.faults import FaultKind, StoreFault
 from edge.store.list import LIST_FILE, ListStore
@@ -34,6 +35,8 @@ class Lists:
         self._gate = gate
         self._disk = disk
         self._store: ListStore | None = None
+        self.schedule: Schedule | None = None
+        """What the last list that could be used has happen by itself; a list given up leaves it."""
         self._known = {one.event: (one.generation, one.version) for one in gate.reader.list_versions()}
 
     @property
@@ -91,6 +94,7 @@ class Lists:
         )
         gate.judge.use_list(store, venue)
         self._store = store
+        self.schedule = venue.schedule
         for shell in gate.lanes.values():
             shell.list_changed()
         self._remember(store)

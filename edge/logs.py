@@ -22,7 +22,7 @@ from typing import Final, TextIO
 
 FIELDS: Final = frozenset(
     """attempt bytes code count device epoch errno failures gate generation kind lane left_out limit_ms line ms pid port
-    reader records relay rows seconds seq signal state status trust url version zone""".split()  # noqa: SIM905  # as a list it would fill a page
+    reader records relay rows seconds seq signal state status trust url version why zone""".split()  # noqa: SIM905  # as a list it would fill a page
 )
 """Extra fields that may be written: numbers, and words of our own or of the configuration."""
 OURS: Final = frozenset({"admission", "drivers", "edge", "sync"})

@@ -48,7 +48,7 @@ class Memory:
 
         People are counted anew, by `count_on`; until that is done the old count is in use, and kept up.
         """
-        resets = Resets(self._reader.resets(), zones)
+        resets = Resets((*self._reader.resets(), *self._journal.pending_resets()), zones)
         self._standings, self._credentials = standings_after(seals, self._reader.standings())
         self._zones, self._resets = zones, resets
         self.recount()
@@ -60,6 +60,12 @@ class Memory:
         tickets = chain(self._journal.pending_tickets(), self._reader.presence_tickets())
         self._counting = self._next.count(tickets, self.rows)
         self.to_count.set()
+
+    def reset_made(self) -> None:
+        """Take in the presence resets that were just written, and count anew whom they leave inside."""
+        for reset in self._journal.pending_resets():
+            self._resets.add(reset)
+        self.recount()
 
     def count_on(self) -> bool:
         """Count a slice of the log's people; True while there is more to count. After a StoreFault: `recount`."""
@@ -97,7 +103,11 @@ class Memory:
         return self._occupancy.bounds(zone)
 
     def occupancy_high(self, zone: ZoneId) -> int | None:
-        """Return the upper bound of people in a zone; None while it is unknown."""
+        """Return the upper bound of people in a zone; None while it is unknown. StoreFault as the disk says.
+
+        Who was let in a moment ago is counted first: two lanes would give one last place to two.
+        """
+        self._occupancy.update(self._journal.uncounted_tickets(), self.rows)
         bounds = self._occupancy.bounds(zone)
         return None if bounds is None else bounds.high
 

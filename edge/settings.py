@@ -3,7 +3,7 @@
 Lengths are milliseconds and end in `_ms`. Lines of relay and input boards count from 0, as the boards' software does.
 """
 
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Annotated
 
 import msgspec
@@ -30,7 +30,7 @@ UsbId = Annotated[
 ]
 
 
-class Way(Enum):
+class Way(StrEnum):
     """Which way a reader faces; `both` infers an exit only for a ticket known inside."""
 
     ENTRY = "entry"
@@ -223,6 +223,17 @@ class LogSettings(_Strict, frozen=True):
     fault: LogFault = LogFault.ADMIT_IN_MEMORY
 
 
+class StaffSettings(_Strict, frozen=True):
+    """What a steward may do by hand at this gate."""
+
+    admit_max: Annotated[int, msgspec.Meta(ge=1, le=50)] = 20
+    """People let in by one act; no more than the lane machine's largest group."""
+    overrides_per_hour: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 60
+    """People one steward lets in by hand within an hour; 0: nobody is let in by hand."""
+    annuls_per_hour: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 60
+    """Admissions one steward takes back within an hour; 0: none."""
+
+
 class Settings(_Strict, frozen=True):
     """A whole gate."""
 
@@ -231,5 +242,6 @@ class Settings(_Strict, frozen=True):
     page: PageSettings = PageSettings()
     centre: CentreSettings = CentreSettings()
     log: LogSettings = LogSettings()
+    staff: StaffSettings = StaffSettings()
     relays: Annotated[tuple[RelaySettings, ...], msgspec.Meta(max_length=8)] = ()
     inputs: Annotated[tuple[InputSettings, ...], msgspec.Meta(max_length=8)] = ()

@@ -92,7 +92,10 @@ class StatusView:
             gates={int(one): name for one, name in gate.judge.gate_names.items()},
             time_s=gate.now_s(),
             started_s=self._started_s,
-            recent=tuple(gate.recent) if recent else (),
+            recent=gate.scans.rows if recent else (),
+            alerts=gate.alerts.open,
+            admit_max=gate.settings.staff.admit_max,
+            in_memory=gate.in_memory_seq,
             counters=self._counters(),
         )
 

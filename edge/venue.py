@@ -8,6 +8,7 @@ from admission.entitlements import LanePlan, ZoneTree
 from admission.ids import GateId, ZoneId
 from admission.keys import IssuerKey, KeyFormat, KeyRing, KeyStatus, kid_of
 from admission.question import VenueFacts
+from edge.schedule import Schedule, schedule_of
 from sync.wire.lists import EventInfo, ListHead
 
 U32_MAX = 2**32 - 1
@@ -27,6 +28,8 @@ class Venue:
     """By lane, of this gate only."""
     zone_gates: Mapping[ZoneId, tuple[GateId, ...]]
     """The other gates that serve a zone."""
+    schedule: Schedule
+    """What happens at this gate by itself."""
 
 
 def venue_of(head: ListHead, gate: GateId) -> Venue:
@@ -52,7 +55,8 @@ def venue_of(head: ListHead, gate: GateId) -> Venue:
     plans: dict[int, LanePlan] = {
         head.plans[index].lane: head.plans[index] for index in head.gate_lanes.get(gate, ())
     }
-    return Venue(facts, _ring(head), head.digest_key, plans, zone_gates)
+    schedule = schedule_of(head, gate, plans.values(), facts.zones)
+    return Venue(facts, _ring(head), head.digest_key, plans, zone_gates, schedule)
 
 
 def _ring(head: ListHead) -> KeyRing:

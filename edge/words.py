@@ -231,6 +231,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "The clock is certainly wrong: hours are not judged",
         "Connect a network or time server; check the clock's battery.",
     ),
+    "clock.timezone": _row(
+        "Zeitzone {timezone} unbekannt: nachts wird nicht zurückgesetzt",
+        "Zeitzone an der Zentrale berichtigen, oder das Paket tzdata installieren.",
+        "Time zone {timezone} is not known: nothing is reset at night",
+        "Correct the time zone at the centre, or install the package tzdata.",
+    ),
     "clock.stepped": _row(
         "Uhr wurde verstellt[ um {stepped_s}]",
         "Wenn es sich wiederholt: Zeitserver und Batterie prüfen.",
@@ -331,6 +337,37 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Request not understood[: {what}]",
         "Reload the page.",
     ),
+    # --- what staff are called for -------------------------------------------------------------------------------
+    "alert.intrusion": _row(
+        "Durchgang ohne Ticket",
+        "Person ansprechen und Ticket prüfen.",
+        "Somebody passed without a ticket",
+        "Speak to them and check their ticket.",
+    ),
+    "alert.tailgate": _row(
+        "Zwei auf ein Ticket",
+        "Die zweite Person ansprechen und ihr Ticket prüfen.",
+        "Two passed on one ticket",
+        "Speak to the second one and check their ticket.",
+    ),
+    "alert.fire": _row(
+        "Brandalarm",
+        "Eingang räumen, Ausgänge frei halten.",
+        "Fire alarm",
+        "Clear the entry, keep exits free.",
+    ),
+    "alert.emergency": _row(
+        "Notfall eingeschaltet", "Durchgang frei halten.", "Emergency was set", "Keep the way free."
+    ),
+    "alert.relay": _row(
+        "Die Sperre hat nicht geöffnet",
+        "Person von Hand einlassen; Relais und Kabel prüfen.",
+        "The barrier did not open",
+        "Let the person in by hand; check relay and cable.",
+    ),
+    "alert.attention": _row(
+        "Personal gebraucht", "Zur Spur gehen und nachsehen.", "Staff needed", "Go to the lane and look."
+    ),
     # --- answers to commands -------------------------------------------------------------------------------------
     "command.done": _row("Erledigt", "", "Done", ""),
     "command.no_lane": _row(
@@ -354,7 +391,45 @@ WORDS: Final[Mapping[str, _Row]] = {
         "This ticket is not on the list",
         "Check the number, or let in by hand without a ticket.",
     ),
-    "command.no_admission": _row("Diesen Eintritt gibt es nicht", "", "There is no such admission", ""),
+    "command.no_admission": _row(
+        "Das ist kein Eintritt mit Ticket: da ist nichts zurückzunehmen",
+        "",
+        "This is no admission of a ticket: there is nothing to take back",
+        "",
+    ),
+    "command.no_zone": _row(
+        "Diese Zone gibt es nicht", "Seite neu laden.", "No such zone", "Reload the page."
+    ),
+    "command.no_steward": _row(
+        "Dazu braucht es Ihre Nummer",
+        "Oben die Nummer eingeben.",
+        "This needs your number",
+        "Enter your number above.",
+    ),
+    "command.no_reason": _row(
+        "Dazu braucht es einen Grund", "Grund eingeben.", "This needs a reason", "Enter a reason."
+    ),
+    "command.too_many": _row(
+        "Höchstens {most} Personen auf einmal",
+        "Kleinere Zahl eingeben, oder `admit_max` in der Konfiguration ändern.",
+        "At most {most} people at once",
+        "Enter a smaller number, or change `admit_max` in the configuration.",
+    ),
+    "command.overrides_done": _row(
+        "Nummer {steward} hat in der letzten Stunde {done} Personen von Hand eingelassen, erlaubt sind {most}",
+        "Warten, oder die Einsatzleitung rufen; die Grenze ist `overrides_per_hour` in der Konfiguration.",
+        "Number {steward} let {done} people in by hand within the last hour; {most} are allowed",
+        "Wait, or call the supervisor; the limit is `overrides_per_hour` in the configuration.",
+    ),
+    "command.annuls_done": _row(
+        "Nummer {steward} hat in der letzten Stunde {done} Eintritte zurückgenommen, erlaubt sind {most}",
+        "Warten, oder die Einsatzleitung rufen; die Grenze ist `annuls_per_hour` in der Konfiguration.",
+        "Number {steward} took {done} admissions back within the last hour; {most} are allowed",
+        "Wait, or call the supervisor; the limit is `annuls_per_hour` in the configuration.",
+    ),
+    "command.annulled": _row(
+        "Dieser Eintritt ist schon zurückgenommen", "", "This admission was taken back already", ""
+    ),
     "command.fire_still_on": _row(
         "Der Brandkontakt meldet noch Alarm",
         "Erst die Brandmeldeanlage zurückstellen.",

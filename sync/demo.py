@@ -51,13 +51,13 @@ MAIN_GATE_NAME = "Main gate"
 DAY, SEASON, STAFF, VIP_DAY, GROUP_OF_4, REDUCED, TWICE, HOME, TERRACE_DAY, OTHER_DAY = map(
     ProductId, range(1, 11)
 )
-DAY_S = 86_400
+DAY_S, NIGHT = 86_400, 4 * 60  # nobody is inside at four in the morning, whoever was not seen to leave
 
 ZONES = (
-    Zone(ARENA, "Arena", gate=MAIN_GATE),
+    Zone(ARENA, "Arena", gate=MAIN_GATE, reset_at=NIGHT),
     Zone(FLOOR, "Floor", parent=ARENA, gate=MAIN_GATE),
     Zone(VIP, "VIP area", parent=FLOOR, gate=MAIN_GATE),
-    Zone(TERRACE, "Terrace", gate=TERRACE_GATE),
+    Zone(TERRACE, "Terrace", gate=TERRACE_GATE, reset_at=NIGHT),
 )
 PRODUCTS = (
     Product(DAY, EVENT, "Day ticket", (FLOOR,), Mode.NORMAL),
@@ -211,9 +211,9 @@ def sessions(now_s: int) -> tuple[Session, ...]:
     today = datetime.fromtimestamp(now_s, UTC).date()
     days = [int(f"{today + timedelta(days=n):%Y%m%d}") for n in range(2)]
     return (
-        Session(TODAY, EVENT, "First day", days[0]),
-        Session(TOMORROW, EVENT, "Second day", days[1]),
-        Session(TODAY, OTHER_EVENT, "Matinee", days[0]),
+        Session(TODAY, EVENT, "First day", days[0], ARENA),
+        Session(TOMORROW, EVENT, "Second day", days[1], ARENA),
+        Session(TODAY, OTHER_EVENT, "Matinee", days[0], FLOOR),
     )
 
 

@@ -15,12 +15,12 @@ A claim that is missing or 0 says nothing: no time bound, any session, zones by 
 a bit mask (bit n is zone n + 1: there is no zone 0; up to 64) or an ascending array of zone ids.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
 from typing import NoReturn
 
 import cbor2
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission.keys import (
@@ -80,8 +80,7 @@ _FROM_BASE32 = bytes.maketrans(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(msgspec.Struct, frozen=True, gc=False):
     """What a ticket says. Ids are unsigned (ticket 64, event 32, others 16 bits; neither of the first two is 0); times unix seconds, 0 = none.
 
     `zones` ascending, () = by product; `product` 0 = none named; `session` 0 = any.

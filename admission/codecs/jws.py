@@ -16,7 +16,6 @@ beyond the last byte would verify too and pass as a second ticket; it is refused
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 
 import msgspec
 
@@ -49,8 +48,7 @@ _SHAPE = re.compile(rb"ey[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 _ALGS = frozenset(("Ed25519", "EdDSA"))
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(msgspec.Struct, frozen=True, gc=False):
     """What a JWS ticket says: `ticket` None where `jti` is no number; the rest as in TK1."""
 
     ticket: int | None

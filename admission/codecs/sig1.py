@@ -15,9 +15,9 @@ import re
 from base64 import b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from dataclasses import dataclass
 from struct import Struct
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission.keys import Broken, KeyFormat, KeyRing, NoKey, Refused, Verified
@@ -39,8 +39,7 @@ _VARINT_BYTES_MAX = 10
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf wire types; 3 and 4, groups, are long gone
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(msgspec.Struct, frozen=True, gc=False):
     """What a sig1 ticket says, in pretix's ids; 0 = none. Times in unix seconds. `event` is the key's."""
 
     seed: str

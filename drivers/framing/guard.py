@@ -66,10 +66,13 @@ def decode(data: bytes) -> Frame:
     if len(data) != FRAME_BYTES or data[0] != MAGIC or sum(data) & 0xFF:
         raise Malformed(data.hex())
     _, kind, line, _, ms, ident = _LAYOUT.unpack(data)
-    try:
-        return Frame(Kind(kind), line, ms, ident)
-    except ValueError as error:
-        raise Malformed(data.hex()) from error
+    known = _KINDS.get(kind)
+    if known is None:
+        raise Malformed(data.hex())
+    return Frame(known, line, ms, ident)
+
+
+_KINDS = {one.value: one for one in Kind}
 
 
 class Frames:

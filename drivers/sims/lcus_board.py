@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drivers.relays.lcus import START
-from drivers.sims.pty_port import PtyPort
+from drivers.sims.ports import PtyPort
 
 CHANGES_KEPT = 1_000
 """Relay changes remembered for whoever looks later."""

@@ -19,7 +19,7 @@ from drivers.framing.modbus import (
     bits_reply,
     refusal,
 )
-from drivers.sims.pty_port import PtyPort
+from drivers.sims.ports import PtyPort
 
 FLASH_UNIT_S = 0.1
 """Flash-on counts in tenths of a second."""

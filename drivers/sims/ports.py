@@ -1,12 +1,111 @@
-"""A serial port that is not there: a pty under a stable name, which can be plugged and unplugged."""
+"""Serial ports that are not there: ptys under stable names, which can be plugged and unplugged.
+
+`PtyPort` is the device's end itself, for boards: without a loop too, since the relay guard's outputs are driven
+synchronously. `SimPort` puts one on an asyncio loop, for readers.
+"""
 
 import asyncio
+import contextlib
+import fcntl
 import os
+import select
+import termios
+import time
 import tty
 from collections.abc import Callable
 from pathlib import Path
 
-READ_BYTES_MAX = 4096
+READ_BYTES = 4096
+
+JAM_ROUNDS = 3
+JAM_PAUSE_S = 0.01
+"""A pty that stayed full for three rounds stays full: the kernel moves bytes on within a tick."""
+
+
+class PtyPort:
+    """A serial port whose other end a program opens by `path`.
+
+    `link` is a symbolic link that always leads to the present port, as `/dev/serial/by-id` does: after `unplug` it leads
+    nowhere, after `plug` to a new port.
+    """
+
+    def __init__(self, link: Path) -> None:
+        self.path = str(link)
+        self._link = link
+        self._ours = self._theirs = -1
+        self.plug()
+
+    @property
+    def plugged(self) -> bool:
+        """True while the port is there."""
+        return self._ours >= 0
+
+    def fileno(self) -> int:
+        """Readable when the program wrote; -1 while unplugged."""
+        return self._ours
+
+    @property
+    def speed(self) -> int:
+        """The speed that the program set, as termios numbers it (`termios.B9600`)."""
+        return int(termios.tcgetattr(self._theirs)[4])
+
+    def plug(self) -> None:
+        """The device appears."""
+        self._ours, self._theirs = os.openpty()
+        tty.setraw(self._theirs)
+        os.set_blocking(self._ours, False)
+        os.set_blocking(self._theirs, False)
+        fresh = self._link.with_name(self._link.name + ".new")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(os.ttyname(self._theirs))
+        fresh.replace(self._link)
+
+    def unplug(self) -> None:
+        """The device goes: whoever has it open sees a hang-up."""
+        if self._ours < 0:
+            return
+        self._link.unlink(missing_ok=True)
+        os.close(self._theirs)
+        os.close(self._ours)
+        self._ours = self._theirs = -1
+
+    def read(self, timeout_s: float = 0.0) -> bytes:
+        """What the program wrote, b"" if nothing within `timeout_s`."""
+        if self._ours < 0 or not select.select([self._ours], [], [], timeout_s)[0]:
+            return b""
+        # We hold the program's side open so that its close is no hang-up for us; that would keep its TIOCEXCL alive
+        # beyond its close, which a real port does not.
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self._theirs, termios.TIOCNXCL)
+        with contextlib.suppress(OSError):
+            return os.read(self._ours, READ_BYTES)
+        return b""
+
+    def write(self, data: bytes) -> None:
+        """Send to the program; lost where nobody reads, as on a wire."""
+        with contextlib.suppress(OSError):
+            self.write_some(data)
+
+    def write_some(self, data: bytes) -> int:
+        """Send to the program; return how many bytes it has room for, BlockingIOError where none."""
+        return os.write(self._ours, data)
+
+    def jam(self) -> None:
+        """Fill the way to the device with zeros, as a device does that takes no more bytes."""
+        # A full pty makes room once more when the kernel moves bytes on to the reader's side, and wakes nobody for it.
+        still_full = 0
+        while still_full < JAM_ROUNDS:
+            still_full = 0 if self._fill() else still_full + 1
+            time.sleep(JAM_PAUSE_S)
+
+    def _fill(self) -> int:
+        written = 0
+        # A long write is refused where a short one still finds room.
+        for size in (READ_BYTES, 64, 1):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    written += os.write(self._theirs, bytes(size))
+        return written
 
 
 class SimPort:
@@ -16,74 +115,61 @@ class SimPort:
     nowhere, as on a bench.
     """
 
-    def __init__(self, link: Path, on_bytes: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, link: Path, on_bytes: Callable[[bytes], None] = lambda _data: None) -> None:
         self.link = link
         self._on_bytes = on_bytes
-        self._master: int | None = None
-        self._slave: int | None = None
+        self._port: PtyPort | None = None
         self._room: asyncio.Future[None] | None = None
 
     @property
     def plugged(self) -> bool:
         """Whether a driver can open the link."""
-        return self._master is not None
+        return self._port is not None
+
+    @property
+    def speed(self) -> int:
+        """The speed that the driver set, as termios numbers it; 0 while unplugged."""
+        return 0 if self._port is None else self._port.speed
 
     def plug(self) -> None:
         """Make a new port appear under the link."""
-        if self._master is not None:
-            return
-        master, slave = os.openpty()
-        tty.setraw(slave)
-        os.set_blocking(master, False)
-        # We keep the slave open, else the master reads as hung up until a driver comes.
-        self._master, self._slave = master, slave
-        fresh = self.link.with_name(self.link.name + ".new")
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(os.ttyname(slave))
-        fresh.replace(self.link)
-        asyncio.get_running_loop().add_reader(master, self._on_readable)
+        if self._port is None:
+            self._port = PtyPort(self.link)
+            asyncio.get_running_loop().add_reader(self._port.fileno(), self._hear)
 
     def unplug(self) -> None:
         """Pull the cable: the link goes, and the driver reads the end."""
-        if self._master is None or self._slave is None:
+        port, self._port = self._port, None
+        if port is None:
             return
-        master, slave = self._master, self._slave
-        self._master = self._slave = None
-        self.link.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
-        loop.remove_reader(master)
-        loop.remove_writer(master)
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-        os.close(slave)
-        os.close(master)
+        loop.remove_reader(port.fileno())
+        loop.remove_writer(port.fileno())
+        if self._room is not None:
+            _settle(self._room)
+        port.unplug()
 
     async def send(self, data: bytes) -> None:
         """Send bytes to the driver, waiting while its side takes no more."""
-        while data and self._master is not None:
+        while data and self._port is not None:
             try:
-                data = data[os.write(self._master, data) :]
+                data = data[self._port.write_some(data) :]
             except BlockingIOError:
-                await self._wait_for_room(self._master)
+                await self._wait_for_room(self._port)
 
-    async def _wait_for_room(self, master: int) -> None:
+    async def _wait_for_room(self, port: PtyPort) -> None:
         loop = asyncio.get_running_loop()
         room = self._room = loop.create_future()
-        loop.add_writer(master, _settle, room)
+        loop.add_writer(port.fileno(), _settle, room)
         try:
             await room
         finally:
-            if self._master == master:
-                loop.remove_writer(master)
+            if self._port is port:
+                loop.remove_writer(port.fileno())
 
-    def _on_readable(self) -> None:
-        if self._master is None:
-            return
-        try:
-            data = os.read(self._master, READ_BYTES_MAX)
-        except BlockingIOError:
-            return
-        if self._on_bytes is not None:
+    def _hear(self) -> None:
+        data = b"" if self._port is None else self._port.read()
+        if data:
             self._on_bytes(data)
 
 

@@ -83,7 +83,7 @@ class Tty:
     def write(self, data: bytes, timeout_s: float = WRITE_TIMEOUT_S) -> None:
         """Write all of it and see it leave the host, within `timeout_s`; raises DeviceGone or DeviceMisbehaved."""
         deadline = time.monotonic() + timeout_s
-        rest = memoryview(data)
+        rest = data
         while rest:
             try:
                 rest = rest[os.write(self.fd, rest) :]

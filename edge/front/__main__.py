@@ -58,7 +58,11 @@ async def serve(settings: FrontSettings, client: LaneClient) -> NoReturn:
     page_settings, data = settings.page, Path(settings.data)
     host = socket.gethostname()
     names = (*tls.own_names(host), *page_settings.names)
-    certificate = tls.certificate(data, names, tls.own_addresses()) if page_settings.tls else None
+    certificate = (
+        await asyncio.to_thread(tls.certificate, data, names, tls.own_addresses())
+        if page_settings.tls
+        else None
+    )
     page = Page(
         client,
         PinLock(data, time.time, time.monotonic),
@@ -159,12 +163,13 @@ async def _uplink(settings: FrontSettings, client: LaneClient, enrolment: Enrolm
     async def take_list(path: Path) -> Done:
         return await client.command(TakeList(0, str(path)))
 
-    link = Uplink(enrolment, data, settings.centre, reader, client.say, take_list)
+    link = Uplink(enrolment, data, settings.centre, reader, client.say, take_list, client)
     client.on_appended = link.appended
+    client.on_in_memory = link.held
     try:
         await link.run()
     finally:
-        client.on_appended = None
+        client.on_appended = client.on_in_memory = None
         reader.close()
 
 

@@ -7,13 +7,25 @@ import msgspec
 from aiohttp import hdrs, web
 
 from admission.reasons import Language
-from edge.link import AdmitByHand, ClearFire, Command, Pulse, SetState
+from edge.link import (
+    Acknowledge,
+    AdmitByHand,
+    AnnulLast,
+    ClearFire,
+    Command,
+    Pulse,
+    ResetPresence,
+    SetState,
+)
 
 BODY_S = 5.0
 """A body of a few hundred bytes arrives at once, or it is a slow attack."""
 LANG_COOKIE = "gatehouse-lang"
 
 Steward = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Named = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
+"""A steward's number where there must be one."""
+Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 Way = Literal[1, 2]
 
 
@@ -51,10 +63,29 @@ class AdmitBody(Asked, frozen=True):
     """POST /api/lane/{id}/admit. With `code` it uses that ticket."""
 
     direction: Way
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
-    steward: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
-    count: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
+    reason: Reason
+    steward: Named
+    count: Annotated[int, msgspec.Meta(ge=1, le=50)] = 1
     code: Annotated[str, msgspec.Meta(max_length=1024)] = ""
+
+
+class AnnulBody(Asked, frozen=True):
+    """POST /api/lane/{id}/annul: `epoch` (16 hexadecimal digits) and `seq` name the admission."""
+
+    epoch: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+    seq: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
+    reason: Reason
+    steward: Named
+
+
+class ResetBody(Asked, frozen=True):
+    """POST /api/zone/{id}/reset: everybody in it counts as outside."""
+
+    steward: Named
+
+
+class NoBody(Asked, frozen=True):
+    """POST /api/alert/{id}/acknowledge."""
 
 
 Body = TypeVar("Body", bound=Asked)
@@ -71,7 +102,7 @@ class Refused(Exception):
 
 async def command(request: web.Request) -> Command:
     """Turn a request into what the lane is asked; the client numbers it."""
-    lane = int(request.match_info["id"])
+    lane = number = int(request.match_info["id"])
     match request.match_info["what"]:
         case "state":
             state = await body(request, StateBody)
@@ -81,6 +112,14 @@ async def command(request: web.Request) -> Command:
             return Pulse(0, lane, pulse.direction, pulse.steward)
         case "fire":
             return ClearFire(0, lane, (await body(request, FireBody)).steward)
+        case "annul":
+            annul = await body(request, AnnulBody)
+            return AnnulLast(0, lane, int(annul.epoch, 16), annul.seq, annul.steward, annul.reason)
+        case "reset":
+            return ResetPresence(0, number, (await body(request, ResetBody)).steward)
+        case "acknowledge":
+            await body(request, NoBody)
+            return Acknowledge(0, number)
         case _:
             admit = await body(request, AdmitBody)
             return AdmitByHand(0, lane, admit.direction, admit.steward, admit.reason, admit.count, admit.code)

@@ -100,6 +100,7 @@ class Centre:
         enrolment: Enrolment,
         ca_file: Path | None = None,
         now_s: Callable[[], int] = lambda: int(time.time()),
+        free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
         self._gate = enrolment.gate
         self._key = enrolment.key
@@ -107,6 +108,7 @@ class Centre:
         self._base = enrolment.centre_url.rstrip("/")
         self._ca_file = ca_file
         self._now_s = now_s
+        self._free_bytes = free_bytes
         self._ahead_s = 0
         """How far the centre's clock is ahead of ours, as far as it made a difference."""
         self._session: aiohttp.ClientSession | None = None
@@ -220,7 +222,7 @@ class Centre:
                     content = await _read(response)
                     digest = hashlib.sha256(content).digest()
                 else:
-                    content, digest = b"", await _write(response, into)
+                    content, digest = b"", await _write(response, into, self._free_bytes)
                 found, proof = response.headers.get("ETag", ""), response.headers.get(PROOF_HEADER, "")
                 return _Answer(nonce, response.status, found, content, digest, proof)
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -263,11 +265,11 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(found)
 
 
-async def _write(response: aiohttp.ClientResponse, into: Path) -> bytes:
+async def _write(response: aiohttp.ClientResponse, into: Path, free_bytes: Callable[[Path], int]) -> bytes:
     """Write a body to a file as it comes, durable at the end; return its SHA-256. OSError where the disk is full."""
     size, digest = 0, hashlib.sha256()
     with into.open("wb") as file:
-        free = shutil.disk_usage(into.parent).free - KEPT_FREE_BYTES
+        free = free_bytes(into.parent) - KEPT_FREE_BYTES
         async for part in response.content.iter_chunked(READ_BYTES):
             size += len(part)
             if size > LIST_BYTES_MAX:

@@ -5,17 +5,25 @@ import contextlib
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 import msgspec
 
+from admission.ids import Epoch
 from edge.link import (
+    ACKED_MAX,
+    Acked,
+    After,
+    Answer,
     Appended,
+    Asked,
     Command,
     Done,
     FromLane,
+    GiveHeld,
+    HeldRecords,
     LinkBroken,
     PageSaid,
     Seen,
@@ -52,6 +60,10 @@ class Listener(Protocol):
         """A scan was judged."""
         ...
 
+    def corrected(self, scan: Seen) -> None:
+        """Something became of one who was let through: the same row again."""
+        ...
+
 
 class LaneClient:
     """One connection to the lane's socket, for ever. `status` is None until the lane has spoken."""
@@ -60,14 +72,18 @@ class LaneClient:
         self._path = path
         self._writer: asyncio.StreamWriter | None = None
         self._numbers = itertools.count(1)
-        self._answers: dict[int, asyncio.Future[Done]] = {}
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._listeners: set[Listener] = set()
         self._said: dict[type, UplinkSaid | PageSaid] = {}
+        self._acked: dict[Epoch, int] = {}
+        """By epoch, what the centre has; told whole after a new connection."""
         self.status: Status | None = None
         self.recent: deque[Seen] = deque(maxlen=SEEN_MAX)
         """Newest first."""
         self.on_appended: Callable[[Appended], None] | None = None
         """Called whenever more of the log is durable: the uplink's."""
+        self.on_in_memory: Callable[[], None] | None = None
+        """Called whenever there is a status while records are in memory only, or no longer: the uplink's."""
 
     @property
     def connected(self) -> bool:
@@ -89,15 +105,39 @@ class LaneClient:
         if self._writer is not None:
             self._writer.write(pack(message))
 
+    def say_acked(self, epochs: Mapping[Epoch, int]) -> None:
+        """Tell the lane up to where the centre has its logs."""
+        self._acked |= epochs
+        if self._writer is not None:
+            _write_acked(self._writer, epochs)
+
+    @property
+    def in_memory(self) -> tuple[Epoch, int]:
+        """The running epoch, and its last seq that only the lane's memory holds; 0: none, as far as is known."""
+        now = self.status
+        return (Epoch(int(now.epoch, 16)), now.in_memory) if now is not None else (Epoch(0), 0)
+
+    async def held(self, after: int) -> HeldRecords:
+        """Return the next records above `after` that only the lane's memory holds. LaneAway where none answers."""
+        answer = await self._ask(GiveHeld(0, after))
+        if not isinstance(answer, HeldRecords):
+            raise LaneAway("the gate's program has too much to do")
+        return answer
+
     async def command(self, command: Command) -> Done:
         """Send a command under a number of our own and wait for its answer. LaneAway where none comes."""
+        answer = await self._ask(command)
+        assert isinstance(answer, Done), "a command has no other answer"
+        return answer
+
+    async def _ask(self, asked: Asked) -> Answer:
         if self._writer is None or len(self._answers) >= COMMANDS_MAX:
             raise LaneAway("the gate's program does not answer; see the journal of gatehouse-edge")
         number = next(self._numbers)
-        answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            self._writer.write(pack(msgspec.structs.replace(command, number=number)))
+            self._writer.write(pack(msgspec.structs.replace(asked, number=number)))
             async with asyncio.timeout(ANSWER_S):
                 return await answer
         except TimeoutError:
@@ -128,24 +168,28 @@ class LaneClient:
         self._writer = writer
         for message in self._said.values():
             writer.write(pack(message))
+        _write_acked(writer, self._acked)
         while True:
             self._take(await read_from_lane(reader))
 
     def _take(self, message: FromLane) -> None:
         match message:
             case Status():
+                before = self.status
                 self.status = message
+                if self.on_in_memory is not None and (
+                    before is None or before.in_memory != message.in_memory
+                ):
+                    self.on_in_memory()
                 if message.recent:
                     self.recent = deque(message.recent, SEEN_MAX)
                 self._tell()
             case Seen():
-                self.recent.appendleft(message)
-                for listener in tuple(self._listeners):
-                    listener.seen(message)
+                self._seen(message)
             case Appended():
                 if self.on_appended is not None:
                     self.on_appended(message)
-            case Done():
+            case Done() | HeldRecords():
                 answer = self._answers.get(message.number)
                 if answer is not None and not answer.done():
                     answer.set_result(message)
@@ -158,6 +202,29 @@ class LaneClient:
                 answer.set_exception(LaneAway("the gate's program went away before it answered"))
         self._tell()
 
+    def _seen(self, scan: Seen) -> None:
+        """Take a new row in, or the same again: in its place."""
+        key = (scan.epoch, scan.lane, scan.row)
+        known = (at for at, one in enumerate(self.recent) if (one.epoch, one.lane, one.row) == key)
+        at = next(known, None)
+        if at is not None:
+            self.recent[at] = scan
+        elif scan.after is After.NOTHING:
+            self.recent.appendleft(scan)
+        else:
+            return  # it fell out of the last scans before something became of it
+        for listener in tuple(self._listeners):
+            if scan.after is After.NOTHING:
+                listener.seen(scan)
+            else:
+                listener.corrected(scan)
+
     def _tell(self) -> None:
         for listener in tuple(self._listeners):
             listener.changed()
+
+
+def _write_acked(writer: asyncio.StreamWriter, epochs: Mapping[Epoch, int]) -> None:
+    told = tuple(epochs.items())
+    for at in range(0, len(told), ACKED_MAX):
+        writer.write(pack(Acked(told[at : at + ACKED_MAX])))

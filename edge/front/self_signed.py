@@ -1,9 +1,15 @@
-"""Making the page's certificate: P-256, for every name and address by which a browser may reach this box."""
+"""Makes the page's certificate: P-256, for every name and address by which a browser may reach this box.
+
+A process of its own, `python -m edge.front.self_signed '{"names": […], "addresses": […]}'`, which prints the key and then
+the certificate, PEM: what x509 needs is 8 MB, wanted once in the life of a box, and a process gives it back.
+"""
 
 import datetime as dt
 import ipaddress
+import sys
 from collections.abc import Iterable
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,6 +20,13 @@ from edge.clock import BUILD_TIME_S
 LIFE_DAYS = 3650
 """An appliance's: it is trusted by its fingerprint, and a box in a cupboard must not lock its page by age."""
 NAMES_MAX = 128
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a certificate shall be good for."""
+
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
 
 
 def make(
@@ -56,3 +69,15 @@ def _is_dns_name(name: str) -> bool:
     except ValueError:
         return name.isascii() and 0 < len(name) <= 253 and " " not in name
     return False
+
+
+def main(arguments: list[str]) -> int:
+    """Print a key and a certificate for what the one argument asks."""
+    asked = msgspec.json.decode(arguments[0], type=Asked)
+    for part in make(asked.names, map(ipaddress.ip_address, asked.addresses)):
+        sys.stdout.write(part.decode("ascii"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

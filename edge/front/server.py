@@ -96,6 +96,10 @@ class _Stream:
         self.scans.append(scan)
         self.something.set()
 
+    def corrected(self, scan: Seen) -> None:
+        """Listener: something became of a row."""
+        self.seen(scan)
+
 
 class Page:
     """The web application. `doors` is told which connections work; it is None where a test needs none."""
@@ -140,7 +144,9 @@ class Page:
                 web.get("/api/events", self._get_events),
                 web.post("/api/pin", self._post_pin),
                 web.post("/api/logout", self._post_logout),
-                web.post(r"/api/lane/{id:\d{1,5}}/{what:state|pulse|fire|admit}", self._post_lane),
+                web.post(r"/api/lane/{id:\d{1,5}}/{what:state|pulse|fire|admit|annul}", self._post_command),
+                web.post(r"/api/zone/{id:\d{1,5}}/{what:reset}", self._post_command),
+                web.post(r"/api/alert/{id:\d{1,10}}/{what:acknowledge}", self._post_command),
             ]
         )
 
@@ -319,7 +325,7 @@ class Page:
 
     # --- what needs the PIN --------------------------------------------------------------------------------------
 
-    async def _post_lane(self, request: web.Request) -> web.Response:
+    async def _post_command(self, request: web.Request) -> web.Response:
         if not is_trustworthy(request):
             raise Refused("page.not_secure")
         if not self._has_session(request, touch=True):
@@ -330,7 +336,7 @@ class Page:
         except LaneAway:
             raise Refused("front.no_lane") from None
         if not done.ok:
-            raise Refused(done.code or "command.not_done")
+            raise Refused(done.code or "command.not_done", done.args)
         return _json({"ok": True})
 
 

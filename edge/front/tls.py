@@ -11,13 +11,19 @@ import os
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 CERT_FILE = "page-cert.pem"
 KEY_FILE = "page-key.pem"
 ADDRESSES_MAX = 64
+MAKE_MAX_S = 60.0
+"""Starting a process takes seconds where card and processor are slow and busy; whoever waits longer tries again."""
 _SIOCGIFADDR = 0x8915
 
 log = logging.getLogger("edge.front.tls")
@@ -42,7 +48,10 @@ class Certificate:
 
 
 def certificate(data: Path, names: Iterable[str], addresses: Iterable[Address]) -> Certificate:
-    """Return the certificate in `data`; made now where there is none, or where it cannot be used."""
+    """Return the certificate in `data`; made now where there is none, or where it cannot be used.
+
+    Blocks while it is made, some seconds on a small box. OSError or subprocess.SubprocessError where it cannot be.
+    """
     found = Certificate(data / CERT_FILE, data / KEY_FILE, "")
     if found.cert.exists() or found.key.exists():
         try:
@@ -56,9 +65,7 @@ def certificate(data: Path, names: Iterable[str], addresses: Iterable[Address]) 
             for path in (found.cert, found.key):
                 if path.exists():
                     path.rename(path.with_suffix(".unusable"))
-    from edge.front import self_signed  # noqa: PLC0415 - x509 is 8 MB, needed once in the life of a box
-
-    key_pem, cert_pem = self_signed.make(names, addresses)
+    key_pem, cert_pem = _made(names, addresses)
     _write(found.key, key_pem)
     _write(found.cert, cert_pem)
     return Certificate(found.cert, found.key, _fingerprint(cert_pem))
@@ -94,6 +101,20 @@ def grouped(fingerprint: str) -> str:
     """Write a fingerprint as browsers do: AB:CD:…"""
     text = fingerprint.upper()
     return ":".join(text[at : at + 2] for at in range(0, len(text), 2))
+
+
+def _made(names: Iterable[str], addresses: Iterable[Address]) -> tuple[bytes, bytes]:
+    """Return a new key and certificate, PEM, made by a process of its own, which gives its memory back."""
+    asked = msgspec.json.encode({"names": list(names), "addresses": [str(one) for one in addresses]})
+    said = subprocess.run(
+        [sys.executable, "-m", "edge.front.self_signed", asked.decode()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=MAKE_MAX_S,
+    ).stdout
+    at = said.index(ssl.PEM_HEADER.encode())
+    return said[:at], said[at:]
 
 
 def _fingerprint(pem: bytes) -> str:

@@ -6,30 +6,23 @@ Losing this process loses nothing: what the centre holds is asked for at each st
 import asyncio
 import logging
 import random
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
-from admission.chain import Head, link, seed
-from admission.ids import Epoch, GateId
-from edge.builder import BUILT
-from edge.builder import REFUSED as BUILD_REFUSED
+from admission.ids import Epoch
 from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
 from edge.front.centre import Centre, CentreRefused, CutOff
-from edge.link import Appended, Done, Health, UplinkSaid
+from edge.front.own_log import LogSource, OwnLog
+from edge.front.snapshot import ListTrouble, SeenVersions, Snapshots, StillRefused
+from edge.link import Appended, Done, Health, HeldRecords, UplinkSaid
 from edge.settings import CentreSettings
 from edge.store.faults import StoreFault
-from edge.store.list import LIST_FILE, ListStore
-from edge.store.log_schema import EpochRow, ListVersion, StoredRecord
-from sync.wire.lists import EventInfo, ListHead, ListRefused, read_head, version_tag
 from sync.wire.messages import Push, Pushed
 from sync.wire.replication import Sender
 
-SNAPSHOT_FILE = "snapshot.ghl"
-"""The newest signed list as it came: a lost or damaged list file is built again from it."""
 TIME_EVERY_S = 600.0
 SAY_EVERY_S = 30.0
 """A tile that only counts seconds is renewed this often."""
@@ -38,51 +31,41 @@ BACKOFF_MAX_S = 60.0
 """A centre that comes back is not met by all gates in one second; each waits its own random part of this."""
 REFUSED_WAIT_S = 30.0
 """Only a person mends a refusal; a rare try notices that they did."""
-BUILD_MAX_S = 600.0
-"""The builder makes a list of 10 million rows in less, also on a slow card."""
 STALE_S = 60.0
 STALE_POLLS = 10
 """No proved answer on the list for so long, or for so many polls: somebody may be keeping news from this gate."""
 WATCH_S = 5.0
-WHY_CHARS_MAX = 160
-HEADS_WINDOW = 1024
-"""A head stands every 256 records: this far back there is one."""
 
 log = logging.getLogger("edge.front.uplink")
 
 Result = TypeVar("Result")
 
 
-class LogSource(Protocol):
-    """What the uplink reads of the log; `edge.store.log_reader.LogReader` is one."""
+class LaneMemory(Protocol):
+    """What the lane tells of records that it has, and is told of those that the centre has
+    (`edge.front.lane_client.LaneClient`)."""
 
-    def epochs(self) -> tuple[EpochRow, ...]:
-        """Return what is held of every epoch, in the order they were first met."""
+    @property
+    def in_memory(self) -> tuple[Epoch, int]:
+        """The running epoch, and its last seq that only the lane's memory holds; 0: none, as far as is known."""
         ...
 
-    def records(self, gate: GateId, epoch: Epoch, after: int, limit: int) -> tuple[StoredRecord, ...]:
-        """Return up to `limit` records of a log with seq above `after`, in order."""
+    async def held(self, after: int) -> HeldRecords:
+        """Return the next records above `after` that only the lane's memory holds. ConnectionError where none answers."""
         ...
 
-    def heads(self, gate: GateId, epoch: Epoch, after: int = 0) -> tuple[Head, ...]:
-        """Return the signed heads of a log above `after`, in order."""
-        ...
-
-    def list_versions(self) -> tuple[ListVersion, ...]:
-        """Return the highest seal seen of each event."""
+    def say_acked(self, epochs: Mapping[Epoch, int]) -> None:
+        """Tell the lane up to where the centre has its logs."""
         ...
 
 
-class ListTrouble(Exception):
-    """A list came that is not used; the one before stays."""
-
-
-class StillRefused(ListTrouble):
-    """The centre still has the list that is not used; it was not sent again."""
+class Log(LogSource, SeenVersions, Protocol):
+    """All that the uplink reads of the log."""
 
 
 class Uplink:
-    """Talks to the centre. `run` until cancelled; `appended` whenever more of the log is durable.
+    """Talks to the centre. `run` until cancelled; `appended` whenever more of the log is durable, `held` whenever
+    records are in the lane's memory only.
 
     `say` is told how it is; `take_list` has the lane switch to a list file and returns its answer (any OSError from
     it: asked again later).
@@ -93,21 +76,20 @@ class Uplink:
         enrolment: Enrolment,
         data: Path,
         settings: CentreSettings,
-        log_reader: LogSource,
+        log_reader: Log,
         say: Callable[[UplinkSaid], None],
         take_list: Callable[[Path], Awaitable[Done]],
+        lane: LaneMemory,
         *,
         clock: Clock | None = None,
         chance: random.Random | None = None,
         ca_file: Path | None = None,
     ) -> None:
-        self._enrolment = enrolment
-        self._data = data
         self._settings = settings
         self._own = OwnLog(log_reader, enrolment.gate)
-        self._log = log_reader
+        self._snapshots = Snapshots(enrolment, data, log_reader, take_list)
+        self._lane = lane
         self._say = say
-        self._take_list = take_list
         self._clock = clock or SystemClock()
         self._chance = chance or random.SystemRandom()
         self._centre = Centre(enrolment, ca_file, lambda: self._clock.now_us() // 1_000_000)
@@ -115,6 +97,8 @@ class Uplink:
         self._thread = ThreadPoolExecutor(1, "uplink")
         """The log's reader and the sender are used in this one thread only."""
         self._more = asyncio.Event()
+        self._acked: dict[Epoch, int] = {}
+        """What the lane was told that the centre has."""
         self._queued: int | None = None
         """Records the centre has not acknowledged; None until it said what it holds."""
         self._refused: dict[str, str] = {}
@@ -126,18 +110,19 @@ class Uplink:
         self._said_ns = 0
         self._list_said_s, self._list_said_ns = 0, self._clock.mono_ns()
         """When the centre last proved what it said of the list."""
-        self._tag = ""
-        self._bad_tag = ""
-        self._untaken: Path | None = None
 
     def appended(self, _notice: Appended) -> None:
         """More of the log is durable."""
         self._more.set()
 
+    def held(self) -> None:
+        """Records are in the lane's memory only, or are no longer."""
+        self._more.set()
+
     async def run(self) -> NoReturn:
         """Talk to the centre until cancelled."""
         try:
-            self._tag = await self._in_thread(lambda: tag_of_file(self._data / LIST_FILE))
+            await self._in_thread(self._snapshots.look)
             async with self._centre, asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep("list", self._lists))
                 tasks.create_task(self._keep("records", self._records))
@@ -161,20 +146,20 @@ class Uplink:
                 self._cut_off(name, error)
             except CentreRefused as error:
                 wait_s = REFUSED_WAIT_S * self._chance.uniform(0.5, 1.0)
-                self._refuse("records" if error.code == "unknown_gate" else name, error.code)
+                self._refuse("records" if error.code == "unknown_gate" else name, error.code, error.code)
                 if error.centre_time_s:
                     self._tell(centre_time_s=error.centre_time_s)
             except StillRefused as error:
                 wait_s = self._settings.poll_s
-                self._refuse(name, str(error))
+                self._refuse(name, str(error), error.code, error.facts)
             except ListTrouble as error:
                 failures += 1
                 wait_s = max(self._settings.poll_s, self._backoff(failures))
-                self._refuse(name, str(error))
+                self._refuse(name, str(error), error.code, error.facts)
             except (StoreFault, OSError) as error:
                 failures += 1
                 wait_s = self._backoff(failures)
-                log.warning("the uplink waits for the disk or the lane: %s", error)
+                log.warning("the uplink waits for the disk or the lane", extra=_of_fault(error))
             await self._wait(name, wait_s)
 
     async def _wait(self, name: str, wait_s: float) -> None:
@@ -205,15 +190,22 @@ class Uplink:
     async def _records(self) -> float:
         """Ask what is held, then push whatever comes. After a failure or a long quiet it begins with asking again."""
         held = await self._centre.have()
+        await self._in_thread(self._own.look)
+        await self._take_held()
         await self._in_thread(lambda: self._heard(held))
         while True:
             self._more.clear()
             push = await self._in_thread(self._next)
+            self._tell_acked()
             if push is not None:
                 await self._push(push)
                 continue
+            if await self._take_held():
+                if self._sender.rewound:
+                    return 0.0  # what the centre has more than the file may be what memory holds
+                continue
             if stuck := self._stuck():
-                self._refuse("records", stuck)
+                self._refuse("records", stuck, f"records.{stuck}")
             else:
                 self._answered("records")
             try:
@@ -222,6 +214,29 @@ class Uplink:
             except TimeoutError:
                 return 0.0
             await asyncio.sleep(self._settings.push_s)  # a moment in which still more comes along
+
+    async def _take_held(self) -> bool:
+        """Fetch what only the lane's memory holds, while its disk takes nothing; whether there was any."""
+        taken = False
+        while (wanted := self._lane.in_memory)[1] > (newest := self._own.last.get(wanted[0], 0)):
+            given = await self._lane.held(newest)
+            if not self._own.add(given):
+                await self._in_thread(self._own.look)  # the disk took some meanwhile
+                if not self._own.add(given):
+                    break
+            taken = True
+        return taken
+
+    def _tell_acked(self) -> None:
+        """Tell the lane what is news of what the centre has: what it has may leave the disk one day."""
+        news = {
+            epoch: acked
+            for epoch in self._own.last
+            if (acked := self._sender.acked(epoch)) != self._acked.get(epoch, 0)
+        }
+        if news:
+            self._acked |= news
+            self._lane.say_acked(news)
 
     def _stuck(self) -> str:
         """Return what keeps the logs from being one with the centre's; "" when nothing does."""
@@ -233,13 +248,15 @@ class Uplink:
         answer = await self._centre.push(push)
         await self._in_thread(lambda: self._sender.answered(answer))
         for one in answer.troubles:
-            log.error("the centre reports %s at record %d of epoch %016x", one.what, one.seq, one.epoch)
+            facts = {"code": f"records.{one.what}", "seq": one.seq, "epoch": f"{one.epoch:016x}"}
+            log.error("the centre reports trouble with records", extra=facts)
         serious = [one.what for one in answer.troubles if one.what != "gap"]
         if serious:
-            self._refuse("records", serious[0])
+            self._refuse("records", serious[0], f"records.{serious[0]}")
 
     def _heard(self, held: Pushed) -> None:
-        self._own.look()
+        if not self._acked:
+            self._acked = self._own.kept_cursors()
         self._sender.retry()
         self._sender.heard(held)
 
@@ -252,75 +269,11 @@ class Uplink:
     # --- lists down ---------------------------------------------------------------------------------------------
 
     async def _lists(self) -> float:
-        if self._untaken is not None:
-            await self._hand_over(self._untaken)
-        fresh = self._data / (SNAPSHOT_FILE + ".new")
-        try:
-            tag = await self._centre.fetch_list(self._bad_tag or self._tag, fresh)
-            self._list_said_s, self._list_said_ns = self._clock.now_us() // 1_000_000, self._clock.mono_ns()
-            if tag is None:
-                if self._bad_tag:
-                    raise StillRefused(self._refused.get("list", "refused"))
-                return self._settings.poll_s
-            try:
-                await self._in_thread(lambda: self._check(fresh))
-                await self._build(self._data / SNAPSHOT_FILE)
-            except ListTrouble:
-                self._bad_tag = tag  # not fetched again before the centre has another
-                raise
-        finally:
-            fresh.unlink(missing_ok=True)
-        self._tag, self._bad_tag = tag, ""
-        await self._hand_over(self._data / LIST_FILE)
+        await self._snapshots.fetch(self._centre, self._list_answered, self._in_thread)
         return self._settings.poll_s
 
-    def _check(self, fresh: Path) -> None:
-        """Verify what came, and put it in the old snapshot's place. ListTrouble where it must not be used."""
-        try:
-            with fresh.open("rb") as file:
-                head = read_head(file, self._enrolment.list_key)
-        except ListRefused as error:
-            raise ListTrouble(str(error)[:WHY_CHARS_MAX]) from error
-        if head.group != self._enrolment.group:
-            raise ListTrouble("it is of another event group")
-        seen = {one.event: (one.generation, one.version) for one in self._log.list_versions()}
-        used = head_of_file(self._data / LIST_FILE)
-        for one in used.events if used is not None else ():
-            seen[one.id] = max(seen.get(one.id, (0, 0)), (one.generation, one.version))
-        for event in head.events:
-            if (event.generation, event.version) < seen.get(event.id, (0, 0)):
-                raise ListTrouble(f"version {event.version} is older than one already seen")
-        fresh.replace(self._data / SNAPSHOT_FILE)
-
-    async def _build(self, snapshot: Path) -> None:
-        """Run the builder. ListTrouble where it refuses; OSError where it fails."""
-        key = self._enrolment.list_public.hex()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "edge.builder", str(snapshot), str(self._data / LIST_FILE), key,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(BUILD_MAX_S):
-                _, said = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        why = said.decode(errors="replace").strip()[-WHY_CHARS_MAX:]
-        if process.returncode == BUILD_REFUSED:
-            raise ListTrouble(why or "the builder refused it")
-        if process.returncode != BUILT:
-            raise OSError(f"the list was not built: {why or process.returncode}")
-
-    async def _hand_over(self, path: Path) -> None:
-        """Have the lane take the list; where it cannot now, try again at the next poll."""
-        self._untaken = path
-        done = await self._take_list(path)
-        self._untaken = None
-        if not done.ok:
-            self._bad_tag = self._tag
-            raise ListTrouble(done.code)
-        log.info("a new list is in use")
+    def _list_answered(self) -> None:
+        self._list_said_s, self._list_said_ns = self._clock.now_us() // 1_000_000, self._clock.mono_ns()
 
     # --- how it is ----------------------------------------------------------------------------------------------
 
@@ -332,13 +285,14 @@ class Uplink:
 
     def _cut_off(self, name: str, error: CutOff) -> None:
         if not self._cut_off_s:
-            log.warning("cut off from the centre (%s): %s", name, error)
+            cause = error.__cause__ or error
+            log.warning("cut off from the centre", extra={"kind": name, "why": type(cause).__name__})
         self._cut_off_s.setdefault(name, self._answered_s or self._clock.now_us() // 1_000_000)
         self._tell()
 
-    def _refuse(self, name: str, why: str) -> None:
+    def _refuse(self, name: str, why: str, code: str, facts: Mapping[str, int] | None = None) -> None:
         if self._refused.get(name) != why:
-            log.error("refused (%s): %s", name, why)
+            log.error("refused", extra={"kind": name, "code": code, "why": why, **(facts or {})})
         self._refused[name] = why
         self._cut_off_s.pop(name, None)
         self._tell()
@@ -376,65 +330,11 @@ class Uplink:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-class OwnLog:
-    """This gate's own log, as the sender reads it. `look` before each use."""
-
-    def __init__(self, source: LogSource, gate: GateId) -> None:
-        self._source = source
-        self._gate = gate
-        self._rows: dict[Epoch, EpochRow] = {}
-        self.last: dict[Epoch, int] = {}
-        """The last durable seq of each epoch, oldest epoch first."""
-
-    def look(self) -> None:
-        """See how far the log has grown."""
-        self._rows = {row.epoch: row for row in self._source.epochs() if row.gate == self._gate}
-        self.last = {epoch: row.last_seq for epoch, row in self._rows.items()}
-
-    def read(self, epoch: Epoch, after: int, limit: int) -> Sequence[tuple[int, bytes]]:
-        """Return records of an epoch, for the sender."""
-        if after >= self.last.get(epoch, 0):
-            return ()
-        return [(one.seq, one.blob) for one in self._source.records(self._gate, epoch, after, limit)]
-
-    def link_at(self, epoch: Epoch, seq: int) -> bytes | None:
-        """Return what the log ends in at `seq`: from the nearest head before it, hashed on."""
-        row = self._rows.get(epoch)
-        if row is None or not row.pruned_seq <= seq <= row.last_seq:
-            return None
-        at_seq, at = row.pruned_seq, row.pruned_link or seed(self._gate, epoch)
-        for head in self._source.heads(self._gate, epoch, max(at_seq, seq - HEADS_WINDOW)):
-            if head.seq <= seq:
-                at_seq, at = head.seq, head.link
-        while at_seq < seq:
-            found = self._source.records(self._gate, epoch, at_seq, seq - at_seq)
-            if not found:
-                return None
-            for one in found:
-                at_seq, at = one.seq, link(at, one.blob)
-        return at
-
-
-def head_of_file(path: Path) -> ListHead | None:
-    """Return the head of the list file in place; None where there is no usable one."""
-    try:
-        store = ListStore.open(path)
-    except StoreFault:
-        return None
-    try:
-        return store.head
-    finally:
-        store.close()
-
-
-def tag_of_file(path: Path) -> str:
-    """Return the ETag of the list file in place; "" where there is no usable one."""
-    head = head_of_file(path)
-    return "" if head is None else version_tag(head.group, map(_seal, head.events))
-
-
-def _seal(event: EventInfo) -> tuple[int, int, int]:
-    return event.id, event.generation, event.version
+def _of_fault(error: StoreFault | OSError) -> dict[str, str | int]:
+    """Return what the journal is told of a disk or a lane that cannot be used now."""
+    if isinstance(error, StoreFault):
+        return {"code": f"log.{error.kind.value}"}
+    return {"why": type(error).__name__, "errno": error.errno or 0}
 
 
 def _lasting(args: dict[str, str | int]) -> dict[str, str | int]:
@@ -442,4 +342,4 @@ def _lasting(args: dict[str, str | int]) -> dict[str, str | int]:
     return {name: value for name, value in args.items() if name != "last_s"}
 
 
-__all__ = ["LogSource", "OwnLog", "Uplink", "head_of_file", "tag_of_file"]
+__all__ = ["LaneMemory", "Uplink"]

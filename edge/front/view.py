@@ -10,8 +10,8 @@ from admission.reasons import DisplayState, Language, Reason, say
 from admission.records import Direction, Flag, Outcome
 from edge.board import BoardVerdict, VerdictWord, verdict
 from edge.front.labels import labels, page_language
-from edge.link import Health, LaneView, Part, Seen, Status, Tile
-from edge.words import UNIX_END, sentence
+from edge.link import BY_HAND, After, Health, LaneView, Part, Seen, StaffAlert, Status, Tile
+from edge.words import UNIX_END, WORDS, sentence
 
 STATES = ("controlled", "closed", "free_exit", "free_both", "out_of_service", "emergency", "rehearsal")
 """Lane states in the order of their buttons: what is used most comes first."""
@@ -21,6 +21,9 @@ _FLAGS = (
     (Flag.UNSURE, "flag_unsure"),
     (Flag.BEFORE_DURABLE, "flag_before_durable"),
 )
+
+_UNDONE = frozenset((After.GIVEN_BACK, After.ANNULLED))
+"""Let through, and yet the use is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +85,32 @@ class LaneShown(msgspec.Struct, frozen=True):
 class ZoneView(msgspec.Struct, frozen=True):
     """People in a zone: lower and upper bound."""
 
+    id: int
     name: str
     low: int
     high: int
 
 
-class ScanView(msgspec.Struct, frozen=True):
-    """One scan. `ticket` is "" without the PIN; `display` is one of six states, or `exit`."""
+class AlertView(msgspec.Struct, frozen=True):
+    """What staff are called for."""
 
+    number: int
+    title: str
+    fix: str
+    where: str
+    time_s: float
+    count: int
+
+
+class ScanView(msgspec.Struct, frozen=True):
+    """One scan. `ticket` is "" without the PIN.
+
+    `display` is one of six states, `exit`, or `undone`: let through, and did not pass or was taken back. `epoch` and
+    `seq` name its record, `key` its row: the same key again corrects it.
+    """
+
+    key: str
+    epoch: str
     seq: int
     time_s: float
     lane: int
@@ -100,6 +121,7 @@ class ScanView(msgspec.Struct, frozen=True):
     steward: str
     flags: tuple[str, ...]
     ticket: str
+    may_annul: bool
 
 
 class StatusView(msgspec.Struct, frozen=True):
@@ -119,6 +141,8 @@ class StatusView(msgspec.Struct, frozen=True):
     time_s: float
     started_s: float
     session: bool
+    alerts: tuple[AlertView, ...] = ()
+    admit_max: int = 1
     scans: tuple[ScanView, ...] | None = None
     """Newest first; None in a live update, where each scan comes by itself."""
 
@@ -149,7 +173,7 @@ def status_view(
     """Say everything. Before the lane's first word there is a verdict and little else."""
     found = verdict_view(judged(status, connected=connected), status, viewer)
     if status is None:
-        return StatusView(0, name, "", "", found, (), (), (), 0, 0, 0, 0.0, 0.0, viewer.has_session, ())
+        return StatusView(0, name, "", "", found, (), (), (), 0, 0, 0, 0.0, 0.0, viewer.has_session, scans=())
     shown = None if scans is None else tuple(scan_view(one, status, viewer) for one in scans)
     return StatusView(
         gate=status.gate,
@@ -160,7 +184,7 @@ def status_view(
         tiles=tuple(_tile(one, status, viewer) for one in status.tiles),
         lanes=tuple(_lane(one, viewer) for one in status.lanes),
         inside=tuple(
-            ZoneView(status.zones.get(zone, str(zone)), low, high)
+            ZoneView(zone, status.zones.get(zone, str(zone)), low, high)
             for zone, (low, high) in status.inside.items()
         ),
         list_version=status.list_version,
@@ -169,6 +193,8 @@ def status_view(
         time_s=status.time_s,
         started_s=status.started_s,
         session=viewer.has_session,
+        alerts=tuple(alert_view(one, status, viewer) for one in status.alerts),
+        admit_max=status.admit_max,
         scans=shown,
     )
 
@@ -188,22 +214,49 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
         gate=gates.get(seen.gate, ""),
         time=time.strftime("%H:%M", time.localtime(seen.last_s)) if 0 < seen.last_s < UNIX_END else "",
     )
+    by_hand = seen.kind == BY_HAND
     is_exit = said.display is DisplayState.ADMIT and direction is Direction.EXIT
     display = "exit" if is_exit else said.display.value
-    lane_names = {} if status is None else {lane.id: lane.name for lane in status.lanes}
-    lane = lane_names.get(seen.lane, str(seen.lane))
+    undone = seen.after in _UNDONE
+    title = words[f"after_{seen.after.value}" if undone else f"display_{display}"]
+    passed = words.get(f"after_{seen.after.value}", "") if not undone else ""
+    freed = words["still_inside" if is_exit else "use_free"]
+    lane = _lane_name(seen.lane, status)
+    source = words["by_hand"] if by_hand else f"{words['part_reader']} {seen.reader}"
+    is_entry = direction is Direction.ENTRY and outcome is Outcome.GRANT
+    flags = [words[key] for flag, key in _FLAGS if seen.flags & flag]
+    may_annul = is_entry and seen.seq > 0 and bool(seen.ticket) and not seen.flags & Flag.REHEARSAL
     return ScanView(
+        key=f"{seen.epoch:x}.{seen.lane}.{seen.row}",
+        epoch=f"{seen.epoch:016x}",
         seq=seen.seq,
         time_s=seen.time_s,
         lane=seen.lane,
-        where=f"{lane} · {words['part_reader']} {seen.reader}",
-        display=display,
-        title=words[f"display_{display}"],
+        where=f"{lane} · {source}",
+        display="undone" if undone else display,
+        title=title,
         text=said.visitor,
-        steward=said.steward,
-        flags=tuple(words[key] for flag, key in _FLAGS if seen.flags & flag),
+        steward=freed if undone else said.steward,
+        flags=tuple(one for one in (passed, *flags) if one),
         ticket=seen.ticket if viewer.has_session else "",
+        may_annul=viewer.has_session and may_annul and not undone,
     )
+
+
+def alert_view(alert: StaffAlert, status: Status, viewer: Viewer) -> AlertView:
+    """Say what staff are called for. A reason's name is said as staff hear it of a scan."""
+    code = f"alert.{alert.what}"
+    said = sentence(code if code in WORDS else "alert.attention", {}, viewer.page)
+    fix = said.fix
+    if code not in WORDS and alert.what.upper() in Reason.__members__:
+        fix = say(Outcome.DENY, Reason[alert.what.upper()], viewer.page).steward
+    where = _lane_name(alert.lane, status)
+    return AlertView(alert.number, said.cause, fix, where, alert.time_s, alert.count)
+
+
+def _lane_name(number: int, status: Status | None) -> str:
+    lanes = () if status is None else status.lanes
+    return next((lane.name for lane in lanes if lane.id == number), str(number))
 
 
 def _tile(tile: Tile, status: Status, viewer: Viewer) -> TileView:

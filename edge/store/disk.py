@@ -37,6 +37,9 @@ class Disk(Protocol):
     def free_bytes(self, path: Path) -> int:
         """Return how much room is left around `path` for us."""
 
+    def total_bytes(self, path: Path) -> int:
+        """Return how large the disk around `path` is."""
+
     def lock(self, path: Path) -> int:
         """Open `path` and hold it alone; BlockingIOError while another process does. Returns the descriptor."""
 
@@ -77,6 +80,11 @@ class LocalDisk:
         """See Disk."""
         room = os.statvfs(path)
         return room.f_bavail * room.f_frsize
+
+    def total_bytes(self, path: Path) -> int:
+        """See Disk."""
+        room = os.statvfs(path)
+        return room.f_blocks * room.f_frsize
 
     def lock(self, path: Path) -> int:
         """See Disk."""

@@ -16,7 +16,6 @@ from admission.entitlements import CredentialStanding, Standing, Ticket
 from admission.ids import EventId, HolderId, TicketId
 from edge.store.disk import Disk, LocalDisk
 from edge.store.faults import FaultKind, StoreFault, fault_of
-from edge.store.log_schema import unsigned
 from sync.wire.lists import ListHead, ListRow, ticket_of
 
 LIST_FILE = "list.sqlite3"
@@ -24,8 +23,10 @@ LIST_FILE = "list.sqlite3"
 APPLICATION_ID = 0x47484C49
 """ "GHLI": file(1) and we know it by this number in SQLite's header."""
 SCHEMA = 1
-HASH_ROWS = 4096
+HASH_ROWS = 1024
 """Rows hashed and inserted at a time; keeps the builder's memory small."""
+BUILD_CACHE_KIB = 512
+"""Rows come in digest order, so a page once full is not touched again."""
 READ_CACHE_KIB = 8192
 """Interior pages of a million rows take 0.4 MB; the rest keeps hot leaves, within the lane's 60 MB."""
 
@@ -42,6 +43,8 @@ _LOOKUP = (
 )
 _ALL = "SELECT * FROM credential ORDER BY digest, event, ticket"
 _ROW = struct.Struct(">16sIqIqBB")
+_U64 = 2**64 - 1
+"""Two's complement carries u64 numbers through SQLite's signed integers; `and` with this reads them back."""
 _PAGE_COUNT_AT = 28
 """SQLite file format 1.3.9: the size of the database file in pages."""
 
@@ -76,7 +79,7 @@ def _write(path: Path, head: ListHead, rows: Iterable[ListRow], disk: Disk) -> N
     try:
         connection.execute(
             f"PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
-            f"PRAGMA locking_mode=EXCLUSIVE; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA}"
+            f"PRAGMA cache_size=-{BUILD_CACHE_KIB}; PRAGMA locking_mode=EXCLUSIVE; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA}"
         ).fetchall()  # a pragma that answers stops the run until its answer is taken
         connection.execute("BEGIN")
         connection.execute(_CREATE)
@@ -161,8 +164,8 @@ class ListStore:
                     ticket_of(
                         profiles[profile],
                         EventId(event),
-                        TicketId(unsigned(ticket)),
-                        HolderId(unsigned(holder)),
+                        TicketId(ticket & _U64),
+                        HolderId(holder & _U64),
                         Standing(standing),
                     ),
                     CredentialStanding(credential),

@@ -25,7 +25,7 @@ from edge.store import log_schema as schema
 from edge.store.disk import Disk, LocalDisk, hold
 from edge.store.faults import FaultKind, StoreFault, fault_of
 from edge.store.log_reader import BUSY_MS, LogReader, log_path
-from edge.store.log_schema import Batch, StoredRecord, signed
+from edge.store.log_schema import Batch, Cursor, StoredRecord, signed
 from edge.store.salvage import Salvage, finish, salvage
 
 RESERVE_BYTES = 8 * 1024 * 1024
@@ -35,8 +35,9 @@ RESERVE_NEEDS_BYTES = 4 * RESERVE_BYTES
 CHECK_BYTES_MAX = 32 * 1024 * 1024
 """Largest file examined page by page at start: 100 ms here, half a second on a Pi. A larger one shows damage as it is
 read; `gatehouse-edge verify` reads all of it."""
-PRUNE_RECORDS_MAX = 5_000
-"""Most records removed in one go: 30 ms, so that a scan never waits longer for the writer."""
+PRUNE_RECORDS_MAX = 512
+"""Records removed in one go: 2 ms beside its commit, so that a scan that comes meanwhile waits little longer than for
+another's commit. A head is signed every 256 records; where two lie further apart, one go takes what lies between."""
 PRESSED_RATIO = 0.7
 """Share of the disk in use from which acknowledged records go before their 30 days are over."""
 
@@ -125,28 +126,33 @@ class LogStore(LogReader):
             self._roll_back()
             raise fault_of(error, "presence could not be rebuilt") from error
 
-    def prune(self, peers: Collection[GateId], older_than_us: int) -> int:
+    def prune(self, peers: Collection[GateId], older_than_us: int, heard: Iterable[Cursor] = ()) -> int:
         """Remove closed prefixes that all `peers` acknowledged and whose last body is older; return how many records.
 
-        A prefix is closed by a signed head, whose link is kept so that the rest can still be verified. At most
-        `PRUNE_RECORDS_MAX` go at once: call again until it returns 0.
+        A prefix is closed by a signed head, whose link is kept so that the rest can still be verified. About
+        `PRUNE_RECORDS_MAX` go at once, oldest epoch first: call again until it returns 0. `heard`: acknowledgements
+        newer than the cursors kept; they become durable with what is removed on their account, and not before.
         """
-        acked = {(cursor.peer, cursor.gate, cursor.epoch): cursor.acked_seq for cursor in self.cursors()}
-        for epoch in self.epochs():
-            by_all = min((acked.get((peer, epoch.gate, epoch.epoch), 0) for peer in peers), default=0)
-            limit = min(by_all, epoch.pruned_seq + PRUNE_RECORDS_MAX)
-            closing = self._closing_head(epoch, limit, older_than_us)
+        newest = {(one.peer, one.gate, one.epoch): one for one in (*self.cursors(), *heard)}
+        for gate, epoch in self._acknowledged_beyond(newest.values()):
+            acked = [newest.get((peer, gate, epoch)) for peer in peers]
+            by_all = min((one.acked_seq if one is not None else 0 for one in acked), default=0)
+            closing = self._closing_head(gate, epoch, by_all, older_than_us)
             if closing is not None:
-                return self._remove_prefix(closing)
+                return self._remove_prefix(closing, [one for one in acked if one is not None])
         return 0
 
     def is_pressed(self) -> bool:
-        """Whether so much of the disk is in use that acknowledged records should go early."""
+        """Whether so much of the disk is in use that acknowledged records should go early.
+
+        Room that pruning left inside the file counts as free: the next records go there.
+        """
+        (pages,), (page_bytes,) = self._all("PRAGMA freelist_count", ()) + self._all("PRAGMA page_size", ())
         try:
-            room = os.statvfs(self._data)
+            whole, free = self._disk.total_bytes(self._data), self._disk.free_bytes(self._data)
         except OSError as error:
             raise fault_of(error, "the disk's room cannot be read") from error
-        return room.f_blocks > 0 and 1 - room.f_bavail / room.f_blocks >= PRESSED_RATIO
+        return whole > 0 and 1 - (free + pages * page_bytes) / whole >= PRESSED_RATIO
 
     def checkpoint(self, *, wait: bool = False) -> None:
         """Bring the journal's pages into the file. `wait`: for readers too, so that the journal starts over."""
@@ -297,15 +303,18 @@ class LogStore(LogReader):
             run(schema.UPSERT_LIST_VERSION, batch.list_versions)
         if batch.snapshots:
             run(schema.FORGET_STANDINGS, batch.snapshots)
-        if batch.cursors:
-            run(
-                schema.UPSERT_CURSOR,
-                [(peer, gate, signed(epoch), acked) for peer, gate, epoch, acked in batch.cursors],
-            )
+        self._write_cursors(batch.cursors)
         if batch.forks:
             run(schema.INSERT_FORK, map(_record_columns, batch.forks))
         if batch.meta:
             run(schema.UPSERT_META, batch.meta)
+
+    def _write_cursors(self, cursors: Sequence[Cursor]) -> None:
+        if cursors:
+            self._connection.executemany(
+                schema.UPSERT_CURSOR,
+                [(peer, gate, signed(epoch), acked) for peer, gate, epoch, acked in cursors],
+            )
 
     def _write_records(self, records: tuple[StoredRecord, ...]) -> None:
         if not records:
@@ -337,12 +346,26 @@ class LogStore(LogReader):
 
     # --- pruning ---------------------------------------------------------------------------------------------------
 
-    def _closing_head(self, epoch: schema.EpochRow, limit: int, older_than_us: int) -> Head | None:
-        """Return the highest head up to `limit` above what was pruned, if the last body it covers is old enough."""
-        for head in reversed(self.heads(epoch.gate, epoch.epoch, epoch.pruned_seq)):
-            if head.seq <= limit and self._time_us(head) < older_than_us:
-                return head
-        return None
+    def _acknowledged_beyond(self, cursors: Iterable[Cursor]) -> list[tuple[GateId, Epoch]]:
+        """Return the logs of which more was acknowledged than was removed, in the order they were first met."""
+        found: dict[tuple[GateId, Epoch], int] = {}
+        for _, gate, epoch, acked in cursors:
+            for ordinal, pruned in self._all(schema.PRUNED, (gate, signed(epoch))):
+                if acked > pruned:
+                    found[gate, epoch] = ordinal
+        return sorted(found, key=lambda one: found[one])
+
+    def _closing_head(self, gate: GateId, epoch: Epoch, acked: int, older_than_us: int) -> Head | None:
+        """Return the head up to which to remove: the furthest within one go, or the next one. None: nothing is due."""
+        closing = None
+        for seq, link_, signature, pruned in self._all(schema.CLOSING_HEADS, (gate, signed(epoch), acked)):
+            head = Head(gate, epoch, seq, link_, signature)
+            if closing is not None and seq - pruned > PRUNE_RECORDS_MAX:
+                break
+            if self._time_us(head) >= older_than_us:
+                break
+            closing = head
+        return closing
 
     def _time_us(self, head: Head) -> int:
         """Return when the last body below a head was made. One that cannot be read is never old enough."""
@@ -358,24 +381,24 @@ class LogStore(LogReader):
                         return body.time_us
         return 1 << 62
 
-    def _remove_prefix(self, head: Head) -> int:
+    def _remove_prefix(self, head: Head, acked: Sequence[Cursor]) -> int:
         key = (head.gate, signed(head.epoch), head.seq)
-        predecessor = next(
-            (one.predecessor for one in self.states(head.gate) if one.epoch == head.epoch), None
-        )
-        named = predecessor.to_bytes() if predecessor is not None else b""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            named = self.predecessor(head.gate, head.epoch)
             self._connection.execute("DELETE FROM record WHERE gate = ? AND epoch = ? AND seq <= ?", key)
             removed = self._connection.changes()
             self._connection.execute("DELETE FROM head WHERE gate = ? AND epoch = ? AND seq < ?", key)
             self._connection.execute(
                 "UPDATE epoch SET pruned_seq = ?3, pruned_link = ?4, predecessor = ?5 WHERE gate = ?1 AND epoch = ?2",
-                (*key, head.link, named),
+                (*key, head.link, named.to_bytes() if named is not None else b""),
             )
+            self._write_cursors(acked)
             self._connection.execute("COMMIT")
-        except apsw.Error as error:
+        except (apsw.Error, StoreFault) as error:
             self._roll_back()
+            if isinstance(error, StoreFault):
+                raise
             raise fault_of(error, "old records could not be removed") from error
         return removed
 

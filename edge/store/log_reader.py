@@ -136,13 +136,6 @@ class LogReader:
                 break
         return tuple(newest)
 
-    def last_head(self, gate: GateId) -> Head | None:
-        """Return the newest signed head of a gate: what its next epoch's first record names."""
-        for epoch in self._epochs_backwards(gate):
-            for head in self.heads_backwards(gate, epoch, 1):
-                return head
-        return None
-
     def states(self, gate: GateId) -> tuple[EpochState, ...]:
         """Return how far each epoch of a gate is held, oldest first: the last one's end is what the next one names.
 
@@ -165,13 +158,14 @@ class LogReader:
         while found := self.records(row.gate, row.epoch, seq, ROWS_MAX):
             for record in found:
                 seq, at = record.seq, link(at, record.blob)
-        return EpochState(row.epoch, seq, at, head.seq if head else 0, self._predecessor(row))
+        return EpochState(row.epoch, seq, at, head.seq if head else 0, self.predecessor(row.gate, row.epoch))
 
-    def _predecessor(self, row: EpochRow) -> Predecessor | None:
+    def predecessor(self, gate: GateId, epoch: Epoch) -> Predecessor | None:
         """Return what an epoch's second record names; None where that is not known."""
-        if row.predecessor:
-            return Predecessor.from_bytes(row.predecessor)
-        blob = self.record(RecordId(row.gate, row.epoch, PREDECESSOR_SEQ))
+        kept = self._all("SELECT predecessor FROM epoch WHERE gate = ? AND epoch = ?", (gate, signed(epoch)))
+        if kept and kept[0][0]:
+            return Predecessor.from_bytes(kept[0][0])
+        blob = self.record(RecordId(gate, epoch, PREDECESSOR_SEQ))
         if blob is None:
             return None
         try:

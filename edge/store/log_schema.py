@@ -3,8 +3,9 @@
 Two's complement carries u64 numbers (epochs, tickets) through SQLite's signed integers (`signed`, `unsigned`).
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from admission.chain import Head
 from admission.ids import Epoch, EventId, GateId, TicketId
@@ -82,6 +83,12 @@ SELECT gate, epoch, ordinal, last_seq, iif(unfolded, pruned_seq, last_seq), prun
   SELECT *, coalesce((SELECT max(seq) FROM record WHERE record.gate = epoch.gate AND record.epoch = epoch.epoch),
     pruned_seq) AS last_seq FROM epoch) ORDER BY ordinal
 """
+PRUNED = "SELECT ordinal, pruned_seq FROM epoch WHERE gate = ? AND epoch = ?"
+CLOSING_HEADS = """
+SELECT head.seq, link, signature, pruned_seq FROM head JOIN epoch USING (gate, epoch)
+WHERE gate = ? AND epoch = ? AND head.seq > pruned_seq AND head.seq <= ? ORDER BY head.seq LIMIT 64
+"""
+"""Heads that may close a prefix; one go takes no more of them than LIMIT."""
 INSERT_HEAD = "INSERT INTO head VALUES(?,?,?,?,?) ON CONFLICT DO NOTHING"
 UPSERT_PRESENCE = (
     f"INSERT OR REPLACE INTO presence({','.join(COLUMNS)}) VALUES({','.join('?' * len(COLUMNS))})"
@@ -176,8 +183,7 @@ class EpochRow(NamedTuple):
     """Payload of the PREDECESSOR extension, kept when it was pruned; empty before that, and for a root epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """What becomes durable together. `token` counts up in the order of `LogWriter.submit`."""
 
     token: int

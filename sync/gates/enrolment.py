@@ -4,7 +4,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, delete, insert, select, update
 
-from sync.gates import tables
+from sync.gates import former_keys, tables
 from sync.keys import KEY_BYTES, VenueKeys
 from sync.store.database import CentreFault
 from sync.tickets import changes
@@ -97,6 +97,7 @@ def enrol(connection: Connection, keys: VenueKeys, asked: Enrol, now_s: int) -> 
     if gate is None:
         return None
     connection.execute(delete(t).where(mine))
+    former_keys.retire(connection, gate, asked.public, now_s)
     connection.execute(
         update(tables.gate)
         .where(tables.gate.c.id == gate)

@@ -6,12 +6,21 @@ from hashlib import sha256
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, select, text
 
-from admission.chain import EpochState, Predecessor
+from admission.chain import EpochState, Head, Predecessor
 from admission.ids import Epoch, GateId
-from sync.gates import tables
+from admission.records import MalformedRecord, Record, record_from_bytes
+from sync.gates import former_keys, tables
 from sync.store.schema import signed, unsigned
-from sync.wire.messages import Held, Push, Pushed, Trouble
-from sync.wire.replication import Accepted, Fork, Replica, troubles_of, troubles_of_epochs
+from sync.wire.messages import CLOCK_OFF_MAX_S, Held, Push, Pushed, Trouble
+from sync.wire.replication import (
+    Accepted,
+    Fork,
+    Former,
+    Replica,
+    no_former,
+    troubles_of,
+    troubles_of_epochs,
+)
 
 HELD_MAX = 10_000
 """Epochs named in one answer, newest first in no order: a gate has one a start."""
@@ -43,7 +52,50 @@ REPORTED = frozenset({"fork", "rewind", "altered", "malformed", "foreign"})
 """Troubles kept for people; a gap is only a push that came too early."""
 
 
-def replica_of(connection: Connection, gate: GateId, public: bytes) -> Replica:
+_LAST_HEAD = text(
+    "SELECT seq, link, signature FROM head WHERE gate_id = :gate AND epoch = :epoch ORDER BY seq DESC LIMIT 1"
+)
+_NEVER_US = 1 << 62
+
+
+def former_of(connection: Connection, gate: GateId, push: Push) -> Former:
+    """Return which former keys of a gate may have signed an epoch's heads.
+
+    Where heads are held, the one that signed those; else those that were in use when the epoch began, by the
+    gate's clock: whatever begins after the gate was enrolled anew is its present key's alone.
+    """
+    keys = former_keys.of_gate(connection, gate)
+    if not keys:
+        return no_former
+    firsts = {chunk.epoch: chunk.blobs[0] for chunk in push.chunks if chunk.first_seq == 1 and chunk.blobs}
+
+    def former(epoch: Epoch) -> Sequence[Ed25519PublicKey]:
+        at = {"gate": gate, "epoch": signed(epoch)}
+        row = connection.execute(_LAST_HEAD, at).first()
+        if row is not None:
+            head = Head(gate, epoch, *row)
+            return [key for one in keys if head.signed_by(key := _key(one.public))]
+        held = connection.execute(_STORED, {**at, "first": 1, "last": 1}).first()
+        begun_us = _time_us(held.blob if held is not None else firsts.get(epoch, b""))
+        return [_key(one.public) for one in keys if begun_us <= (one.until_s + CLOCK_OFF_MAX_S) * 1_000_000]
+
+    return former
+
+
+def _key(public: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public)
+
+
+def _time_us(blob: bytes) -> int:
+    """Return when a body was made; later than any key for bytes that are none."""
+    try:
+        body = record_from_bytes(blob)
+    except MalformedRecord:
+        return _NEVER_US
+    return body.time_us if isinstance(body, Record) else _NEVER_US
+
+
+def replica_of(connection: Connection, gate: GateId, public: bytes, former: Former = no_former) -> Replica:
     """Return the machine for one gate, as the tables hold it."""
     t = tables.log_epoch
     states, forked = [], []
@@ -54,7 +106,7 @@ def replica_of(connection: Connection, gate: GateId, public: bytes) -> Replica:
         named = Predecessor.from_bytes(row.predecessor) if row.predecessor else None
         if row.seq:
             states.append(EpochState(epoch, row.seq, row.link, row.head_seq, named))
-    return Replica(gate, Ed25519PublicKey.from_public_bytes(public), states, forked)
+    return Replica(gate, _key(public), states, forked, former)
 
 
 def have(connection: Connection, gate: GateId, public: bytes) -> Pushed:
@@ -65,7 +117,7 @@ def have(connection: Connection, gate: GateId, public: bytes) -> Pushed:
 
 def take(connection: Connection, gate: GateId, public: bytes, push: Push, now_s: int) -> Pushed:
     """Store what is new and return what is held of the epochs pushed, with what was wrong."""
-    replica = replica_of(connection, gate, public)
+    replica = replica_of(connection, gate, public, former_of(connection, gate, push))
     known = replica.anomalies()
     troubles: list[Trouble] = []
 

@@ -46,6 +46,8 @@ def content(connection: Connection) -> tuple[ListHead, list[ListRow]]:
         gates=tuple(gate.info() for gate in roster.gates(connection)),
         profiles=profiles,
         digest_key=key or bytes(32),
+        schedules=roster.schedules(connection),
+        orders=roster.orders(connection),
     )
     return head, listed
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
-from admission.entitlements import LanePlan, Mode
+from admission.entitlements import LaneOrder, LanePlan, LaneSchedule, Mode
 from admission.ids import EventId, GateId, LaneId, SessionId, ZoneId
+from admission.lane import LaneState
 from sync.gates import tables
 from sync.tickets.rows import GROUP, numbers, numbers_text
 from sync.wire.lists import GateInfo
@@ -84,5 +85,68 @@ def plans(connection: Connection) -> tuple[tuple[GateId, LanePlan], ...]:
                 attended=row.attended,
             ),
         )
+        for row in found
+    )
+
+
+def set_schedule(
+    connection: Connection, gate: GateId, lane: LaneId, entries: Iterable[tuple[int, LaneState]]
+) -> None:
+    """Say which states a lane takes by itself and from when, Unix seconds; replaces what was said before.
+
+    Within `changes.change` of all the group's events. ValueError for an emergency: that is nobody's plan.
+    """
+    t = tables.lane_schedule
+    connection.execute(delete(t).where(t.c.gate_id == gate, t.c.lane == lane))
+    for from_s, state in entries:
+        if state is LaneState.EMERGENCY:
+            raise ValueError("an emergency cannot be planned; order it when it is one")
+        connection.execute(insert(t).values(gate_id=gate, lane=lane, from_s=from_s, state=state))
+
+
+def schedules(connection: Connection) -> tuple[LaneSchedule, ...]:
+    """Return what every lane does by itself, in order."""
+    t = tables.lane_schedule
+    found: dict[tuple[GateId, LaneId], list[tuple[int, int]]] = {}
+    for row in connection.execute(select(t).order_by(t.c.gate_id, t.c.lane, t.c.from_s)):
+        found.setdefault((GateId(row.gate_id), LaneId(row.lane)), []).append((row.from_s, row.state))
+    return tuple(LaneSchedule(gate, lane, tuple(entries)) for (gate, lane), entries in found.items())
+
+
+def order_state(
+    connection: Connection,
+    state: LaneState,
+    now_s: int,
+    *,
+    zone: ZoneId = ZoneId(0),
+    gate: GateId = GateId(0),
+    lane: LaneId = LaneId(0),
+) -> LaneOrder:
+    """Give a state to the lanes of a zone and those inside it, of a gate, or to one lane; returns the order.
+
+    Within `changes.change` of all the group's events. ValueError where it names neither a zone nor a gate, or both.
+    """
+    if bool(zone) == bool(gate) or (lane and not gate):
+        raise ValueError("an order names a zone, a gate, or a lane of a gate")
+    t = tables.lane_order
+    newest = connection.execute(select(func.max(t.c.version))).scalar() or 0
+    # Of the clock, so that a centre restored from its backup does not give a version again that gates have taken.
+    version = max(newest + 1, now_s)
+    target = (t.c.group_id == GROUP, t.c.zone == zone, t.c.gate_id == gate, t.c.lane == lane)
+    connection.execute(delete(t).where(*target))
+    connection.execute(
+        insert(t).values(
+            version=version, group_id=GROUP, at_s=now_s, state=state, zone=zone, gate_id=gate, lane=lane
+        )
+    )
+    return LaneOrder(version, now_s, state, zone, gate, lane)
+
+
+def orders(connection: Connection) -> tuple[LaneOrder, ...]:
+    """Return the newest order of each target, in the order they were given."""
+    t = tables.lane_order
+    found = connection.execute(select(t).where(t.c.group_id == GROUP).order_by(t.c.version))
+    return tuple(
+        LaneOrder(row.version, row.at_s, row.state, ZoneId(row.zone), GateId(row.gate_id), LaneId(row.lane))
         for row in found
     )

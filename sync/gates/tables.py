@@ -16,6 +16,14 @@ gate = Table(
     Column("enrolled_at_s", BigInteger),
 )
 """`public` and `sealing` are empty until the gate is enrolled."""
+former_key = Table(
+    "former_key",
+    METADATA,
+    Column("gate_id", BigInteger, ForeignKey("gate.id"), primary_key=True),
+    Column("public", LargeBinary(32), primary_key=True),
+    Column("until_s", BigInteger, nullable=False),
+)
+"""Keys that a gate signed with before it was enrolled anew, and until when: its older logs are signed by them."""
 lane_plan = Table(
     "lane_plan",
     METADATA,
@@ -26,6 +34,26 @@ lane_plan = Table(
     Column("sessions", Text, nullable=False),
     Column("attended", Boolean, nullable=False),
 )
+lane_schedule = Table(
+    "lane_schedule",
+    METADATA,
+    Column("gate_id", BigInteger, ForeignKey("gate.id"), primary_key=True),
+    Column("lane", Integer, primary_key=True),
+    Column("from_s", BigInteger, primary_key=True),
+    Column("state", Integer, nullable=False),
+)
+lane_order = Table(
+    "lane_order",
+    METADATA,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("group_id", Integer, ForeignKey("event_group.id"), nullable=False),
+    Column("at_s", BigInteger, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("zone", Integer, nullable=False),
+    Column("gate_id", BigInteger, nullable=False),
+    Column("lane", Integer, nullable=False),
+)
+"""The newest order of each target (zone, gate, lane) only: what an older one said is over."""
 enrolment_code = Table(
     "enrolment_code",
     METADATA,

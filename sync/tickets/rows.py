@@ -65,7 +65,9 @@ def add_sessions(connection: Connection, sessions: Iterable[Session]) -> None:
     """Add sessions."""
     for one in sessions:
         connection.execute(
-            insert(tables.session).values(event_id=one.event, id=one.id, name=one.name, day=one.day)
+            insert(tables.session).values(
+                event_id=one.event, id=one.id, name=one.name, day=one.day, zone=one.zone, end_s=one.end
+            )
         )
 
 
@@ -80,6 +82,7 @@ def add_zones(connection: Connection, zones: Iterable[Zone]) -> None:
                 parent=one.parent,
                 capacity=one.capacity,
                 gate=one.gate,
+                reset_at=one.reset_at,
             )
         )
 
@@ -166,7 +169,14 @@ def read_sessions(connection: Connection) -> tuple[Session, ...]:
     t = tables.session
     found = connection.execute(select(t).order_by(t.c.event_id, t.c.id))
     return tuple(
-        Session(id=SessionId(row.id), event=EventId(row.event_id), name=row.name, day=row.day)
+        Session(
+            id=SessionId(row.id),
+            event=EventId(row.event_id),
+            name=row.name,
+            day=row.day,
+            zone=ZoneId(row.zone),
+            end=row.end_s,
+        )
         for row in found
     )
 
@@ -182,6 +192,7 @@ def read_zones(connection: Connection) -> tuple[Zone, ...]:
             parent=ZoneId(row.parent),
             capacity=row.capacity,
             gate=GateId(row.gate),
+            reset_at=row.reset_at,
         )
         for row in found
     )

@@ -35,6 +35,8 @@ session = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String(NAME_CHARS), nullable=False),
     Column("day", Integer, nullable=False),
+    Column("zone", Integer, nullable=False, server_default="0"),
+    Column("end_s", BigInteger, nullable=False, server_default="0"),
 )
 zone = Table(
     "zone",
@@ -45,6 +47,7 @@ zone = Table(
     Column("parent", Integer, nullable=False),
     Column("capacity", Integer, nullable=False),
     Column("gate", BigInteger, nullable=False),
+    Column("reset_at", Integer, nullable=False, server_default="-1"),
 )
 product = Table(
     "product",

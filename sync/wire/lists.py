@@ -33,7 +33,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from admission.entitlements import (
     Attention,
     CredentialStanding,
+    LaneOrder,
     LanePlan,
+    LaneSchedule,
     Product,
     Session,
     Standing,
@@ -49,12 +51,13 @@ ROWS_MAX = 10_000_000
 HEAD_BYTES_MAX = 16 * 1024 * 1024
 ROW_BYTES = 16 + 4 + 8 + 4 + 8 + 1 + 1
 SIGNATURE_BYTES = 64
-PIECE_BYTES = 1024 * 1024
-PACKED_PIECE_BYTES = 16 * 1024
-"""Read at a time while unpacking: repeating columns grow a hundredfold, and the builder has to stay small."""
+PIECE_BYTES = 64 * 1024
+"""Read, or unpacked, at a time. Repeating columns grow a thousandfold, so what counts is the size unpacked: the
+builder has to stay small."""
 ZSTD_HEADER_BYTES = 18
 """RFC 8878, 3.1.1: magic and frame header, the longest."""
-SLAB_ROWS = 8_192
+SLAB_ROWS = 1_024
+"""Rows held at a time; more are not read any faster."""
 _COLUMNS = (("I", 4), ("Q", 8), ("I", 4), ("Q", 8), ("B", 1), ("B", 1))
 _NO_LIST = "this is not a list file, or it was cut short"
 _LARGE_HEAD = "the list's head is larger than any we make"
@@ -106,6 +109,7 @@ class EventInfo(msgspec.Struct, frozen=True, gc=False):
     version: int
     sealed_at_s: int
     timezone: str = "UTC"
+    """IANA name. The events of a group share their gates: the first one's is the venue's."""
 
 
 class GateInfo(msgspec.Struct, frozen=True, gc=False):
@@ -133,6 +137,8 @@ class ListHead(msgspec.Struct, frozen=True):
     gates: tuple[GateInfo, ...]
     profiles: tuple[Profile, ...]
     digest_key: bytes
+    schedules: tuple[LaneSchedule, ...] = ()
+    orders: tuple[LaneOrder, ...] = ()
 
     def ticket(self, row: ListRow) -> Ticket:
         """Return the ticket a row stands for."""
@@ -258,15 +264,14 @@ def unspool_list(file: BinaryIO, key: Ed25519PublicKey, spool: BinaryIO) -> Snap
         begin = file.read(min(packed_bytes, ZSTD_HEADER_BYTES))
         if zstandard.frame_content_size(begin) != count * ROW_BYTES:
             raise ListRefused("the list's columns differ from its row count")
-        unpacker = zstandard.ZstdDecompressor().decompressobj()
-        left, unpacked, piece = packed_bytes - len(begin), 0, begin
-        while piece:
-            unpacked += spool.write(unpacker.decompress(piece))
-            piece = file.read(min(left, PACKED_PIECE_BYTES))
-            left -= len(piece)
+        file.seek(-len(begin), os.SEEK_CUR)
+        left = count * ROW_BYTES
+        with zstandard.ZstdDecompressor().stream_reader(file, PIECE_BYTES, closefd=False) as columns:
+            while piece := columns.read(min(left, PIECE_BYTES)):
+                left -= spool.write(piece)
     except (struct.error, zstandard.ZstdError) as error:
         raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
-    if unpacked != count * ROW_BYTES:
+    if left:
         raise ListRefused("the list's columns differ from its row count")
 
     def read(start: int, length: int) -> bytes:

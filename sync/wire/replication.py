@@ -121,10 +121,20 @@ Stored = Callable[[Epoch, int, int], Sequence[bytes | None]]
 """What is stored of an epoch from one seq to another, both inclusive; None for a record that was pruned."""
 
 
+Former = Callable[[Epoch], Sequence[Ed25519PublicKey]]
+"""The keys besides the present one by which a gate's heads in an epoch may be signed."""
+
+
+def no_former(_epoch: Epoch) -> Sequence[Ed25519PublicKey]:
+    """Return none: the gate never had another key."""
+    return ()
+
+
 class Replica:
     """What is held of one gate's logs. Every answer must be stored before the next chunk is offered.
 
-    `states`: one per epoch held. `forked`: per epoch with another branch, the highest seq kept of it.
+    `states`: one per epoch held. `forked`: per epoch with another branch, the highest seq kept of it. `former`: keys
+    of before the gate was enrolled anew; one run of a gate has one key, so an epoch keeps the one it began with.
     """
 
     def __init__(
@@ -133,9 +143,13 @@ class Replica:
         key: Ed25519PublicKey,
         states: Iterable[EpochState] = (),
         forked: Iterable[tuple[Epoch, int]] = (),
+        former: Former = no_former,
     ) -> None:
         self.gate = gate
         self._key = key
+        self._former = former
+        self._keys: dict[Epoch, Ed25519PublicKey] = {}
+        """By epoch, the key that signed its first head offered here."""
         self._logs = LogSet(gate, states)
         self._forked = dict(forked)
 
@@ -172,6 +186,15 @@ class Replica:
         if at != held_link:
             return self._other_branch(chunk, len(overlap), source)
         return self._continue(epoch, tip + 1, fresh, source)
+
+    def _signed(self, head: Head) -> bool:
+        """Whether the gate signed this head, by the key of its epoch."""
+        known = self._keys.get(head.epoch)
+        for key in (known,) if known is not None else (self._key, *self._former(head.epoch)):
+            if head.signed_by(key):
+                self._keys[head.epoch] = key
+                return True
+        return False
 
     def _tip(self, epoch: Epoch) -> tuple[int, bytes]:
         state = self._logs.states.get(epoch)
@@ -210,7 +233,7 @@ class Replica:
         refused: Refused | None = None
         for seq, blob in enumerate(blobs, start=first):
             head = head_in(self.gate, epoch, blob)
-            if head is not None and not head.signed_by(self._key):
+            if head is not None and not self._signed(head):
                 refused = Refused(epoch, seq, Why.ALTERED)
                 break
             if trial.accept(epoch, seq, blob) is Finding.MALFORMED:
@@ -247,7 +270,7 @@ class Replica:
                 break
             head = head_in(self.gate, epoch, blob)
             if head is not None:
-                if (head.seq, head.link) != (seq - 1, before) or not head.signed_by(self._key):
+                if (head.seq, head.link) != (seq - 1, before) or not self._signed(head):
                     count, refused = vouched, Refused(epoch, seq, Why.ALTERED)
                     break
                 vouched = index + 1

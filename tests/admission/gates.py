@@ -207,8 +207,8 @@ class Node:
             return
         body = self._scan(ticket, zone, Direction.ENTRY, flags, names)
         entered = Entered(
-            RecordId(*self.log, body.seq), ticket, zone, self.world.now_us, Flag.REENTRY in flags,
-            Flag.AFTER_RESTART in flags, names,
+            RecordId(*self.log, body.seq), ticket, zone, self.world.now_us, bool(flags & Flag.REENTRY),
+            bool(flags & Flag.AFTER_RESTART), names,
         )  # fmt: skip
         self.world.ledger.entered[entered.id] = entered
         self.waiting.append((entered, body))

@@ -1,8 +1,9 @@
 """A lane to try things at: people and devices as verbs, time in milliseconds, every effect kept."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from admission.arm import PULSE_GAP_MS
 from admission.ids import EventId, LaneId, ProductId, ReaderId, TicketId

@@ -1,13 +1,13 @@
 """The chain: literal vectors, what `verify` finds, and what replication meets."""
 
 import random
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from admission import chain
 from admission.chain import Anomaly, Finding, Head, LogSet, Predecessor, Problem, Report, Trouble

@@ -1,8 +1,7 @@
 """People at a lane: what each of them leaves in the log, and when the arm moves."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from admission import lane
 from admission.ids import Epoch, GateId, RecordId

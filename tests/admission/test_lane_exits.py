@@ -1,8 +1,7 @@
 """Who leaves through a lane is never held."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from admission import lane
 from admission.ids import Epoch, GateId, RecordId

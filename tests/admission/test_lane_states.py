@@ -1,8 +1,7 @@
 """The lane itself: its states, READY, relay, disk, fire, rehearsal."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from admission import lane
 from admission.lane import (

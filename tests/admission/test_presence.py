@@ -4,11 +4,11 @@ import random
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from admission.entitlements import Mode, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, RecordId, SessionId, TicketId, ZoneId
@@ -392,6 +392,7 @@ def test_the_tally_counts_by_session_day_and_zone() -> None:
         uses_day=5,
         uses_total=6,
         inside=7,
+        passed=1,
         last=LastUse(name(8, epoch=OLD), LaneId(1), 8_000_000),
         exit_pending=False,
         unresolved=1,

@@ -1,9 +1,9 @@
 """The rules for one ticket, each at its edges: dates, hours, zones, uses, restarts, cut-off gates, signatures."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from admission.credentials import CredentialKind, Known, SignedClaims
 from admission.decide import Candidate, Question, decide, session_for, synthesize

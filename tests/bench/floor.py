@@ -33,6 +33,8 @@ from edge.store.log_reader import log_path
 from tests.bench.stock import grant
 from tests.edge.rig import ARENA, DIGEST_KEY, GATE, TICKET_KEY
 
+EPOCH = Epoch(2)
+"""A run of its own, after the one that the log is filled with."""
 _GUARD = """
 import os, sys
 relay = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
@@ -94,7 +96,7 @@ class Floor:
             reader=write.reader, zone=ARENA, session=write.session, outcome=Outcome.GRANT, direction=write.direction,
             flags=Flag.TICKET, subject=write.subject,
         )  # fmt: skip
-        (row,) = rows_of(GATE, Epoch(1), body, (), body.time_us)
+        (row,) = rows_of(GATE, EPOCH, body, (), body.time_us)
         blob = body.to_bytes()
         chain.link(bytes(32), blob)
         return blob, row.as_columns()
@@ -105,7 +107,7 @@ class Floor:
             blob, row = self._due
             began_ns = time.monotonic_ns()
             self._log.execute("BEGIN IMMEDIATE")
-            self._log.execute(log_schema.INSERT_RECORD, (GATE, 1, self._seq, blob))
+            self._log.execute(log_schema.INSERT_RECORD, (GATE, EPOCH, self._seq, blob))
             self._log.execute(log_schema.UPSERT_PRESENCE, row)
             self._log.execute("COMMIT")
             self.commits_ns.append(time.monotonic_ns() - began_ns)

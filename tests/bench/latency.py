@@ -57,12 +57,12 @@ def box(scale: Scale, name: str, records: int) -> Path:
 class FloorLane:
     """The floor's scanner and relay, and its process."""
 
-    def __init__(self, folder: Path, list_file: Path) -> None:
+    def __init__(self, folder: Path, list_file: Path, data: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._scanner = SerialScanner(folder / "floor")
         self._relay = LcusBoard(1, folder / "floor-relay", self._switched)
         self._list = list_file
-        self._data = folder / "floor-data"
+        self._data = data
         self._released: asyncio.Future[int] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -130,7 +130,10 @@ async def paced(scale: Scale, data: Path) -> tuple[Outcome, Floors, float]:
     with _devices(scale.folder / "dev") as lanes:
         config = scale.folder / "gate.toml"
         config.write_text(lanes.toml(data))
-        floor = FloorLane(scale.folder / "floor", data / LIST_FILE)
+        # Into a log as long as the gate's: a commit into an empty one would touch other pages than a scan's does.
+        floor = FloorLane(
+            scale.folder / "floor", data / LIST_FILE, box(scale, "floor-data", scale.log_records)
+        )
         with gate.running(config) as running:
             await lanes.first_release(probes)
             await lanes.clear()

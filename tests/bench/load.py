@@ -195,9 +195,7 @@ lines = {2 * LANES}
         The port is left alone until the gate has opened it: what waits in it then is thrown away.
         """
         port = self.serial[0].port
-        slave = port._slave
-        assert slave is not None
-        while termios.tcgetattr(slave)[4] != termios.B9600:
+        while port.speed != termios.B9600:
             await asyncio.sleep(OPEN_POLL_S)
         while (sample := await self.present(0, next(texts), PROBE_S)) is None:
             pass

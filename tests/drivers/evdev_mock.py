@@ -5,6 +5,7 @@
 The reader under test is a child that speaks lines: see `evdev_client`. Everything it says goes to standard output.
 """
 
+import errno
 import json
 import os
 import struct
@@ -23,6 +24,8 @@ from drivers.framing.keys import EV_KEY, EV_SYN, InputEvent  # noqa: E402 - see 
 from drivers.sims.keyboard_scanner import KeyboardSetting, strokes  # noqa: E402 - see above
 from drivers.transport.evdev import pack_event  # noqa: E402 - see above
 
+EVIOCGRAB = 0x40044590
+"""`_IOW('E', 0x90, int)` of the kernel's input.h."""
 NAME = "Symbol Technologies, Inc, 2008 Symbol Bar Code Scanner"
 CLIENT_S_MAX = 30
 
@@ -35,7 +38,14 @@ class Device:
     """One input device: `number` of its event node, `socket` of the hub it is plugged into."""
 
     def __init__(
-        self, testbed: UMockdev.Testbed, number: int, socket: int, *, types: bool = True, caps: bool = False
+        self,
+        testbed: UMockdev.Testbed,
+        number: int,
+        socket: int,
+        *,
+        types: bool = True,
+        caps: bool = False,
+        grabbed: bool = False,
     ) -> None:
         self.testbed = testbed
         self.node = f"/dev/input/event{number}"
@@ -48,6 +58,16 @@ class Device:
         )
         name, phys = NAME.encode() + b"\0", b"usb-0000:01:00.0-1.%d/input%d\0" % (socket, not types)
         keys = ((1 << 128) - 2 if types else 1 << 113 | 1 << 114 | 1 << 115).to_bytes(96, "little")
+        if grabbed:
+            testbed.attach_ioctl(self.node, grabbed_by_another())
+        else:
+            self._answer(name, phys, keys, caps=caps)
+        self.fd = testbed.get_dev_fd(self.node)
+        self.pty = str(Path(testbed.get_root_dir() + self.node).readlink()).replace("/", "_")
+        testbed.uevent(f"/sys{self.sys}/event{number}", "add")
+
+    def _answer(self, name: bytes, phys: bytes, keys: bytes, *, caps: bool) -> None:
+        """Have the testbed answer who the device is."""
         with tempfile.NamedTemporaryFile("w", suffix=".ioctl") as table:
             # The mock matches the exact size of a request; EVIOCGRAB it knows by itself.
             table.write(
@@ -60,10 +80,7 @@ class Device:
                 f"EVIOCGLED(0) 8 {hexed(bytes([2 if caps else 0]).ljust(8, bytes(1)))}\n"
             )
             table.flush()
-            testbed.load_ioctl(self.node, table.name)
-        self.fd = testbed.get_dev_fd(self.node)
-        self.pty = str(Path(testbed.get_root_dir() + self.node).readlink()).replace("/", "_")
-        testbed.uevent(f"/sys{self.sys}/event{number}", "add")
+            self.testbed.load_ioctl(self.node, table.name)
 
     def type(self, text: str, stop_after: int | None = None) -> None:
         for code, value in list(strokes(text, KeyboardSetting()))[:stop_after]:
@@ -87,6 +104,19 @@ class Device:
             f"/ioctl{self.node}",
         ):
             (root / rest.lstrip("/")).unlink(missing_ok=True)
+
+
+def grabbed_by_another() -> UMockdev.IoctlBase:
+    """Answer every ioctl as a device that another program has grabbed: `evdev_grab` of the kernel says EBUSY."""
+
+    def answer(_handler: UMockdev.IoctlBase, client: UMockdev.IoctlClient) -> bool:
+        grabs = client.get_request() == EVIOCGRAB
+        client.complete(-1 if grabs else 0, errno.EBUSY if grabs else 0)
+        return True
+
+    handler = UMockdev.IoctlBase()
+    handler.connect("handle-ioctl", answer)
+    return handler
 
 
 class Client:
@@ -167,6 +197,15 @@ def replug(testbed: UMockdev.Testbed, python: str) -> None:
     client.end()
 
 
+def grabbed(testbed: UMockdev.Testbed, python: str) -> None:
+    """Another program, such as a desktop's input method, has the scanner."""
+    device = Device(testbed, 0, 2, grabbed=True)
+    client = Client(python, path=device.node)
+    client.expect("MISCONFIGURED")
+    client.end()
+
+
 if __name__ == "__main__":
-    scenario = {"read": read, "two_alike": two_alike, "replug": replug}[sys.argv[1]]
+    scenarios = {"read": read, "two_alike": two_alike, "replug": replug, "grabbed": grabbed}
+    scenario = scenarios[sys.argv[1]]
     scenario(UMockdev.Testbed.new(), sys.argv[2])

@@ -82,6 +82,13 @@ def test_two_identical_scanners_by_port(tmp_path: Path) -> None:
     assert rest == [f"OPENED {NAME} at {PORT_3}, layout us", "SCAN of the second", "exit 0"]
 
 
+def test_a_device_that_another_program_has_is_said_so_with_what_to_do(tmp_path: Path) -> None:
+    said, *rest = play("grabbed", tmp_path / "log")
+    assert said.startswith("MISCONFIGURED /dev/input/event0 is grabbed by another program")
+    assert "Stop the other program" in said
+    assert rest == ["exit 0"]
+
+
 def test_unplug_and_replug(tmp_path: Path) -> None:
     opened, gone, absent, opened_again, *rest = play("replug", tmp_path / "log")
     assert opened == opened_again == f"OPENED {NAME} at {PORT_2}, layout us"

@@ -35,8 +35,8 @@ UID = bytes.fromhex("04A1B2C3D4E5F6")
 NO_FRONT = [sys.executable, "-c", "import sys; sys.stdin.read()"]
 """Stands for the front process where a test is not about pages."""
 READERS = ("1.1", "1.2", "1.3", "2.4")
-FRAMING = frozenset((Kind.RESTART, Kind.LIST_APPLIED))
-"""Records of every run's start."""
+FRAMING = frozenset((Kind.RESTART, Kind.LIST_APPLIED, Kind.DEVICE))
+"""Records of every run's start, its devices coming among them."""
 
 
 def list_head(

@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from drivers.sims.lcus_board import LcusBoard
-from drivers.sims.pty_port import PtyPort
+from drivers.sims.ports import PtyPort
 from edge.front.pin import PIN_DIGITS, PinLock, Right, first_pin
 from edge.store.log import LogStore
 from edge.store.log_reader import log_path

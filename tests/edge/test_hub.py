@@ -12,14 +12,14 @@ import pytest
 from edge.hub import BACKLOG_BYTES_MAX, CLIENTS_MAX, Hub
 from edge.link import (
     MESSAGE_BYTES_MAX,
-    Command,
+    Asked,
     Done,
     LinkBroken,
     PageSaid,
     Pulse,
+    Said,
     Seen,
     Status,
-    UplinkSaid,
     pack,
     read_from_lane,
 )
@@ -41,11 +41,11 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "lane.sock"
-        self.commands: list[Command] = []
-        self.said: asyncio.Queue[UplinkSaid | PageSaid] = asyncio.Queue()
+        self.commands: list[Asked] = []
+        self.said: asyncio.Queue[Said] = asyncio.Queue()
         self.hub = Hub(self.path, lambda: WELCOME, self._do, self.said.put_nowait)
 
-    async def _do(self, command: Command) -> Done:
+    async def _do(self, command: Asked) -> Done:
         self.commands.append(command)
         return Done(command.number, ok=True)
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import struct
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from admission.chain import ROOT, Head, verify
 from admission.ids import Epoch, EventId, SessionId, TicketId

@@ -121,9 +121,7 @@ def test_states_continue_the_chain_where_it_stands(store: LogStore) -> None:
     before, after = store.states(OWN)
     assert (before.epoch, before.seq, before.link, before.head_seq) == (3, 6, at, 3)
     assert after.predecessor == Predecessor(Epoch(3), 6, at)
-    head = store.last_head(OWN)
-    assert head == first.heads[0]
-    assert store.last_head(PEER) is None
+    assert store.heads_backwards(OWN, Epoch(3), 1) == first.heads
     # What is held lets the replication machine judge what comes next.
     logs = LogSet(OWN, store.states(OWN))
     writer.scan(3)

@@ -12,12 +12,12 @@ import apsw
 import pytest
 
 from admission.ids import Epoch, GateId
+from edge.store.committer import RETRY_S, Committer, Urgency
 from edge.store.faults import FaultKind, StoreFault
 from edge.store.list import ListStore, ListUnusable, build
 from edge.store.log import LogStore, Synchronous
 from edge.store.log_reader import log_path
 from edge.store.log_schema import Batch
-from edge.store.writer import RETRY_S, Committer, Urgency
 from tests.edge.crash_points import OWN, QUIET, Gate, digest_of, list_head, list_rows, run_points
 from tests.edge.power_cut import FailingDisk, Medium, RecordingDisk, crash_points
 

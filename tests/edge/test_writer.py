@@ -1,17 +1,14 @@
 """The log writer: who waits for what, what is told to whom, and what a failing disk changes."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from admission.ids import Epoch
-from edge.store.faults import FaultKind, StoreFault
-from edge.store.log import LogStore
-from edge.store.log_schema import Batch, StoredRecord
-from edge.store.writer import (
+from admission.ids import Epoch, GateId
+from edge.store.committer import (
     CHECKPOINT_PAGES,
     CHECKPOINT_PAUSE_S,
     GROUP_RECORDS_MAX,
@@ -20,9 +17,12 @@ from edge.store.writer import (
     RETRY_S,
     WAL_PAGES_MAX,
     Committer,
-    LogWriter,
     Urgency,
 )
+from edge.store.faults import FaultKind, StoreFault
+from edge.store.log import LogStore
+from edge.store.log_schema import Batch, Cursor, StoredRecord
+from edge.store.writer import LogWriter
 from tests.edge.crash_points import OWN, QUIET
 
 
@@ -46,6 +46,14 @@ class ScriptedLog:
         self._touch()
         self.checkpoints.append(wait)
         self.wal_pages = 0
+
+    def prune(self, peers: Collection[GateId], older_than_us: int, heard: Iterable[Cursor] = ()) -> int:
+        raise AssertionError(
+            "nothing is pruned without a time that is certainly over", peers, older_than_us, heard
+        )
+
+    def is_pressed(self) -> bool:
+        return True
 
     def free_reserve(self) -> bool:
         if self.room_in_reserve:

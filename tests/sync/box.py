@@ -2,15 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from admission.chain import Head
+from admission.ids import Epoch
 from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
 from edge.front.uplink import Uplink
-from edge.link import Appended, Done, UplinkSaid
+from edge.link import HELD_MAX, Appended, Done, HeldRecords, UplinkSaid
 from edge.settings import CentreSettings
 from edge.store.disk import LocalDisk
 from edge.store.log import LogStore
@@ -40,6 +41,10 @@ class Box:
         self.chance = random.Random(1)
         self.away = False
         """The next list finds no lane."""
+        self.memory: EpochLog | None = None
+        """What of the running epoch the disk has not taken is held as this log."""
+        self.acked: dict[Epoch, int] = {}
+        """What the lane was told that the centre has."""
 
     def append(self, log: EpochLog, first: int = 1) -> Appended:
         self.tokens += 1
@@ -64,6 +69,19 @@ class Box:
         self.changed.set()
         return self.answer
 
+    @property
+    def in_memory(self) -> tuple[Epoch, int]:
+        return (self.memory.epoch, len(self.memory.blobs)) if self.memory is not None else (Epoch(0), 0)
+
+    async def held(self, after: int) -> HeldRecords:
+        assert self.memory is not None
+        blobs = self.memory.blobs[after : after + HELD_MAX]
+        return HeldRecords(0, self.memory.epoch, after + 1 if blobs else 0, tuple(blobs))
+
+    def say_acked(self, epochs: Mapping[Epoch, int]) -> None:
+        self.acked |= epochs
+        self.changed.set()
+
     async def until(self, true: Callable[[], object]) -> None:
         async with asyncio.timeout(WAIT_S):
             while not true():
@@ -86,6 +104,7 @@ class Box:
             LogReader.open(self.data),
             self.say,
             self.take,
+            self,
             clock=self.clock,
             chance=self.chance,
         )

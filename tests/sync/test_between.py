@@ -1,12 +1,12 @@
 """Somebody between a gate and its centre: may cut the line, may not speak for the centre."""
 
 import asyncio
-import shutil
+import hashlib
+import struct
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import aiohttp
 import msgspec
@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from admission.ids import Epoch
 from edge.clock import SystemClock
 from edge.enrolment import Enrolment
-from edge.front.centre import UNPROVEN, Centre, CentreRefused
-from edge.front.uplink import SNAPSHOT_FILE, STALE_S
+from edge.front.centre import KEPT_FREE_BYTES, UNPROVEN, Centre, CentreRefused
+from edge.front.snapshot import SNAPSHOT_FILE
+from edge.front.uplink import STALE_S
 from edge.link import Health
 from sync.wire import lists
 from sync.wire.lists import ListHead, ListRefused, pack_list, read_head, unpack_list
@@ -177,15 +178,8 @@ async def test_words_of_strangers_do_not_reach_the_page(between: Between, enrolm
     assert refused.value.code == "refused"
 
 
-class Usage(NamedTuple):
-    free: int
-
-
-async def test_a_list_leaves_the_log_its_room(
-    enrolment: Enrolment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(64 * 1024 * 1024 + 100))
-    async with Centre(enrolment) as centre:
+async def test_a_list_leaves_the_log_its_room(enrolment: Enrolment, tmp_path: Path) -> None:
+    async with Centre(enrolment, free_bytes=lambda _folder: KEPT_FREE_BYTES + 100) as centre:
         with pytest.raises(OSError, match="last space"):
             await centre.fetch_list("", tmp_path / "list")
     assert (tmp_path / "list").stat().st_size == 0
@@ -263,19 +257,13 @@ def test_a_head_is_read_from_a_file_only_when_all_of_it_is_signed(tmp_path: Path
             read(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
 
 
-def test_a_list_gets_no_more_memory_than_its_rows_need(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_gets_no_more_memory_than_its_rows_need() -> None:
+    """The file as `sync.wire.lists` lays it out: no rows, and columns that unpack to 64 MB."""
     key = Ed25519PrivateKey.generate()
-    compress = zstandard.ZstdCompressor.compress
-    bomb = compress(zstandard.ZstdCompressor(), bytes(64 * 1024 * 1024))
-
-    class Bomber:
-        def __init__(self, level: int) -> None: ...
-
-        def compress(self, _columns: bytes) -> bytes:
-            return bomb
-
-    monkeypatch.setattr(zstandard, "ZstdCompressor", Bomber)
-    signed = pack_list(HEAD, (), key)
+    head, bomb = msgspec.msgpack.encode(HEAD), zstandard.compress(bytes(64 * 1024 * 1024))
+    lengths = struct.pack(">I", len(head)), struct.pack(">II", 0, len(bomb))
+    body = b"".join((lists.MAGIC, lengths[0], head, lengths[1], bomb))
+    signed = body + key.sign(lists.DOMAIN + hashlib.sha256(body).digest())
     assert lists.ROWS_MAX * lists.ROW_BYTES > 64 * 1024 * 1024
     tracemalloc.start()
     try:

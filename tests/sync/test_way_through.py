@@ -12,7 +12,8 @@ from admission.entitlements import Standing
 from admission.ids import Epoch, GateId, TicketId
 from edge import lists
 from edge.enrolment import Enrolment, load, save
-from edge.front.uplink import SNAPSHOT_FILE, OwnLog, tag_of_file
+from edge.front.own_log import OwnLog
+from edge.front.snapshot import SNAPSHOT_FILE, tag_of_file
 from edge.link import Done, Health
 from edge.store.list import LIST_FILE, ListStore
 from edge.store.log_reader import LogReader

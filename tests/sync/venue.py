@@ -15,7 +15,7 @@ from sync.compose import Centre, Serving
 from sync.gates import enrolment as codes
 from tests.sync.requests import NOW_S
 
-__all__ = ["NOW_S", "Venue", "venue_at"]
+__all__ = ["NOW_S", "Venue", "query", "venue_at"]
 
 
 @dataclass
@@ -67,3 +67,9 @@ async def venue_at(data: Path) -> AsyncIterator[Venue]:
         yield venue
     finally:
         await venue.stop()
+
+
+def query(venue: Venue, sql: str) -> list[tuple[object, ...]]:
+    """Look into the centre's tables."""
+    with venue.centre.database.reading() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(sql)]

@@ -300,6 +300,9 @@ class _Ears:
         """A scan was judged."""
         self._venue.seen(scan)
 
+    def corrected(self, scan: Seen) -> None:
+        """Something became of one who was let through: the arm shows it here."""
+
 
 def free_port() -> int:
     """Return a port of loopback that nobody listens on."""

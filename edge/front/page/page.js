@@ -5,10 +5,11 @@ const lang = document.documentElement.lang;
 const OPENS = new Set(["free_exit", "free_both", "emergency", "rehearsal", "out_of_service", "closed"]);
 const SHAPES = {
   ok: "ready", degraded: "degraded", bad: "not_ready", off: "off",
-  admit: "ready", exit: "exit", already_used: "twice", refused: "not_ready", check: "degraded", not_ready: "not_ready", wait: "wait",
+  admit: "ready", exit: "exit", already_used: "twice", refused: "not_ready", check: "degraded", not_ready: "not_ready", wait: "wait", undone: "off",
 };
 const SCANS_MAX = 100;
 const SURE_MS = 4000;
+const READ_MS = 30000; // what was refused stays in view, but not for ever: it lies over what is below
 const LOST_MS = 35000; // two heartbeats and a bit: the box is gone although the connection looks open
 
 const clock = new Intl.DateTimeFormat(lang === "de" ? "de-CH" : "en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -41,9 +42,13 @@ function show(now) {
   $("lock").hidden = $("staff").hidden = !now.session;
   $("unlock").hidden = now.session;
   if (now.session) openPin(false);
+  $("called").hidden = now.alerts.length === 0;
+  keyed($("alerts"), now.alerts, (alert) => alert.number, newAlert, showAlert);
   put($("inside"), now.inside.map((zone) => `${zone.name}: ${zone.low === zone.high ? zone.low : `${zone.low}–${zone.high}`}`).join(" · "));
   keyed($("lanes"), now.lanes, (lane) => lane.id, newLane, showLane);
   keyed($("tiles"), order(now.tiles), (tile) => `${tile.part}/${tile.title}`, () => clone("t-tile"), showTile);
+  $("anew").hidden = !now.session || now.inside.length === 0;
+  keyed($("zones"), now.inside, (zone) => zone.id, newZone, showZone);
   put($("gate"), String(now.gate));
   put($("version"), now.version);
   put($("epoch"), now.epoch);
@@ -51,7 +56,7 @@ function show(now) {
   put($("list"), `${figures.format(now.list_rows)} (v${now.list_version})`);
   put($("records"), figures.format(now.records));
   if (now.scans) {
-    $("scans").replaceChildren(...now.scans.map((scan) => newScan(scan)));
+    keyed($("scans"), now.scans, (scan) => scan.key, () => newScan(), fillScan);
     $("scans-none").hidden = now.scans.length > 0;
   }
 }
@@ -83,24 +88,89 @@ function showTile(node, tile) {
   put(node.querySelector(".since"), tile.health !== "ok" && tile.since_s ? `${words.since} ${at(tile.since_s)}` : "");
 }
 
-function newScan(scan, fresh = false) {
+const setTime = (time, seconds) => { put(time, at(seconds)); time.dateTime = new Date(seconds * 1000).toISOString(); };
+
+function newScan() {
   const node = clone("t-scan");
-  node.className = scan.display + (fresh ? " new" : "");
-  shape(node, SHAPES[scan.display] ?? "off");
-  node.querySelector("h3").textContent = scan.title;
-  const more = [...scan.flags, ...(scan.ticket ? [`${words.ticket} ${scan.ticket}`] : [])];
-  node.querySelector(".text").textContent = scan.steward;
-  node.querySelector(".hint").textContent = [scan.where, ...more].join(" · ");
-  const time = node.querySelector("time");
-  time.textContent = at(scan.time_s);
-  time.dateTime = new Date(scan.time_s * 1000).toISOString();
+  const button = node.querySelector(".annul");
+  button.textContent = words.annul;
+  button.addEventListener("click", () => askWhy(node, button));
   return node;
+}
+
+// The same row again is a correction: a wait that became a grant, or what became of somebody who was let through.
+function fillScan(node, scan) {
+  node.scan = scan;
+  node.className = scan.display;
+  shape(node, SHAPES[scan.display] ?? "off");
+  put(node.querySelector("h3"), scan.title);
+  const more = [...scan.flags, ...(scan.ticket ? [`${words.ticket} ${scan.ticket}`] : [])];
+  put(node.querySelector(".text"), scan.steward);
+  put(node.querySelector(".hint"), [scan.where, ...more].join(" · "));
+  setTime(node.querySelector("time"), scan.time_s);
+  const form = node.querySelector("form");
+  if (form && !scan.may_annul) form.remove();
+  node.querySelector(".annul").hidden = !scan.may_annul || (form !== null && form.isConnected);
+}
+
+// An admission is taken back with a reason, asked for in its own row.
+function askWhy(node, button) {
+  const form = clone("t-annul");
+  form.querySelector(".l-why").textContent = words.why;
+  const [go, cancel] = form.querySelectorAll("button");
+  go.textContent = words.annul;
+  cancel.textContent = words.cancel;
+  cancel.addEventListener("click", () => { form.remove(); button.hidden = false; button.focus(); });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const { lane, epoch, seq } = node.scan;
+    if (hasSteward()) await send(`lane/${lane}/annul`, { epoch, seq, reason: form.reason.value });
+  });
+  button.hidden = true;
+  button.after(form);
+  form.reason.focus();
 }
 
 function showScan(scan) {
   $("scans-none").hidden = true;
-  $("scans").prepend(newScan(scan, true));
+  let node = [...$("scans").children].find((one) => one.dataset.key === scan.key);
+  if (node) { fillScan(node, scan); return; }
+  node = newScan();
+  node.dataset.key = scan.key;
+  fillScan(node, scan);
+  node.classList.add("new");
+  $("scans").prepend(node);
   while ($("scans").children.length > SCANS_MAX) $("scans").lastElementChild.remove();
+}
+
+function newAlert(alert) {
+  const node = clone("t-alert");
+  const button = node.querySelector("button");
+  button.textContent = words.seen;
+  button.addEventListener("click", () => send(`alert/${alert.number}/acknowledge`, null));
+  return node;
+}
+
+function showAlert(node, alert) {
+  put(node.querySelector("h3"), alert.count > 1 ? `${alert.title} (${alert.count}×)` : alert.title);
+  put(node.querySelector(".text"), alert.fix);
+  put(node.querySelector(".hint"), alert.where);
+  setTime(node.querySelector("time"), alert.time_s);
+  node.querySelector("button").hidden = !status.session;
+}
+
+const people = (count) => count === 1 ? words.person : words.people.replace("{n}", figures.format(count));
+
+function newZone(zone) {
+  const button = document.createElement("button");
+  button.type = "button";
+  sure(button, true, () => { if (hasSteward()) send(`zone/${zone.id}/reset`, {}); }, () => words.reset_sure.replace("{people}", button.dataset.people));
+  return button;
+}
+
+function showZone(button, zone) {
+  button.dataset.people = people(zone.high);
+  if (!button.classList.contains("sure")) put(button, words.reset.replace("{zone}", zone.name));
 }
 
 function newLane(lane) {
@@ -111,12 +181,12 @@ function newLane(lane) {
     button.type = "button";
     button.dataset.state = state;
     button.textContent = label;
-    sure(button, OPENS.has(state), () => send(lane.id, "state", { state }));
+    sure(button, OPENS.has(state), () => send(`lane/${lane.id}/state`, { state }));
     group.append(button);
   }
   const fire = node.querySelector(".fire");
   fire.textContent = words.clear_fire;
-  sure(fire, true, () => send(lane.id, "fire", {}));
+  sure(fire, true, () => send(`lane/${lane.id}/fire`, {}));
   node.querySelector(".tests summary").textContent = words.tests;
   for (const [direction, has, label] of [[1, lane.has_entry, words.pulse_entry], [2, lane.has_exit, words.pulse_exit]]) {
     if (!has) continue;
@@ -124,18 +194,20 @@ function newLane(lane) {
     button.type = "button";
     button.dataset.pulse = direction;
     button.textContent = label;
-    sure(button, true, () => send(lane.id, "pulse", { direction }));
+    sure(button, true, () => send(`lane/${lane.id}/pulse`, { direction }));
     node.querySelector(".pulses").append(button);
   }
   node.querySelector(".l-why").textContent = words.why;
   node.querySelector(".l-count").textContent = words.persons;
+  node.querySelector(".l-code").textContent = words.code;
   node.querySelector(".admit").textContent = words.admit;
   const form = node.querySelector(".by-hand");
   form.hidden = !lane.has_entry;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!steward()) { $("steward").focus(); return; }
-    send(lane.id, "admit", { direction: 1, reason: form.reason.value, count: Number(form.count.value) });
+    if (!hasSteward()) return;
+    send(`lane/${lane.id}/admit`, { direction: 1, reason: form.reason.value, count: Number(form.count.value), code: form.code.value.trim() });
+    form.code.value = ""; // the next one has another ticket
   });
   return node;
 }
@@ -152,6 +224,7 @@ function showLane(node, lane) {
   node.querySelector(".switch").setAttribute("aria-label", lane.name);
   node.querySelector(".switch").hidden = !status.session;
   node.querySelector(".tests").hidden = !status.session;
+  node.querySelector("[name=count]").max = status.admit_max;
   node.querySelector(".fire").hidden = !status.session || !lane.fire;
   for (const button of node.querySelectorAll(".switch button")) button.setAttribute("aria-pressed", String(button.dataset.state === lane.state));
 }
@@ -159,19 +232,27 @@ function showLane(node, lane) {
 // --- what is pressed ----------------------------------------------------------------------------------------------
 
 // What moves an arm or lets nobody pass asks for a second tap: a phone in a pocket presses too.
-function sure(button, twice, act) {
+function sure(button, twice, act, ask = () => words.tap_again) {
   let timer = 0;
   const calm = () => { clearTimeout(timer); timer = 0; button.classList.remove("sure"); if (button.dataset.label) button.textContent = button.dataset.label; };
   button.addEventListener("click", () => {
     if (!twice || timer) { calm(); act(); return; }
     button.dataset.label = button.textContent;
-    button.textContent = words.tap_again;
+    button.textContent = ask();
     button.classList.add("sure");
     timer = setTimeout(calm, SURE_MS);
   });
 }
 
 const steward = () => Number($("steward").value) || 0;
+
+// What is counted against a number needs one.
+function hasSteward() {
+  if (steward()) return true;
+  say({ ok: false, text: words.number, fix: "" });
+  $("steward").focus();
+  return false;
+}
 
 async function post(path, body) {
   try {
@@ -188,11 +269,11 @@ function say(answer) {
   $("said").className = answer.ok ? "" : "bad";
   $("said").textContent = answer.ok ? words.done : `${answer.text}. ${answer.fix ?? ""}`.trim();
   clearTimeout(quietly);
-  if (answer.ok) quietly = setTimeout(() => { $("said").textContent = ""; }, SURE_MS);
+  quietly = setTimeout(() => { $("said").textContent = ""; }, answer.ok ? SURE_MS : READ_MS);
 }
 
-async function send(lane, what, body) {
-  const answer = await post(`/api/lane/${lane}/${what}`, { ...body, steward: steward() });
+async function send(what, body) {
+  const answer = await post(`/api/${what}`, body ? { ...body, steward: steward() } : {});
   say(answer);
   if (answer.code === "page.no_session") listen();
 }

@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 
 from edge.hub import Hub
-from edge.link import Command, Done, Health, LaneView, PageSaid, Part, Seen, Status, Tile, UplinkSaid
+from edge.link import Answer, Asked, Done, Health, LaneView, Part, Said, Seen, Status, Tile
 
 NOW_S = 1_795_339_800.0
 TICKET = "4711007"
+EPOCH = 0x00A1_B2C3_D4E5_F607
 
 
 def seen(seq: int, **changes: object) -> Seen:
@@ -24,6 +25,8 @@ def seen(seq: int, **changes: object) -> Seen:
         outcome=1,
         reason=0,
         ticket=TICKET,
+        epoch=EPOCH,
+        row=seq,
     )
     return msgspec.structs.replace(one, **changes)
 
@@ -59,7 +62,7 @@ def status(tiles: tuple[Tile, ...] = WELL, **changes: object) -> Status:
     one = Status(
         gate=7,
         name="Arena Nord",
-        epoch="00a1b2c3d4e5f607",
+        epoch=f"{EPOCH:016x}",
         version="0.1.0",
         tiles=tiles,
         lanes=(
@@ -74,6 +77,7 @@ def status(tiles: tuple[Tile, ...] = WELL, **changes: object) -> Status:
         gates={2: "Süd"},
         time_s=NOW_S,
         started_s=NOW_S - 7200,
+        admit_max=20,
         counters={'scans_total{outcome="grant"}': 412.0, "records_total": 1234.0},
     )
     return msgspec.structs.replace(one, **changes)
@@ -88,15 +92,15 @@ class FakeLane:
 
     def __init__(self, path: Path) -> None:
         self.status = status()
-        self.commands: asyncio.Queue[Command] = asyncio.Queue()
-        self.said: asyncio.Queue[UplinkSaid | PageSaid] = asyncio.Queue()
-        self.answer: Callable[[Command], Done] = lambda command: Done(command.number, ok=True)
+        self.commands: asyncio.Queue[Asked] = asyncio.Queue()
+        self.said: asyncio.Queue[Said] = asyncio.Queue()
+        self.answer: Callable[[Asked], Answer] = lambda command: Done(command.number, ok=True)
         self.hub = Hub(path, self._welcome, self._command, self.said.put_nowait)
 
     def _welcome(self) -> Status:
         return msgspec.structs.replace(self.status, recent=RECENT)
 
-    async def _command(self, command: Command) -> Done:
+    async def _command(self, command: Asked) -> Answer:
         self.commands.put_nowait(command)
         return self.answer(command)
 

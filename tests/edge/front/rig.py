@@ -25,12 +25,16 @@ class Heard:
     def __init__(self) -> None:
         self.changes: asyncio.Queue[None] = asyncio.Queue()
         self.scans: asyncio.Queue[Seen] = asyncio.Queue()
+        self.corrections: asyncio.Queue[Seen] = asyncio.Queue()
 
     def changed(self) -> None:
         self.changes.put_nowait(None)
 
     def seen(self, scan: Seen) -> None:
         self.scans.put_nowait(scan)
+
+    def corrected(self, scan: Seen) -> None:
+        self.corrections.put_nowait(scan)
 
 
 @dataclass

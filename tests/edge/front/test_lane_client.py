@@ -6,8 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from admission.ids import Epoch
 from edge.front.lane_client import SEEN_MAX, LaneAway, LaneClient
-from edge.link import Appended, Done, Health, PageSaid, Pulse, SetState, UplinkSaid
+from edge.link import (
+    ACKED_MAX,
+    Acked,
+    After,
+    Answer,
+    Appended,
+    Asked,
+    Done,
+    GiveHeld,
+    Health,
+    HeldRecords,
+    PageSaid,
+    Pulse,
+    SetState,
+    UplinkSaid,
+)
 from tests.edge.front.fake_lane import RECENT, FakeLane, seen, status
 from tests.edge.front.rig import Heard
 
@@ -28,6 +44,24 @@ async def test_scans_are_kept_newest_first_and_bounded(tmp_path: Path) -> None:
         for _ in range(SEEN_MAX + 1):
             await heard.scans.get()
         assert [one.seq for one in client.recent] == list(range(100 + SEEN_MAX, 100, -1))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await lane.hub.stop()
+
+
+async def test_a_row_told_again_stays_in_its_place(tmp_path: Path) -> None:
+    lane, client, heard = FakeLane(tmp_path / "s"), LaneClient(tmp_path / "s"), Heard()
+    await lane.hub.start()
+    with client.listening(heard):
+        task = asyncio.create_task(client.run())
+        await heard.changes.get()
+        passed, unknown = seen(5, after=After.PASSED), seen(99, after=After.PASSED)
+        for one in (unknown, passed, seen(7), seen(6, outcome=4)):
+            lane.hub.push(one)
+        assert [await heard.scans.get() for _ in range(2)] == [seen(7), seen(6, outcome=4)]
+        assert heard.corrections.get_nowait() == passed
+        assert heard.corrections.empty()
+        assert tuple(client.recent) == (seen(7), seen(6, outcome=4), passed, *RECENT[2:])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await lane.hub.stop()
@@ -71,6 +105,58 @@ async def test_answers_find_their_commands(tmp_path: Path) -> None:
         assert first.number != second.number
         lane.hub.push(Appended(5, 12))
         assert await grown.get() == Appended(5, 12)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await lane.hub.stop()
+
+
+async def test_what_the_centre_has_is_told_in_slices_and_again_to_a_new_lane(tmp_path: Path) -> None:
+    lane, client, heard = FakeLane(tmp_path / "s"), LaneClient(tmp_path / "s"), Heard()
+    told = {Epoch(number): number for number in range(1, ACKED_MAX + 2)}
+    client.say_acked(told)
+    with client.listening(heard):
+        task = asyncio.create_task(client.run())
+        for _ in range(2):
+            await lane.hub.start()
+            await heard.changes.get()
+            first, second = await lane.said.get(), await lane.said.get()
+            assert isinstance(first, Acked)
+            assert isinstance(second, Acked)
+            assert len(first.epochs) == ACKED_MAX
+            assert dict(first.epochs + second.epochs) == told
+            await lane.hub.stop()
+            await heard.changes.get()
+            told[Epoch(2**64 - 1)] = 7
+            client.say_acked({Epoch(2**64 - 1): 7})
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_records_in_memory_are_told_of_and_given_when_asked_for(tmp_path: Path) -> None:
+    lane, client, heard = FakeLane(tmp_path / "s"), LaneClient(tmp_path / "s"), Heard()
+    news: asyncio.Queue[tuple[Epoch, int]] = asyncio.Queue()
+    client.on_in_memory = lambda: news.put_nowait(client.in_memory)
+
+    def answer(asked: Asked) -> Answer:
+        assert isinstance(asked, GiveHeld)
+        if asked.after == 9:
+            return Done(asked.number, ok=False, code="command.not_done")
+        return HeldRecords(asked.number, 5, asked.after + 1, (b"a", b"b"))
+
+    lane.answer = answer
+    await lane.hub.start()
+    with client.listening(heard):
+        task = asyncio.create_task(client.run())
+        epoch, none = await news.get()
+        assert (epoch, none) == (Epoch(int(status().epoch, 16)), 0)
+        lane.push(status(in_memory=8))
+        assert await news.get() == (epoch, 8)
+        given = await client.held(6)
+        assert (given.epoch, given.first_seq, given.blobs) == (5, 7, (b"a", b"b"))
+        with pytest.raises(LaneAway):
+            await client.held(9)
+        lane.push(status())
+        assert await news.get() == (epoch, 0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await lane.hub.stop()

@@ -13,7 +13,7 @@ from yarl import URL
 
 from edge.front.__main__ import OOM_SCORE
 from edge.front.tls import KEY_FILE
-from edge.link import Health, PageSaid, UplinkSaid
+from edge.link import Health, PageSaid, Said, UplinkSaid
 from tests.edge.front.fake_lane import FakeLane
 
 WAIT_S = 20
@@ -37,7 +37,7 @@ async def test_it_serves_says_so_and_ends_with_its_parent(tmp_path: Path) -> Non
     lane = FakeLane(tmp_path / "lane.sock")
     await lane.hub.start()
     process = await start(tmp_path)
-    said: dict[type, PageSaid | UplinkSaid] = {}
+    said: dict[type, Said] = {}
     async with asyncio.timeout(WAIT_S):
         while len(said) < 2:
             one = await lane.said.get()

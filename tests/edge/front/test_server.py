@@ -11,11 +11,26 @@ from typing import Any
 import aiohttp
 import pytest
 
+from admission.reasons import Language
 from edge.front.doors import CONNECTIONS_MAX, IDLE_S
 from edge.front.perimeter import BURST
 from edge.front.pin import TRIES_FREE
 from edge.front.server import PAGE, STREAMS_MAX, STREAMS_PER_ADDRESS_MAX
-from edge.link import AdmitByHand, ClearFire, Done, Health, Part, Pulse, SetState
+from edge.front.view import Viewer, scan_view
+from edge.link import (
+    Acknowledge,
+    AdmitByHand,
+    After,
+    AnnulLast,
+    ClearFire,
+    Done,
+    Health,
+    Part,
+    Pulse,
+    ResetPresence,
+    SetState,
+    StaffAlert,
+)
 from tests.edge.front.fake_lane import NOW_S, TICKET, seen, status, tile, with_tile
 from tests.edge.front.rig import rig
 
@@ -129,7 +144,37 @@ COMMANDS = [
         {"direction": 1, "reason": "lost ticket", "steward": 9, "count": 2},
         AdmitByHand(1, 1, 1, 9, "lost ticket", 2, ""),
     ),
+    (
+        "/api/lane/2/annul",
+        {"epoch": "ffffffffffffffff", "seq": 7, "reason": "wrong person", "steward": 9},
+        AnnulLast(1, 2, 2**64 - 1, 7, 9, "wrong person"),
+    ),
+    ("/api/zone/3/reset", {"steward": 9}, ResetPresence(1, 3, 9)),
+    ("/api/alert/1795339800/acknowledge", {}, Acknowledge(1, 1_795_339_800)),
 ]
+
+LACKING = [
+    ("/api/lane/2/annul", {"epoch": "1", "seq": 7, "reason": "x", "steward": 9}),
+    ("/api/lane/2/annul", {"epoch": "0" * 16, "seq": 0, "reason": "x", "steward": 9}),
+    ("/api/lane/2/annul", {"epoch": "0" * 16, "seq": 7, "reason": "", "steward": 9}),
+    ("/api/lane/2/annul", {"epoch": "0" * 16, "seq": 7, "reason": "x", "steward": 0}),
+    ("/api/lane/2/annul", {"epoch": "0" * 16, "seq": 7, "reason": "x"}),
+    ("/api/lane/1/admit", {"direction": 1, "reason": "x", "steward": 9, "count": 51}),
+    ("/api/zone/3/reset", {"steward": 0}),
+    ("/api/zone/3/reset", {}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), LACKING)
+async def test_what_needs_a_number_and_a_reason_is_refused_without(
+    tmp_path: Path, path: str, body: dict[str, object]
+) -> None:
+    async with rig(tmp_path) as r, r.browser() as session:
+        await r.log_in(session)
+        async with session.post(path, json=body, headers=r.origin) as answer:
+            assert answer.status == 400
+            assert (await answer.json())["code"] == "page.bad_request"
+        assert r.lane.commands.empty()
 
 
 @pytest.mark.parametrize(("path", "body", "command"), COMMANDS)
@@ -154,6 +199,15 @@ async def test_what_the_lane_refuses_is_said(tmp_path: Path) -> None:
         async with session.post("/api/lane/1/fire?lang=de", json={}, headers=r.origin) as answer:
             assert answer.status == 409
             assert (await answer.json())["fix"] == "Erst die Brandmeldeanlage zurückstellen."
+        done: dict[str, str | int] = {"steward": "9", "done": 59, "most": 60}
+        r.lane.answer = lambda command: Done(
+            command.number, ok=False, code="command.overrides_done", args=done
+        )
+        hand = {"direction": 1, "reason": "x", "steward": 9, "count": 2}
+        async with session.post("/api/lane/1/admit?lang=en", json=hand, headers=r.origin) as answer:
+            assert answer.status == 409
+            said = (await answer.json())["text"]
+        assert said == "Number 9 let 59 people in by hand within the last hour; 60 are allowed"
 
 
 @pytest.mark.parametrize(
@@ -327,6 +381,63 @@ async def test_the_stream_tells_of_scans_and_changes(tmp_path: Path) -> None:
         name, body = await anext(stream)
         assert (name, body["verdict"]["code"]) == ("status", "list.none")
         await stream.aclose()
+
+
+async def test_the_stream_tells_of_alerts_and_corrects_rows(tmp_path: Path) -> None:
+    async with rig(tmp_path, frozen=False) as r, r.browser() as session, session.get("/api/events") as answer:
+        stream = events(answer)
+        _, body = await anext(stream)
+        key, first = body["scans"][0]["key"], body["scans"][0]
+        assert (first["title"], first["may_annul"], body["alerts"]) == ("Admitted", False, [])
+        r.lane.hub.push(seen(6, after=After.GIVEN_BACK))
+        name, body = await anext(stream)
+        assert (name, body["key"], body["display"]) == ("seen", key, "undone")
+        assert (body["title"], body["steward"]) == ("Released, did not pass", "The ticket is free again.")
+        await anext(stream)
+        r.lane.push(status(alerts=(StaffAlert(5, 1, "tailgate", NOW_S),)))
+        name, body = await anext(stream)
+        assert name == "status"
+        assert body["alerts"] == [
+            {
+                "number": 5, "title": "Two passed on one ticket", "where": "Nord", "time_s": NOW_S, "count": 1,
+                "fix": "Speak to the second one and check their ticket.",
+            }
+        ]  # fmt: skip
+        await stream.aclose()
+
+
+AFTER = [
+    ({"after": After.PASSED}, "admit", "Admitted", "Valid.", ["passed"], True),
+    ({"after": After.ASSUMED}, "admit", "Admitted", "Valid.", ["passed, assumed"], True),
+    ({"after": After.LATE}, "admit", "Admitted", "Valid.", ["passed late"], True),
+    ({"after": After.GIVEN_BACK}, "undone", "Released, did not pass", "The ticket is free again.", [], False),
+    ({"after": After.ANNULLED}, "undone", "Admission annulled", "The ticket is free again.", [], False),
+    (
+        {"after": After.GIVEN_BACK, "direction": 2},
+        "undone", "Released, did not pass", "Still counts as inside.", [], False,
+    ),
+    ({"after": After.PASSED, "direction": 2}, "exit", "Exit", "Exit is free.", ["passed"], False),
+    ({"flags": 16}, "admit", "Admitted", "Valid.", ["rehearsal"], False),
+    ({"ticket": ""}, "admit", "Admitted", "Valid.", [], False),
+    ({"outcome": 4, "reason": 8}, "refused", "Refused", None, [], False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "display", "title", "steward", "flags", "may_annul"), AFTER)
+def test_what_became_of_somebody(
+    changes: dict[str, object],
+    display: str,
+    title: str,
+    steward: str | None,
+    flags: list[str],
+    may_annul: bool,
+) -> None:
+    scan = seen(6, **changes)
+    view = scan_view(scan, status(), Viewer(Language.EN, Language.EN, has_session=True))
+    assert (view.display, view.title, list(view.flags), view.may_annul) == (display, title, flags, may_annul)
+    assert steward is None or view.steward == steward
+    stranger = scan_view(scan, status(), Viewer(Language.EN, Language.EN))
+    assert (stranger.may_annul, stranger.ticket) == (False, "")
 
 
 async def test_streams_are_bounded_and_those_with_a_session_keep_their_places(tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""Keys that gates signed with before they were enrolled anew: what their older logs are held against."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, insert, select
+
+from admission.ids import GateId
+from sync.gates import roster, tables
+
+
+class FormerKey(NamedTuple):
+    """A key that a gate signed with, and until when (Unix seconds)."""
+
+    public: bytes
+    until_s: int
+
+
+def retire(connection: Connection, gate: GateId, public: bytes, now_s: int) -> None:
+    """Keep the gate's present key as a former one, since it takes `public` from now on."""
+    t = tables.former_key
+    present = roster.gate_key(connection, gate)
+    connection.execute(delete(t).where(t.c.gate_id == gate, t.c.public.in_((public, present or public))))
+    if present and present != public:
+        connection.execute(insert(t).values(gate_id=gate, public=present, until_s=now_s))
+
+
+def of_gate(connection: Connection, gate: GateId) -> tuple[FormerKey, ...]:
+    """Return the keys that a gate signed with before its present one, oldest first."""
+    t = tables.former_key
+    found = connection.execute(
+        select(t.c.public, t.c.until_s).where(t.c.gate_id == gate).order_by(t.c.until_s)
+    )
+    return tuple(FormerKey(*row) for row in found)

@@ -1,0 +1,52 @@
+"""A reader that does not open as it is set up: said with what to do, while the others let people in."""
+
+from pathlib import Path
+
+import pytest
+
+from admission.reasons import Language
+from admission.records import Outcome
+from edge.board import VerdictWord, verdict
+from edge.link import Health, Part, Tile
+from edge.words import sentence
+from tests.edge.rig import Gate, code, quick, row, running
+
+
+def tile(gate: Gate, name: str) -> Tile:
+    return next(one for one in gate.daemon.board.tiles if (one.part, one.name) == (Part.READER, name))
+
+
+def exit_device(text: str, line: str) -> str:
+    """Change the line that names the exit scanner's device, and whether it is grabbed."""
+    lines = text.splitlines()
+    at = next(n for n, one in enumerate(lines) if one.startswith("device = ") and "lane1-exit" in one)
+    assert lines[at + 1] == "grab = false"
+    return "\n".join([*lines[:at], *(line.format(device=lines[at]).splitlines()), *lines[at + 2 :]])
+
+
+@pytest.mark.parametrize(
+    ("line", "cause", "fix"),
+    [
+        # As far as a device can be taken that is not a kernel's; EBUSY itself: tests/drivers, by umockdev.
+        ("{device}\ngrab = true", "is no input device", "/dev/input/by-path"),
+        ('device = "/etc/hostname"\ngrab = false', "is a plain file", "/dev/input/by-path"),
+    ],
+    ids=["cannot be grabbed", "a plain file"],
+)
+async def test_a_reader_that_cannot_be_had_is_named_with_the_fix_and_the_others_work(
+    tmp_path: Path, line: str, cause: str, fix: str
+) -> None:
+    async with running(tmp_path, [row(7)], adjust=lambda text: exit_device(quick(text), line)) as gate:
+        await gate.until(lambda: gate.code(Part.READER, "1.2") == "device.misconfigured", "it is shown")
+        await gate.until(lambda: gate.health(Part.READER, "2.4") is Health.OK, "the others are open")
+        await gate.until(lambda: gate.daemon.lanes[2].ready, "the lane is ready")
+        shown = tile(gate, "1.2")
+        assert (shown.health, shown.lane) == (Health.BAD, 1)
+        said = sentence(shown.code, shown.args, Language.EN)
+        assert cause in said.cause
+        assert "gatehouse-edge check" in said.fix
+        assert fix in said.fix
+        assert verdict(gate.daemon.board.tiles).word is VerdictWord.DEGRADED
+        await gate.hardware.second.scan(code(7))
+        await gate.walk(2)
+        assert (await gate.seen()).outcome == Outcome.GRANT

@@ -1,0 +1,34 @@
+"""What the gate's processes load: a module that one of them does not need costs a small box megabytes for ever."""
+
+import subprocess
+import sys
+
+import pytest
+
+KEYS_IN_FILES = "cryptography.hazmat.primitives.serialization"
+"""Formats of key files, with every kind of key: 3.5 MB and 40 ms. The gate's keys are raw."""
+CERTIFICATES = "cryptography.x509"
+"""8 MB; wanted once in the life of a box, by a process of its own."""
+PRESENCE = "admission.presence"
+LOG = "edge.store.log_schema"
+
+
+@pytest.mark.parametrize(
+    ("process", "needless"),
+    [
+        ("edge.builder", {KEYS_IN_FILES, CERTIFICATES, PRESENCE, LOG, "asyncio", "logging", "ssl"}),
+        ("edge.front.__main__", {KEYS_IN_FILES, CERTIFICATES, "edge.lane", "edge.daemon"}),
+        ("edge.compose", {KEYS_IN_FILES, CERTIFICATES, "aiohttp", "edge.front.server"}),
+        ("drivers.guard", {"cryptography", "msgspec", "asyncio", "apsw"}),
+    ],
+)
+def test_a_process_loads_only_what_it_needs(process: str, needless: set[str]) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", f"import sys, {process}; print(*sys.modules)"],
+        capture_output=True,
+        check=True,
+        timeout=30,
+    ).stdout
+    loaded = set(said.decode().split())
+    assert process in loaded
+    assert not loaded & needless

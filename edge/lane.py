@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -64,6 +65,10 @@ SCANS_TIMED_MAX = 8
 log = logging.getLogger("edge.lane")
 _MEDIA = {one.value: one for one in Medium}
 _WAYS = {Way.ENTRY: Direction.ENTRY, Way.EXIT: Direction.EXIT, Way.BOTH: Direction.NONE}
+
+
+_ALREADY_DONE = frozenset((Write, Show))
+"""Effects that `_do` has nothing to do for: records are in the journal by then, and `_tell` shows."""
 
 
 class RelayLines(Protocol):
@@ -137,7 +142,8 @@ class LaneShell:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
-        self._arming: asyncio.TimerHandle | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._to_tell: list[Callable[[], None]] = []
         self._contact_ready = settings.ready_contact is None
         self._relay_works = False
         self._memory = False
@@ -247,7 +253,7 @@ class LaneShell:
                 del self._scan_ns[next(iter(self._scan_ns))]
         self._carry_out(effects)
         # Beeper and page wait until guard and disk have what they need: both want the processor now.
-        self._loop.call_later(TELL_AFTER_S, self._tell, at, shown, answer, effects, self._seqs.get(scan, 0))
+        self._to_tell.append(partial(self._tell, at, shown, answer, effects, self._seqs.get(scan, 0)))
 
     def _tell(
         self, at: _AtReader, shown: _Presentation, answer: Answer, effects: tuple[LaneEffect, ...], seq: int
@@ -372,9 +378,10 @@ class LaneShell:
             while len(self._seqs) > TOKENS_MAX:
                 self._seqs.popitem(last=False)
         for effect in effects:
-            self._do(effect)
-        if self._arming is None:
-            self._arming = self._loop.call_later(TELL_AFTER_S, self._arm_timer)
+            if type(effect) not in _ALREADY_DONE:
+                self._do(effect)
+        if self._later is None:
+            self._later = self._loop.call_later(TELL_AFTER_S, self._afterwards)
 
     def _do(self, effect: LaneEffect) -> None:
         match effect:
@@ -384,11 +391,9 @@ class LaneShell:
                 if self._relay is not None:
                     self._relay.off_line(line)
             case Alert(what=what):
-                self._loop.call_later(TELL_AFTER_S, self._alert, what)
+                self._to_tell.append(partial(self._alert, what))
             case JudgeAgain(reader=reader):
                 self._loop.call_soon(self._judge_again, reader)
-            case Write() | Show():
-                pass
 
     def _keep(self, writes: list[Write]) -> None:
         """Have the lane's state and a latched alarm outlive this run: a fire is over when staff say so."""
@@ -403,9 +408,9 @@ class LaneShell:
                 case Kind.PASSAGE | Kind.LATE_PASSAGE | Kind.GIVE_BACK:
                     if write.kind is Kind.PASSAGE:
                         failpoint("after_passage")
-                    self._loop.call_later(TELL_AFTER_S, self._became, write)
+                    self._to_tell.append(partial(self._became, write))
                 case Kind.OVERRIDE:
-                    self._loop.call_later(TELL_AFTER_S, self._tell_by_hand, write, self._clock.now_us())
+                    self._to_tell.append(partial(self._tell_by_hand, write, self._clock.now_us()))
 
     def _stamp(self) -> Stamp:
         return Stamp(LaneId(self.settings.id), self._plan.zone)
@@ -449,13 +454,20 @@ class LaneShell:
         """
         self._carry_out(self.machine.drain())
         self._ended = True
-        for timer in (self._timer, self._arming):
+        for timer in (self._timer, self._later):
             if timer is not None:
                 timer.cancel()
 
+    def _afterwards(self) -> None:
+        """Do what nobody at the arm waits for."""
+        self._later = None
+        to_tell, self._to_tell = self._to_tell, []
+        for tell in to_tell:
+            tell()
+        self._arm_timer()
+
     def _arm_timer(self) -> None:
         """Wake up when the machine next has something to do. A timer that is early does no harm and stays."""
-        self._arming = None
         deadline = self.machine.next_deadline_ms
         if deadline is None or (self._timer is not None and self._timer_ms <= deadline):
             return

@@ -103,6 +103,8 @@ need_test_packages() {
     # Without a font Chromium draws boxes, and the pages' widths mean nothing.
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
         missing="$missing chromium fonts-dejavu-core"
+    # The centre's tests run on PostgreSQL too, on a server of their own.
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
     # Asked for with the rest, so that there is one line to type and not two.
     venv_works || $system_python -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     # shellcheck disable=SC2086 # a list of package names

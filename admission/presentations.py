@@ -112,8 +112,11 @@ class Presentations:
         )
 
     def _view(self, reader: ReaderId) -> _View:
-        view = self._views.setdefault(reader, _View())
-        self._views.move_to_end(reader)
-        while len(self._views) > READERS_MAX:
-            self._views.popitem(last=False)
+        view = self._views.get(reader)
+        if view is None:
+            view = self._views[reader] = _View()
+            while len(self._views) > READERS_MAX:
+                self._views.popitem(last=False)
+        else:
+            self._views.move_to_end(reader)
         return view

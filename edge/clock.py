@@ -85,9 +85,10 @@ class TrustedTime:
     @property
     def trust(self) -> Trust:
         """How far our clock is to be believed now."""
-        return self._trust_at(self._clock.now_us() // 1_000_000)
+        return self.trust_at(self._clock.now_us() // 1_000_000)
 
-    def _trust_at(self, now_s: int) -> Trust:
+    def trust_at(self, now_s: int) -> Trust:
+        """How far our clock is to be believed where it shows `now_s`."""
         if now_s < self.floor_s - AGREES_S:
             return Trust.UNKNOWN
         if self._synced or self._agreed:
@@ -97,5 +98,5 @@ class TrustedTime:
     def facts(self) -> ClockFacts:
         """What `decide()` is told. A clock below the floor is certainly behind: the floor is nearer the truth."""
         now_s = self._clock.now_us() // 1_000_000
-        trust = self._trust_at(now_s)
+        trust = self.trust_at(now_s)
         return ClockFacts(max(now_s, self.floor_s) if trust is Trust.UNKNOWN else now_s, trust, self.floor_s)

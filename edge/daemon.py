@@ -335,10 +335,11 @@ class Daemon:
         if self.journal.in_memory:
             self.journal.in_memory = False
             log.warning("the disk takes records again", extra={"code": "log.ok"})
+        # First of all the arm: somebody stands before it.
+        self.journal.durable(token)
         if self.board.health(Part.LOG, "log") is Health.BAD or self.board.has(Part.LOG, "log", "log.fault"):
             self.board.put(Part.LOG, "log", Health.OK, "log.ok", stops=True)
             self.tell_lanes()
-        self.journal.durable(token)
         if self._exit_code:
             # What memory could not hold left a gap; the next run begins a log that follows on the last record kept.
             self.stop()

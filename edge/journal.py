@@ -113,7 +113,7 @@ class Journal:
     ) -> list[int]:
         now_us = self._clock.now_us()
         mono_ms = (self._clock.mono_ns() - self._started_ns) // 1_000_000 & MONO_MS_MASK
-        trust = self._time.trust
+        trust = self._time.trust_at(now_us // 1_000_000)
         records: list[StoredRecord] = []
         presence: list[PresenceRow] = []
         resets: list[Reset] = []

@@ -11,6 +11,8 @@ from drivers.framing.frame import Complete, Frame, Framed
 
 STX = b"\x02"
 _TERMINATOR = re.compile(rb"[\r\n\x03\x00]")
+_WHOLE = re.compile(rb"([^\r\n\x00\x02\x03]+)(?:\r\n?|[\n\x00\x03])")
+"""A code that came in one piece, with its terminator: what a USB scanner sends."""
 
 
 class LineFramer:
@@ -40,6 +42,11 @@ class LineFramer:
         """
         out: list[Framed] = []
         self._heard_ns = now_ns
+        whole = None if self._binary or self._frame.pending else _WHOLE.fullmatch(data)
+        if whole is not None:
+            self._frame.add(whole[1], now_ns, out)
+            self._frame.end(now_ns, out)
+            return out
         if self._binary:
             self._frame.add(data, now_ns, out)
         else:

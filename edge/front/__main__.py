@@ -30,6 +30,7 @@ from edge.front.uplink import Uplink
 from edge.link import Done, Health, PageSaid, TakeList, UplinkSaid
 from edge.settings import CentreSettings, PageSettings
 from edge.store.faults import StoreFault
+from edge.store.list import LIST_FILE, keep_near
 from edge.store.log_reader import LogReader
 
 NICENESS = 10
@@ -39,6 +40,8 @@ OOM_SCORE = 300
 LISTEN_AGAIN_S = 5.0
 UPLINK_AGAIN_S = 2.0
 SHUTDOWN_S = 1.0
+LIST_NEAR_S = 10.0
+"""A box whose memory is short lets go of a tenth of what it read in so long; what is there costs nothing to ask for."""
 
 log = logging.getLogger("edge.front")
 
@@ -173,6 +176,13 @@ async def _uplink(settings: FrontSettings, client: LaneClient, enrolment: Enrolm
         reader.close()
 
 
+async def keep_list_near(data: Path) -> NoReturn:
+    """Keep the list in the kernel's memory, from where the lane reads it."""
+    while True:
+        await asyncio.to_thread(keep_near, data / LIST_FILE)
+        await asyncio.sleep(LIST_NEAR_S)
+
+
 async def _parent_gone(stop: asyncio.Event) -> None:
     """Wait for a signal, or for the end of standard input: the lane process is gone."""
     loop = asyncio.get_running_loop()
@@ -197,6 +207,7 @@ async def main(settings: FrontSettings) -> None:
         asyncio.create_task(client.run()),
         asyncio.create_task(keep_serving(settings, client)),
         asyncio.create_task(uplink(settings, client)),
+        asyncio.create_task(keep_list_near(Path(settings.data))),
     ]
     await _parent_gone(stop)
     for task in tasks:

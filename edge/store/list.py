@@ -4,6 +4,7 @@ It has no migrations: whatever is not what this version writes is unusable, and 
 """
 
 import hashlib
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -190,6 +191,21 @@ class ListStore:
     def close(self) -> None:
         """Give the file back."""
         self._connection.close()
+
+
+def keep_near(path: Path) -> None:
+    """Have the kernel read again what it let go of a list, if it is there: a lookup must not wait for an SD card.
+
+    For a thread of a process that has time: what is not in memory is asked for at once.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+    finally:
+        os.close(file)
 
 
 def _content(encoded: bytes, connection: apsw.Connection) -> "tuple[hashlib._Hash, int]":

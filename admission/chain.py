@@ -192,6 +192,8 @@ class LogSet:
     def __init__(self, gate: GateId, states: Iterable[EpochState] = ()) -> None:
         self.gate = gate
         self.states: dict[Epoch, EpochState] = {state.epoch: state for state in states}
+        self.read: Record | ExtensionRecord | None = None
+        """What the bytes last asked about say, so that nobody reads them twice; None where they say nothing."""
 
     def anomalies(self) -> tuple[Anomaly, ...]:
         """Return the forks and rewinds among all epochs held."""
@@ -221,7 +223,7 @@ class LogSet:
         tip = held.seq if held is not None else 0
         if seq > tip + 1:
             return Finding.GAP, None
-        record = _read(blob)
+        record = self.read = _read(blob)
         if record is None or record.seq != seq or seq < 1:
             return Finding.MALFORMED, None
         if seq <= tip:

@@ -90,7 +90,7 @@ class PresenceRow(msgspec.Struct, frozen=True, gc=False):
         gate, epoch, seq = self.id
         return (
             self.event, _signed(self.ticket), gate, _signed(epoch), seq, self.role, self.time_us, self.state, self.way,
-            self.zone, self.session, self.lane, self.mode, self.flags, _pack(self.names),
+            self.zone, self.session, self.lane, self.mode, self.flags, _pack(self.names) if self.names else b"",
         )  # fmt: skip
 
 

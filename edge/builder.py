@@ -1,7 +1,8 @@
-"""Builds a list file from a snapshot, as a short-lived process of its own: `python -m edge.builder SNAPSHOT OUT KEYHEX`.
+"""Builds a list file from a snapshot, as a short-lived process of its own: `python -m edge.builder SNAPSHOT OUT`.
 
-A million rows take seconds and memory, which neither lane nor front can spare. Exit code 0: OUT is in place. 1: the
-snapshot must not be used. 2: the disk does not take it. Standard error says why, in one line.
+A million rows take seconds and memory, which neither lane nor front can spare. What it may believe comes by standard input
+(`Order` in JSON), where no other process sees the secrets. Exit code 0: OUT is in place. 1: the snapshot must not be used.
+2: the disk does not take it. Standard error says why, in one line: a code, a colon, and words for people.
 """
 
 import contextlib
@@ -10,13 +11,15 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryFile
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from admission.ids import GateId
+from admission.ids import EventId, GateId
 from edge.store.faults import StoreFault
 from edge.store.list import build
 from edge.venue import venue_of
-from sync.wire.lists import ListRefused, unspool_list
+from sync.wire.lists import ListHead, ListRefused, read_list
+from sync.wire.snapshots import SnapshotRefused, read_snapshot
 
 BUILT, REFUSED, FAULT = 0, 1, 2
 NO_GATE = GateId(0)
@@ -27,34 +30,83 @@ OOM_SCORE = 300
 """proc(5): where memory runs out, this goes and not the lane, whose own score it starts with."""
 
 
-def build_from(snapshot: Path, out: Path, list_public: bytes) -> None:
-    """Verify a snapshot and put the list file made of it in `out`'s place. ListRefused, StoreFault or OSError."""
-    key = Ed25519PublicKey.from_public_bytes(list_public)
-    with snapshot.open("rb") as file, TemporaryFile(dir=out.parent) as spool:
-        content = unspool_list(file, key, spool)
+ORDER_BYTES_MAX = 1024 * 1024
+"""10,000 events' versions take 200 kB."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a builder may believe. `seen`: event, generation and version that no list may undercut."""
+
+    list_public: bytes
+    group: int
+    list_secret: bytes
+    digest_key: bytes
+    seen: tuple[tuple[EventId, int, int], ...] = ()
+
+
+class Unusable(ValueError):
+    """A snapshot that must not be used. `code` for the journal; the text for people."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+def build_from(snapshot: Path, out: Path, order: Order) -> None:
+    """Decrypt and verify a snapshot, and put the list file made of it in `out`'s place.
+
+    Unusable, StoreFault or OSError; the file that was there is untouched then.
+    """
+    key = Ed25519PublicKey.from_public_bytes(order.list_public)
+    with (
+        snapshot.open("rb") as file,
+        TemporaryFile(dir=out.parent) as listed,
+        TemporaryFile(dir=out.parent) as room,
+    ):
+        try:
+            read_snapshot(file, listed, order.group, order.list_secret)
+            content = read_list(listed, key, order.digest_key)
+        except SnapshotRefused as error:
+            raise Unusable(error.code, str(error)) from error
+        except ListRefused as error:
+            raise Unusable("list.not_genuine", str(error)) from error
+        _check(content.head, order)
         try:
             # What no gate could take up is refused here, where the old list is still in its place.
             venue_of(content.head, NO_GATE)
-            build(out, content.head, content.rows())
+            build(out, content.head, content.rows(room))
         except (
             ValueError,
             IndexError,
         ) as error:  # a profile or a pair of rows that should not have been signed
-            raise ListRefused(str(error)) from error
+            raise Unusable("list.unusable", str(error)) from error
+
+
+def _check(head: ListHead, order: Order) -> None:
+    if head.group != order.group:
+        raise Unusable("list.wrong_group", "the list is of another event group")
+    seen = {event: (generation, version) for event, generation, version in order.seen}
+    for event in head.events:
+        if (event.generation, event.version) < seen.get(event.id, (0, 0)):
+            raise Unusable("list.rolled_back", f"version {event.version} is older than one already seen")
 
 
 def main(arguments: list[str]) -> int:
     """Build one list; the exit codes are above."""
-    if len(arguments) != 3:
-        sys.stderr.write("usage: python -m edge.builder SNAPSHOT OUT LIST_KEY_HEX\n")
+    if len(arguments) != 2:
+        sys.stderr.write("list.unusable: usage: python -m edge.builder SNAPSHOT OUT < ORDER\n")
         return REFUSED
     os.nice(NICENESS)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     try:
-        build_from(Path(arguments[0]), Path(arguments[1]), bytes.fromhex(arguments[2]))
-    except ListRefused as error:
-        sys.stderr.write(f"{error}\n")
+        order = msgspec.json.decode(sys.stdin.buffer.read(ORDER_BYTES_MAX), type=Order)
+        build_from(Path(arguments[0]), Path(arguments[1]), order)
+    except Unusable as error:
+        sys.stderr.write(f"{error.code}: {error}\n")
+        return REFUSED
+    except msgspec.DecodeError as error:
+        sys.stderr.write(f"list.unusable: no order on standard input: {error}\n")
         return REFUSED
     except (StoreFault, OSError) as error:
         sys.stderr.write(f"{error}\n")

@@ -24,6 +24,7 @@ from edge.link import (
     AdmitByHand,
     After,
     AnnulLast,
+    Changes,
     ClearFire,
     Command,
     Done,
@@ -71,6 +72,9 @@ class Commands:
         match command:
             case TakeList(path=path):
                 code = self._gate.lists.take(Path(path))
+                return Done(command.number, not code, code)
+            case Changes():
+                code = self._gate.lists.change(command)
                 return Done(command.number, not code, code)
             case SetState():
                 return self._set_state(command)

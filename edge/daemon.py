@@ -19,7 +19,7 @@ from admission import chain
 from admission.ids import Epoch, EventId, LaneId, TicketId
 from admission.lane import LaneConfig, LaneState, Write
 from admission.lane_machine import Lane
-from admission.records import DeviceKind, Extension, Kind
+from admission.records import DeviceKind, Extension, Kind, Outcome
 from drivers.base import Garbled, InputChanged, Opened, Reader, ReaderEvent, Removed, Scan
 from edge import notify
 from edge.alerts import Alerts
@@ -42,8 +42,10 @@ from edge.link import (
     Answer,
     Appended,
     Asked,
+    Foreign,
     GiveHeld,
     Health,
+    HeardGates,
     HeldRecords,
     PageSaid,
     Part,
@@ -52,6 +54,7 @@ from edge.link import (
 )
 from edge.lists import Lists
 from edge.memory import Memory, refold
+from edge.others import Others
 from edge.parts import Factories
 from edge.settings import InputSettings, LaneSettings, LogFault, ReaderSettings, Settings
 from edge.status import StatusView
@@ -72,6 +75,9 @@ TELL_AFTER_S = 0.005
 """What the front hears waits until the relay was commanded: it would wake up on a core that the commit or the guard needs."""
 RECOUNT_S = 1.0
 """Pause before people are counted anew where the log could not be read."""
+HEAD_SOON_S = 0.05
+"""Where other gates serve our zones, what we let in is signed so soon, well after the relay: they take our word only
+up to a head. People at several lanes within this time share one."""
 PUSH_AFTER_S = 0.1
 """Changes within this time go to the page as one status."""
 FLOOR_STEP_S = 3600
@@ -101,6 +107,7 @@ class Daemon:
         self._noop_out = False
         self._push_due: asyncio.TimerHandle | None = None
         self._tell_due: asyncio.TimerHandle | None = None
+        self._head_due: asyncio.TimerHandle | None = None
         self._untold: list[Seen] = []
         self._landed_seq = 0
         self._uncounted: set[tuple[EventId, TicketId]] = set()
@@ -158,6 +165,8 @@ class Daemon:
         own = self.settings
         self.memory = Memory(self.reader, self.journal)
         self.judge = Judge(self.enrolment.gate, self.time, self.memory)
+        self.others = Others(self, self._loop.time)
+        self.judge.heard = self.others.is_heard
         self.lists = Lists(self, self._parts.disk)
         self.barriers = {
             relay.id: Barrier(
@@ -439,6 +448,17 @@ class Daemon:
         self.recent.appendleft(seen)
         self._untold.append(seen)
         self._tell_soon()
+        if self._head_due is None and seen.outcome == Outcome.GRANT and self._is_awaited():
+            self._head_due = self._loop.call_later(HEAD_SOON_S, self._sign_soon)
+
+    def _is_awaited(self) -> bool:
+        """Whether another gate hears of us at once."""
+        return self.judge.has_others and self.board.health(Part.UPLINK, "centre") is Health.OK
+
+    def _sign_soon(self) -> None:
+        self._head_due = None
+        if not self._stopping.is_set():
+            self.journal.sign_head(urgent=True)
 
     def became(self, epoch: Epoch, seq: int, after: After) -> None:
         """Something became of the one that a record let through: correct its row."""
@@ -455,7 +475,9 @@ class Daemon:
             self.unreadable(fault)
 
     async def _asked(self, asked: Asked) -> Answer:
-        """Answer the front: records that only memory holds, or a command."""
+        """Answer the front: records that only memory holds, those of other gates, or a command."""
+        if isinstance(asked, Foreign):
+            return await self.others.take(asked)
         if not isinstance(asked, GiveHeld):
             return await self._commands.do(asked)
         found = self.writer.held_records(self.journal.epoch, asked.after, HELD_MAX)
@@ -466,6 +488,9 @@ class Daemon:
         if isinstance(message, Acked):
             gate = self.enrolment.gate
             self.writer.acked(Cursor(CENTRE, gate, Epoch(epoch), seq) for epoch, seq in message.epochs)
+            return
+        if isinstance(message, HeardGates):
+            self.others.heard(message)
             return
         if isinstance(message, PageSaid):
             self.page_url = message.url

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from admission.ids import GateId
@@ -18,11 +18,12 @@ from sync.wire.messages import (
     Enrol,
     Enrolled,
     KeyDocument,
+    SignedKeys,
     enrol_text,
     fingerprint_of,
-    keys_are_genuine,
     plain_code,
 )
+from sync.wire.rotation import KeysRefused, Pinned, follow
 
 TIMEOUT_S = 15.0
 ANSWER_BYTES_MAX = 64 * 1024
@@ -81,6 +82,9 @@ def enrol(
         time_public=document.time,
         signing_key=signing.private_bytes_raw(),
         sealing_key=sealing.private_bytes_raw(),
+        successor_public=document.successor,
+        roster_public=document.roster,
+        keys_number=document.number,
     )
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -115,19 +119,16 @@ def _checked(answer: Enrolled, fingerprint: str) -> KeyDocument:
             "the centre that answered is not the one of this fingerprint",
             "Check the address; if it is right, somebody stands between this box and the centre.",
         )
+    pinned = Pinned(answer.identity)  # what the person compared, or this first answer
+    signed = SignedKeys(answer.identity, answer.document, answer.signature)
     try:
-        genuine = keys_are_genuine(
-            Ed25519PublicKey.from_public_bytes(answer.identity), answer.document, answer.signature
-        )
-        document = msgspec.json.decode(answer.document, type=KeyDocument)
-        for key in (document.lists, document.time):
-            Ed25519PublicKey.from_public_bytes(key)
-    except (ValueError, msgspec.DecodeError):
-        genuine = False
-    if not genuine or document.identity != answer.identity or answer.gate < 1:
+        document = follow(pinned, signed)
+    except KeysRefused as error:
         raise EnrolFailed(
             "the centre's keys are not signed by its identity key", "Update gatehouse-sync and this box."
-        )
+        ) from error
+    if answer.gate < 1:
+        raise EnrolFailed("the centre gave this box no number", "Update gatehouse-sync and this box.")
     return document
 
 

@@ -1,10 +1,12 @@
-"""Who this gate is: its keys, its number, and the centre it belongs to. One file, 0600, written once."""
+"""Who this gate is: its keys, its number, and the centre it belongs to. One file, 0600, written
+by enrolment, and again when the centre rolls its keys."""
 
 import os
 from pathlib import Path
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from admission.ids import GateId
 
@@ -28,11 +30,21 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
     time_public: bytes
     signing_key: bytes
     sealing_key: bytes
+    successor_public: bytes = b""
+    """The identity after the centre's own, pinned with it; empty where the centre named none."""
+    roster_public: bytes = b""
+    keys_number: int = 0
+    """Of the key document that these are from."""
 
     @property
     def key(self) -> Ed25519PrivateKey:
         """The key that signs heads and requests."""
         return Ed25519PrivateKey.from_private_bytes(self.signing_key)
+
+    @property
+    def sealing(self) -> X25519PrivateKey:
+        """The key that secrets are sealed to."""
+        return X25519PrivateKey.from_private_bytes(self.sealing_key)
 
     @property
     def list_key(self) -> Ed25519PublicKey:

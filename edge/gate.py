@@ -12,7 +12,7 @@ from edge.journal import Journal
 from edge.judge import Judge
 from edge.lane import LaneShell
 from edge.last_scans import LastScans
-from edge.link import After
+from edge.link import After, Changes
 from edge.memory import Memory
 from edge.schedule import Schedule
 from edge.settings import Settings
@@ -38,6 +38,10 @@ class ListInUse(Protocol):
 
     def take(self, path: Path) -> str:
         """Switch to a list file; "" when done, else the code of what is wrong."""
+        ...
+
+    def change(self, asked: Changes) -> str:
+        """Take in changes newer than the list; "" when done, else the code of what is wrong."""
         ...
 
 

@@ -13,6 +13,7 @@ from edge.link import (
     Asked,
     Done,
     FromLane,
+    HeardGates,
     LinkBroken,
     PageSaid,
     Said,
@@ -100,7 +101,7 @@ class Hub:
         try:
             while True:
                 message = await read_from_front(reader)
-                if isinstance(message, UplinkSaid | PageSaid | Acked):
+                if isinstance(message, UplinkSaid | PageSaid | Acked | HeardGates):
                     self._on_said(message)
                 elif len(self._answers) < COMMANDS_MAX:
                     # Beside, not before, what else the front says: a command may wait for the disk.

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
 from admission import chain
 from admission.ids import Epoch, EventId, GateId, LaneId, TicketId, ZoneId
@@ -18,7 +19,14 @@ from admission.lane import Write
 from admission.presence import PresenceRow, Reset, reset_of, rows_of
 from admission.records import Extension, ExtensionRecord, Flag, Kind, Record
 from edge.clock import Clock, TrustedTime
-from edge.store.log_schema import Batch, ListVersion, SnapshotMark, StoredRecord
+from edge.store.log_schema import (
+    Batch,
+    ListVersion,
+    OverlayRow,
+    SnapshotMark,
+    StandingChange,
+    StoredRecord,
+)
 from edge.store.writer import Urgency
 
 HEAD_EVERY = 256
@@ -73,6 +81,8 @@ class Journal:
         self._token = 0
         self._unsigned_since_ns = 0
         self._recorded: set[tuple[EventId, TicketId]] = set()
+        self._changes: tuple[tuple[StandingChange, ...], tuple[OverlayRow, ...]] = ((), ())
+        self._kept: tuple[tuple[str, bytes], ...] = ()
         self._seals: tuple[tuple[ListVersion, ...], tuple[SnapshotMark, ...]] = ((), ())
         """What goes into the next batch, beside its records."""
         self._submitted: deque[tuple[int, int, tuple[PresenceRow, ...]]] = deque()
@@ -169,6 +179,21 @@ class Journal:
         self._seals = (versions, snapshots)
         self.append(writes, Stamp())
 
+    def changed(
+        self,
+        writes: Sequence[Write],
+        standings: tuple[StandingChange, ...],
+        overlay: tuple[OverlayRow, ...],
+        meta: tuple[tuple[str, bytes], ...],
+    ) -> None:
+        """Keep changes newer than the list, in one commit and at once: the centre waits to hear that they hold."""
+        self._changes = (standings, overlay)
+        if writes:
+            self._kept = meta
+            self.append([replace(one, urgent=True) for one in writes], Stamp())
+        else:
+            self._submit([], (), (), (), urgent=True, meta=meta)
+
     def _next(self) -> int:
         self.last_seq += 1
         return self.last_seq
@@ -194,6 +219,8 @@ class Journal:
             self._pending.setdefault((row.event, row.ticket), []).append(row)
             self._recorded.add((row.event, row.ticket))
         (versions, snapshots), self._seals = self._seals, ((), ())
+        (standings, overlay), self._changes = self._changes, ((), ())
+        kept, self._kept = self._kept, ()
         self._submitted.append((self._token, self.last_seq, presence))
         self._writer.submit(
             Batch(
@@ -202,11 +229,23 @@ class Journal:
                 presence,
                 heads,
                 resets,
+                standings=standings,
+                overlay=overlay,
                 list_versions=versions,
                 snapshots=snapshots,
-                meta=meta,
+                meta=(*meta, *kept),
             ),
             Urgency.NOW if urgent else Urgency.RIDE,
+        )
+
+    def carry(self, batch: Batch, *, urgent: bool) -> None:
+        """Keep records of other gates beside our own, and let the next decision see what they say of presence."""
+        self._token += 1
+        for row in batch.presence:
+            self._pending.setdefault((row.event, row.ticket), []).append(row)
+        self._submitted.append((self._token, self.last_seq, batch.presence))
+        self._writer.submit(
+            msgspec.structs.replace(batch, token=self._token), Urgency.NOW if urgent else Urgency.RIDE
         )
 
     @property
@@ -220,12 +259,12 @@ class Journal:
         if since_ns and self._clock.mono_ns() - since_ns >= HEAD_AFTER_S * 1e9:
             self.sign_head()
 
-    def sign_head(self) -> None:
-        """Sign what stands so far, if any of it is unsigned."""
+    def sign_head(self, *, urgent: bool = False) -> None:
+        """Sign what stands so far, if any of it is unsigned; `urgent` where another gate waits to hear of it."""
         if self.unsigned:
             records: list[StoredRecord] = []
             head = self._sign(records)
-            self._submit(records, (), (), (head,), urgent=False)
+            self._submit(records, (), (), (head,), urgent=urgent)
             self._unsigned_since_ns = 0
 
     async def saved(self, limit_s: float) -> bool:

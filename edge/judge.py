@@ -19,6 +19,7 @@ from admission.entitlements import (
     Product,
     Standing,
     Ticket,
+    Zone,
     ZoneTree,
 )
 from admission.ids import Epoch, EventId, GateId, SessionId, TicketId, ZoneId
@@ -97,6 +98,8 @@ class Judge:
         self._zone_gates: Mapping[ZoneId, tuple[GateId, ...]] = {}
         self.heard: Callable[[GateId], bool] = lambda _gate: False
         """Whether another gate was heard of within 30 s, directly or through the centre."""
+        self._known_at_cut: dict[ZoneId, int] = {}
+        """People in a zone, at most, when its first question after the cut was put."""
 
     def use_list(self, source: ListSource, venue: Venue | None = None) -> None:
         """Judge by this list from now on; `venue` is what its head says, where that was found out already.
@@ -108,9 +111,18 @@ class Judge:
         self._ring, self._digest_key = venue.ring, venue.digest_key
         self.venue, self._plans, self._zone_gates = venue.facts, venue.plans, venue.zone_gates
 
+    def sealed(self, event: EventId, sealed_at_s: int) -> None:
+        """All that was sold until then is known here: the cut for signed tickets that are not listed."""
+        self.venue = replace(self.venue, list_cut_s={**self.venue.list_cut_s, event: sealed_at_s})
+
     def drop_list(self) -> None:
         """Judge by no list: what it said of zones, products and plans stays, so that exits and pages go on."""
         self._list = None
+
+    @property
+    def has_others(self) -> bool:
+        """Whether another gate serves a zone of the venue, so that somebody waits to hear of us."""
+        return any(self._zone_gates.values())
 
     @property
     def gate_names(self) -> dict[GateId, str]:
@@ -142,6 +154,8 @@ class Judge:
         StoreFault where list or log cannot be read; `blind` looks at neither.
         """
         zone = self.venue.zones.by_id.get(lane.plan.zone)
+        cut_off = self._cut_off(lane.plan.zone)
+        high = self._presence.occupancy_high(lane.plan.zone) if zone and zone.capacity else None
         verdict = decide(
             Question(
                 direction=direction,
@@ -150,10 +164,10 @@ class Judge:
                 lane=lane,
                 venue=self.venue,
                 clock=self._time.facts(),
-                cut_off=self._cut_off(lane.plan.zone),
-                occupancy_high=self._presence.occupancy_high(lane.plan.zone)
-                if zone and zone.capacity
-                else None,
+                cut_off=cut_off,
+                occupancy_high=self._beyond_share(zone, high)
+                if zone and high is not None and cut_off
+                else high,
                 capacity=zone.capacity if zone else 0,
             )
         )
@@ -164,6 +178,16 @@ class Judge:
         """Whether a gate that serves the same zone has not been heard, so that it may have taken a use unseen."""
         gates = self._zone_gates.get(zone)
         return gates is not None and not all(map(self.heard, gates))
+
+    def in_touch(self) -> None:
+        """A gate that was cut off is heard again: shares are dealt anew at the next cut."""
+        self._known_at_cut.clear()
+
+    def _beyond_share(self, zone: Zone, known: int) -> int:
+        """Return the people known in a zone, and those that may be let in by the other gates meanwhile."""
+        at_cut = self._known_at_cut.setdefault(zone.id, known)
+        share = share_of(zone.capacity, at_cut, 1 + len(self._zone_gates.get(zone.id, ())))
+        return known + zone.capacity - share
 
     def candidates(self, identity: Identity, plan: LanePlan) -> tuple[Candidate, ...]:
         """Fetch every ticket a credential stands for, with what the log knows of each."""
@@ -219,6 +243,15 @@ class Judge:
         return tuple(
             one.id for one in self.venue.sessions.values() if one.event == event and one.day == known.day
         )
+
+
+def share_of(capacity: int, known: int, gates: int) -> int:
+    """Return up to how many people a gate that is cut off may fill a zone, by its own count.
+
+    The places that were free when it was cut off are shared evenly among the gates that serve the zone, rounded down:
+    all together never let in more than there is room for. `known`: people inside then, at most; `gates`: this one too.
+    """
+    return min(capacity, known + max(0, capacity - known) // gates)
 
 
 def subject_of(identity: Identity, verdict: Verdict) -> tuple[bytes, Flag]:

@@ -10,11 +10,18 @@ from enum import Enum, StrEnum
 
 import msgspec
 
+from admission.chain import Head
+from admission.entitlements import Ticket
+from admission.ids import Epoch, EventId, GateId
+from admission.presence import PresenceRow, Reset
+
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 """A status with 16 lanes is some 20 kB; a slice of records at most 1 MB."""
 
 HELD_MAX = 512
 """Records given at once from memory: 50 kB, put together in less than a millisecond."""
+FOREIGN_MAX = 48
+"""Records of other gates taken at once: unpacked and queued well within a millisecond, also on a Pi."""
 ACKED_MAX = 256
 """Epochs told of at once; a gate makes one a start."""
 
@@ -227,6 +234,34 @@ class TakeList(msgspec.Struct, frozen=True, tag="take_list"):
     path: str
 
 
+class ChangedRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a credential stands for since `version`; without a `digest`, a ticket that has no credential."""
+
+    digest: bytes
+    ticket: Ticket
+    credential: int
+    version: int
+
+
+class Changes(msgspec.Struct, frozen=True, tag="changes"):
+    """A slice of the changes of an event's list after version `since`; with the last one it is at `to`."""
+
+    number: int
+    event: EventId
+    generation: int
+    since: int
+    to: int
+    rows: tuple[ChangedRow, ...]
+    is_last: bool
+    row_count: int
+    """Of all slices together."""
+    settings_digest: bytes
+    settings: bytes = b""
+    """A `ListHead`, MessagePack, where it is another than the one in force; with the last slice only."""
+    sealed_at_s: int = 0
+    """When `to` was made; 0: more changes are known to come."""
+
+
 class GiveHeld(msgspec.Struct, frozen=True, tag="give_held"):
     """The uplink asks for records above `after` that are in memory only; answered by `HeldRecords`."""
 
@@ -241,6 +276,32 @@ class HeldRecords(msgspec.Struct, frozen=True, tag="held_records"):
     epoch: int
     first_seq: int
     blobs: tuple[bytes, ...]
+
+
+class Foreign(msgspec.Struct, frozen=True, tag="foreign"):
+    """Records of another gate's log, verified: `blobs` from `first_seq` on, at most `FOREIGN_MAX`, or `forks` of theirs.
+
+    `rows` and `resets` are what they say of presence, `heads` stand among them. `cursor`: how far the feed was read
+    with this slice; empty where that did not move. Also the tail of an ended epoch of our own that the disk lost.
+    """
+
+    number: int
+    gate: GateId
+    epoch: Epoch
+    first_seq: int
+    blobs: tuple[bytes, ...] = ()
+    rows: tuple[PresenceRow, ...] = ()
+    resets: tuple[Reset, ...] = ()
+    heads: tuple[Head, ...] = ()
+    forks: tuple[bytes, ...] = ()
+    cursor: bytes = b""
+
+
+class HeardGates(msgspec.Struct, frozen=True, tag="heard"):
+    """How long ago (ms) all that other gates had recorded was known here; `troubles`: what is wrong with whose log."""
+
+    ages_ms: dict[GateId, int]
+    troubles: dict[GateId, str] = {}
 
 
 class Acked(msgspec.Struct, frozen=True, tag="acked"):
@@ -274,10 +335,10 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 LaneCommand = Pulse | ClearFire | AdmitByHand | AnnulLast
-Command = SetState | LaneCommand | ResetPresence | Acknowledge | TakeList
-Asked = Command | GiveHeld
+Command = SetState | LaneCommand | ResetPresence | Acknowledge | TakeList | Changes
+Asked = Command | GiveHeld | Foreign
 Answer = Done | HeldRecords
-Said = UplinkSaid | PageSaid | Acked
+Said = UplinkSaid | PageSaid | Acked | HeardGates
 FromFront = Asked | Said
 FromLane = Status | Seen | Appended | Answer
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from admission.ids import EventId
+from admission.entitlements import Zone
+from admission.ids import EventId, ZoneId
 from admission.lane import Write
 from admission.records import Extension, Kind
+from edge.deltas import Deltas
 from edge.gate import Gate
-from edge.link import Health, Part
+from edge.link import Changes, Health, Part
 from edge.schedule import Schedule
 from edge.store.disk import Disk
 from edge.store.faults import FaultKind, StoreFault
@@ -37,6 +39,7 @@ class Lists:
         self._store: ListStore | None = None
         self.schedule: Schedule | None = None
         """What the last list that could be used has happen by itself; a list given up leaves it."""
+        self._deltas = Deltas(gate)
         self._known = {one.event: (one.generation, one.version) for one in gate.reader.list_versions()}
 
     @property
@@ -47,7 +50,8 @@ class Lists:
     @property
     def version(self) -> int:
         """The newest version of any event in it; 0 without a list."""
-        return 0 if self._store is None else max((e.version for e in self._store.head.events), default=0)
+        head = self._deltas.head
+        return 0 if head is None else max((event.version for event in head.events), default=0)
 
     def open_newest(self) -> None:
         """Take the list that lies in the data folder, if there is a usable one."""
@@ -65,13 +69,17 @@ class Lists:
             store = ListStore.open(path, self._disk)
         except StoreFault as fault:
             code = "list.none" if fault.kind is FaultKind.MISSING else "list.corrupt"
+            if code == "list.none" and self._store is not None and path == self._gate.data / FILE:
+                self._forget()  # removed by the front: the event group is over
+                return ""
             return self._refuse(code, {"hint": fault.hint})
         for event in store.head.events:
             if (event.generation, event.version) < self._known.get(event.id, (0, 0)):
                 store.close()
                 return self._refuse("list.rolled_back", {"version": event.version})
         try:
-            self._use(store, venue_of(store.head, self._gate.enrolment.gate))
+            head = self._deltas.head_of(store.head)
+            self._use(store, venue_of(head, self._gate.enrolment.gate))
         except ValueError as error:
             store.close()
             return self._refuse("list.corrupt", {"hint": f"{error}. {RESEND_HINT}"})
@@ -92,17 +100,49 @@ class Lists:
         gate.memory.refresh(
             venue.facts.zones, {one.id: (one.generation, one.version) for one in store.head.events}
         )
-        gate.judge.use_list(store, venue)
+        gate.judge.use_list(self._deltas.over(store, store.head), venue)
         self._store = store
-        self.schedule = venue.schedule
-        for shell in gate.lanes.values():
-            shell.list_changed()
+        self._now_serves(venue)
         self._remember(store)
         if before is not None:
             before.close()
         self.age_tile()
         gate.tell_lanes()
         log.info("list in use", extra={"version": self.version, "rows": store.row_count})
+
+    def _now_serves(self, venue: Venue) -> None:
+        self.schedule = venue.schedule
+        for shell in self._gate.lanes.values():
+            shell.list_changed()
+
+    def change(self, asked: Changes) -> str:
+        """Take in changes newer than the list; "" when done, else the code of what is wrong.
+
+        ValueError for settings that cannot be used. StoreFault where the log cannot be read.
+        """
+        code = self._deltas.apply(asked)
+        if not code and asked.settings:
+            self._take_settings()
+        elif not code and asked.sealed_at_s and asked.is_last:
+            self._gate.judge.sealed(asked.event, asked.sealed_at_s)
+        if not code and asked.is_last:
+            self._deltas.refreshed()
+            self.age_tile()
+            self._gate.changed()
+        return code
+
+    def _take_settings(self) -> None:
+        """Judge by other settings over the same list."""
+        source = self._deltas.refreshed()
+        if source is None:
+            return
+        gate, before = self._gate, gate_zones(self._gate)
+        venue = venue_of(source.head, gate.enrolment.gate)
+        gate.judge.use_list(source, venue)
+        if venue.facts.zones.by_id != before:
+            gate.memory.rezone(venue.facts.zones)
+        self._now_serves(venue)
+        gate.tell_lanes()
 
     def _remember(self, store: ListStore) -> None:
         """Record what is newly in use, with the seals that no later list may undercut."""
@@ -129,8 +169,16 @@ class Lists:
         if self._store is not None:
             self._store.close()
             self._store = None
+        self._deltas.drop()
         self._gate.judge.drop_list()
         self._refuse("list.corrupt", {"hint": fault.hint})
+
+    def _forget(self) -> None:
+        """The list's file is gone on purpose: nobody is judged by it any more."""
+        log.info("the list is forgotten: the event group is over")
+        self.close()
+        self._gate.judge.drop_list()
+        self._refuse("list.none", {})
 
     def close(self) -> None:
         """The gate ends."""
@@ -140,11 +188,17 @@ class Lists:
 
     def age_tile(self) -> None:
         """Show the list with its age."""
-        if self._store is None:
+        head = self._deltas.head
+        if head is None:
             return
-        sealed_s = min((event.sealed_at_s for event in self._store.head.events), default=0)
+        sealed_s = min((event.sealed_at_s for event in head.events), default=0)
         age_s = max(0, self._gate.now_s() - sealed_s)
         args: dict[str, str | int] = {"rows": self.rows, "version": self.version, "sealed_s": sealed_s}
         old = age_s > OLD_AFTER_S
         health, code = (Health.DEGRADED, "list.old") if old else (Health.OK, "list.ok")
         self._gate.board.put(Part.LIST, "list", health, code, args, stops=True)
+
+
+def gate_zones(gate: Gate) -> dict[ZoneId, Zone]:
+    """Return the zones that a gate judges by now."""
+    return gate.judge.venue.zones.by_id

@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 
 from admission.entitlements import CredentialStanding, Standing, ZoneTree
-from admission.ids import Epoch, EventId, TicketId, ZoneId
+from admission.ids import Epoch, EventId, RecordId, TicketId, ZoneId
 from admission.presence import Bounds, PresenceRow, Reset, Resets, reset_of, rows_of
 from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
 from edge.journal import Journal
-from edge.occupancy import Occupancy
+from edge.occupancy import SLICE_TICKETS, Occupancy
 from edge.store.log import LogStore
 from edge.store.log_reader import ROWS_MAX, LogReader
 from edge.store.log_schema import EpochRow, StandingChange
@@ -30,10 +30,17 @@ class Memory:
         self._resets = Resets((), ZoneTree(()))
         self._standings: dict[tuple[EventId, TicketId], Standing] = {}
         self._credentials: dict[tuple[EventId, bytes], CredentialStanding] = {}
+        self._heard: dict[tuple[EventId, TicketId], StandingChange] = {}
+        """Standings that came in this run: they may not be on the disk yet."""
+        self._seals: Seals = {}
         self._zones = ZoneTree(())
         self._occupancy = Occupancy(self._zones, self._resets)
         self._next = self._occupancy
         self._counting: Iterator[int] = iter(())
+        self._of_others: set[tuple[EventId, TicketId]] = set()
+        """Tickets of which other gates said something, to be counted again."""
+        self._resets_of_others: dict[RecordId, Reset] = {}
+        """Heard in this run; the log may not hold them yet."""
         self.to_count = asyncio.Event()
         """Set while there is something to count, by `count_on`."""
         self.refresh(self._zones, {})
@@ -48,10 +55,32 @@ class Memory:
 
         People are counted anew, by `count_on`; until that is done the old count is in use, and kept up.
         """
-        resets = Resets((*self._reader.resets(), *self._journal.pending_resets()), zones)
-        self._standings, self._credentials = standings_after(seals, self._reader.standings())
+        heard = (*self._journal.pending_resets(), *self._resets_of_others.values())
+        resets = Resets((*self._reader.resets(), *heard), zones)
+        kept = self._reader.standings()
+        self._heard = {
+            key: one
+            for key, one in self._heard.items()
+            if (one.generation, one.version) > seals.get(one.event, (0, 0))
+        }
+        self._seals = seals
+        self._standings, self._credentials = standings_after(seals, (*kept, *self._heard.values()))
         self._zones, self._resets = zones, resets
         self.recount()
+
+    def changed(self, changes: Iterable[StandingChange]) -> None:
+        """Take in standings of tickets newer than the list's, for the next decision; older ones change nothing."""
+        for one in changes:
+            key, place = (one.event, one.ticket), (one.generation, one.version)
+            held = self._heard.get(key)
+            newest = self._seals.get(one.event, (0, 0))
+            if place > newest and (held is None or place > (held.generation, held.version)):
+                self._heard[key] = one
+                self._standings[key] = Standing(one.standing)
+
+    def rezone(self, zones: ZoneTree) -> None:
+        """Take up another zone tree; StoreFault where the log cannot be read."""
+        self.refresh(zones, self._seals)
 
     def recount(self) -> None:
         """Begin to count anew."""
@@ -67,8 +96,22 @@ class Memory:
             self._resets.add(reset)
         self.recount()
 
+    def heard(self, tickets: Iterable[tuple[EventId, TicketId]], resets: Collection[Reset]) -> None:
+        """Another gate recorded something about these tickets, and these resets: counted by `count_on`."""
+        self._of_others.update(tickets)
+        for reset in resets:
+            self._resets_of_others[reset.id] = reset
+            self._resets.add(reset)
+        if resets:
+            self.recount()
+        if self._of_others:
+            self.to_count.set()
+
     def count_on(self) -> bool:
         """Count a slice of the log's people; True while there is more to count. After a StoreFault: `recount`."""
+        if self._of_others:
+            self.recorded([self._of_others.pop() for _ in range(min(SLICE_TICKETS, len(self._of_others)))])
+            return True
         if next(self._counting, None) is not None:
             return True
         if self._next.known:

@@ -214,7 +214,7 @@ class CentreSettings(_Strict, frozen=True):
     """How often to talk; where and as whom comes from enrolment."""
 
     poll_s: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 5.0
-    push_s: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 1.0
+    push_s: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 0.1
 
 
 class LogSettings(_Strict, frozen=True):

@@ -179,6 +179,18 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Make the folder writable for the gate's user; else change the card.",
     ),
     # --- uplink --------------------------------------------------------------------------------------------------
+    "others.fork": _row(
+        "Das Protokoll von {gate} gibt es zweimal, oder es fehlt ein Stück davon",
+        "Beide Fassungen sind aufbewahrt. Am Zentralrechner nachsehen, ob eine Speicherkarte kopiert wurde.",
+        "There are two logs of {gate}, or a part of its log is missing",
+        "Both versions are kept. See at the centre whether a memory card was copied.",
+    ),
+    "others.refused": _row(
+        "Aufzeichnungen von {gate} sind nicht echt oder unlesbar und zählen nicht",
+        "Am Zentralrechner nachsehen, ob {gate} getauscht oder neu angemeldet wurde.",
+        "Records of {gate} are not genuine or cannot be read, and do not count",
+        "See at the centre whether {gate} was swapped or enrolled anew.",
+    ),
     "uplink.ok": _row("Verbunden[; {queued} zu senden]", "", "Connected[; {queued} to send]", ""),
     "uplink.cut_off": _row(
         "Keine Verbindung zur Zentrale[ seit {since_s}][; {queued} zu senden]",

@@ -7,16 +7,24 @@ import logging
 import os
 import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select
 
+from sync.accounts import commands as user_commands
+from sync.backup.command import add_commands as add_backup
 from sync.compose import Centre, address_for_boxes, open_centre, serve, system_now_s, tls_context
+from sync.customers.command import add_commands as add_customers
 from sync.demo import make_demo
 from sync.gates import enrolment, tables
+from sync.gates.certificates import authority
+from sync.imports.command import add_export, add_import
 from sync.journal import Seldom
-from sync.store.database import CentreFault
+from sync.keys import Role, roll
+from sync.store.database import CentreFault, Database
 from sync.store.schema import unsigned
 from sync.wire.messages import CODE_MINUTES, fingerprint_of
 
@@ -35,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it prints what strangers sent
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        centre = open_centre(options.data)
+        if "alone" in options:
+            return int(options.alone(options))
+        centre = open_centre(options.data, options.database)
         try:
             return int(options.run(centre, options))
         finally:
@@ -51,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument(
         "--data", type=Path, default=default, metavar="DIR", help=f"data folder (default {default})"
     )
+    shared.add_argument(
+        "--database",
+        default=os.environ.get("GATEHOUSE_DATABASE", ""),
+        metavar="URL",
+        help="PostgreSQL, as postgresql+psycopg://USER@HOST/NAME (default: a SQLite file in the data folder; "
+        "GATEHOUSE_DATABASE keeps a password off the command line)",
+    )
     parser = argparse.ArgumentParser(
         prog="gatehouse-sync", description="The centre: tells every gate who may enter."
     )
@@ -59,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("serve", parents=[shared], help="listen for gates")
     run.add_argument("--listen", default="127.0.0.1", metavar="HOST", help="address to listen on")
     run.add_argument("--port", type=int, default=PORT, help="0 takes a free one and prints it")
+    run.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a name people reach the centre by, as tickets.example (repeat for several)",
+    )
     run.add_argument("--demo", action="store_true", help="make the demo venue first, if there is no event")
     run.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM")
     run.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
@@ -71,16 +95,38 @@ def _parser() -> argparse.ArgumentParser:
     event = commands.add_parser("event", help="events").add_subparsers(required=True, metavar="WHAT")
     event.add_parser("demo", parents=[shared], help="make the demo venue").set_defaults(run=_demo)
 
+    user_commands.add_to(commands, shared, system_now_s)
+
     gate = commands.add_parser("gate", help="gates").add_subparsers(required=True, metavar="WHAT")
     code = gate.add_parser("code", parents=[shared], help="print a one-time enrolment code")
     code.add_argument("name", metavar="NAME", help="the gate's name")
     code.set_defaults(run=_code)
 
+    key = commands.add_parser("key", help="keys").add_subparsers(required=True, metavar="WHAT")
+    roll_parser = key.add_parser("roll", parents=[shared], help="replace a key; gates follow by themselves")
+    roll_parser.add_argument("role", choices=[role.value for role in Role], help="which key")
+    roll_parser.set_defaults(run=_roll)
+    certificate = key.add_parser(
+        "authority", parents=[shared], help="print the certificate behind gates' pages"
+    )
+    certificate.set_defaults(run=_authority)
+
     export = commands.add_parser("export", help="take data out").add_subparsers(required=True, metavar="WHAT")
     export.add_parser("records", parents=[shared], help="all records, one JSON object a line").set_defaults(
         run=_export_records
     )
+    add_backup(commands, shared)
+    add_customers(commands, shared, _on_database)
+    add_import(commands, shared, _on_database)
+    add_export(export, shared, _on_database)
     return parser
+
+
+def _on_database(
+    work: Callable[[Database, argparse.Namespace], int],
+) -> Callable[[Centre, argparse.Namespace], int]:
+    """Return a command of what needs the database alone."""
+    return lambda centre, options: work(centre.database, options)
 
 
 def _serve(centre: Centre, options: argparse.Namespace) -> int:
@@ -89,7 +135,7 @@ def _serve(centre: Centre, options: argparse.Namespace) -> int:
     if options.demo:
         make_demo(centre.database, centre.keys, centre.data, system_now_s())
     tls = tls_context(options.tls_cert, options.tls_key) if options.tls_cert else None
-    asyncio.run(serve(centre, options.listen, options.port, tls, _say_ready))
+    asyncio.run(serve(centre, options.listen, options.port, tls, _say_ready, options.name))
     return EXIT_OK
 
 
@@ -120,6 +166,21 @@ def _code(centre: Centre, options: argparse.Namespace) -> int:
         f"On the box, within {CODE_MINUTES} minutes:\n"
         f"  gatehouse-edge enrol '{address}#{fingerprint_of(identity)}' {code[:4]}-{code[4:]}\n"
     )
+    return EXIT_OK
+
+
+def _roll(centre: Centre, options: argparse.Namespace) -> int:
+    rolled = roll(centre.data, Role(options.role))
+    _say(f"The {options.role} key is replaced; the key document is number {rolled.number}.")
+    sys.stderr.write(
+        "Restart gatehouse-sync, every replica with this keys.json: it tells the gates, which follow within a poll.\n"
+        "Put the new keys.json into the backup.\n"
+    )
+    return EXIT_OK
+
+
+def _authority(centre: Centre, _options: argparse.Namespace) -> int:
+    _say(authority(centre.keys, system_now_s()).public_bytes(Encoding.PEM).decode().rstrip())
     return EXIT_OK
 
 

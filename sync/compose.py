@@ -6,7 +6,7 @@ import logging
 import signal
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from sqlalchemy import select
 
-from sync.gates import tables
+from sync.backup.archive import before_upgrade
+from sync.gates import replica, tables
 from sync.gates.handlers import GateApi
+from sync.gates.redeem import Redeemer
 from sync.keys import VenueKeys, load_or_make
 from sync.store.database import CentreFault, Database
 from sync.web.app import application
@@ -36,6 +38,11 @@ def system_now_s() -> int:
     return int(time.time())
 
 
+def system_now_us() -> int:
+    """Return the time in unix microseconds."""
+    return time.time_ns() // 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Centre:
     """The centre's data, opened."""
@@ -49,15 +56,15 @@ class Centre:
         self.database.close()
 
 
-def open_centre(data: Path) -> Centre:
-    """Open a data folder, made where there is none; CentreFault where that cannot be."""
+def open_centre(data: Path, url: str = "") -> Centre:
+    """Open a data folder, made where there is none; CentreFault where that cannot be. `url`: of PostgreSQL, else SQLite."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise CentreFault(
             f"{data} cannot be made: {error.strerror}", "Give a folder that this user may write with --data."
         ) from error
-    database = Database.open(data)
+    database = Database.open(data, url, before_upgrade(data, url))
     try:
         with database.reading() as connection:
             enrolled = connection.execute(
@@ -90,10 +97,16 @@ async def listen(
     tls: ssl.SSLContext | None = None,
     now_s: Callable[[], int] = system_now_s,
     mono_s: Callable[[], float] = time.monotonic,
+    names: Iterable[str] = (),
+    now_us: Callable[[], int] | None = None,
 ) -> Serving:
-    """Listen; port 0 takes a free one. CentreFault where the address cannot be had."""
+    """Listen; port 0 takes a free one. CentreFault where the address cannot be had. `now_us`: `now_s`, finer."""
     doors = Doors(mono_s)
-    app = application(centre.database, GateApi(centre.database, centre.keys, now_s, mono_s), doors.middleware)
+    redeemer = Redeemer(
+        centre.database, replica.seed_of(centre.data), now_us or (lambda: now_s() * 1_000_000)
+    )
+    gates = GateApi(centre.database, centre.keys, centre.data, now_s, mono_s)
+    app = application(centre.database, centre.keys, gates, redeemer, doors.middleware, now_s, names)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, logger=_STRANGERS)
     await runner.setup()
     try:
@@ -112,14 +125,19 @@ async def listen(
 
 
 async def serve(
-    centre: Centre, host: str, port: int, tls: ssl.SSLContext | None, ready: Callable[[str], None]
+    centre: Centre,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    ready: Callable[[str], None],
+    names: Iterable[str] = (),
 ) -> None:
-    """Listen until SIGINT or SIGTERM; `ready` is told the address."""
+    """Listen until SIGINT or SIGTERM; `ready` is told the address, `names` are those people reach it by."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    serving = await listen(centre, host, port, tls)
+    serving = await listen(centre, host, port, tls, names=names, now_us=system_now_us)
     address = centre.data / ADDRESS_FILE
     try:
         address.write_text(serving.url)

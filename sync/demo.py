@@ -34,10 +34,12 @@ from admission.entitlements import (
 from admission.ids import EventId, GateId, HolderId, LaneId, ProductId, SessionId, TicketId, ZoneId
 from admission.reasons import Reason
 from admission.records import Outcome
+from sync.events import houses, tables
+from sync.events import rows as events
 from sync.gates import roster
 from sync.keys import VenueKeys
 from sync.store.database import Database
-from sync.tickets import changes, rows, tables
+from sync.tickets import changes, rows
 from sync.wire.lists import EventInfo, ListHead, ListKey, ListRow, Profile
 
 FILE = "demo.json"
@@ -223,18 +225,20 @@ def make_demo(database: Database, keys: VenueKeys, data: Path, now_s: int) -> bo
         if connection.execute(select(tables.event.c.id).limit(1)).scalar() is not None:
             return False
     venue = demo_venue(now_s, keys)
-    events = (EVENT, OTHER_EVENT)
-    with changes.change(database, events, now_s) as connection:
-        rows.add_group(connection, "Demo", venue.digest_key)
-        rows.add_event(connection, EVENT, "Demo festival", "UTC")
-        rows.add_event(connection, OTHER_EVENT, "Demo matinee", "UTC")
-        rows.add_sessions(connection, venue.sessions)
-        rows.add_zones(connection, ZONES)
-        rows.add_products(connection, PRODUCTS)
+    made = (EVENT, OTHER_EVENT)
+    with changes.change(database, made, now_s) as connection:
+        owner = houses.add_organization(connection, houses.NewOrganization(name="Demo"), now_s)
+        houses.add_venue(connection, owner, houses.NewVenue(name="Demo arena"))
+        events.add_group(connection, "Demo", venue.digest_key, organization=owner)
+        events.add_event(connection, EVENT, "Demo festival", "UTC")
+        events.add_event(connection, OTHER_EVENT, "Demo matinee", "UTC")
+        events.add_sessions(connection, venue.sessions)
+        events.add_zones(connection, ZONES)
+        events.add_products(connection, PRODUCTS)
         rows.add_keys(connection, venue.keys)
         for gate in GATES:
             roster.add_gate(connection, gate, PLANS[gate.id])
-        for event in events:
+        for event in made:
             rows.add_tickets(connection, event, venue.tickets[event], venue.credentials[event])
     handle = os.open(data / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "wb") as file:
@@ -373,7 +377,7 @@ def bulk(tickets: int, seed: int, now_s: int, keys: VenueKeys) -> Bulk:
             listed.append(ListRow(found, EVENT, ticket, profile, holder, standing, active))
     plans = tuple(plan for gate in GATES for plan in PLANS[gate.id])
     head = ListHead(
-        group=rows.GROUP,
+        group=events.GROUP,
         events=(EventInfo(EVENT, "Bulk", 1, 1, now_s), EventInfo(OTHER_EVENT, "Demo matinee", 1, 1, now_s)),
         products=PRODUCTS,
         sessions=venue.sessions,

@@ -56,7 +56,7 @@ class FrontSettings(msgspec.Struct, frozen=True):
     centre: CentreSettings = CentreSettings()
 
 
-async def serve(settings: FrontSettings, client: LaneClient) -> NoReturn:
+async def serve(settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls) -> NoReturn:
     """Serve the page until cancelled; while its address is taken, try again."""
     page_settings, data = settings.page, Path(settings.data)
     host = socket.gethostname()
@@ -75,10 +75,11 @@ async def serve(settings: FrontSettings, client: LaneClient) -> NoReturn:
         fingerprint=certificate.fingerprint if certificate else "",
     )
     listening = await _listen(page_settings)
+    context = page_tls.serve(certificate, names, tls.own_addresses()) if certificate else None
     runner = web.AppRunner(page.app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     assert runner.server is not None
-    doors = Doors(runner.server, certificate.context() if certificate else None, time.monotonic)
+    doors = Doors(runner.server, context, time.monotonic)
     page.doors = doors
     page.url = _url(page_settings, listening.getsockname()[1], host)
     client.say(PageSaid(page.url))
@@ -98,11 +99,11 @@ async def serve(settings: FrontSettings, client: LaneClient) -> NoReturn:
         await runner.cleanup()
 
 
-async def keep_serving(settings: FrontSettings, client: LaneClient) -> NoReturn:
+async def keep_serving(settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls) -> NoReturn:
     """Serve until cancelled; whatever ends the page, the uplink goes on and the page is tried again."""
     while True:
         try:
-            await serve(settings, client)
+            await serve(settings, client, page_tls)
         except Exception:
             log.exception("the page failed, it starts again", extra={"code": "page.defect"})
         await asyncio.sleep(LISTEN_AGAIN_S)
@@ -134,7 +135,7 @@ def _url(settings: PageSettings, port: int, host: str) -> str:
     return f"{'https' if settings.tls else 'http'}://{shown}:{port}/"
 
 
-async def uplink(settings: FrontSettings, client: LaneClient) -> None:
+async def uplink(settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls) -> None:
     """Keep the uplink running where this box is enrolled."""
     try:
         enrolment = load(Path(settings.data))
@@ -148,13 +149,18 @@ async def uplink(settings: FrontSettings, client: LaneClient) -> None:
     client.say(UplinkSaid(Health.DEGRADED, "uplink.starting"))
     while True:
         try:
-            await _uplink(settings, client, enrolment)
+            await _uplink(settings, client, enrolment, page_tls)
+            enrolment = await asyncio.to_thread(
+                load, Path(settings.data)
+            )  # the centre may have rolled its keys
         except Exception:
             log.exception("the uplink failed, it starts again", extra={"code": "uplink.defect"})
         await asyncio.sleep(UPLINK_AGAIN_S)
 
 
-async def _uplink(settings: FrontSettings, client: LaneClient, enrolment: Enrolment) -> None:
+async def _uplink(
+    settings: FrontSettings, client: LaneClient, enrolment: Enrolment, page_tls: tls.PageTls
+) -> None:
     """One life of the uplink."""
     data = Path(settings.data)
     try:
@@ -166,7 +172,7 @@ async def _uplink(settings: FrontSettings, client: LaneClient, enrolment: Enrolm
     async def take_list(path: Path) -> Done:
         return await client.command(TakeList(0, str(path)))
 
-    link = Uplink(enrolment, data, settings.centre, reader, client.say, take_list, client)
+    link = Uplink(enrolment, data, settings.centre, reader, client.say, take_list, client, page=page_tls)
     client.on_appended = link.appended
     client.on_in_memory = link.held
     try:
@@ -202,11 +208,12 @@ async def _parent_gone(stop: asyncio.Event) -> None:
 async def main(settings: FrontSettings) -> None:
     """Run the front until its parent is gone."""
     client = LaneClient(Path(settings.socket))
+    page_tls = tls.PageTls(Path(settings.data))
     stop = asyncio.Event()
     tasks = [
         asyncio.create_task(client.run()),
-        asyncio.create_task(keep_serving(settings, client)),
-        asyncio.create_task(uplink(settings, client)),
+        asyncio.create_task(keep_serving(settings, client, page_tls)),
+        asyncio.create_task(uplink(settings, client, page_tls)),
         asyncio.create_task(keep_list_near(Path(settings.data))),
     ]
     await _parent_gone(stop)

@@ -2,7 +2,6 @@
 
 import asyncio
 import binascii
-import errno
 import hashlib
 import io
 import os
@@ -11,49 +10,57 @@ import shutil
 import ssl
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import NoReturn, Self, TypeVar
 
 import aiohttp
 import msgspec
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from admission.ids import EventId
 from edge.enrolment import Enrolment
+from edge.front import download
+from sync.wire.deltas import GateStatus
+from sync.wire.feed import Ask, BadFeed, Feed, unpack_feed
 from sync.wire.messages import (
     NONCE_BYTES,
     PROOF_HEADER,
     WRONG_TIME,
+    Certified,
+    Chunk,
     Push,
     Pushed,
+    SignedKeys,
     SignedTime,
     answer_text,
     is_signed,
     request_text,
     time_is_genuine,
 )
+from sync.wire.record_columns import pack_chunks
+from sync.wire.snapshots import Manifest, Published
 
 CONNECT_S = 10.0
 SILENCE_S = 30.0
 """Longest silence of the centre; also over a bad mobile link it has said something by then."""
+CONNECTIONS_MAX = 6
+"""List, records, time, what others recorded, the stream of hints, and one more for what is asked now and then."""
 ANSWER_S = 120.0
 """For a whole answer that is no list: 4 MiB over 0.3 Mbit/s."""
-LIST_S = 900.0
-"""For a whole list: 200 MB over 2 Mbit/s. Who lets it drip cannot hold back the next question for longer."""
 SMALL_BYTES_MAX = 4 * 1024 * 1024
 """Answers that are no list: what is held of 10,000 epochs takes 0.6 MB."""
-LIST_BYTES_MAX = 512 * 1024 * 1024
-"""A list of 10 million tickets takes some 200 MB."""
-KEPT_FREE_BYTES = 64 * 1024 * 1024
-"""A list never takes the disk's last: the log comes first."""
 READ_BYTES = 256 * 1024
 ZSTD_LEVEL = 3
 UNPROVEN = "centre.unproven"
 """`CentreRefused.code` of an answer that the centre did not prove: somebody stands between, or it is an old centre."""
 _CODE = re.compile(r"[a-z_]{1,40}", re.ASCII)
+
+
+Answer = TypeVar("Answer")
 
 
 class CutOff(Exception):
@@ -71,7 +78,7 @@ class CentreRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What came back for a nonce, not yet proved. `body` is empty where it went to a file; `digest` is of all of it."""
+    """What came back for a nonce, not yet proved. `digest` is of the body."""
 
     nonce: str
     status: int
@@ -115,7 +122,7 @@ class Centre:
 
     async def __aenter__(self) -> Self:
         tls = ssl.create_default_context(cafile=self._ca_file) if self._base.startswith("https:") else None
-        connector = aiohttp.TCPConnector(limit=4, ssl=tls if tls is not None else True)
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=tls if tls is not None else True)
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=SILENCE_S)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         return self
@@ -149,25 +156,134 @@ class Centre:
         packed = await asyncio.to_thread(_pack, push)
         return _pushed((await self._ask("POST", "/api/v1/gate/records", packed)).body)
 
-    async def fetch_list(self, tag: str, into: Path) -> str | None:
-        """Write the list to a file, if it is another than `tag`; return its tag, None where nothing changed.
+    async def feed(self, ask: Ask) -> tuple[Feed, tuple[Chunk, ...]]:
+        """Ask for what other gates recorded; waits as long as `ask` says where there is nothing new."""
+        answer = await self._ask("POST", "/api/v1/gate/feed", msgspec.msgpack.encode(ask))
+        try:
+            return await asyncio.to_thread(unpack_feed, answer.body)
+        except BadFeed as error:
+            raise CutOff("what answers is not the centre") from error
 
-        Whatever is raised may leave a part in the file. OSError where the disk does not take it.
+    async def manifest(self, tag: str, *, fresh: bool) -> tuple[str, Manifest] | None:
+        """Return what this gate is told of its list, with its tag; None where that is `tag` still.
+
+        `fresh`: of a snapshot that is behind nothing.
         """
-        said = await self._ask("GET", "/api/v1/gate/list", tag=tag, into=into)
-        return None if said.status == 304 else said.tag
+        said = await self._ask("GET", f"/api/v1/gate/manifest{'?fresh=1' if fresh else ''}", tag=tag)
+        if said.status == 304:
+            return None
+        return said.tag, _decoded(said.body, Manifest)
 
-    async def _ask(
-        self, method: str, target: str, body: bytes = b"", *, tag: str = "", into: Path | None = None
-    ) -> _Answer:
+    async def fetch_snapshot(self, published: Published, into: Path) -> None:
+        """Write a snapshot to a file, going on with what is in it already.
+
+        CentreRefused `snapshot.altered`, and the file is empty, where it is not what its name says. OSError where the
+        disk does not take it.
+        """
+        assert self._session is not None, "use the centre as a context manager"
+        try:
+            await download.fetch(self._session, self._base, published, into, self._free_bytes)
+        except download.Cut as error:
+            raise CutOff(str(error)) from error
+        except download.Altered as error:
+            raise CentreRefused("snapshot.altered") from error
+
+    async def key_document(self) -> SignedKeys:
+        """Return the venue's newest key document, not yet proved (`sync.wire.rotation`)."""
+        said = await self._exchange("GET", "/api/v1/gate/keys")
+        if said.status != 200:
+            self._raise(said)
+        try:
+            return msgspec.json.decode(said.body, type=SignedKeys)
+        except msgspec.DecodeError as error:
+            raise CutOff("what answers is not the centre") from error
+
+    async def roster(self) -> bytes:
+        """Return the newest roster, not yet verified (`sync.wire.roster`)."""
+        return (await self._ask("GET", "/api/v1/gate/roster")).body
+
+    async def certificate(self, request: bytes) -> Certified:
+        """Return a certificate for this gate's page. `request`: PKCS #10, DER."""
+        return _decoded((await self._ask("POST", "/api/v1/gate/certificate", request)).body, Certified)
+
+    async def changes(self, event: EventId, generation: int, since: int) -> bytes:
+        """Return a page of what changed in an event's list after a version, not yet read."""
+        target = f"/api/v1/gate/changes?event={event}&generation={generation}&since={since}"
+        return (await self._ask("GET", target)).body
+
+    async def settings(self) -> bytes:
+        """Return the settings in force, not yet read."""
+        return (await self._ask("GET", "/api/v1/gate/settings")).body
+
+    async def tell(self, status: GateStatus) -> None:
+        """Say how this gate is."""
+        await self._ask("POST", "/api/v1/gate/status", msgspec.msgpack.encode(status))
+
+    @property
+    def ahead_s(self) -> int:
+        """How far the centre's clock is ahead of ours, as far as it made a difference."""
+        return self._ahead_s
+
+    async def listen(self, silence_s: float) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Yield what the centre tells as it becomes known: names and data of its stream's messages, and ("", b"") for
+        a heartbeat. Ends where the centre ends it; CutOff where it says nothing for `silence_s`.
+
+        The opening is proved; what comes after it is signed one by one.
+        """
+        try:
+            async with await self._opened("/api/v1/gate/events", silence_s) as response:
+                name = ""
+                while True:
+                    async with asyncio.timeout(silence_s):
+                        line = await response.content.readline()
+                    if not line:
+                        return
+                    field, _, value = line.strip().partition(b":")
+                    if field == b"event":
+                        name = value.strip().decode("ascii", "replace")
+                    elif field == b"data":
+                        yield name, b64decode(value.strip(), validate=True)
+                    elif line.startswith(b":"):
+                        yield "", b""
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise CutOff(str(error) or type(error).__name__) from error
+
+    async def _opened(self, target: str, silence_s: float) -> aiohttp.ClientResponse:
+        """Return a proved answer whose body comes by and by; asks again, once, with the centre's time."""
+        assert self._session is not None, "use the centre as a context manager"
+        for _ in range(2):
+            nonce = _nonce()
+            async with asyncio.timeout(silence_s):
+                response = await self._session.get(
+                    self._base + target,
+                    headers=self._signed("GET", target, b"", nonce),
+                    allow_redirects=False,
+                )
+            try:
+                body = b"" if response.status == 200 else await _read(response)
+                proof = response.headers.get(PROOF_HEADER, "")
+                self._proved(_Answer(nonce, response.status, "", body, hashlib.sha256(body).digest(), proof))
+            except CentreRefused as error:
+                response.close()
+                if error.code != WRONG_TIME or not error.centre_time_s:
+                    raise
+                self._ahead_s = error.centre_time_s - self._now_s()
+            except CutOff:
+                response.close()
+                raise
+            else:
+                return response
+        raise CentreRefused(WRONG_TIME)
+
+    async def _ask(self, method: str, target: str, body: bytes = b"", *, tag: str = "") -> _Answer:
         """Return a proved answer, 200 or 304. Asks again, once, with the centre's time where ours is refused."""
         try:
-            return self._proved(await self._exchange(method, target, body, tag=tag, into=into))
+            return self._proved(await self._exchange(method, target, body, tag=tag))
         except CentreRefused as error:
             if error.code != WRONG_TIME or not error.centre_time_s:
                 raise
             self._ahead_s = error.centre_time_s - self._now_s()
-        return self._proved(await self._exchange(method, target, body, tag=tag, into=into))
+        return self._proved(await self._exchange(method, target, body, tag=tag))
 
     def _proved(self, said: _Answer) -> _Answer:
         if said.status == 401 or said.status >= 500:
@@ -192,24 +308,17 @@ class Centre:
         *,
         nonce: str = "",
         tag: str = "",
-        into: Path | None = None,
     ) -> _Answer:
-        """Send a signed request; return whatever answers. A body with status 200 goes to `into`, where given."""
+        """Send a signed request; return whatever answers."""
         assert self._session is not None, "use the centre as a context manager"
         nonce = nonce or _nonce()
-        now_s = self._now_s() + self._ahead_s
-        signature = self._key.sign(request_text(method, target, body, nonce, now_s))
         headers = {
-            "Accept-Encoding": "identity",
-            "Gatehouse-Gate": str(self._gate),
-            "Gatehouse-Nonce": nonce,
-            "Gatehouse-Time": str(now_s),
-            "Gatehouse-Signature": b64encode(signature).decode(),
+            **self._signed(method, target, body, nonce),
             **({"If-None-Match": tag} if tag else {}),
         }
         try:
             async with (
-                asyncio.timeout(ANSWER_S if into is None else LIST_S),
+                asyncio.timeout(ANSWER_S),
                 self._session.request(
                     method,
                     self._base + target,
@@ -218,15 +327,24 @@ class Centre:
                     allow_redirects=False,
                 ) as response,
             ):
-                if into is None or response.status != 200:
-                    content = await _read(response)
-                    digest = hashlib.sha256(content).digest()
-                else:
-                    content, digest = b"", await _write(response, into, self._free_bytes)
+                content = await _read(response)
+                digest = hashlib.sha256(content).digest()
                 found, proof = response.headers.get("ETag", ""), response.headers.get(PROOF_HEADER, "")
                 return _Answer(nonce, response.status, found, content, digest, proof)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise CutOff(str(error) or type(error).__name__) from error
+
+    def _signed(self, method: str, target: str, body: bytes, nonce: str) -> dict[str, str]:
+        """Return the headers of a request of ours."""
+        now_s = self._now_s() + self._ahead_s
+        signature = self._key.sign(request_text(method, target, body, nonce, now_s))
+        return {
+            "Accept-Encoding": "identity",
+            "Gatehouse-Gate": str(self._gate),
+            "Gatehouse-Nonce": nonce,
+            "Gatehouse-Time": str(now_s),
+            "Gatehouse-Signature": b64encode(signature).decode(),
+        }
 
     def _raise(self, said: _Answer) -> NoReturn:
         if said.status >= 500:
@@ -246,12 +364,16 @@ def _nonce() -> str:
 
 
 def _pack(push: Push) -> bytes:
-    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(msgspec.msgpack.encode(push))
+    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(pack_chunks(push.chunks))
 
 
 def _pushed(body: bytes) -> Pushed:
+    return _decoded(body, Pushed)
+
+
+def _decoded(body: bytes, kind: type[Answer]) -> Answer:
     try:
-        return msgspec.msgpack.decode(body, type=Pushed)
+        return msgspec.msgpack.decode(body, type=kind)
     except msgspec.DecodeError as error:
         raise CutOff("what answers is not the centre") from error
 
@@ -263,21 +385,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if len(found) > SMALL_BYTES_MAX:
             raise CutOff("the answer is larger than any the centre sends")
     return bytes(found)
-
-
-async def _write(response: aiohttp.ClientResponse, into: Path, free_bytes: Callable[[Path], int]) -> bytes:
-    """Write a body to a file as it comes, durable at the end; return its SHA-256. OSError where the disk is full."""
-    size, digest = 0, hashlib.sha256()
-    with into.open("wb") as file:
-        free = free_bytes(into.parent) - KEPT_FREE_BYTES
-        async for part in response.content.iter_chunked(READ_BYTES):
-            size += len(part)
-            if size > LIST_BYTES_MAX:
-                raise CutOff("the list is larger than any the centre sends")
-            if size > free:
-                raise OSError(errno.ENOSPC, "a new list would take the disk's last space")
-            digest.update(part)
-            file.write(part)
-        file.flush()
-        await asyncio.to_thread(os.fsync, file.fileno())
-    return digest.digest()

@@ -19,10 +19,13 @@ from edge.link import (
     Answer,
     Appended,
     Asked,
+    Changes,
     Command,
     Done,
+    Foreign,
     FromLane,
     GiveHeld,
+    HeardGates,
     HeldRecords,
     LinkBroken,
     PageSaid,
@@ -110,6 +113,21 @@ class LaneClient:
         self._acked |= epochs
         if self._writer is not None:
             _write_acked(self._writer, epochs)
+
+    def say_heard(self, heard: HeardGates) -> None:
+        """Tell the lane until when all of the other gates is known. Not said again: it would be older by then."""
+        if self._writer is not None:
+            self._writer.write(pack(heard))
+
+    async def change(self, asked: Changes) -> Done:
+        """Hand changes of a list over. LaneAway where none answers."""
+        return await self.command(asked)
+
+    async def give(self, slice_: Foreign) -> Done:
+        """Hand records of another gate over. LaneAway where none answers."""
+        answer = await self._ask(slice_)
+        assert isinstance(answer, Done), "records have no other answer"
+        return answer
 
     @property
     def in_memory(self) -> tuple[Epoch, int]:

@@ -2,28 +2,40 @@
 
 import asyncio
 import logging
+import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from edge.builder import BUILT
+import msgspec
+
+from admission.ids import EventId
+from edge.builder import BUILT, Order
 from edge.builder import REFUSED as BUILD_REFUSED
 from edge.enrolment import Enrolment
 from edge.link import Done
 from edge.store.faults import StoreFault
 from edge.store.list import LIST_FILE, ListStore
 from edge.store.log_schema import ListVersion
-from sync.wire.lists import EventInfo, ListHead, ListRefused, read_head, version_tag
+from sync.wire.lists import EventInfo, ListHead, version_tag
+from sync.wire.sealed import GroupSecrets, SealedRefused, unseal
+from sync.wire.seals import Advance, Seal, SealRefused, advance, is_frozen, read_seal
+from sync.wire.snapshots import Manifest, Published
 
-SNAPSHOT_FILE = "snapshot.ghl"
-"""The newest signed list as it came: a lost or damaged list file is built again from it."""
+SNAPSHOT_FILE = "snapshot.ghs"
+"""The newest snapshot as it came: a lost or damaged list file is built again from it."""
+SECRETS_FILE = "secrets.sealed"
+"""What the snapshot is opened with, as the centre sealed it to this gate."""
+PART_SUFFIX = ".part"
+"""Of a snapshot that is coming, behind the first digits of its name: another one begins anew."""
+PART_DIGITS = 16
 BUILD_MAX_S = 600.0
 """The builder makes a list of 10 million rows in less, also on a slow card."""
 WHY_CHARS_MAX = 160
 _CODE = re.compile(r"[a-z_]+(\.[a-z_]+)*", re.ASCII)
-"""What the lane says of a list it does not take: `list.corrupt`."""
+"""What lane and builder say of a list they do not take: `list.corrupt`."""
 
 log = logging.getLogger("edge.front.snapshot")
 
@@ -44,8 +56,15 @@ class StillRefused(ListTrouble):
 class ListSource(Protocol):
     """Where lists come from (`edge.front.centre.Centre`)."""
 
-    async def fetch_list(self, tag: str, into: Path) -> str | None:
-        """Write the list to a file, if it is another than `tag`; return its tag, None where nothing changed."""
+    async def manifest(self, tag: str, *, fresh: bool) -> tuple[str, Manifest] | None:
+        """Return what this gate is told of its list, with its tag; None where that is `tag` still.
+
+        `fresh`: of a snapshot that is behind nothing.
+        """
+        ...
+
+    async def fetch_snapshot(self, published: Published, into: Path) -> None:
+        """Write a snapshot to a file, going on with what is in it already."""
         ...
 
 
@@ -60,8 +79,8 @@ class SeenVersions(Protocol):
 class Snapshots:
     """Brings the newest list from the centre to the lane, one `fetch` at a time.
 
-    `take_list` has the lane switch to a list file and returns its
-    answer (any OSError from it: asked again by the next `fetch`).
+    `take_list` has the lane switch to a list file and returns its answer (any OSError from it: asked again by the next
+    `fetch`). `now_s`: trusted time, 0 while there is none; by it a list that is held back is noticed.
     """
 
     def __init__(
@@ -70,16 +89,37 @@ class Snapshots:
         data: Path,
         seen: SeenVersions,
         take_list: Callable[[Path], Awaitable[Done]],
+        now_s: Callable[[], int] = lambda: 0,
     ) -> None:
         self._enrolment = enrolment
         self._data = data
         self._seen = seen
         self._take_list = take_list
+        self._now_s = now_s
         self._tag = ""
-        self._bad_tag = ""
+        """Of the list in place."""
+        self._manifest: Manifest | None = None
+        self._manifest_tag = ""
+        self._bad = ""
+        """Tag of the list that is not used, or of the manifest that must not be followed."""
         self._trouble = ListTrouble("list.refused")
-        """Why the list under `_bad_tag` is not used."""
+        """Why it is not."""
+        self._seals: dict[int, Seal] = {}
+        """The newest seen of each event."""
+        self._least: dict[EventId, tuple[int, int]] = {}
+        """Generation and version of each event that no list may undercut, as of the last look."""
+        self._wanted = False
         self._untaken: Path | None = None
+        self._forgotten = False
+
+    @property
+    def told(self) -> Manifest | None:
+        """What the centre told last; proved, and followed or refused."""
+        return self._manifest
+
+    def want(self) -> None:
+        """Take the newest list at the next `fetch`, though there is one: changes do not lead on from it."""
+        self._wanted = True
 
     def look(self) -> None:
         """See which list is in place."""
@@ -92,69 +132,124 @@ class Snapshots:
         in_thread: Callable[[Callable[[], None]], Awaitable[None]],
     ) -> None:
         """Ask for a newer list and bring it to the lane. `answered` once the centre spoke; `in_thread` runs
-        what reads the log's file. ListTrouble, OSError and
-        whatever the centre raises."""
+        what reads the log's file. ListTrouble, OSError and whatever the centre raises."""
         if self._untaken is not None:
             await self._hand_over(self._untaken)
-        fresh = self._data / (SNAPSHOT_FILE + ".new")
+        # Who has a list follows by changes; a new one is made only for who cannot.
+        fresh = self._wanted or not self._tag
+        said = await centre.manifest(self._manifest_tag, fresh=fresh)
+        answered()
+        if said is not None:
+            self._manifest_tag, self._manifest = said
+        manifest = self._manifest
+        if manifest is None:
+            return
+        await in_thread(lambda: self._check(manifest))
+        if manifest.closed:
+            await self._forget()
+            return
+        published = manifest.snapshot
+        if published is None or published.tag == self._tag or not fresh:
+            self._bad = ""
+            self._wanted = self._wanted and published is None
+            return
+        if published.tag == self._bad:
+            raise StillRefused(self._trouble.code, str(self._trouble), self._trouble.facts)
         try:
-            tag = await centre.fetch_list(self._bad_tag or self._tag, fresh)
-            answered()
-            if tag is None:
-                if self._bad_tag:
-                    raise StillRefused(self._trouble.code, str(self._trouble), self._trouble.facts)
-                return
-            try:
-                await in_thread(lambda: self._check(fresh))
-                await self._build(self._data / SNAPSHOT_FILE)
-            except ListTrouble as trouble:
-                self._bad_tag, self._trouble = tag, trouble  # not fetched again before the centre has another
-                raise
-        finally:
-            fresh.unlink(missing_ok=True)
-        self._tag, self._bad_tag = tag, ""
+            secrets = self._unsealed(manifest)
+            await self._bring(centre, published, manifest.secrets)
+            await self._build(self._data / SNAPSHOT_FILE, secrets)
+        except ListTrouble as trouble:
+            self._bad, self._trouble = (
+                published.tag,
+                trouble,
+            )  # not fetched again before the centre has another
+            raise
+        self._tag, self._bad, self._wanted = published.tag, "", False
         await self._hand_over(self._data / LIST_FILE)
 
-    def _check(self, fresh: Path) -> None:
-        """Verify what came, and put it in the old snapshot's place. ListTrouble where it must not be used."""
-        try:
-            with fresh.open("rb") as file:
-                head = read_head(file, self._enrolment.list_key)
-        except ListRefused as error:
-            raise ListTrouble("list.not_genuine", str(error)[:WHY_CHARS_MAX]) from error
-        if head.group != self._enrolment.group:
+    def _check(self, manifest: Manifest) -> None:
+        """Hold what the centre says now against what it said before. ListTrouble: keep to the list in use."""
+        if manifest.group != self._enrolment.group:
             raise ListTrouble("list.wrong_group", "it is of another event group")
-        seen = {one.event: (one.generation, one.version) for one in self._seen.list_versions()}
-        used = head_of_file(self._data / LIST_FILE)
-        for one in used.events if used is not None else ():
-            seen[one.id] = max(seen.get(one.id, (0, 0)), (one.generation, one.version))
-        for event in head.events:
-            if (event.generation, event.version) < seen.get(event.id, (0, 0)):
-                facts = {"generation": event.generation, "version": event.version}
+        least = self._least = self._seen_so_far()
+        for one in manifest.seals:
+            try:
+                seal = read_seal(one, self._enrolment.list_key)
+            except SealRefused as error:
+                raise ListTrouble("list.not_genuine", str(error)) from error
+            facts = {"generation": seal.generation, "version": seal.version}
+            how = advance(self._seals.get(seal.event), seal)
+            if how is Advance.ROLLED_BACK or seal.place < least.get(seal.event, (0, 0)):
                 raise ListTrouble(
-                    "list.rolled_back", f"version {event.version} is older than one already seen", facts
+                    "list.rolled_back", f"version {seal.version} is older than one already seen", facts
                 )
-        fresh.replace(self._data / SNAPSHOT_FILE)
+            if how is Advance.FORKED:
+                raise ListTrouble("list.forked", f"version {seal.version} has two contents", facts)
+            now_s = self._now_s()
+            if now_s and is_frozen(seal, now_s):
+                raise ListTrouble("list.frozen", "its seal is old: somebody may be holding news back", facts)
+            self._seals[seal.event] = seal
 
-    async def _build(self, snapshot: Path) -> None:
+    def _seen_so_far(self) -> dict[EventId, tuple[int, int]]:
+        """Return the generation and version of each event that no list may undercut."""
+        seen: dict[EventId, tuple[int, int]] = {
+            one.event: (one.generation, one.version) for one in self._seen.list_versions()
+        }
+        used = head_of_file(self._data / LIST_FILE)
+        for event in used.events if used is not None else ():
+            seen[event.id] = max(seen.get(event.id, (0, 0)), (event.generation, event.version))
+        return seen
+
+    def _unsealed(self, manifest: Manifest) -> GroupSecrets:
+        enrolment = self._enrolment
+        try:
+            return unseal(manifest.secrets, enrolment.group, enrolment.gate, enrolment.sealing)
+        except SealedRefused as error:
+            raise ListTrouble("list.not_sealed", str(error)) from error
+
+    async def _bring(self, centre: ListSource, published: Published, secrets: bytes) -> None:
+        """Have the snapshot in its place. What was begun is gone on with; what another was begun with is removed."""
+        part = self._data / f"{SNAPSHOT_FILE}.{published.address[:PART_DIGITS]}{PART_SUFFIX}"
+        for other in self._data.glob(f"{SNAPSHOT_FILE}.*{PART_SUFFIX}"):
+            if other != part:
+                other.unlink(missing_ok=True)
+        await centre.fetch_snapshot(published, part)
+        part.replace(self._data / SNAPSHOT_FILE)
+        handle = os.open(
+            self._data / SECRETS_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+        )
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets)
+
+    async def _build(self, snapshot: Path, secrets: GroupSecrets) -> None:
         """Run the builder. ListTrouble where it refuses; OSError where it fails."""
-        key = self._enrolment.list_public.hex()
+        order = Order(
+            list_public=self._enrolment.list_public,
+            group=self._enrolment.group,
+            list_secret=secrets.list_secret,
+            digest_key=secrets.digest_key,
+            seen=tuple((event, *place) for event, place in self._least.items()),
+        )
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "edge.builder", str(snapshot), str(self._data / LIST_FILE), key,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            sys.executable, "-m", "edge.builder", str(snapshot), str(self._data / LIST_FILE),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
             async with asyncio.timeout(BUILD_MAX_S):
-                _, said = await process.communicate()
+                _, said = await process.communicate(msgspec.json.encode(order))
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        why = said.decode(errors="replace").strip()[-WHY_CHARS_MAX:]
+        line = said.decode(errors="replace").strip()
         if process.returncode == BUILD_REFUSED:
-            raise ListTrouble("list.unusable", why or "the builder refused it")
+            code, _, why = line.rpartition("\n")[2].partition(": ")
+            if not _CODE.fullmatch(code):
+                code, why = "list.unusable", line
+            raise ListTrouble(code, why[:WHY_CHARS_MAX] or "the builder refused it")
         if process.returncode != BUILT:
-            raise OSError(f"the list was not built: {why or process.returncode}")
+            raise OSError(f"the list was not built: {line[-WHY_CHARS_MAX:] or process.returncode}")
 
     async def _hand_over(self, path: Path) -> None:
         """Have the lane take the list; where it cannot now, try again at the next poll."""
@@ -163,9 +258,25 @@ class Snapshots:
         self._untaken = None
         if not done.ok:
             code = done.code if _CODE.fullmatch(done.code) else "list.refused"
-            self._bad_tag, self._trouble = self._tag, ListTrouble(code, done.code)
+            self._bad, self._trouble = self._tag, ListTrouble(code, done.code)
+            self._tag = ""
             raise self._trouble
         log.info("a new list is in use")
+
+    async def _forget(self) -> None:
+        """The group is over: leave neither list nor secrets on the card, as far as a card forgets."""
+        if self._forgotten:
+            return
+        for path in (
+            *self._data.glob(f"{SNAPSHOT_FILE}*"),
+            self._data / SECRETS_FILE,
+            self._data / LIST_FILE,
+        ):
+            path.unlink(missing_ok=True)
+        self._tag = ""
+        await self._take_list(self._data / LIST_FILE)
+        self._forgotten = True
+        log.info("the event group is over: its list and its secrets are removed")
 
 
 def head_of_file(path: Path) -> ListHead | None:

@@ -21,6 +21,10 @@ import msgspec
 
 CERT_FILE = "page-cert.pem"
 KEY_FILE = "page-key.pem"
+UNTIL_FILE = "page-cert.until"
+"""Until when a certificate of the venue's authority is good, unix seconds; a self-signed one has no such file."""
+RENEW_S = 30 * 86_400
+"""Left of a certificate when another is asked for: a box may be in its cupboard for weeks."""
 ADDRESSES_MAX = 64
 MAKE_MAX_S = 60.0
 """Starting a process takes seconds where card and processor are slow and busy; whoever waits longer tries again."""
@@ -71,6 +75,48 @@ def certificate(data: Path, names: Iterable[str], addresses: Iterable[Address]) 
     return Certificate(found.cert, found.key, _fingerprint(cert_pem))
 
 
+class PageTls:
+    """The page's TLS while it is served, so that its certificate can be replaced under way."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._context: ssl.SSLContext | None = None
+        self._names: tuple[str, ...] = ()
+        self._addresses: tuple[Address, ...] = ()
+
+    def serve(
+        self, certificate: Certificate, names: tuple[str, ...], addresses: tuple[Address, ...]
+    ) -> ssl.SSLContext:
+        """Return the context to serve with; new connections get what is installed later."""
+        self._names, self._addresses = names, addresses
+        self._context = certificate.context()
+        return self._context
+
+    def is_due(self, now_s: int) -> bool:
+        """Whether the centre should be asked for a certificate."""
+        if self._context is None:
+            return False
+        try:
+            until_s = int((self._data / UNTIL_FILE).read_text())
+        except (OSError, ValueError):
+            until_s = 0
+        return until_s - now_s < RENEW_S
+
+    def request(self) -> bytes:
+        """Return a request for a certificate (PKCS #10, DER) for the page's key. Blocks. OSError, SubprocessError."""
+        return _asked_of_process(self._names, self._addresses, str(self._data / KEY_FILE))
+
+    def install(self, chain: bytes, until_s: int) -> None:
+        """Put a certificate in the place of the one before. OSError, and nothing changes, where it does not fit."""
+        cert, key, trial = self._data / CERT_FILE, self._data / KEY_FILE, self._data / (CERT_FILE + ".trial")
+        _write(trial, chain)
+        Certificate(trial, key, "").context()
+        trial.rename(cert)
+        _write(self._data / UNTIL_FILE, str(until_s).encode())
+        if self._context is not None:
+            self._context.load_cert_chain(cert, key)
+
+
 def own_names(host: str) -> tuple[str, ...]:
     """The names by which a browser on the spot reaches this box."""
     short = host.partition(".")[0]
@@ -105,16 +151,22 @@ def grouped(fingerprint: str) -> str:
 
 def _made(names: Iterable[str], addresses: Iterable[Address]) -> tuple[bytes, bytes]:
     """Return a new key and certificate, PEM, made by a process of its own, which gives its memory back."""
-    asked = msgspec.json.encode({"names": list(names), "addresses": [str(one) for one in addresses]})
-    said = subprocess.run(
+    said = _asked_of_process(names, addresses)
+    at = said.index(ssl.PEM_HEADER.encode())
+    return said[:at], said[at:]
+
+
+def _asked_of_process(names: Iterable[str], addresses: Iterable[Address], key: str = "") -> bytes:
+    asked = msgspec.json.encode(
+        {"names": list(names), "addresses": [str(one) for one in addresses], "key": key}
+    )
+    return subprocess.run(
         [sys.executable, "-m", "edge.front.self_signed", asked.decode()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         check=True,
         timeout=MAKE_MAX_S,
     ).stdout
-    at = said.index(ssl.PEM_HEADER.encode())
-    return said[:at], said[at:]
 
 
 def _fingerprint(pem: bytes) -> str:

@@ -4,26 +4,40 @@ Losing this process loses nothing: what the centre holds is asked for at each st
 """
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
-from admission.ids import Epoch
+from admission.ids import Epoch, GateId
 from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
-from edge.front.centre import Centre, CentreRefused, CutOff
+from edge.front.centre import UNPROVEN, Centre, CentreRefused, CutOff
+from edge.front.documents import Documents, KeysRolled
+from edge.front.merged import KeysOfList, Merged, MergedSource
 from edge.front.own_log import LogSource, OwnLog
 from edge.front.snapshot import ListTrouble, SeenVersions, Snapshots, StillRefused
-from edge.link import Appended, Done, Health, HeldRecords, UplinkSaid
+from edge.front.stream import News
+from edge.front.tls import PageTls
+from edge.link import Appended, Changes, Done, Foreign, Health, HeardGates, HeldRecords, UplinkSaid
 from edge.settings import CentreSettings
 from edge.store.faults import StoreFault
+from edge.store.list import LIST_FILE
+from sync.wire.deltas import STATUS_EVERY_S, GateStatus
+from sync.wire.feed import WAIT_MAX_MS, Ask
 from sync.wire.messages import Push, Pushed
 from sync.wire.replication import Sender
+from sync.wire.roster import RosterRefused
+from sync.wire.rotation import KeysRefused
+from sync.wire.snapshots import Manifest
 
 TIME_EVERY_S = 600.0
+DOCUMENTS_EVERY_S = 3600.0
+"""A manifest tells of newer ones at once; by the clock only what runs out is noticed."""
 SAY_EVERY_S = 30.0
 """A tile that only counts seconds is renewed this often."""
 BACKOFF_FIRST_S = 0.5
@@ -35,6 +49,11 @@ STALE_S = 60.0
 STALE_POLLS = 10
 """No proved answer on the list for so long, or for so many polls: somebody may be keeping news from this gate."""
 WATCH_S = 5.0
+AGE_MAX_MS = 2**32 - 1
+STATUS_PAUSE_S = 1.0
+"""Least time between two statuses of ours: the centre has 2,000 gates."""
+FEED_PAUSE_S = 0.05
+"""Between two questions for news; the centre lets us wait, but one that does not must not keep us busy."""
 
 log = logging.getLogger("edge.front.uplink")
 
@@ -58,8 +77,20 @@ class LaneMemory(Protocol):
         """Tell the lane up to where the centre has its logs."""
         ...
 
+    async def give(self, slice_: Foreign) -> Done:
+        """Hand records of another gate over. ConnectionError where none answers."""
+        ...
 
-class Log(LogSource, SeenVersions, Protocol):
+    async def change(self, asked: Changes) -> Done:
+        """Hand changes of a list over. ConnectionError where none answers."""
+        ...
+
+    def say_heard(self, heard: HeardGates) -> None:
+        """Tell the lane until when all of the other gates is known."""
+        ...
+
+
+class Log(LogSource, SeenVersions, MergedSource, Protocol):
     """All that the uplink reads of the log."""
 
 
@@ -84,15 +115,34 @@ class Uplink:
         clock: Clock | None = None,
         chance: random.Random | None = None,
         ca_file: Path | None = None,
+        page: PageTls | None = None,
     ) -> None:
         self._settings = settings
         self._own = OwnLog(log_reader, enrolment.gate)
-        self._snapshots = Snapshots(enrolment, data, log_reader, take_list)
+        self._snapshots = Snapshots(
+            enrolment, data, log_reader, self._taking(take_list), lambda: self._trusted_s
+        )
+        self._merged = Merged(log_reader, enrolment.gate, enrolment.public, KeysOfList(data / LIST_FILE))
         self._lane = lane
         self._say = say
         self._clock = clock or SystemClock()
         self._chance = chance or random.SystemRandom()
         self._centre = Centre(enrolment, ca_file, lambda: self._clock.now_us() // 1_000_000)
+        self._news = News(
+            enrolment.list_key, data, log_reader, self._centre, lane.change, self._want_list, self._list_answered,
+            self._clock, self._chance,
+        )  # fmt: skip
+        self._documents = Documents(
+            enrolment, data, self._centre, lambda: self._trusted_s or self._clock.now_us() // 1_000_000, page
+        )
+        self._heard_s, self._heard_ns = 0, 0
+        """The centre's time, signed, and when it was heard."""
+        self._list_due = asyncio.Event()
+        self._list_taken = False
+        self._documents_due = asyncio.Event()
+        self._told: Manifest | None = None
+        self._keys_doubted = False
+        """An answer could not be proved: perhaps by a key that is newer than ours."""
         self._sender = Sender(enrolment.gate, self._own.link_at)
         self._thread = ThreadPoolExecutor(1, "uplink")
         """The log's reader and the sender are used in this one thread only."""
@@ -101,6 +151,8 @@ class Uplink:
         """What the lane was told that the centre has."""
         self._queued: int | None = None
         """Records the centre has not acknowledged; None until it said what it holds."""
+        self._behind_since_ns: int | None = self._clock.mono_ns()
+        """Since when some record waits that the centre does not have."""
         self._refused: dict[str, str] = {}
         """By loop, why the centre or the list was refused; empty when all is well."""
         self._answered_s = 0
@@ -119,18 +171,25 @@ class Uplink:
         """Records are in the lane's memory only, or are no longer."""
         self._more.set()
 
-    async def run(self) -> NoReturn:
-        """Talk to the centre until cancelled."""
+    async def run(self) -> None:
+        """Talk to the centre until cancelled, or until it rolled its keys: they are saved then."""
         try:
             await self._in_thread(self._snapshots.look)
+            await self._news.look(self._in_thread)
             async with self._centre, asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep("list", self._lists))
                 tasks.create_task(self._keep("records", self._records))
                 tasks.create_task(self._keep("time", self._time))
+                tasks.create_task(self._keep("feed", self._feed))
+                tasks.create_task(self._keep("stream", self._news.listen))
+                tasks.create_task(self._keep("changes", self._news.catch_up))
+                tasks.create_task(self._keep("status", self._status))
+                tasks.create_task(self._keep("documents", self._venue_documents))
                 tasks.create_task(self._watch())
+        except* KeysRolled:
+            pass  # whoever runs this begins anew
         finally:
             self._thread.shutdown(cancel_futures=True)  # a slice at most; the reader is closed next
-        raise AssertionError("unreachable: each loop runs for ever")
 
     async def _keep(self, name: str, once: Callable[[], Awaitable[float]]) -> NoReturn:
         """Do something again and again, after the seconds it returns; after failures with growing waits."""
@@ -146,12 +205,18 @@ class Uplink:
                 self._cut_off(name, error)
             except CentreRefused as error:
                 wait_s = REFUSED_WAIT_S * self._chance.uniform(0.5, 1.0)
+                if error.code in {UNPROVEN, "time_forged"}:
+                    self._keys_doubted = True
+                    self._documents_due.set()
                 self._refuse("records" if error.code == "unknown_gate" else name, error.code, error.code)
                 if error.centre_time_s:
                     self._tell(centre_time_s=error.centre_time_s)
             except StillRefused as error:
                 wait_s = self._settings.poll_s
                 self._refuse(name, str(error), error.code, error.facts)
+            except (KeysRefused, RosterRefused) as error:
+                wait_s = REFUSED_WAIT_S * self._chance.uniform(0.5, 1.0)
+                self._refuse(name, error.code, error.code)
             except ListTrouble as error:
                 failures += 1
                 wait_s = max(self._settings.poll_s, self._backoff(failures))
@@ -163,9 +228,14 @@ class Uplink:
             await self._wait(name, wait_s)
 
     async def _wait(self, name: str, wait_s: float) -> None:
-        await asyncio.sleep(wait_s)
-        if name == "list":
-            self._tell()  # this loop is the one that turns oftenest
+        if name != "list":
+            await asyncio.sleep(wait_s)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._list_due.wait()
+        self._list_due.clear()
+        self._tell()  # this loop is the one that turns oftenest
 
     async def _watch(self) -> NoReturn:
         """Notice what does not happen, whatever the other loops are held up by."""
@@ -181,9 +251,29 @@ class Uplink:
 
     async def _time(self) -> float:
         centre_time_s = await self._centre.time_s()
+        self._heard_s, self._heard_ns = centre_time_s, self._clock.mono_ns()
         self._answered("time")
         self._tell(centre_time_s=centre_time_s)
         return TIME_EVERY_S
+
+    @property
+    def _trusted_s(self) -> int:
+        """The time by the centre's own word, 0 before it was heard."""
+        return self._heard_s and self._heard_s + (self._clock.mono_ns() - self._heard_ns) // 1_000_000_000
+
+    # --- documents ----------------------------------------------------------------------------------------------
+
+    async def _venue_documents(self) -> float:
+        """Follow the venue's keys, roster and page certificates; at once where an answer could not be proved."""
+        self._documents_due.clear()
+        if self._keys_doubted:
+            self._keys_doubted = False
+            await self._documents.follow_keys()
+        await self._documents.look(self._snapshots.told)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DOCUMENTS_EVERY_S):
+                await self._documents_due.wait()
+        return 0.0
 
     # --- records up ---------------------------------------------------------------------------------------------
 
@@ -264,15 +354,96 @@ class Uplink:
         self._own.look()
         push = self._sender.next(self._own.last, self._own.read)
         self._queued = sum(max(0, last - self._sender.acked(one)) for one, last in self._own.last.items())
+        if not self._queued:
+            self._behind_since_ns = None
+        elif self._behind_since_ns is None:
+            self._behind_since_ns = self._clock.mono_ns()
+        self._merged.lost({one: self._own.last.get(one, 0) for one in self._sender.rewound})
         return push
+
+    # --- the merged log down ------------------------------------------------------------------------------------
+
+    async def _feed(self) -> float:
+        """Read what other gates recorded and hand it to the lane; the next question waits at the centre for news."""
+        cursor, wants = await self._in_thread(lambda: (self._merged.cursor, self._merged.wants()))
+        since_ns, now_ns = self._behind_since_ns, self._clock.mono_ns()
+        behind_s = 0 if since_ns is None else (now_ns - since_ns) // 1_000_000_000
+        feed, chunks = await self._centre.feed(Ask(cursor, WAIT_MAX_MS, behind_s, wants))
+        told_ns = self._clock.mono_ns()
+        slices = await self._in_thread(lambda: self._merged.take(feed.cursor, chunks))
+        try:
+            await self._give(slices)
+        except BaseException:
+            self._merged.forget()  # what the lane did not take comes again
+            raise
+        if not feed.more:
+            since_ms = (self._clock.mono_ns() - told_ns) // 1_000_000
+            ages = {GateId(one.gate): min(one.age_ms + since_ms, AGE_MAX_MS) for one in feed.heard}
+            self._lane.say_heard(HeardGates(ages, dict(self._merged.troubles)))
+        return 0.0 if feed.more or slices else FEED_PAUSE_S
+
+    async def _give(self, slices: Iterable[Foreign]) -> None:
+        """Hand slices to the lane, one after the other. OSError where it does not take one."""
+        for one in slices:
+            done = await self._lane.give(one)
+            if not done.ok:
+                raise OSError(f"the lane did not take records: {done.code}")
 
     # --- lists down ---------------------------------------------------------------------------------------------
 
     async def _lists(self) -> float:
-        await self._snapshots.fetch(self._centre, self._list_answered, self._in_thread)
+        try:
+            await self._snapshots.fetch(self._centre, self._list_answered, self._in_thread)
+        finally:
+            if (
+                told := self._snapshots.told
+            ) is not self._told:  # also one that cannot be followed with old keys
+                self._told = told
+                self._documents_due.set()
+            if self._list_taken:
+                self._list_taken = False
+                await self._news.look(self._in_thread)
         return self._settings.poll_s
 
+    def _want_list(self) -> None:
+        """Only a whole list helps: ask for it at the next turn, which the centre makes anew at its own pace."""
+        self._snapshots.want()
+        self._list_due.set()
+
+    def _taking(self, take_list: Callable[[Path], Awaitable[Done]]) -> Callable[[Path], Awaitable[Done]]:
+        async def taking(path: Path) -> Done:
+            done = await take_list(path)
+            self._list_taken = done.ok or self._list_taken
+            return done
+
+        return taking
+
+    async def _status(self) -> float:
+        """Tell the centre how we are: when the lane holds a newer version, else now and then."""
+        self._news.moved.clear()
+        state = self._state()
+        now_ns, since_ns = self._clock.mono_ns(), self._behind_since_ns
+        await self._centre.tell(
+            GateStatus(
+                versions=self._news.versions,
+                software=_software(),
+                outbox=self._queued or 0,
+                outbox_age_s=0
+                if since_ns is None or not self._queued
+                else (now_ns - since_ns) // 1_000_000_000,
+                clock_off_s=-self._centre.ahead_s,
+                uplink=state[1],
+                verdict=state[0].value,
+            )
+        )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STATUS_EVERY_S * self._chance.uniform(0.75, 1.0)):
+                await self._news.moved.wait()
+        return STATUS_PAUSE_S
+
     def _list_answered(self) -> None:
+        if "stream" in self._cut_off_s or "stream" in self._refused:
+            self._answered("stream")
         self._list_said_s, self._list_said_ns = self._clock.now_us() // 1_000_000, self._clock.mono_ns()
 
     # --- how it is ----------------------------------------------------------------------------------------------
@@ -311,8 +482,8 @@ class Uplink:
             since: dict[str, str | int] = {"since_s": self._list_said_s} if self._list_said_s else {}
             why: dict[str, str | int] = {"why": self._refused["list"]} if "list" in self._refused else {}
             return Health.DEGRADED, "uplink.list_stale", {**since, **why}
-        if "list" in self._refused:
-            return Health.DEGRADED, "uplink.list_refused", {"why": self._refused["list"]}
+        if why_not := self._refused.get("list") or self._refused.get("changes"):
+            return Health.DEGRADED, "uplink.list_refused", {"why": why_not}
         return Health.OK, "uplink.ok", {**queued, "last_s": self._answered_s}
 
     def _tell(self, *, centre_time_s: int = 0) -> None:
@@ -328,6 +499,14 @@ class Uplink:
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _software() -> str:
+    """Return this program's version; "0" where it runs from a folder."""
+    try:
+        return version("gatehouse")
+    except PackageNotFoundError:
+        return "0"
 
 
 def _of_fault(error: StoreFault | OSError) -> dict[str, str | int]:

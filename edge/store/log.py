@@ -239,6 +239,7 @@ class LogStore(LogReader):
                 _fill_schema(connection)
                 self._disk.sync_folder(folder)
                 self._disk.sync_folder(self._data)
+            _add_overlay(connection)
             _examine(connection, self._path)
         except (apsw.Error, OSError) as error:
             connection.close()
@@ -299,10 +300,16 @@ class LogStore(LogReader):
                 schema.UPSERT_STANDING,
                 [(event, signed(ticket), *rest) for event, ticket, *rest in batch.standings],
             )
+        if batch.overlay:
+            run(
+                schema.UPSERT_OVERLAY,
+                [(event, signed(ticket), *rest) for event, ticket, *rest in batch.overlay],
+            )
         if batch.list_versions:
             run(schema.UPSERT_LIST_VERSION, batch.list_versions)
         if batch.snapshots:
             run(schema.FORGET_STANDINGS, batch.snapshots)
+            run(schema.FORGET_OVERLAY, batch.snapshots)
         self._write_cursors(batch.cursors)
         if batch.forks:
             run(schema.INSERT_FORK, map(_record_columns, batch.forks))
@@ -417,6 +424,7 @@ def _fill_schema(connection: apsw.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(schema.CREATE)
+        connection.execute(schema.CREATE_OVERLAY)
         connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}").fetchall()
         connection.execute(f"PRAGMA user_version={schema.FORMAT}").fetchall()
         connection.execute("COMMIT")
@@ -424,6 +432,13 @@ def _fill_schema(connection: apsw.Connection) -> None:
         with contextlib.suppress(apsw.Error):
             connection.execute("ROLLBACK")
         raise
+
+
+def _add_overlay(connection: apsw.Connection) -> None:
+    """Add the one table that a log of before has not."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if tables == schema.TABLES - {"overlay"}:
+        connection.execute(schema.CREATE_OVERLAY)
 
 
 def _examine(connection: apsw.Connection, path: Path) -> None:

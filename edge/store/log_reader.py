@@ -18,6 +18,7 @@ from edge.store.log_schema import (
     Cursor,
     EpochRow,
     ListVersion,
+    OverlayRow,
     StandingChange,
     StoredRecord,
     signed,
@@ -220,6 +221,13 @@ class LogReader:
         return tuple(
             StandingChange(EventId(event), TicketId(unsigned(ticket)), *rest)
             for event, ticket, *rest in self._all("SELECT * FROM standing", ())
+        )
+
+    def overlay(self) -> tuple[OverlayRow, ...]:
+        """Return every row that the applied snapshot may not hold; they overrule its own."""
+        return tuple(
+            OverlayRow(EventId(event), TicketId(unsigned(ticket)), *rest)
+            for event, ticket, *rest in self._all("SELECT * FROM overlay", ())
         )
 
     def list_versions(self) -> tuple[ListVersion, ...]:

@@ -19,6 +19,9 @@ FORMAT = 1
 CENTRE = GateId(0)
 """The centre's number as a peer: it is one more peer, and no gate has number 0."""
 
+FEED_CURSOR = "feed_cursor"
+"""Meta: how far the centre's merged log was read, in one commit with the records up to there."""
+
 CREATE = """
 CREATE TABLE record(
   gate INTEGER NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, blob BLOB NOT NULL,
@@ -54,6 +57,12 @@ CREATE TABLE cursor(
   PRIMARY KEY(peer, gate, epoch)) STRICT, WITHOUT ROWID;
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 """
+CREATE_OVERLAY = """
+CREATE TABLE overlay(
+  event INTEGER NOT NULL, ticket INTEGER NOT NULL, digest BLOB NOT NULL, row BLOB NOT NULL,
+  generation INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(event, ticket, digest)) STRICT, WITHOUT ROWID;
+"""
+"""Added to a log that was made without it: it takes nothing away from what older versions read."""
 
 SALVAGED = (
     ("epoch", 2),
@@ -65,6 +74,7 @@ SALVAGED = (
     ("list_version", 1),
     ("cursor", 3),
     ("meta", 1),
+    ("overlay", 3),
     ("presence", 5),
 )
 """Tables taken over from a damaged file, with how many leading columns are the key. Presence is folded anew after
@@ -103,6 +113,12 @@ SET standing = excluded.standing, generation = excluded.generation, version = ex
 WHERE (excluded.generation, excluded.version) >= (generation, version)
 """
 FORGET_STANDINGS = "DELETE FROM standing WHERE event = ? AND (generation, version) <= (?, ?)"
+UPSERT_OVERLAY = """
+INSERT INTO overlay VALUES(?,?,?,?,?,?) ON CONFLICT DO UPDATE
+SET row = excluded.row, generation = excluded.generation, version = excluded.version
+WHERE (excluded.generation, excluded.version) >= (generation, version)
+"""
+FORGET_OVERLAY = "DELETE FROM overlay WHERE event = ? AND (generation, version) <= (?, ?)"
 UPSERT_LIST_VERSION = """
 INSERT INTO list_version VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE
 SET generation = excluded.generation, version = excluded.version, sealed_at_s = excluded.sealed_at_s,
@@ -113,6 +129,8 @@ UPSERT_CURSOR = "INSERT INTO cursor VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET ac
 UPSERT_META = "INSERT INTO meta VALUES(?,?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
 
+APPLIED_KEY, SETTINGS_KEY = "deltas", "settings"
+"""Kept in `meta`: how far changes go beyond the list, and the settings they brought (`edge.deltas`)."""
 TABLES = {name for name, _ in SALVAGED}
 """All tables there are."""
 
@@ -136,6 +154,17 @@ class StandingChange(NamedTuple):
     ticket: TicketId
     digest: bytes
     standing: int
+    generation: int
+    version: int
+
+
+class OverlayRow(NamedTuple):
+    """A list's row newer than the applied snapshot; `row` is an `edge.overlay.NewRow`, MessagePack."""
+
+    event: EventId
+    ticket: TicketId
+    digest: bytes
+    row: bytes
     generation: int
     version: int
 
@@ -192,6 +221,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     heads: tuple[Head, ...] = ()
     resets: tuple[Reset, ...] = ()
     standings: tuple[StandingChange, ...] = ()
+    overlay: tuple[OverlayRow, ...] = ()
     list_versions: tuple[ListVersion, ...] = ()
     snapshots: tuple[SnapshotMark, ...] = ()
     cursors: tuple[Cursor, ...] = ()

@@ -15,7 +15,7 @@ import apsw
 
 from edge.store.disk import Disk
 from edge.store.faults import StoreFault
-from edge.store.log_schema import SALVAGED
+from edge.store.log_schema import APPLIED_KEY, SALVAGED
 
 ASIDES_MAX = 8
 """Damaged logs kept. The oldest goes first: whatever of it was readable lives on in the present log."""
@@ -185,6 +185,8 @@ def _settle(target: apsw.Connection) -> tuple[int, int]:
         "WHERE NOT EXISTS (SELECT 1 FROM epoch WHERE epoch.gate = held.gate AND epoch.epoch = held.epoch)"
     )
     target.execute("UPDATE epoch SET unfolded = 1")
+    # Rows of changes may be missing, so these are asked for again from the list on.
+    target.execute("DELETE FROM meta WHERE key = ?", (APPLIED_KEY,))
     kept: int = target.execute("SELECT count(*) FROM record").get
     known: int = target.execute(
         "SELECT coalesce(sum(max(coalesce(held, 0), coalesce(signed, 0), pruned_seq) - pruned_seq), 0) FROM ("

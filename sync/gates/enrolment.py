@@ -1,6 +1,5 @@
 """How a box becomes a gate: a one-time code, a proof that it holds its keys, the venue's keys in return."""
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -8,7 +7,6 @@ from sync.gates import former_keys, tables
 from sync.keys import KEY_BYTES, VenueKeys
 from sync.store.database import CentreFault
 from sync.tickets import changes
-from sync.tickets.rows import GROUP
 from sync.wire.messages import (
     CODE_ALPHABET,
     CODE_CHARS,
@@ -16,10 +14,8 @@ from sync.wire.messages import (
     CODE_TRIES,
     Enrol,
     Enrolled,
-    KeyDocument,
     is_signed,
     plain_code,
-    sign_keys,
 )
 
 OPEN_CODES_MAX = 100
@@ -93,33 +89,30 @@ def enrol(connection: Connection, keys: VenueKeys, asked: Enrol, now_s: int) -> 
     t = tables.enrolment_code
     connection.execute(delete(t).where((t.c.expires_s <= now_s) | (t.c.tries_left <= 0)))
     mine = t.c.digest == keys.code_digest(plain_code(asked.code))
-    gate = connection.execute(select(t.c.gate_id).where(mine)).scalar()
+    gate = connection.execute(
+        delete(t).where(mine).returning(t.c.gate_id)
+    ).scalar()  # once, whoever else asks
     if gate is None:
         return None
-    connection.execute(delete(t).where(mine))
     former_keys.retire(connection, gate, asked.public, now_s)
+    r = tables.revocation
+    connection.execute(update(r).where(r.c.gate_id == gate, r.c.undone_s == 0).values(undone_s=now_s))
     connection.execute(
         update(tables.gate)
         .where(tables.gate.c.id == gate)
         .values(public=asked.public, sealing=asked.sealing, enrolled_at_s=now_s)
     )
-    name = connection.execute(select(tables.gate.c.name).where(tables.gate.c.id == gate)).scalar_one()
-    changes.stamp(connection, changes.events_of_group(connection), now_s)
-    document = msgspec.json.encode(
-        KeyDocument(
-            identity=keys.identity_key.public_key().public_bytes_raw(),
-            lists=keys.list_key.public_key().public_bytes_raw(),
-            time=keys.time_key.public_key().public_bytes_raw(),
-            issued_at_s=now_s,
-        )
-    )
+    known = tables.gate.c
+    name, group = connection.execute(select(known.name, known.group_id).where(known.id == gate)).one()
+    changes.stamp(connection, changes.events_of_group(connection, group), now_s)
+    signed = keys.document(now_s)
     return Enrolled(
         gate=gate,
         name=name,
-        group=GROUP,
-        identity=keys.identity_key.public_key().public_bytes_raw(),
-        document=document,
-        signature=sign_keys(keys.identity_key, document),
+        group=group,
+        identity=signed.identity,
+        document=signed.document,
+        signature=signed.signature,
     )
 
 

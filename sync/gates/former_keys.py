@@ -1,5 +1,6 @@
 """Keys that gates signed with before they were enrolled anew: what their older logs are held against."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
@@ -31,3 +32,12 @@ def of_gate(connection: Connection, gate: GateId) -> tuple[FormerKey, ...]:
         select(t.c.public, t.c.until_s).where(t.c.gate_id == gate).order_by(t.c.until_s)
     )
     return tuple(FormerKey(*row) for row in found)
+
+
+def of_gates(connection: Connection, gates: Sequence[GateId]) -> dict[GateId, list[FormerKey]]:
+    """Return `of_gate` for several, without those that had no other key."""
+    t = tables.former_key
+    found: dict[GateId, list[FormerKey]] = {}
+    for row in connection.execute(select(t).where(t.c.gate_id.in_(gates)).order_by(t.c.until_s)):
+        found.setdefault(GateId(row.gate_id), []).append(FormerKey(row.public, row.until_s))
+    return found

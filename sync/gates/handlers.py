@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -15,12 +16,16 @@ from aiohttp import web
 
 from admission.ids import GateId
 from sync.gates import enrolment, ingest, roster
-from sync.gates.lists import ListFile
+from sync.gates.feed import Feeds
+from sync.gates.intake import Intake
+from sync.gates.news import NewsApi
+from sync.gates.published import PublishedApi
 from sync.gates.requests import claim_of, nonce_is_formed
 from sync.keys import VenueKeys
 from sync.store.database import Database
 from sync.web.pace import Pace
 from sync.web.problems import problem
+from sync.wire.feed import ASK_BYTES_MAX, Ask
 from sync.wire.messages import (
     PROOF_HEADER,
     PUSH_BYTES_MAX,
@@ -32,6 +37,7 @@ from sync.wire.messages import (
     answer_text,
     sign_time,
 )
+from sync.wire.record_columns import is_packed, unpack_chunks
 
 ENROL_BYTES_MAX = 4096
 ENROLMENTS_PER_S = 5
@@ -66,25 +72,42 @@ class GateApi:
         self,
         database: Database,
         keys: VenueKeys,
+        data: Path,
         now_s: Callable[[], int],
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._keys = keys
         self._now_s = now_s
-        self._enrolments = Pace(ENROLMENTS_PER_S, ENROLMENTS_PER_S, mono_s)
-        self._list = ListFile(database, keys)
         self.counts: Counter[str] = Counter()
+        self._enrolments = Pace(ENROLMENTS_PER_S, ENROLMENTS_PER_S, mono_s)
+        self._intake = Intake(database, now_s)
+        self.feeds = Feeds(database, now_s, mono_s)
+        self.published = PublishedApi(database, keys, data, now_s, self._known, self.counts)
+        self.news = NewsApi(database, keys, now_s, self._known)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes with their handlers."""
         return [
             web.post("/api/v1/gate/enrol", self.enrol),
-            web.get("/api/v1/gate/list", self.list_file, allow_head=False),
             web.get("/api/v1/gate/time", self.time, allow_head=False),
             web.post("/api/v1/gate/records", self.records),
             web.get("/api/v1/gate/have", self.have, allow_head=False),
+            web.post("/api/v1/gate/feed", self.feed),
+            *self.news.routes(),
+            *self.published.routes(),
         ]
+
+    async def start(self, _app: web.Application) -> None:
+        """The centre begins to listen."""
+        await self.news.start()
+
+    async def close(self, _app: web.Application) -> None:
+        """The centre ends: answer whoever waits."""
+        await self.news.close()
+        self.published.close()
+        self.feeds.close()
+        await self._intake.close()
 
     async def enrol(self, request: web.Request) -> web.Response:
         """POST enrol: a box becomes a gate."""
@@ -123,19 +146,6 @@ class GateApi:
         answer = sign_time(self._keys.time_key, nonce, self._now_s())
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
-    async def list_file(self, request: web.Request) -> web.StreamResponse:
-        """GET list: the signed file, or 304."""
-        known = await self._known(request, b"")
-        if isinstance(known, web.Response):
-            return known
-        asked = request.headers.get("If-None-Match", "")
-        tag, file, digest = await asyncio.to_thread(self._list.current, asked)
-        self.counts["lists_unchanged" if file is None else "lists_sent"] += 1
-        headers = {"ETag": tag, PROOF_HEADER: self._proof(known, 200 if file else 304, tag, digest)}
-        if file is None:
-            return web.Response(status=304, headers=headers)
-        return await _in_pieces(request, file, headers)
-
     async def have(self, request: web.Request) -> web.StreamResponse:
         """GET have: what the centre holds of the asking gate."""
         known = await self._known(request, b"")
@@ -161,16 +171,36 @@ class GateApi:
             assert isinstance(refusal.body, bytes), "a problem is a small document"
             refusal.headers[PROOF_HEADER] = self._proof(known, 400, "", sha256(refusal.body).digest())
             return refusal
-        now_s = self._now_s()
-        answer = await self._database.write(
-            lambda connection: ingest.take(connection, gate, public, push, now_s)
-        )
+        answer = await self._intake.take(gate, public, push)
+        await self.feeds.arrived(gate)
         self.counts["pushes"] += 1
         self.counts["records_offered"] += sum(len(chunk.blobs) for chunk in push.chunks)
         for one in answer.troubles:
             self.counts[f"trouble_{one.what}"] += 1
             log.warning("gate %d, epoch %016x, record %d: %s", gate, one.epoch, one.seq, one.what)
         return await self._msgpack(request, known, answer)
+
+    async def feed(self, request: web.Request) -> web.StreamResponse:
+        """POST feed: what other gates recorded; waits for it where there is nothing new."""
+        body = await request.read()
+        known = await self._known(request, body)
+        if isinstance(known, web.Response):
+            return known
+        try:
+            ask = msgspec.msgpack.decode(body[: ASK_BYTES_MAX + 1], type=Ask)
+        except msgspec.DecodeError:
+            return self._malformed(known, "This question cannot be read.")
+        answer = await self.feeds.answer(known.gate, ask)
+        self.counts["feeds"] += 1
+        proof = self._proof(known, 200, "", sha256(answer).digest())
+        return await _in_pieces(request, answer, {PROOF_HEADER: proof})
+
+    def _malformed(self, asker: Asker, detail: str) -> web.Response:
+        self.counts["malformed"] += 1
+        refusal = problem(400, "malformed", detail)
+        assert isinstance(refusal.body, bytes), "a problem is a small document"
+        refusal.headers[PROOF_HEADER] = self._proof(asker, 400, "", sha256(refusal.body).digest())
+        return refusal
 
     async def _known(self, request: web.Request, body: bytes) -> Asker | web.Response:
         """Return who signed the request; else the answer, with signed time.
@@ -234,8 +264,10 @@ def read_push(body: bytes) -> Push:
     if len(packed) > PUSH_BYTES_MAX:
         raise BadBody(f"more than {PUSH_BYTES_MAX} bytes")
     try:
+        if is_packed(packed):
+            return Push(unpack_chunks(packed))
         push = msgspec.msgpack.decode(packed, type=Push)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise BadBody("not a push") from error
     if sum(len(one.blobs) for one in push.chunks) > PUSH_RECORDS_MAX:
         raise BadBody(f"more than {PUSH_RECORDS_MAX} records")

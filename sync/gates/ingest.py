@@ -1,17 +1,27 @@
 """Records come in: each chunk judged by the replication machine, stored in the transaction that answers for it."""
 
+import itertools
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, select, text
 
 from admission.chain import EpochState, Head, Predecessor
 from admission.ids import Epoch, GateId
-from admission.records import MalformedRecord, Record, record_from_bytes
-from sync.gates import former_keys, tables
+from admission.observed import reset_of, rows_of
+from admission.records import (
+    Extension,
+    ExtensionRecord,
+    Kind,
+    MalformedRecord,
+    Record,
+    record_from_bytes,
+)
+from sync.gates import bulk, feed, former_keys, tables
 from sync.store.schema import signed, unsigned
-from sync.wire.messages import CLOCK_OFF_MAX_S, Held, Push, Pushed, Trouble
+from sync.wire.messages import CLOCK_OFF_MAX_S, Push, Pushed, Trouble
 from sync.wire.replication import (
     Accepted,
     Fork,
@@ -25,12 +35,19 @@ from sync.wire.replication import (
 HELD_MAX = 10_000
 """Epochs named in one answer, newest first in no order: a gate has one a start."""
 
-# Written out: what runs for every record is one statement per table, and the dialects differ only here.
-_RECORD = "INSERT INTO record (gate_id, epoch, seq, blob) VALUES (?, ?, ?, ?)"
-_FORK = "INSERT INTO record_fork (gate_id, epoch, seq, digest, blob) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_HEAD = (
-    "INSERT INTO head (gate_id, epoch, seq, link, signature) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-)
+EXTENSIONS_MAX = 256 + 32
+"""Records that may follow one body, looked back for where a push begins between them: a RESET's are the most."""
+_GATE_LOCK = 1 << 40
+"""PostgreSQL's advisory locks of gates' logs: this and the gate's number."""
+
+_FORK = text("""
+INSERT INTO record_fork (gate_id, epoch, seq, digest, blob) VALUES (:gate, :epoch, :seq, :digest, :blob)
+ON CONFLICT DO NOTHING
+""")
+_HEAD = text("""
+INSERT INTO head (gate_id, epoch, seq, link, signature) VALUES (:gate, :epoch, :seq, :link, :signature)
+ON CONFLICT DO NOTHING
+""")
 _STORED = text(
     "SELECT seq, blob FROM record WHERE gate_id = :gate AND epoch = :epoch AND seq BETWEEN :first AND :last"
 )
@@ -41,13 +58,21 @@ ON CONFLICT (gate_id, epoch) DO UPDATE SET seq = excluded.seq, link = excluded.l
   predecessor = excluded.predecessor
 """)
 _FORKED = text("""
-INSERT INTO log_epoch (gate_id, epoch, seq, link, head_seq, forked_seq) VALUES (:gate, :epoch, 0, x'', 0, :seq)
-ON CONFLICT (gate_id, epoch) DO UPDATE SET forked_seq = max(forked_seq, excluded.forked_seq)
+INSERT INTO log_epoch (gate_id, epoch, seq, link, head_seq, forked_seq) VALUES (:gate, :epoch, 0, :nothing, 0, :seq)
+ON CONFLICT (gate_id, epoch) DO UPDATE SET
+  forked_seq = CASE WHEN log_epoch.forked_seq > excluded.forked_seq THEN log_epoch.forked_seq ELSE excluded.forked_seq END
 """)
 _TROUBLE = text("""
 INSERT INTO trouble (gate_id, epoch, seq, what, first_s, last_s, times) VALUES (:gate, :epoch, :seq, :what, :now, :now, 1)
-ON CONFLICT (gate_id, epoch, seq, what) DO UPDATE SET last_s = excluded.last_s, times = times + 1
+ON CONFLICT (gate_id, epoch, seq, what) DO UPDATE SET last_s = excluded.last_s, times = trouble.times + 1
 """)
+_GATE_LOCKS = text("SELECT pg_advisory_xact_lock(one) FROM unnest(CAST(:keys AS bigint[])) AS one")
+_UNSAID = (
+    text("""
+DELETE FROM presence WHERE event = :event AND ticket = :ticket AND gate = :gate AND epoch = :epoch AND seq = :seq"""),
+    text("DELETE FROM presence_reset WHERE gate = :gate AND epoch = :epoch AND seq = :seq"),
+)
+_OF_PRESENCE = frozenset({Extension.OBSERVED, Extension.RESET})
 REPORTED = frozenset({"fork", "rewind", "altered", "malformed", "foreign"})
 """Troubles kept for people; a gap is only a push that came too early."""
 
@@ -58,13 +83,14 @@ _LAST_HEAD = text(
 _NEVER_US = 1 << 62
 
 
-def former_of(connection: Connection, gate: GateId, push: Push) -> Former:
-    """Return which former keys of a gate may have signed an epoch's heads.
+def former_of(
+    connection: Connection, gate: GateId, push: Push, keys: Sequence[former_keys.FormerKey]
+) -> Former:
+    """Return which of a gate's former keys may have signed an epoch's heads.
 
     Where heads are held, the one that signed those; else those that were in use when the epoch began, by the
     gate's clock: whatever begins after the gate was enrolled anew is its present key's alone.
     """
-    keys = former_keys.of_gate(connection, gate)
     if not keys:
         return no_former
     firsts = {chunk.epoch: chunk.blobs[0] for chunk in push.chunks if chunk.first_seq == 1 and chunk.blobs}
@@ -95,18 +121,37 @@ def _time_us(blob: bytes) -> int:
     return body.time_us if isinstance(body, Record) else _NEVER_US
 
 
-def replica_of(connection: Connection, gate: GateId, public: bytes, former: Former = no_former) -> Replica:
-    """Return the machine for one gate, as the tables hold it."""
+class HeldLogs(NamedTuple):
+    """What the tables hold of one gate's logs, as `Replica` takes it."""
+
+    states: list[EpochState]
+    forked: list[tuple[Epoch, int]]
+
+
+def _held(connection: Connection, gates: Sequence[GateId]) -> dict[GateId, HeldLogs]:
     t = tables.log_epoch
-    states, forked = [], []
-    for row in connection.execute(select(t).where(t.c.gate_id == gate)):
+    found = {gate: HeldLogs([], []) for gate in gates}
+    for row in connection.execute(select(t).where(t.c.gate_id.in_(gates))):
         epoch = Epoch(unsigned(row.epoch))
         if row.forked_seq:
-            forked.append((epoch, row.forked_seq))
+            found[row.gate_id].forked.append((epoch, row.forked_seq))
         named = Predecessor.from_bytes(row.predecessor) if row.predecessor else None
         if row.seq:
-            states.append(EpochState(epoch, row.seq, row.link, row.head_seq, named))
-    return Replica(gate, _key(public), states, forked, former)
+            found[row.gate_id].states.append(EpochState(epoch, row.seq, row.link, row.head_seq, named))
+    return found
+
+
+def replica_of(connection: Connection, gate: GateId, public: bytes, former: Former = no_former) -> Replica:
+    """Return the machine for one gate, as the tables hold it."""
+    return Replica(gate, _key(public), *_held(connection, (gate,))[gate], former)
+
+
+class Arrival(NamedTuple):
+    """What one gate pushed; `public` is the key that signed the request."""
+
+    gate: GateId
+    public: bytes
+    push: Push
 
 
 def have(connection: Connection, gate: GateId, public: bytes) -> Pushed:
@@ -117,76 +162,189 @@ def have(connection: Connection, gate: GateId, public: bytes) -> Pushed:
 
 def take(connection: Connection, gate: GateId, public: bytes, push: Push, now_s: int) -> Pushed:
     """Store what is new and return what is held of the epochs pushed, with what was wrong."""
-    replica = replica_of(connection, gate, public, former_of(connection, gate, push))
-    known = replica.anomalies()
-    troubles: list[Trouble] = []
-
-    def stored(epoch: Epoch, first: int, last: int) -> Sequence[bytes | None]:
-        found = connection.execute(
-            _STORED, {"gate": gate, "epoch": signed(epoch), "first": first, "last": last}
-        )
-        by_seq = {row.seq: row.blob for row in found}
-        return [by_seq.get(seq) for seq in range(first, last + 1)]
-
-    for chunk in push.chunks:
-        answer = replica.offer(chunk, stored)
-        match answer:
-            case Accepted():
-                _store(connection, gate, answer)
-            case Fork():
-                _keep_fork(connection, gate, answer)
-        troubles += troubles_of(gate, answer)
-    now_known = replica.anomalies()
-    if now_known != known:
-        troubles += troubles_of_epochs(gate, now_known)
-    for one in troubles:
-        if one.what in REPORTED:
-            connection.execute(
-                _TROUBLE,
-                {
-                    "gate": gate,
-                    "epoch": signed(one.epoch),
-                    "seq": one.seq,
-                    "what": one.what,
-                    "now": now_s,
-                },
-            )
-    pushed = {Epoch(chunk.epoch) for chunk in push.chunks if chunk.gate == gate}
-    held: tuple[Held, ...] = replica.have(pushed)
-    return Pushed(held, tuple(troubles))
+    return take_all(connection, (Arrival(gate, public, push),), now_s)[0]
 
 
-def _store(connection: Connection, gate: GateId, answer: Accepted) -> None:
-    epoch = signed(answer.epoch)
-    connection.exec_driver_sql(
-        _RECORD,
-        [(gate, epoch, seq, blob) for seq, blob in enumerate(answer.blobs, start=answer.first_seq)],
-    )
-    if answer.heads:
-        connection.exec_driver_sql(
-            _HEAD, [(gate, epoch, one.seq, one.link, one.signature) for one in answer.heads]
-        )
-    state = answer.state
-    connection.execute(
-        _EPOCH,
-        {
-            "gate": gate,
-            "epoch": epoch,
-            "seq": state.seq,
-            "link": state.link,
-            "head_seq": state.head_seq,
-            "predecessor": state.predecessor.to_bytes() if state.predecessor is not None else None,
-        },
-    )
+def take_all(connection: Connection, arrivals: Sequence[Arrival], now_s: int) -> list[Pushed]:
+    """`take` for several gates in one transaction; each gate once. Answers are in the order of the arrivals."""
+    gates = sorted({one.gate for one in arrivals})
+    assert len(gates) == len(arrivals), "a gate's pushes are judged one after the other"
+    _queue(connection, gates)
+    held = _held(connection, gates)
+    former = former_keys.of_gates(connection, gates)
+    batch = _Batch(connection, now_s)
+    answers = [batch.judge(one, held[one.gate], former.get(one.gate, ())) for one in arrivals]
+    batch.write()
+    return answers
 
 
-def _keep_fork(connection: Connection, gate: GateId, answer: Fork) -> None:
-    epoch = signed(answer.epoch)
-    connection.exec_driver_sql(
-        _FORK,
-        [
-            (gate, epoch, seq, sha256(blob).digest(), blob)
+def _queue(connection: Connection, gates: Sequence[GateId]) -> None:
+    """Wait until no other transaction, nor another replica, takes records of these gates."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_GATE_LOCKS, {"keys": [_GATE_LOCK + gate for gate in gates]})
+
+
+class _Batch:
+    """What one transaction takes in: judged gate by gate, written at the end by one statement a table."""
+
+    def __init__(self, connection: Connection, now_s: int) -> None:
+        self._connection = connection
+        self._now_s = now_s
+        self._records: list[bulk.RecordRow] = []
+        self._presence: list[tuple[int | bytes, ...]] = []
+        self._resets: list[tuple[int | bytes, ...]] = []
+        self._again: list[dict[str, int]] = []
+        """Bodies whose presence is derived anew, since extensions of theirs came later."""
+        self._heads: list[dict[str, object]] = []
+        self._states: dict[tuple[GateId, Epoch], EpochState] = {}
+        self._forks: list[dict[str, object]] = []
+        self._forked: list[dict[str, object]] = []
+        self._troubles: list[dict[str, object]] = []
+        self._signed_on: dict[GateId, dict[Epoch, None]] = {}
+
+    def judge(self, one: Arrival, held: "HeldLogs", keys: Sequence[former_keys.FormerKey]) -> Pushed:
+        """Judge a gate's push and note what there is to write."""
+        gate, push = one.gate, one.push
+        former = former_of(self._connection, gate, push, keys)
+        replica = Replica(gate, _key(one.public), held.states, held.forked, former)
+        known = replica.anomalies()
+        troubles: list[Trouble] = []
+        taken: dict[Epoch, list[Accepted]] = {}
+
+        def stored(epoch: Epoch, first: int, last: int) -> Sequence[bytes | None]:
+            by_seq = self._stored(gate, epoch, first, last)
+            for answer in taken.get(epoch, ()):
+                by_seq.update(enumerate(answer.blobs, start=answer.first_seq))
+            return [by_seq.get(seq) for seq in range(first, last + 1)]
+
+        for chunk in push.chunks:
+            answer = replica.offer(chunk, stored)
+            match answer:
+                case Accepted():
+                    taken.setdefault(answer.epoch, []).append(answer)
+                case Fork():
+                    self._keep_fork(gate, answer)
+            troubles += troubles_of(gate, answer)
+        for epoch, answers in taken.items():
+            self._keep(gate, epoch, answers)
+        now_known = replica.anomalies()
+        if now_known != known:
+            troubles += troubles_of_epochs(gate, now_known)
+        for trouble in troubles:
+            if trouble.what in REPORTED:
+                at = {"gate": gate, "epoch": signed(trouble.epoch), "seq": trouble.seq}
+                self._troubles.append({**at, "what": trouble.what, "now": self._now_s})
+        pushed = {Epoch(chunk.epoch) for chunk in push.chunks if chunk.gate == gate}
+        return Pushed(replica.have(pushed), tuple(troubles))
+
+    def _stored(self, gate: GateId, epoch: Epoch, first: int, last: int) -> dict[int, bytes]:
+        at = {"gate": gate, "epoch": signed(epoch), "first": first, "last": last}
+        return {row.seq: row.blob for row in self._connection.execute(_STORED, at)}
+
+    def _keep(self, gate: GateId, epoch: Epoch, answers: Sequence[Accepted]) -> None:
+        """Note the records of one epoch, which go on from each other, and what they say of presence."""
+        at = signed(epoch)
+        records: list[Record | ExtensionRecord] = []
+        for answer in answers:
+            self._records += [
+                (gate, at, seq, blob) for seq, blob in enumerate(answer.blobs, start=answer.first_seq)
+            ]
+            records += answer.records
+            for head in answer.heads:
+                self._heads.append(
+                    {
+                        "gate": gate,
+                        "epoch": at,
+                        "seq": head.seq,
+                        "link": head.link,
+                        "signature": head.signature,
+                    }
+                )
+                self._signed_on.setdefault(gate, {})[epoch] = None
+        self._states[gate, epoch] = answers[-1].state
+        self._fold(gate, epoch, [*self._cut_off(gate, epoch, records), *records])
+
+    def _cut_off(
+        self, gate: GateId, epoch: Epoch, records: Sequence[Record | ExtensionRecord]
+    ) -> list[Record | ExtensionRecord]:
+        """Return the body, with what follows it, that the first records are extensions of, where that matters."""
+        late = itertools.takewhile(lambda one: isinstance(one, ExtensionRecord), records)
+        if not any(one.type in _OF_PRESENCE for one in late if isinstance(one, ExtensionRecord)):
+            return []
+        first = records[0].seq
+        before = self._stored(gate, epoch, max(1, first - EXTENSIONS_MAX), first - 1)
+        found: list[Record | ExtensionRecord] = []
+        for seq in sorted(before, reverse=True):
+            one = record_from_bytes(before[seq])
+            found.insert(0, one)
+            if isinstance(one, Record):
+                event, ticket = one.ticket or (0, 0)
+                at = {"gate": gate, "epoch": signed(epoch), "seq": seq}
+                self._again.append({**at, "event": event, "ticket": signed(ticket)})
+                return found
+        return []
+
+    def _fold(self, gate: GateId, epoch: Epoch, records: Sequence[Record | ExtensionRecord]) -> None:
+        """Note what each body with its extensions says of presence."""
+        body: Record | None = None
+        extensions: list[ExtensionRecord] = []
+        for one in records:
+            if isinstance(one, ExtensionRecord):
+                extensions.append(one)
+                continue
+            if body is not None:
+                self._fold_one(gate, epoch, body, extensions)
+            body = one
+            if extensions:
+                extensions = []
+        if body is not None:
+            self._fold_one(gate, epoch, body, extensions)
+
+    def _fold_one(
+        self, gate: GateId, epoch: Epoch, body: Record, extensions: Sequence[ExtensionRecord]
+    ) -> None:
+        for row in rows_of(gate, epoch, body, tuple(extensions), body.time_us):
+            self._presence.append(row.as_columns())
+        if body.kind is Kind.RESET:
+            reset = reset_of(gate, epoch, body, tuple(extensions), body.time_us)
+            if reset is not None:
+                self._resets.append(reset.as_columns())
+
+    def _keep_fork(self, gate: GateId, answer: Fork) -> None:
+        at = {"gate": gate, "epoch": signed(answer.epoch)}
+        self._forks += [
+            {**at, "seq": seq, "digest": sha256(blob).digest(), "blob": blob}
             for seq, blob in enumerate(answer.blobs, start=answer.first_seq)
-        ],
-    )
-    connection.execute(_FORKED, {"gate": gate, "epoch": epoch, "seq": answer.last_seq})
+        ]
+        self._forked.append({**at, "seq": answer.last_seq, "nothing": b""})
+
+    def write(self) -> None:
+        """Write what was noted."""
+        connection = self._connection
+        bulk.add_records(connection, self._records)
+        for statement in _UNSAID if self._again else ():
+            connection.execute(statement, self._again)
+        bulk.add_presence(connection, self._presence)
+        bulk.add_resets(connection, self._resets)
+        states = [
+            {
+                "gate": gate,
+                "epoch": signed(epoch),
+                "seq": state.seq,
+                "link": state.link,
+                "head_seq": state.head_seq,
+                "predecessor": state.predecessor.to_bytes() if state.predecessor is not None else None,
+            }
+            for (gate, epoch), state in self._states.items()
+        ]
+        for statement, rows in (
+            (_HEAD, self._heads),
+            (_EPOCH, states),
+            (_FORK, self._forks),
+            (_FORKED, self._forked),
+            (_TROUBLE, self._troubles),
+        ):
+            if rows:
+                connection.execute(statement, rows)
+        for gate, epochs in sorted(self._signed_on.items()):
+            feed.note(connection, gate, epochs)

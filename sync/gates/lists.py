@@ -1,76 +1,128 @@
 """The list a gate is told: built from the tables by one function, the same bytes for the same version."""
 
-import hashlib
-import threading
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, select
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
+from sqlalchemy import Connection, select, text
 
-from admission.entitlements import Attention, CredentialStanding, LanePlan, Standing
+from admission.digests import ticket_digest
+from admission.entitlements import Attention, CredentialStanding, Standing
 from admission.ids import EventId, GateId, HolderId, ProductId, SessionId, TicketId, ZoneId
-from sync.gates import roster
-from sync.keys import VenueKeys
-from sync.store.database import Database
+from sync.events import rows as events
+from sync.events import tables
+from sync.events.rows import GROUP
+from sync.gates.changes import settings_of
 from sync.store.schema import unsigned
-from sync.tickets import rows, tables
-from sync.wire.lists import EventInfo, ListHead, ListRow, Profile, pack_list, version_tag
+from sync.wire.list_blocks import Plain, Row
+from sync.wire.lists import NO_KEY, EventInfo, ListHead, ListRow, ListWriter, Profile, version_tag
+
+ROWS_AT_A_TIME = 4_096
+"""Rows fetched at a time: a million of them at once would take the centre's memory."""
+
+_COLUMNS = """
+SELECT c.digest, c.event_id, c.ticket, t.holder, t.standing, c.standing, t.product, t.zones, t.session, t.not_before,
+  t.not_after, t.admits, t.home_gate, t.attention
+FROM credential c JOIN ticket t ON t.event_id = c.event_id AND t.id = c.ticket
+WHERE c.event_id = :event AND c.kind
+"""
+# Each event by its primary key: what sorts a million rows first keeps them all.
+_TICKETS = text(f"{_COLUMNS} = 'tk1' ORDER BY c.ticket, c.digest")
+_OTHERS = text(f"{_COLUMNS} <> 'tk1' ORDER BY c.digest, c.ticket")
 
 
-def seals(connection: Connection) -> tuple[EventInfo, ...]:
-    """Return every event of the group with the seal its list was cut at."""
+def seals(connection: Connection, group: int = GROUP) -> tuple[EventInfo, ...]:
+    """Return every event of a group with the seal its list was cut at."""
     t = tables.event
-    found = connection.execute(select(t).where(t.c.group_id == rows.GROUP).order_by(t.c.id))
+    found = connection.execute(select(t).where(t.c.group_id == group).order_by(t.c.id))
     return tuple(
         EventInfo(EventId(row.id), row.name, row.generation, row.version, row.sealed_at_s, row.timezone)
         for row in found
     )
 
 
-def content(connection: Connection) -> tuple[ListHead, list[ListRow]]:
-    """Return all that a list says, from one consistent state of the tables."""
-    key = rows.digest_key(connection)
-    gate_plans = roster.plans(connection)
-    lanes: dict[GateId, tuple[int, ...]] = {}
-    for index, (gate, _) in enumerate(gate_plans):
-        lanes[gate] = (*lanes.get(gate, ()), index)
-    listed, profiles = _credentials(connection)
-    head = ListHead(
-        group=rows.GROUP,
-        events=seals(connection),
-        products=rows.read_products(connection),
-        sessions=rows.read_sessions(connection),
-        zones=rows.read_zones(connection),
-        plans=tuple[LanePlan, ...](plan for _, plan in gate_plans),
-        gate_lanes=lanes,
-        keys=rows.read_keys(connection),
-        gates=tuple(gate.info() for gate in roster.gates(connection)),
-        profiles=profiles,
-        digest_key=key or bytes(32),
-        schedules=roster.schedules(connection),
-        orders=roster.orders(connection),
+def content(connection: Connection, group: int = GROUP) -> tuple[ListHead, list[ListRow]]:
+    """Return all that a list says, from one consistent state of the tables. For small lists."""
+    found = _Rows(connection, group)
+    own = [ListRow(ticket_digest(row[0], row[1], found.key), *_typed(row)) for row in found.own()]
+    given = [ListRow(row[0], *_typed(row[1:])) for row in found.given()]
+    return _head(connection, group, found), sorted(own + given)
+
+
+def write_list(connection: Connection, group: int, file: BinaryIO, key: Ed25519PrivateKey) -> ListHead:
+    """Write a group's signed list file from one consistent state of the tables, piece by piece; returns its head."""
+    found = _Rows(connection, group)
+    writer = ListWriter(file, key)
+    writer.rows(found.own())
+    writer.rows_with_digests(found.given())
+    head = _head(connection, group, found)
+    writer.end(head)
+    return head
+
+
+def tag_of(told: tuple[EventInfo, ...], group: int = GROUP) -> str:
+    """Return the ETag of the list cut at these seals."""
+    return version_tag(group, ((one.id, one.generation, one.version) for one in told))
+
+
+def _head(connection: Connection, group: int, found: "_Rows") -> ListHead:
+    return replace(
+        settings_of(connection, group),
+        events=seals(connection, group),
+        profiles=found.profiles(),
+        digest_key=found.key,
     )
-    return head, listed
 
 
-def _credentials(connection: Connection) -> tuple[list[ListRow], tuple[Profile, ...]]:
-    """Return the rows, and the profiles they share in an order that only the content decides."""
-    shared: dict[tuple[object, ...], int] = {}
-    found = sorted(rows.read_credentials(connection))
-    for row in found:
-        shared.setdefault(row[3:11], len(shared))
-    listed = [
-        ListRow(
-            digest=bytes(row[0]),  # type: ignore[call-overload]  # the columns' types are those of CredentialRow
-            event=EventId(row[1]),  # type: ignore[arg-type]  # as above
-            ticket=TicketId(unsigned(row[2])),  # type: ignore[arg-type]  # as above
-            profile=shared[row[3:11]],
-            holder=HolderId(unsigned(row[11])),  # type: ignore[arg-type]  # as above
-            standing=Standing(row[12]),  # type: ignore[arg-type]  # as above
-            credential_standing=CredentialStanding(row[13]),  # type: ignore[arg-type]  # as above
-        )
-        for row in found
-    ]
-    return listed, tuple(_profile(*one) for one in shared)  # type: ignore[arg-type]  # as above
+class _Rows:
+    """A group's rows: `own` to its end, then `given`; then `profiles`, in an order that only the content decides."""
+
+    def __init__(self, connection: Connection, group: int) -> None:
+        self._connection = connection
+        self.key = events.digest_key(connection, group) or NO_KEY
+        self._events = [one.id for one in seals(connection, group)]
+        self._shared: dict[tuple[Any, ...], int] = {}
+        self._odd: list[Row] = []
+        """Rows of tickets whose digest does not follow from their number: made with another key, or imported."""
+
+    def own(self) -> Iterator[Plain]:
+        key, shared = self.key, self._shared
+        for row in self._found(_TICKETS):
+            event, number = row[1], unsigned(row[2])
+            profile = shared.setdefault(tuple(row[6:]), len(shared))
+            plain = (event, number, profile, unsigned(row[3]), row[4], row[5])
+            if row[0] == ticket_digest(event, number, key):
+                yield plain
+            else:
+                self._odd.append((bytes(row[0]), *plain))
+
+    def given(self) -> Iterator[Row]:
+        shared = self._shared
+        yield from self._odd
+        for row in self._found(_OTHERS):
+            profile = shared.setdefault(tuple(row[6:]), len(shared))
+            yield bytes(row[0]), row[1], unsigned(row[2]), profile, unsigned(row[3]), row[4], row[5]
+
+    def profiles(self) -> tuple[Profile, ...]:
+        return tuple(_profile(*one) for one in self._shared)
+
+    def _found(self, wanted: Any) -> Iterator[Any]:
+        connection = self._connection.execution_options(yield_per=ROWS_AT_A_TIME)
+        for event in self._events:
+            yield from connection.execute(wanted, {"event": event})
+
+
+def _typed(row: Plain) -> tuple[EventId, TicketId, int, HolderId, Standing, CredentialStanding]:
+    event, ticket, profile, holder, standing, credential = row
+    return (
+        EventId(event),
+        TicketId(ticket),
+        profile,
+        HolderId(holder),
+        Standing(standing),
+        CredentialStanding(credential),
+    )
 
 
 def _profile(
@@ -85,7 +137,7 @@ def _profile(
 ) -> Profile:
     return Profile(
         product=ProductId(product),
-        zones=tuple(ZoneId(number) for number in rows.numbers(zones)),
+        zones=tuple(ZoneId(number) for number in events.numbers(zones)),
         session=SessionId(session),
         not_before=not_before,
         not_after=not_after,
@@ -93,47 +145,3 @@ def _profile(
         home_gate=GateId(home_gate),
         attention=Attention(attention),
     )
-
-
-def tag_of(events: tuple[EventInfo, ...]) -> str:
-    """Return the ETag of the list cut at these seals."""
-    return version_tag(rows.GROUP, ((one.id, one.generation, one.version) for one in events))
-
-
-class Current(NamedTuple):
-    """The newest list. `file` is None where the asker has this version; `digest`: SHA-256 of what is sent."""
-
-    tag: str
-    file: bytes | None
-    digest: bytes
-
-
-_NOTHING = hashlib.sha256(b"").digest()
-
-
-class ListFile:
-    """The signed list file, made once per version however many gates ask at a time."""
-
-    def __init__(self, database: Database, keys: VenueKeys) -> None:
-        self._database = database
-        self._key = keys.list_key
-        self._lock = threading.Lock()
-        self._tag = ""
-        self._file = b""
-        self._digest = _NOTHING
-        self.built = 0
-
-    def current(self, known_tag: str) -> Current:
-        """Return the list as the asker is told it. Blocks: for a thread."""
-        with self._database.reading() as connection:
-            tag = tag_of(seals(connection))
-        if tag == known_tag:
-            return Current(tag, None, _NOTHING)
-        with self._lock:
-            if tag != self._tag:
-                with self._database.reading() as connection:
-                    head, listed = content(connection)
-                self._tag, self._file = tag_of(head.events), pack_list(head, listed, self._key)
-                self._digest = hashlib.sha256(self._file).digest()
-                self.built += 1
-            return Current(self._tag, self._file, self._digest)

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, delete, func, insert, select
 from admission.entitlements import LaneOrder, LanePlan, LaneSchedule, Mode
 from admission.ids import EventId, GateId, LaneId, SessionId, ZoneId
 from admission.lane import LaneState
+from sync.events.rows import GROUP, numbers, numbers_text
 from sync.gates import tables
-from sync.tickets.rows import GROUP, numbers, numbers_text
+from sync.store.schema import queue
 from sync.wire.lists import GateInfo
 
 
@@ -26,11 +27,11 @@ class Gate(msgspec.Struct, frozen=True):
         return GateInfo(self.id, self.name, self.public, self.zones)
 
 
-def add_gate(connection: Connection, gate: Gate, plans: Iterable[LanePlan]) -> None:
+def add_gate(connection: Connection, gate: Gate, plans: Iterable[LanePlan], group: int = GROUP) -> None:
     """Make a gate and say what its lanes serve, within `changes.change` of all the group's events."""
     connection.execute(
         insert(tables.gate).values(
-            id=gate.id, group_id=GROUP, name=gate.name, zones=numbers_text(gate.zones), public=None
+            id=gate.id, group_id=group, name=gate.name, zones=numbers_text(gate.zones), public=None
         )
     )
     for plan in plans:
@@ -46,10 +47,26 @@ def add_gate(connection: Connection, gate: Gate, plans: Iterable[LanePlan]) -> N
         )
 
 
-def gates(connection: Connection) -> tuple[Gate, ...]:
-    """Return the gates of the group, in order."""
+def set_plan(connection: Connection, gate: GateId, plan: LanePlan) -> None:
+    """Say what a lane serves from now on, within `changes.change` of all the group's events."""
+    t = tables.lane_plan
+    connection.execute(delete(t).where(t.c.gate_id == gate, t.c.lane == plan.lane))
+    connection.execute(
+        insert(t).values(
+            gate_id=gate,
+            lane=plan.lane,
+            zone=plan.zone,
+            mode=plan.mode,
+            sessions=msgspec.json.encode(plan.sessions).decode(),
+            attended=plan.attended,
+        )
+    )
+
+
+def gates(connection: Connection, group: int = GROUP) -> tuple[Gate, ...]:
+    """Return the gates of a group, in order."""
     found = connection.execute(
-        select(tables.gate).where(tables.gate.c.group_id == GROUP).order_by(tables.gate.c.id)
+        select(tables.gate).where(tables.gate.c.group_id == group).order_by(tables.gate.c.id)
     )
     return tuple(
         Gate(
@@ -67,10 +84,12 @@ def gate_key(connection: Connection, gate: GateId) -> bytes | None:
     return connection.execute(select(tables.gate.c.public).where(tables.gate.c.id == gate)).scalar()
 
 
-def plans(connection: Connection) -> tuple[tuple[GateId, LanePlan], ...]:
-    """Return every lane plan with its gate, in order."""
-    t = tables.lane_plan
-    found = connection.execute(select(t).order_by(t.c.gate_id, t.c.lane))
+def plans(connection: Connection, group: int = GROUP) -> tuple[tuple[GateId, LanePlan], ...]:
+    """Return every lane plan of a group with its gate, in order."""
+    t, g = tables.lane_plan, tables.gate
+    found = connection.execute(
+        select(t).join(g, g.c.id == t.c.gate_id).where(g.c.group_id == group).order_by(t.c.gate_id, t.c.lane)
+    )
     return tuple(
         (
             GateId(row.gate_id),
@@ -104,11 +123,12 @@ def set_schedule(
         connection.execute(insert(t).values(gate_id=gate, lane=lane, from_s=from_s, state=state))
 
 
-def schedules(connection: Connection) -> tuple[LaneSchedule, ...]:
-    """Return what every lane does by itself, in order."""
-    t = tables.lane_schedule
+def schedules(connection: Connection, group: int = GROUP) -> tuple[LaneSchedule, ...]:
+    """Return what every lane of a group does by itself, in order."""
+    t, g = tables.lane_schedule, tables.gate
+    stored = select(t).join(g, g.c.id == t.c.gate_id).where(g.c.group_id == group)
     found: dict[tuple[GateId, LaneId], list[tuple[int, int]]] = {}
-    for row in connection.execute(select(t).order_by(t.c.gate_id, t.c.lane, t.c.from_s)):
+    for row in connection.execute(stored.order_by(t.c.gate_id, t.c.lane, t.c.from_s)):
         found.setdefault((GateId(row.gate_id), LaneId(row.lane)), []).append((row.from_s, row.state))
     return tuple(LaneSchedule(gate, lane, tuple(entries)) for (gate, lane), entries in found.items())
 
@@ -121,6 +141,7 @@ def order_state(
     zone: ZoneId = ZoneId(0),
     gate: GateId = GateId(0),
     lane: LaneId = LaneId(0),
+    group: int = GROUP,
 ) -> LaneOrder:
     """Give a state to the lanes of a zone and those inside it, of a gate, or to one lane; returns the order.
 
@@ -129,23 +150,24 @@ def order_state(
     if bool(zone) == bool(gate) or (lane and not gate):
         raise ValueError("an order names a zone, a gate, or a lane of a gate")
     t = tables.lane_order
+    queue(connection, "lane_order")
     newest = connection.execute(select(func.max(t.c.version))).scalar() or 0
     # Of the clock, so that a centre restored from its backup does not give a version again that gates have taken.
     version = max(newest + 1, now_s)
-    target = (t.c.group_id == GROUP, t.c.zone == zone, t.c.gate_id == gate, t.c.lane == lane)
+    target = (t.c.group_id == group, t.c.zone == zone, t.c.gate_id == gate, t.c.lane == lane)
     connection.execute(delete(t).where(*target))
     connection.execute(
         insert(t).values(
-            version=version, group_id=GROUP, at_s=now_s, state=state, zone=zone, gate_id=gate, lane=lane
+            version=version, group_id=group, at_s=now_s, state=state, zone=zone, gate_id=gate, lane=lane
         )
     )
     return LaneOrder(version, now_s, state, zone, gate, lane)
 
 
-def orders(connection: Connection) -> tuple[LaneOrder, ...]:
+def orders(connection: Connection, group: int = GROUP) -> tuple[LaneOrder, ...]:
     """Return the newest order of each target, in the order they were given."""
     t = tables.lane_order
-    found = connection.execute(select(t).where(t.c.group_id == GROUP).order_by(t.c.version))
+    found = connection.execute(select(t).where(t.c.group_id == group).order_by(t.c.version))
     return tuple(
         LaneOrder(row.version, row.at_s, row.state, ZoneId(row.zone), GateId(row.gate_id), LaneId(row.lane))
         for row in found

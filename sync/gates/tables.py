@@ -1,8 +1,19 @@
 """Tables of gates and of their logs. Epochs are u64, kept as the i64 of the same bits."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
 
-from sync.store.schema import METADATA
+from sync.store.schema import METADATA, Seq
 
 gate = Table(
     "gate",
@@ -54,6 +65,23 @@ lane_order = Table(
     Column("lane", Integer, nullable=False),
 )
 """The newest order of each target (zone, gate, lane) only: what an older one said is over."""
+gate_status = Table(
+    "gate_status",
+    METADATA,
+    Column("gate_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("heard_s", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+)
+"""The newest `GateStatus` of each gate, JSON, and when it was heard."""
+revocation = Table(
+    "revocation",
+    METADATA,
+    Column("gate_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("reason", String(200), nullable=False),
+    Column("undone_s", BigInteger, nullable=False, server_default="0"),
+)
+"""When a gate was shut out and why; `undone_s`: when it was enrolled anew, 0 until then."""
 enrolment_code = Table(
     "enrolment_code",
     METADATA,
@@ -68,11 +96,11 @@ log_epoch = Table(
     METADATA,
     Column("gate_id", BigInteger, primary_key=True),
     Column("epoch", BigInteger, primary_key=True),
-    Column("seq", Integer, nullable=False),
+    Column("seq", Seq, nullable=False),
     Column("link", LargeBinary(32), nullable=False),
-    Column("head_seq", Integer, nullable=False),
+    Column("head_seq", Seq, nullable=False),
     Column("predecessor", LargeBinary(44)),
-    Column("forked_seq", Integer, nullable=False, server_default="0"),
+    Column("forked_seq", Seq, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 """How far each log is held. `predecessor`: payload of its PREDECESSOR extension. `forked_seq`: of another branch."""
@@ -81,7 +109,7 @@ record = Table(
     METADATA,
     Column("gate_id", BigInteger, primary_key=True),
     Column("epoch", BigInteger, primary_key=True),
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Seq, primary_key=True),
     Column("blob", LargeBinary(512), nullable=False),
     sqlite_with_rowid=False,
 )
@@ -90,7 +118,7 @@ record_fork = Table(
     METADATA,
     Column("gate_id", BigInteger, primary_key=True),
     Column("epoch", BigInteger, primary_key=True),
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Seq, primary_key=True),
     Column("digest", LargeBinary(32), primary_key=True),
     Column("blob", LargeBinary(512), nullable=False),
     sqlite_with_rowid=False,
@@ -101,7 +129,7 @@ head = Table(
     METADATA,
     Column("gate_id", BigInteger, primary_key=True),
     Column("epoch", BigInteger, primary_key=True),
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Seq, primary_key=True),
     Column("link", LargeBinary(32), nullable=False),
     Column("signature", LargeBinary(64), nullable=False),
     sqlite_with_rowid=False,
@@ -111,10 +139,43 @@ trouble = Table(
     METADATA,
     Column("gate_id", BigInteger, primary_key=True),
     Column("epoch", BigInteger, primary_key=True),
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Seq, primary_key=True),
     Column("what", String(16), primary_key=True),
     Column("first_s", BigInteger, nullable=False),
     Column("last_s", BigInteger, nullable=False),
     Column("times", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
+presence = Table(
+    "presence",
+    METADATA,
+    Column("event", BigInteger, primary_key=True),
+    Column("ticket", BigInteger, primary_key=True),
+    Column("gate", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("role", SmallInteger, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("way", SmallInteger, nullable=False),
+    Column("zone", Integer, nullable=False),
+    Column("session", Integer, nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("mode", SmallInteger, nullable=False),
+    Column("flags", Integer, nullable=False),
+    Column("names", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What records say of their tickets, `admission.observed.COLUMNS`; derived from `record` in the same transaction."""
+presence_reset = Table(
+    "presence_reset",
+    METADATA,
+    Column("gate", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("zone", Integer, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("heard", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Resets, `admission.observed.RESET_COLUMNS`; derived likewise."""

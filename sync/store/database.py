@@ -1,84 +1,171 @@
-"""The database: opened, migrated, and used by short transactions from a small pool of threads."""
+"""The database: opened, migrated, and used by short transactions from a small pool of threads.
+
+SQLite is a file in the data folder. PostgreSQL is named by a URL; then several replicas share it. Everything outside
+this file and the ingest statements is written once for both.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import Condition
+from typing import TypeVar
 
 import alembic.command
 import alembic.config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+
+from sync.store.engines import (
+    STATEMENT_S,
+    WRITES,
+    CentreFault,
+    DatabaseFault,
+    faults,
+    is_again,
+    name_of,
+    postgresql,
+    sqlite,
+)
+
+__all__ = ["FILE", "CentreFault", "Database", "migrate", "upgrade"]
 
 FILE = "centre.sqlite3"
 THREADS = 4
 """SQLite has one writer; more threads would only wait for it."""
-BUSY_S = 10.0
-"""Longest wait for another process's transaction (the command line beside the server)."""
+THREADS_POSTGRESQL = 8
+"""Enough to keep one machine's disk busy; more only take turns on two cores."""
+TRIES = 5
+"""How often a transaction begins that PostgreSQL ended so that another could go on (deadlock)."""
+MIGRATION_LOCK = 0x6761_7465
+"""PostgreSQL's advisory lock of the replica that migrates; any number of our own."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 Result = TypeVar("Result")
-
-
-class CentreFault(Exception):
-    """The centre cannot go on. `hint` tells the operator the next step."""
-
-    def __init__(self, what: str, hint: str) -> None:
-        super().__init__(what)
-        self.hint = hint
+BeforeUpgrade = Callable[[str], None]
 
 
 class Database:
-    """One database file. `close` it when done."""
+    """One database. `close` it when done."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, threads: int) -> None:
         """Use `Database.open`."""
         self._engine = engine
-        self._threads = ThreadPoolExecutor(THREADS, "database")
+        self._threads = ThreadPoolExecutor(threads, "database")
+        self._uses = 0
+        self._closed = False
+        self._unused = Condition()
+        self.on_written: list[Callable[[], None]] = []
+        """Called after each transaction of ours that may have written, in the thread that made it."""
 
     @classmethod
-    def open(cls, data: Path) -> "Database":
-        """Open the database in a data folder and bring its tables up to date; CentreFault where it cannot be."""
-        path = data / FILE
-        engine = _sqlite(path)
+    def open(cls, data: Path, url: str = "", before_upgrade: BeforeUpgrade | None = None) -> "Database":
+        """Open the database and bring its tables up to date; CentreFault where it cannot be.
+
+        `url`: of a PostgreSQL database; without one it is a SQLite file in the data folder. `before_upgrade`: runs
+        before tables that stand are changed, and keeps them as they are by raising CentreFault.
+        """
         try:
-            upgrade(engine)
+            engine = postgresql(url) if url else sqlite(data / FILE)
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise CentreFault(
+                "the database's URL cannot be read", "Give --database postgresql+psycopg://USER@HOST/NAME."
+            ) from error
+        name = name_of(engine)
+        try:
+            with faults(engine):
+                upgrade(engine, before_upgrade)
+        except CentreFault:
+            engine.dispose()
+            raise
         except CommandError as error:
             engine.dispose()
             raise CentreFault(
-                f"the database {path} was made by another version: {error}",
+                f"the database {name} was made by another version: {error}",
                 "Install that version of gatehouse again, or restore the backup made before it.",
             ) from error
         except DatabaseError as error:
             engine.dispose()
-            raise CentreFault(
-                f"the database {path} cannot be opened: {error.orig}",
-                "Make the folder writable for this user, or give another one with --data; restore a damaged "
-                "database from the backup.",
-            ) from error
-        return cls(engine)
+            hint = (
+                "Let this user make tables in it, or name another with --database."
+                if url
+                else "Make the folder writable for this user, or give another one with --data; restore a damaged "
+                "database from the backup."
+            )
+            raise CentreFault(f"the database {name} cannot be opened: {error.orig}", hint) from error
+        return cls(engine, THREADS_POSTGRESQL if url else THREADS)
 
     def close(self) -> None:
-        """End the threads and give the file back."""
+        """Wait for who still uses it, then give the file, or the connections, back."""
         self._threads.shutdown()
+        with self._unused:
+            self._closed = True
+            self._unused.wait_for(lambda: not self._uses, STATEMENT_S)
         self._engine.dispose()
 
     @contextmanager
+    def _connected(self, **options: object) -> Iterator[Connection]:
+        """Take a connection; DatabaseFault where it cannot be had, or the database is closed."""
+        with self._unused:
+            if self._closed:
+                raise DatabaseFault("the database is closed", "Start the centre again.")
+            self._uses += 1
+        try:
+            with faults(self._engine), self._engine.connect().execution_options(**options) as connection:
+                yield connection
+        finally:
+            with self._unused:
+                self._uses -= 1
+                self._unused.notify_all()
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether several replicas may share it."""
+        return self._engine.dialect.name == "postgresql"
+
+    @property
+    def url(self) -> str:
+        """Where it is, with its password: for a connection outside the pool."""
+        return self._engine.url.render_as_string(hide_password=False)
+
+    @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Look at one consistent state."""
-        with self._engine.connect() as connection:
+        """Look at one consistent state. CentreFault while the database cannot be had."""
+        options = (
+            {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_postgresql else {}
+        )
+        with self._connected(**options) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One transaction, alone in writing from its start; undone by any exception."""
-        with self._engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+        """One transaction; undone by any exception. CentreFault while the database cannot be had.
+
+        On SQLite it is alone in writing from its start. On PostgreSQL others write too: whoever looks before it
+        writes takes its place in a queue first (`sync.tickets.changes.change`, `sync.store.schema.queue`).
+        """
+        with self._connected(**{WRITES: True}) as connection, connection.begin():
             yield connection
+        for written in tuple(self.on_written):
+            written()
+
+    def transact(self, work: Callable[[Connection], Result]) -> Result:
+        """Run `work` in one transaction, again where PostgreSQL ended it for another's sake. Blocks."""
+        for _ in range(TRIES - 1):
+            try:
+                with self.writing() as connection:
+                    return work(connection)
+            except DatabaseError as error:
+                if not is_again(error):
+                    raise
+        with self.writing() as connection:
+            return work(connection)
 
     async def read(self, work: Callable[[Connection], Result]) -> Result:
         """Run `work` in a thread, on one consistent state."""
@@ -90,45 +177,35 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:
-        """Run `work` in a thread, in one transaction."""
-
-        def run() -> Result:
-            with self.writing() as connection:
-                return work(connection)
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        """Run `work` in a thread, in one transaction; it may run more than once, and counts once."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.transact, work)
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the tables up to date, in one transaction."""
+def upgrade(engine: Engine, before: BeforeUpgrade | None = None) -> None:
+    """Bring the tables up to date, in one transaction. Replicas that start together take turns.
+
+    `before`: told the revision of tables that stand, before they change.
+    """
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # a large table takes its time
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        revision = MigrationContext.configure(connection).get_current_revision()
+        newest = ScriptDirectory.from_config(_migrations()).get_current_head()
+        if before is not None and revision is not None and revision != newest:
+            before(revision)
+        migrate(connection, "head")
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    """Bring the tables to a revision, in the transaction that is open."""
+    config = _migrations()
+    config.attributes["connection"] = connection
+    alembic.command.upgrade(config, revision)
+
+
+def _migrations() -> alembic.config.Config:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
-        config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
-
-
-_WRITES = "gatehouse_writes"
-
-
-def _sqlite(path: Path) -> Engine:
-    """WAL, and transactions that begin when we say so: Python's driver begins them late and by guess."""
-    engine = create_engine(
-        f"sqlite:///{path}",
-        hide_parameters=True,
-        connect_args={"timeout": BUSY_S, "check_same_thread": False},
-    )
-
-    @event.listens_for(engine, "connect")
-    def connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-
-    @event.listens_for(engine, "begin")
-    def begun(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+    return config

@@ -1,6 +1,8 @@
-"""What all tables share: one metadata, and how u64 numbers get through SQL's signed integers."""
+"""What all tables share: one metadata, how u64 numbers get through SQL's signed integers, and how ids are given."""
 
-from sqlalchemy import MetaData
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, func, select, text
 
 METADATA = MetaData(
     # Names are given, so that a migration can drop what another database would name differently.
@@ -12,6 +14,9 @@ METADATA = MetaData(
     }
 )
 
+Seq = BigInteger().with_variant(Integer, "sqlite")
+"""A u32: SQLite's integers have room for it, PostgreSQL's have not."""
+
 
 def signed(number: int) -> int:
     """Return a u64 as the i64 of the same bits."""
@@ -21,3 +26,18 @@ def signed(number: int) -> int:
 def unsigned(number: int) -> int:
     """Return the u64 that `signed` took."""
     return number if number >= 0 else number + (1 << 64)
+
+
+def queue(connection: Connection, what: str) -> None:
+    """Wait until no other transaction stands in this queue, and stay in it to the end of ours.
+
+    For whoever looks before it writes. SQLite has one writer, who stands in every queue already.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"), {"what": what})
+
+
+def next_id(connection: Connection, column: "Column[Any]", *where: Any) -> int:
+    """Return the next free number of a column, from 1, within a writing transaction; `where` narrows it."""
+    queue(connection, f"id of {column.table}")
+    return (connection.execute(select(func.max(column)).where(*where)).scalar() or 0) + 1

@@ -1,7 +1,8 @@
 """One change of what gates are told: one transaction, one version, stamped by its last statement.
 
-Rows are written with an empty version. The last statement takes the event's counter row, which SQLite's one writer
-and PostgreSQL's row lock make a queue, so versions rise in the order in which transactions become visible.
+Rows are written with an empty version. The event's counter row is taken first, which SQLite's one writer and
+PostgreSQL's row lock make a queue: what a change looks at stays so until it is made, and versions rise in the order
+in which transactions become visible.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,11 +11,13 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, select, text
 
 from admission.ids import EventId
+from sync.events import tables
 from sync.store.database import Database
-from sync.tickets import tables
-from sync.tickets.rows import GROUP
 
+CHANNEL = "gatehouse_lists"
+"""PostgreSQL's channel on which replicas hear of each other's changes. Only of these: NOTIFY takes a lock for commit."""
 _RAISE = text("UPDATE event SET version = version + 1, sealed_at_s = :now_s WHERE id = :event")
+_NOTIFY = text("SELECT pg_notify(:channel, id || ':' || version) FROM event WHERE id = :event")
 _STAMPS = tuple(
     text(
         f"UPDATE {table} SET version = (SELECT version FROM event WHERE id = :event) "  # noqa: S608 - two fixed names
@@ -25,11 +28,27 @@ _STAMPS = tuple(
 
 
 @contextmanager
-def change(database: Database, events: Iterable[EventId], now_s: int) -> Iterator[Connection]:
-    """Change what the lists of these events say, and raise their versions."""
-    with database.writing() as connection:
-        yield connection
-        stamp(connection, events, now_s)
+def change(where: Database | Connection, events: Iterable[EventId], now_s: int) -> Iterator[Connection]:
+    """Change what the lists of these events say, and raise their versions.
+
+    In a transaction of its own, or in the writing one that is given: nothing may follow in it then.
+    """
+    if isinstance(where, Database):
+        with where.writing() as connection, change(connection, events, now_s):
+            yield connection
+        return
+    changed = tuple(events)
+    take(where, changed)
+    yield where
+    stamp(where, changed, now_s)
+
+
+def take(connection: Connection, events: Iterable[EventId]) -> None:
+    """Wait until no other transaction changes these events' lists, and keep others waiting to the end of ours."""
+    e = tables.event.c
+    # Always in this order, so that two changes never wait for each other. Not the key: rows that name it go on.
+    wanted = select(e.id).where(e.id.in_(sorted(events))).order_by(e.id)
+    connection.execute(wanted.with_for_update(key_share=True))  # SQLite's one writer needs no such words
 
 
 def stamp(connection: Connection, events: Iterable[EventId], now_s: int) -> None:
@@ -39,9 +58,11 @@ def stamp(connection: Connection, events: Iterable[EventId], now_s: int) -> None
         connection.execute(_RAISE, values)
         for statement in _STAMPS:
             connection.execute(statement, {"event": event})
+        if connection.dialect.name == "postgresql":
+            connection.execute(_NOTIFY, {"channel": CHANNEL, "event": event})
 
 
-def events_of_group(connection: Connection) -> tuple[EventId, ...]:
+def events_of_group(connection: Connection, group: int) -> tuple[EventId, ...]:
     """Return the events whose lists tell of the group's gates, zones and keys."""
-    found = connection.execute(select(tables.event.c.id).where(tables.event.c.group_id == GROUP))
+    found = connection.execute(select(tables.event.c.id).where(tables.event.c.group_id == group))
     return tuple(EventId(one) for one in found.scalars())

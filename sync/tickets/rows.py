@@ -7,23 +7,16 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from admission.digests import CredentialKind
 from admission.entitlements import (
-    Attention,
     CredentialStanding,
-    Mode,
-    OfflinePolicy,
-    Product,
-    Session,
     Standing,
     Ticket,
-    Zone,
 )
-from admission.ids import EventId, GateId, ProductId, SessionId, TicketId, ZoneId
+from admission.ids import EventId, TicketId
+from sync.events.rows import GROUP, numbers_text
 from sync.store.schema import signed
 from sync.tickets import tables
 from sync.wire.lists import ListKey
 
-GROUP = 1
-"""One venue, one event group, until a centre serves several."""
 BULK_ROWS = 2000
 """Rows written at a time: longer statements hold the counter row, and other changes, too long."""
 
@@ -38,81 +31,13 @@ class NewCredential(msgspec.Struct, frozen=True):
     standing: CredentialStanding = CredentialStanding.ACTIVE
 
 
-def add_group(connection: Connection, name: str, digest_key: bytes) -> None:
-    """Make the event group."""
-    connection.execute(insert(tables.event_group).values(id=GROUP, name=name, digest_key=digest_key))
-
-
-def digest_key(connection: Connection) -> bytes | None:
-    """Return the group's digest key; None where there is no group yet."""
-    return connection.execute(
-        select(tables.event_group.c.digest_key).where(tables.event_group.c.id == GROUP)
-    ).scalar()
-
-
-def add_event(connection: Connection, event: EventId, name: str, timezone: str) -> None:
-    """Make an event; its list begins at version 0, before the first change. ValueError for event 0."""
-    if not event:
-        raise ValueError("event 0 is no event")
-    connection.execute(
-        insert(tables.event).values(
-            id=event, group_id=GROUP, name=name, timezone=timezone, generation=1, version=0, sealed_at_s=0
-        )
-    )
-
-
-def add_sessions(connection: Connection, sessions: Iterable[Session]) -> None:
-    """Add sessions."""
-    for one in sessions:
-        connection.execute(
-            insert(tables.session).values(
-                event_id=one.event, id=one.id, name=one.name, day=one.day, zone=one.zone, end_s=one.end
-            )
-        )
-
-
-def add_zones(connection: Connection, zones: Iterable[Zone]) -> None:
-    """Add zones."""
-    for one in zones:
-        connection.execute(
-            insert(tables.zone).values(
-                group_id=GROUP,
-                id=one.id,
-                name=one.name,
-                parent=one.parent,
-                capacity=one.capacity,
-                gate=one.gate,
-                reset_at=one.reset_at,
-            )
-        )
-
-
-def add_products(connection: Connection, products: Iterable[Product]) -> None:
-    """Add products."""
-    for one in products:
-        connection.execute(
-            insert(tables.product).values(
-                event_id=one.event,
-                id=one.id,
-                name=one.name,
-                zones=numbers_text(one.zones),
-                mode=one.mode,
-                limit_session=one.limit_session,
-                limit_day=one.limit_day,
-                limit_total=one.limit_total,
-                offline=one.offline,
-                attention=one.attention,
-            )
-        )
-
-
-def add_keys(connection: Connection, keys: Iterable[ListKey]) -> None:
+def add_keys(connection: Connection, keys: Iterable[ListKey], group: int = GROUP) -> None:
     """Add public ticket keys."""
     for one in keys:
         connection.execute(
             insert(tables.ticket_key).values(
                 public=one.public,
-                group_id=GROUP,
+                group_id=group,
                 format=one.format,
                 event_id=one.event,
                 not_before=one.not_before,
@@ -164,65 +89,10 @@ def set_credential_standing(
     return bool(done.rowcount)
 
 
-def read_sessions(connection: Connection) -> tuple[Session, ...]:
-    """Return every session, in order."""
-    t = tables.session
-    found = connection.execute(select(t).order_by(t.c.event_id, t.c.id))
-    return tuple(
-        Session(
-            id=SessionId(row.id),
-            event=EventId(row.event_id),
-            name=row.name,
-            day=row.day,
-            zone=ZoneId(row.zone),
-            end=row.end_s,
-        )
-        for row in found
-    )
-
-
-def read_zones(connection: Connection) -> tuple[Zone, ...]:
-    """Return every zone of the group, in order."""
-    t = tables.zone
-    found = connection.execute(select(t).where(t.c.group_id == GROUP).order_by(t.c.id))
-    return tuple(
-        Zone(
-            id=ZoneId(row.id),
-            name=row.name,
-            parent=ZoneId(row.parent),
-            capacity=row.capacity,
-            gate=GateId(row.gate),
-            reset_at=row.reset_at,
-        )
-        for row in found
-    )
-
-
-def read_products(connection: Connection) -> tuple[Product, ...]:
-    """Return every product, in order."""
-    t = tables.product
-    found = connection.execute(select(t).order_by(t.c.event_id, t.c.id))
-    return tuple(
-        Product(
-            id=ProductId(row.id),
-            event=EventId(row.event_id),
-            name=row.name,
-            zones=tuple(ZoneId(number) for number in numbers(row.zones)),
-            mode=Mode(row.mode),
-            limit_session=row.limit_session,
-            limit_day=row.limit_day,
-            limit_total=row.limit_total,
-            offline=OfflinePolicy(row.offline),
-            attention=Attention(row.attention),
-        )
-        for row in found
-    )
-
-
-def read_keys(connection: Connection) -> tuple[ListKey, ...]:
-    """Return every public ticket key of the group."""
+def read_keys(connection: Connection, group: int) -> tuple[ListKey, ...]:
+    """Return every public ticket key of a group."""
     t = tables.ticket_key
-    found = connection.execute(select(t).where(t.c.group_id == GROUP).order_by(t.c.public))
+    found = connection.execute(select(t).where(t.c.group_id == group).order_by(t.c.public))
     return tuple(
         ListKey(
             public=row.public,
@@ -248,19 +118,9 @@ JOIN event e ON e.id = c.event_id WHERE e.group_id = :group_id
 """)
 
 
-def read_credentials(connection: Connection) -> Iterator[tuple[object, ...]]:
-    """Yield every credential of the group with its ticket, as `CredentialRow` names them."""
-    return (tuple(row) for row in connection.execute(_CREDENTIALS, {"group_id": GROUP}))
-
-
-def numbers_text(values: Iterable[int]) -> str:
-    """Return small numbers as the JSON they are stored as."""
-    return msgspec.json.encode(tuple(values)).decode()
-
-
-def numbers(stored: str) -> tuple[int, ...]:
-    """Return what `numbers_text` stored."""
-    return msgspec.json.decode(stored, type=tuple[int, ...])
+def read_credentials(connection: Connection, group: int) -> Iterator[tuple[object, ...]]:
+    """Yield every credential of a group with its ticket, as `CredentialRow` names them."""
+    return (tuple(row) for row in connection.execute(_CREDENTIALS, {"group_id": group}))
 
 
 def _ticket_row(ticket: Ticket) -> dict[str, object]:

@@ -8,61 +8,6 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBina
 
 from sync.store.schema import METADATA
 
-NAME_CHARS = 200
-
-event_group = Table(
-    "event_group",
-    METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("name", String(NAME_CHARS), nullable=False),
-    Column("digest_key", LargeBinary(32), nullable=False),
-)
-event = Table(
-    "event",
-    METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("group_id", Integer, ForeignKey("event_group.id"), nullable=False),
-    Column("name", String(NAME_CHARS), nullable=False),
-    Column("timezone", String(64), nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("sealed_at_s", BigInteger, nullable=False),
-)
-session = Table(
-    "session",
-    METADATA,
-    Column("event_id", Integer, ForeignKey("event.id"), primary_key=True),
-    Column("id", Integer, primary_key=True),
-    Column("name", String(NAME_CHARS), nullable=False),
-    Column("day", Integer, nullable=False),
-    Column("zone", Integer, nullable=False, server_default="0"),
-    Column("end_s", BigInteger, nullable=False, server_default="0"),
-)
-zone = Table(
-    "zone",
-    METADATA,
-    Column("group_id", Integer, ForeignKey("event_group.id"), primary_key=True),
-    Column("id", Integer, primary_key=True),
-    Column("name", String(NAME_CHARS), nullable=False),
-    Column("parent", Integer, nullable=False),
-    Column("capacity", Integer, nullable=False),
-    Column("gate", BigInteger, nullable=False),
-    Column("reset_at", Integer, nullable=False, server_default="-1"),
-)
-product = Table(
-    "product",
-    METADATA,
-    Column("event_id", Integer, ForeignKey("event.id"), primary_key=True),
-    Column("id", Integer, primary_key=True),
-    Column("name", String(NAME_CHARS), nullable=False),
-    Column("zones", Text, nullable=False),
-    Column("mode", Integer, nullable=False),
-    Column("limit_session", Integer, nullable=False),
-    Column("limit_day", Integer, nullable=False),
-    Column("limit_total", Integer, nullable=False),
-    Column("offline", Integer, nullable=False),
-    Column("attention", Integer, nullable=False),
-)
 ticket = Table(
     "ticket",
     METADATA,
@@ -80,6 +25,7 @@ ticket = Table(
     Column("attention", Integer, nullable=False),
     Column("version", BigInteger),
     Index("ix_ticket_version", "event_id", "version"),
+    Index("ix_ticket_holder", "holder"),
     sqlite_with_rowid=False,
 )
 credential = Table(
@@ -93,14 +39,15 @@ credential = Table(
     Column("standing", Integer, nullable=False),
     Column("version", BigInteger),
     Index("ix_credential_version", "event_id", "version"),
+    Index("ix_credential_ticket", "event_id", "ticket"),
     sqlite_with_rowid=False,
 )
 """`text`: the code or UID in readable form where it must be printed again; never leaves the centre."""
 ticket_key = Table(
     "ticket_key",
     METADATA,
+    Column("group_id", Integer, ForeignKey("event_group.id"), primary_key=True),
     Column("public", LargeBinary(32), primary_key=True),
-    Column("group_id", Integer, ForeignKey("event_group.id"), nullable=False),
     Column("format", String(8), nullable=False),
     Column("event_id", Integer, nullable=False),
     Column("not_before", BigInteger, nullable=False),

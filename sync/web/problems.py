@@ -6,6 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from aiohttp import web
 
+from sync.store.engines import DatabaseFault
+
+RETRY_AFTER_S = 2
+
 log = logging.getLogger("sync.web")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,6 +38,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         )
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
+        return answer
+    except DatabaseFault as fault:
+        log.error("the database does not answer: %s", fault)  # noqa: TRY400 - the fault says it all, in one line
+        answer = problem(503, "database", "The centre's database does not answer. Try again in a moment.")
+        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
         return answer
     except Exception:  # the HTTP edge: one bad request must not end the server
         resource = request.match_info.route.resource  # what came in is not written: a path may hold anything

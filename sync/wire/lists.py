@@ -1,35 +1,38 @@
 """List files: who may enter, as the centre tells its gates. Signed, and read by anyone who holds the roster's list key.
 
-A snapshot file, integers big-endian:
+A list file, integers big-endian:
 
-    0   4   magic "GHL0"
-    4   4   length of the head, u32
-    8   n   head: `ListHead`, MessagePack
-        4   number of rows, u32
-        4   length of the compressed columns, u32
-        m   columns, one zstd frame: all digests (16 B each, ascending), events u32, tickets u64, profiles u32,
-            holders u64, standings u8, credential standings u8
-       64   Ed25519 signature over "gatehouse list 0" and SHA-256 of everything before it
+    0   4   magic "GHL1"
+        a   rows named by their ticket: blocks of columns, in order of event and ticket
+        b   rows with a digest of their own: blocks of columns
+        h   head: `ListHead`, MessagePack
+   12       number of rows of the first sort, of the second, length of the head: u32 each
+   64       Ed25519 signature over "gatehouse list 1" and SHA-256 of everything before it
 
-The file says nothing a gate may not know: no names, no codes, only keyed digests (admission.digests). Sealing and
-encryption come with the centre; SECURITY.md says what the file gives away today.
+A block holds `BLOCK_ROWS` rows, the last of its sort fewer: digests (16 B each; second sort only), then events u32, tickets
+u64, profiles u32, holders u64, standings u8, credential standings u8. Tickets and holders are differences to the row before
+(the first of a block to 0), modulo 2^64. Each column is laid out by places: all highest bytes, then all next, … What
+repeats then stands together, and zstd (`sync.wire.snapshots`) makes almost nothing of it.
+
+The digest of a TK1 ticket follows from event, ticket number and the group's digest key (`admission.digests`), so it does
+not travel. Nor does that key: it comes to each gate sealed (`sync.wire.sealed`).
+
+The file says nothing a gate may not know: no names, no codes, only keyed digests.
 """
 
 import hashlib
 import os
 import struct
-import sys
-from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
-import zstandard
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from admission.digests import DIGEST_BYTES, ticket_digest
 from admission.entitlements import (
     Attention,
     CredentialStanding,
@@ -43,22 +46,21 @@ from admission.entitlements import (
     Zone,
 )
 from admission.ids import EventId, GateId, HolderId, ProductId, SessionId, TicketId, ZoneId
+from sync.wire import list_blocks
 
-MAGIC = b"GHL0"
-DOMAIN = b"gatehouse list 0"
+MAGIC = b"GHL1"
+DOMAIN = b"gatehouse list 1"
 ROWS_MAX = 10_000_000
-"""Largest list taken (facts: events of 80,000; 10 million leaves room and bounds memory to 420 MB)."""
+"""Largest list taken (facts: events of 80,000; 10 million leaves room and bounds the file to 420 MB)."""
 HEAD_BYTES_MAX = 16 * 1024 * 1024
-ROW_BYTES = 16 + 4 + 8 + 4 + 8 + 1 + 1
 SIGNATURE_BYTES = 64
 PIECE_BYTES = 64 * 1024
-"""Read, or unpacked, at a time. Repeating columns grow a thousandfold, so what counts is the size unpacked: the
-builder has to stay small."""
-ZSTD_HEADER_BYTES = 18
-"""RFC 8878, 3.1.1: magic and frame header, the longest."""
-SLAB_ROWS = 1_024
-"""Rows held at a time; more are not read any faster."""
-_COLUMNS = (("I", 4), ("Q", 8), ("I", 4), ("Q", 8), ("B", 1), ("B", 1))
+"""Read at a time: the builder has to stay small."""
+NO_KEY = bytes(32)
+"""Where a group has no digest key yet, and no tickets."""
+_TRAILER = struct.Struct(">III")
+_DIGESTED_BYTES = DIGEST_BYTES + list_blocks.ROW_BYTES
+LIST_BYTES_MAX = len(MAGIC) + ROWS_MAX * _DIGESTED_BYTES + HEAD_BYTES_MAX + _TRAILER.size + SIGNATURE_BYTES
 _NO_LIST = "this is not a list file, or it was cut short"
 _LARGE_HEAD = "the list's head is larger than any we make"
 _OTHER_VERSION = "the list was made by another version of the centre"
@@ -136,7 +138,8 @@ class ListHead(msgspec.Struct, frozen=True):
     keys: tuple[ListKey, ...]
     gates: tuple[GateInfo, ...]
     profiles: tuple[Profile, ...]
-    digest_key: bytes
+    digest_key: bytes = b""
+    """Never travels with the list: whoever reads one has it from elsewhere (`sync.wire.sealed`)."""
     schedules: tuple[LaneSchedule, ...] = ()
     orders: tuple[LaneOrder, ...] = ()
 
@@ -169,116 +172,104 @@ def ticket_of(
     )
 
 
-def pack_list(head: ListHead, rows: Iterable[ListRow], key: Ed25519PrivateKey, *, level: int = 3) -> bytes:
-    """Return a signed snapshot file. Rows are put in digest order, as a gate stores them."""
-    ordered = sorted(rows)
-    if len(ordered) > ROWS_MAX:
-        raise ValueError(f"a list holds at most {ROWS_MAX} rows; split the event group")
-    digests, events, tickets, profiles, holders, standings, credentials = (
-        zip(*ordered, strict=True) if ordered else ((),) * 7
-    )
-    columns = b"".join(
-        (
-            b"".join(digests),
-            _big_endian("I", events),
-            _big_endian("Q", tickets),
-            _big_endian("I", profiles),
-            _big_endian("Q", holders),
-            bytes(standings),
-            bytes(credentials),
-        )
-    )
-    packed = zstandard.ZstdCompressor(level=level).compress(columns)
-    encoded = msgspec.msgpack.encode(head)
-    body = b"".join(
-        (
-            MAGIC,
-            struct.pack(">I", len(encoded)),
-            encoded,
-            struct.pack(">II", len(ordered), len(packed)),
-            packed,
-        )
-    )
-    return body + key.sign(DOMAIN + hashlib.sha256(body).digest())
+def pack_list(head: ListHead, rows: Iterable[ListRow], key: Ed25519PrivateKey) -> bytes:
+    """Return a signed list file; `head.digest_key` tells which digests need not travel, and stays out of it."""
+    own: list[list_blocks.Plain] = []
+    given: list[ListRow] = []
+    for row in rows:
+        if row.digest == ticket_digest(row.event, row.ticket, head.digest_key):
+            own.append(row[1:])
+        else:
+            given.append(row)
+    made = BytesIO()
+    writer = ListWriter(made, key)
+    writer.rows(sorted(own))
+    writer.rows_with_digests(sorted(given))
+    writer.end(head)
+    return made.getvalue()
+
+
+class ListWriter:
+    """Writes a list file in a row: `rows`, `rows_with_digests`, `end`. ValueError for more rows than a list holds."""
+
+    def __init__(self, file: BinaryIO, key: Ed25519PrivateKey) -> None:
+        self._file = file
+        self._key = key
+        self._digest = hashlib.sha256()
+        self._counts = [0, 0]
+        self._write(MAGIC)
+
+    def rows(self, rows: Iterable[list_blocks.Plain]) -> None:
+        """Write the rows of TK1 tickets, in order of event and ticket."""
+        for block in list_blocks.packed(self._counted(0, rows)):
+            self._write(block)
+
+    def rows_with_digests(self, rows: Iterable[list_blocks.Row]) -> None:
+        """Write the rows of all other credentials."""
+        for block in list_blocks.packed_with_digests(self._counted(1, rows)):
+            self._write(block)
+
+    def end(self, head: ListHead) -> None:
+        """Write the head, and sign."""
+        encoded = msgspec.msgpack.encode(msgspec.structs.replace(head, digest_key=b""))
+        self._write(encoded)
+        self._write(_TRAILER.pack(*self._counts, len(encoded)))
+        self._file.write(self._key.sign(DOMAIN + self._digest.digest()))
+
+    def _counted(self, sort: int, rows: Iterable[Any]) -> Iterator[Any]:
+        for row in rows:
+            self._counts[sort] += 1
+            if sum(self._counts) > ROWS_MAX:
+                raise ValueError(f"a list holds at most {ROWS_MAX} rows; split the event group")
+            yield row
+
+    def _write(self, part: bytes) -> None:
+        self._digest.update(part)
+        self._file.write(part)
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A list file that was verified. `read(at, size)` gives bytes of its columns, from memory or from a file."""
+class ListFile:
+    """A list file that was verified; its file stays open while rows are read."""
 
     head: ListHead
-    row_count: int
-    read: Callable[[int, int], bytes]
+    """With the digest key."""
+    own_count: int
+    given_count: int
+    file: BinaryIO
 
-    def rows(self) -> Iterator[ListRow]:
-        """Yield the rows in digest order; holds a slab of them at a time."""
-        n = self.row_count
-        for first in range(0, n, SLAB_ROWS):
-            count = min(SLAB_ROWS, n - first)
-            at = 16 * n
-            digests = self.read(16 * first, 16 * count)
-            columns = []
-            for code, size in _COLUMNS:
-                column = array(code, self.read(at + size * first, size * count))
-                if sys.byteorder == "little":
-                    column.byteswap()
-                columns.append(column)
-                at += size * n
-            each = (digests[i : i + 16] for i in range(0, 16 * count, 16))
-            for row in zip(each, *columns, strict=True):
-                yield ListRow(*row)
+    @property
+    def row_count(self) -> int:
+        """Rows of both sorts."""
+        return self.own_count + self.given_count
+
+    def rows(self, room: BinaryIO | None = None) -> Iterator[ListRow]:
+        """Yield the rows in digest order; `room` is an empty file to sort a large list in (else memory)."""
+        return map(ListRow._make, list_blocks.in_order(self._found(), self.row_count, room))
+
+    def _found(self) -> Iterator[list_blocks.Row]:
+        key = self.head.digest_key
+        self.file.seek(len(MAGIC))
+        for row in list_blocks.unpacked(self.file, self.own_count):
+            yield (ticket_digest(row[0], row[1], key), *row)
+        yield from list_blocks.unpacked_with_digests(self.file, self.given_count)
+
+
+def unpack_list(data: bytes, key: Ed25519PublicKey, digest_key: bytes) -> ListFile:
+    """Verify a list file, then read it. ListRefused for anything else than what the centre signed."""
+    return read_list(BytesIO(data), key, digest_key)
 
 
 def unpack_head(data: bytes, key: Ed25519PublicKey) -> ListHead:
-    """Verify a snapshot file and read its head alone, which is cheap. ListRefused as `unpack_list`."""
-    return read_head(BytesIO(data), key)
+    """Verify a list file and read its head alone, which is cheap and needs no digest key. As `unpack_list`."""
+    return _verified(BytesIO(data), key).head
 
 
-def read_head(file: BinaryIO, key: Ed25519PublicKey) -> ListHead:
-    """Verify a snapshot file piece by piece, then read its head alone: it may be larger than memory."""
-    return _verified_file(file, key)[0]
-
-
-def unpack_list(data: bytes, key: Ed25519PublicKey) -> Snapshot:
-    """Verify a snapshot file, then read it. ListRefused for anything else than what the centre signed."""
-    spool = BytesIO()
-    snapshot = unspool_list(BytesIO(data), key, spool)
-    columns = spool.getvalue()
-    return Snapshot(snapshot.head, snapshot.row_count, lambda at, size: columns[at : at + size])
-
-
-def unspool_list(file: BinaryIO, key: Ed25519PublicKey, spool: BinaryIO) -> Snapshot:
-    """Verify a snapshot file and unpack its columns into `spool`, both piece by piece. As `unpack_list`.
-
-    `spool` is an empty file opened for reading and writing; it stays open while rows are read.
-    """
-    head, at, size = _verified_file(file, key)
-    file.seek(at)
-    try:
-        count, packed_bytes = struct.unpack(">II", file.read(8))
-        if count > ROWS_MAX:
-            raise ListRefused("the list has more rows than a gate takes")
-        if packed_bytes != size - at - 8 - SIGNATURE_BYTES:
-            raise ListRefused("the list's length differs from its head")
-        # Before it is given the room it asks for.
-        begin = file.read(min(packed_bytes, ZSTD_HEADER_BYTES))
-        if zstandard.frame_content_size(begin) != count * ROW_BYTES:
-            raise ListRefused("the list's columns differ from its row count")
-        file.seek(-len(begin), os.SEEK_CUR)
-        left = count * ROW_BYTES
-        with zstandard.ZstdDecompressor().stream_reader(file, PIECE_BYTES, closefd=False) as columns:
-            while piece := columns.read(min(left, PIECE_BYTES)):
-                left -= spool.write(piece)
-    except (struct.error, zstandard.ZstdError) as error:
-        raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
-    if left:
-        raise ListRefused("the list's columns differ from its row count")
-
-    def read(start: int, length: int) -> bytes:
-        spool.seek(start)
-        return spool.read(length)
-
-    return Snapshot(head, count, read)
+def read_list(file: BinaryIO, key: Ed25519PublicKey, digest_key: bytes) -> ListFile:
+    """Verify a list file piece by piece, which may be larger than memory. As `unpack_list`."""
+    found = _verified(file, key)
+    head = msgspec.structs.replace(found.head, digest_key=digest_key)
+    return ListFile(head, found.own_count, found.given_count, file)
 
 
 def version_tag(group: int, seals: Iterable[tuple[int, int, int]]) -> str:
@@ -287,15 +278,16 @@ def version_tag(group: int, seals: Iterable[tuple[int, int, int]]) -> str:
     return f'"{hashlib.sha256(f"{group}:{text}".encode()).hexdigest()[:32]}"'
 
 
-def _verified_file(file: BinaryIO, key: Ed25519PublicKey) -> tuple[ListHead, int, int]:
-    """Return the head of a signed file, where its rows begin, and its size. Nothing is decoded before the signature."""
+def _verified(file: BinaryIO, key: Ed25519PublicKey) -> ListFile:
+    """Return a signed file, without its digest key. Nothing is decoded before the signature."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    begin = file.read(len(MAGIC) + 4)
-    if size < len(MAGIC) + 12 + SIGNATURE_BYTES or begin[:4] != MAGIC:
+    left = size - SIGNATURE_BYTES
+    if left < len(MAGIC) + _TRAILER.size:
         raise ListRefused(_NO_LIST)
-    digest = hashlib.sha256(begin)
-    left = size - SIGNATURE_BYTES - len(begin)
+    if size > LIST_BYTES_MAX:
+        raise ListRefused("the list is larger than a gate takes")
+    digest = hashlib.sha256()
     while left > 0:
         part = file.read(min(left, PIECE_BYTES))
         if not part:
@@ -303,14 +295,24 @@ def _verified_file(file: BinaryIO, key: Ed25519PublicKey) -> tuple[ListHead, int
         digest.update(part)
         left -= len(part)
     _check_signature(file.read(SIGNATURE_BYTES), digest.digest(), key)
-    (head_bytes,) = struct.unpack_from(">I", begin, 4)
+    file.seek(size - SIGNATURE_BYTES - _TRAILER.size)
+    own, given, head_bytes = _TRAILER.unpack(file.read(_TRAILER.size))
+    if own + given > ROWS_MAX:
+        raise ListRefused("the list has more rows than a gate takes")
     if head_bytes > HEAD_BYTES_MAX:
         raise ListRefused(_LARGE_HEAD)
-    file.seek(len(begin))
+    at = len(MAGIC) + own * list_blocks.ROW_BYTES + given * _DIGESTED_BYTES
+    if at + head_bytes + _TRAILER.size + SIGNATURE_BYTES != size:
+        raise ListRefused("the list's length differs from its rows")
+    file.seek(0)
+    if file.read(len(MAGIC)) != MAGIC:
+        raise ListRefused(_OTHER_VERSION)
+    file.seek(at)
     try:
-        return msgspec.msgpack.decode(file.read(head_bytes), type=ListHead), len(begin) + head_bytes, size
+        head = msgspec.msgpack.decode(file.read(head_bytes), type=ListHead)
     except msgspec.DecodeError as error:
         raise ListRefused(f"{_OTHER_VERSION}: {error}") from error
+    return ListFile(head, own, given, file)
 
 
 def _check_signature(signature: bytes, digest: bytes, key: Ed25519PublicKey) -> None:
@@ -320,11 +322,3 @@ def _check_signature(signature: bytes, digest: bytes, key: Ed25519PublicKey) -> 
         raise ListRefused(
             "the list is not signed by this venue's list key, or was altered on its way"
         ) from None
-
-
-def _big_endian(code: str, values: Iterable[int]) -> bytes:
-    """Return unsigned integers as big-endian bytes."""
-    column = array(code, values)
-    if sys.byteorder == "little":
-        column.byteswap()
-    return column.tobytes()

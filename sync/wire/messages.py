@@ -17,7 +17,7 @@ So nobody between them can say "nothing new" or "I have your records" in the cen
 | method and path | body | answer |
 |---|---|---|
 | POST /api/v1/gate/enrol | `Enrol` JSON, unsigned, carries the one-time code | `Enrolled` JSON |
-| GET /api/v1/gate/list | | the list file (`sync.wire.lists`), ETag is its version; 304 |
+| GET /api/v1/gate/manifest … | | see `sync.gates.published`: lists, keys, roster, certificates |
 | GET /api/v1/gate/time?nonce=… | unsigned | `SignedTime` JSON |
 | POST /api/v1/gate/records | `Push` MessagePack, zstd | `Pushed` MessagePack |
 | GET /api/v1/gate/have | | `Pushed` MessagePack: what the centre holds of this gate |
@@ -80,12 +80,25 @@ class Enrol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class KeyDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The venue's other keys, signed by the centre's identity key."""
+    """The venue's other keys, signed by the centre's identity key (`sync.wire.rotation`)."""
 
     identity: bytes
     lists: bytes
     time: bytes
     issued_at_s: int
+    number: int = 0
+    """Rises whenever a key is rolled; a gate goes by the highest it has seen."""
+    successor: bytes = b""
+    """The identity after this one; gates pin both."""
+    roster: bytes = b""
+
+
+class SignedKeys(msgspec.Struct, frozen=True):
+    """A `KeyDocument` in JSON; `signature` by `identity` over it."""
+
+    identity: bytes
+    document: bytes
+    signature: bytes
 
 
 class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +110,13 @@ class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
     identity: bytes
     document: bytes
     signature: bytes
+
+
+class Certified(msgspec.Struct, frozen=True, array_like=True):
+    """A certificate for a gate's page: PEM chain, and until when it is good, unix seconds."""
+
+    chain: bytes
+    until_s: int
 
 
 class SignedTime(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from admission.records import (
     Extension,
     ExtensionRecord,
     MalformedRecord,
+    Record,
     record_from_bytes,
 )
 from sync.wire.messages import (
@@ -85,6 +86,8 @@ class Accepted:
     state: EpochState
     refused: Refused | None = None
     """What came behind them and was not taken."""
+    records: tuple[Record | ExtensionRecord, ...] = ()
+    """The blobs, read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +232,7 @@ class Replica:
         """Take the records that go on from the tip, up to the first that cannot be."""
         trial = LogSet(self.gate, self._logs.states.values())
         heads: list[Head] = []
+        records: list[Record | ExtensionRecord] = []
         good = trial.states.get(epoch)  # up to where a head of the gate vouches
         refused: Refused | None = None
         for seq, blob in enumerate(blobs, start=first):
@@ -239,6 +243,8 @@ class Replica:
             if trial.accept(epoch, seq, blob) is Finding.MALFORMED:
                 refused = Refused(epoch, seq, Why.MALFORMED if head is None else Why.ALTERED)
                 break
+            assert trial.read is not None, "what was taken was read"
+            records.append(trial.read)
             if head is not None:
                 heads.append(head)
                 good = trial.states[epoch]
@@ -251,8 +257,10 @@ class Replica:
         if state is None or state.seq < first:
             return refused or Refused(epoch, first, Why.MALFORMED)
         self._logs.states[epoch] = state
-        taken = tuple(blobs[: state.seq - first + 1])
-        return Accepted(epoch, first, taken, tuple(heads), state, refused)
+        count = state.seq - first + 1
+        return Accepted(
+            epoch, first, tuple(blobs[:count]), tuple(heads), state, refused, tuple(records[:count])
+        )
 
     def _other_branch(self, chunk: Chunk, at: int, source: Source) -> Answer:
         """Keep what differs, from index `at` of the chunk on, as far as it is this gate's word at all."""

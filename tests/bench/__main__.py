@@ -16,7 +16,19 @@ from typing import Final
 
 import msgspec
 
-from tests.bench import deciding, hostile, latency, report, scale, starting
+from tests.bench import (
+    deciding,
+    hostile,
+    imports,
+    ingest,
+    latency,
+    report,
+    scale,
+    search,
+    snapshots,
+    starting,
+    venue_sync,
+)
 from tests.bench.report import Row
 from tests.bench.scale import Scale
 
@@ -30,8 +42,13 @@ def groups(picture: Path) -> Mapping[str, Group]:
         "latency": lambda size: latency.measure(size, picture),
         "starting": starting.measure,
         "deciding": deciding.measure,
+        "snapshots": snapshots.measure,
+        "ingest": ingest.measure,
         "crash": hostile.crash_points,
         "fuzz": hostile.fuzz,
+        "sync": venue_sync.measure,
+        "search": search.measure,
+        "imports": imports.measure,
     }
 
 

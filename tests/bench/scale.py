@@ -23,6 +23,10 @@ class Scale:
     starts: int = 5
     points: int = 10_000
     lines: int = 1_000_000
+    doubles: int = 1_000
+    """Tickets let in at one gate and looked for at another."""
+    ingest_held: int = 1_000_000
+    ingest_records: int = 400_000
 
 
 def full(folder: Path) -> Scale:
@@ -41,6 +45,9 @@ def quick(folder: Path) -> Scale:
         starts=2,
         points=300,
         lines=20_000,
+        doubles=100,
+        ingest_held=100_000,
+        ingest_records=80_000,
     )
 
 
@@ -48,5 +55,5 @@ def tiny(folder: Path) -> Scale:
     """A few seconds: for the tests."""
     return Scale(
         folder, "tiny", mean_s=0.1, scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
-        checks=20, stored=20, starts=1, points=5, lines=50,
+        checks=20, stored=20, starts=1, points=5, lines=50, doubles=3, ingest_held=1_000, ingest_records=800,
     )  # fmt: skip

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from admission.entitlements import LanePlan, Mode
 from admission.ids import Epoch, LaneId, ReaderId
 from admission.lane import Write
 from admission.records import Direction, Flag, Kind, Outcome, ticket_subject
+from edge.builder import Order
 from edge.clock import SystemClock, TrustedTime
 from edge.journal import Journal, Stamp
 from edge.store.list import build
@@ -26,10 +28,12 @@ from edge.store.log import LogStore
 from edge.store.log_schema import Batch
 from edge.store.writer import Urgency
 from sync.wire.lists import ListHead, ListRow, pack_list
+from sync.wire.snapshots import write_snapshot
 from tests.edge.rig import ARENA, EVENT, GATE, GATE_KEY, PRODUCT, SESSION, list_head, row
 
 LANES = 4
 LIST_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(3, 35)))
+LIST_SECRET = bytes(range(4, 36))
 LOG_RECORDS = 36_000
 """A day of the box (DESIGN.md, Budgets)."""
 
@@ -40,6 +44,19 @@ def head() -> ListHead:
     plans = tuple(LanePlan(LaneId(n + 1), ARENA, Mode.NORMAL, served) for n in range(LANES))
     return msgspec.structs.replace(
         list_head(int(time.time())), plans=plans, gate_lanes={GATE: tuple(range(LANES))}
+    )
+
+
+def order() -> bytes:
+    """What a builder is told on standard input."""
+    told = head()
+    return msgspec.json.encode(
+        Order(
+            list_public=LIST_KEY.public_key().public_bytes_raw(),
+            group=told.group,
+            list_secret=LIST_SECRET,
+            digest_key=told.digest_key,
+        )
     )
 
 
@@ -141,7 +158,9 @@ def main(arguments: list[str]) -> int:
     if kind == "list":
         build(out, head(), rows(tickets))
     else:
-        out.write_bytes(pack_list(head(), rows(tickets), LIST_KEY))
+        listed = BytesIO(pack_list(head(), rows(tickets), LIST_KEY))
+        with out.open("wb") as file:
+            write_snapshot(listed, file, BytesIO(), head().group, LIST_SECRET)
     return 0
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from admission.reasons import Reason
 from admission.records import Outcome
 from edge import config, enrolment
 from edge.board import VerdictWord, verdict
-from edge.builder import build_from
+from edge.builder import Order, Unusable, build_from
 from edge.clock import SystemClock
 from edge.complaint import Complaint
 from edge.explain import explain
@@ -26,9 +27,11 @@ from edge.settings import Way
 from edge.store.list import build
 from edge.store.log import LogStore
 from edge.store.log_schema import Batch, StandingChange
-from sync.wire.lists import EventInfo, GateInfo, ListHead, ListKey, ListRefused, pack_list
+from sync.wire.lists import EventInfo, GateInfo, ListHead, ListKey, pack_list
+from sync.wire.snapshots import write_snapshot
 from tests.edge.rig import (
     ARENA,
+    DIGEST_KEY,
     EVENT,
     GATE,
     PRODUCT,
@@ -116,11 +119,30 @@ async def test_a_gate_starts_with_a_list_that_contradicts_itself_and_takes_the_n
 @pytest.mark.parametrize("fields", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_the_builder_leaves_the_list_in_use_where_it_is(tmp_path: Path, fields: dict[str, object]) -> None:
     snapshot, out = tmp_path / "snapshot", tmp_path / FILE
-    snapshot.write_bytes(pack_list(head_of(2, **fields), ROWS, LIST_KEY))
+    head, digest_key = head_of(2, **fields), fields.get("digest_key", DIGEST_KEY)
+    assert isinstance(digest_key, bytes)
+    with snapshot.open("wb") as file:
+        signed = BytesIO(pack_list(changed(head, digest_key=DIGEST_KEY), ROWS, LIST_KEY))
+        write_snapshot(signed, file, BytesIO(), head.group, bytes(32))
+    public = LIST_KEY.public_key().public_bytes_raw()
+    order = Order(list_public=public, group=head.group, list_secret=bytes(32), digest_key=digest_key)
     out.write_bytes(b"the old list")
-    with pytest.raises(ListRefused):
-        build_from(snapshot, out, LIST_KEY.public_key().public_bytes_raw())
+    with pytest.raises(Unusable) as refused:
+        build_from(snapshot, out, order)
+    assert refused.value.code == "list.unusable"
     assert out.read_bytes() == b"the old list"
+
+
+async def test_a_list_whose_file_is_removed_on_purpose_is_forgotten(tmp_path: Path) -> None:
+    async with running(tmp_path, ROWS, adjust=quick) as gate:
+        await gate.ready()
+        elsewhere = await gate.do(TakeList(2, str(gate.data / "not there")))
+        assert (elsewhere.ok, gate.daemon.lists.rows) == (False, len(ROWS))
+        (gate.data / FILE).unlink()
+        assert (await gate.do(TakeList(3, str(gate.data / FILE)))).ok
+        tile = next(tile for tile in gate.daemon.board.tiles if tile.part is Part.LIST)
+        assert (tile.code, gate.daemon.lists.rows) == ("list.none", 0)
+        assert verdict(gate.daemon.board.tiles).word is VerdictWord.NOT_READY
 
 
 async def test_a_log_that_cannot_be_read_leaves_the_old_list_in_use(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from admission.credentials import Medium
-from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket, ZoneTree
+from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, TicketId, ZoneId
 from admission.presence import PresenceRow, Resets, Role, State
 from admission.question import LaneFacts
@@ -30,6 +30,7 @@ class Memories:
         self.found: list[PresenceRow] = []
         self.standings: Mapping[TicketId, Standing] = {}
         self.credentials: Mapping[bytes, CredentialStanding] = {}
+        self.inside: int | None = None
 
     def rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
         return tuple(one for one in self.found if (one.event, one.ticket) == (event, ticket))
@@ -44,7 +45,7 @@ class Memories:
         return self.credentials.get(digest)
 
     def occupancy_high(self, zone: ZoneId) -> int | None:  # noqa: ARG002 - the Protocol's
-        return None
+        return self.inside
 
 
 class ShortList:
@@ -181,3 +182,26 @@ def test_another_gate_of_the_zone_counts_as_cut_off_until_it_is_heard(desk: Desk
     assert desk.ask(code(7)).verdict.flags & Flag.UNSURE
     desk.judge.heard = lambda gate: gate == 2
     assert not desk.ask(code(7)).verdict.flags & Flag.UNSURE
+
+
+def test_a_gate_that_is_cut_off_fills_its_share_of_what_was_free_and_no_more(desk: Desk) -> None:
+    judge = desk.judge
+    head = msgspec.structs.replace(list_head(NOW_S), zones=(Zone(ARENA, "Arena", gate=GATE, capacity=10),))
+    source = ShortList(row(7))
+    source.head = msgspec.structs.replace(
+        head, gates=(*head.gates, GateInfo(GateId(2), "South", bytes(32), (ARENA,)))
+    )
+    judge.use_list(source)
+
+    def asked(inside: int | None) -> Reason:
+        desk.memories.inside = inside
+        return Reason(desk.ask(code(7)).verdict.reason)
+
+    assert [asked(inside) for inside in (4, 6, 7)] == [Reason.NONE, Reason.NONE, Reason.FULL]
+    assert asked(6) is Reason.NONE, "somebody left again"
+    assert asked(None) is Reason.NONE, "not judged while it is unknown"
+    judge.heard = lambda _gate: True
+    assert [asked(inside) for inside in (9, 10)] == [Reason.NONE, Reason.FULL]
+    judge.in_touch()
+    judge.heard = lambda _gate: False
+    assert [asked(inside) for inside in (9, 9, 10)] == [Reason.FULL, Reason.FULL, Reason.FULL]

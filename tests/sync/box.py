@@ -11,12 +11,12 @@ from admission.ids import Epoch
 from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
 from edge.front.uplink import Uplink
-from edge.link import HELD_MAX, Appended, Done, HeldRecords, UplinkSaid
+from edge.link import HELD_MAX, Appended, Changes, Done, Foreign, HeardGates, HeldRecords, UplinkSaid
 from edge.settings import CentreSettings
 from edge.store.disk import LocalDisk
 from edge.store.log import LogStore
 from edge.store.log_reader import LogReader
-from edge.store.log_schema import Batch, StoredRecord
+from edge.store.log_schema import FEED_CURSOR, Batch, StoredRecord
 from sync.wire.replication import head_in
 from tests.sync.logs import EpochLog
 
@@ -34,6 +34,7 @@ class Box:
         self.store = LogStore.open(data, LocalDisk())
         self.said: list[UplinkSaid] = []
         self.lists: list[Path] = []
+        self.changes: list[Changes] = []
         self.answer = Done(0, ok=True)
         self.changed = asyncio.Event()
         self.tokens = 0
@@ -43,6 +44,8 @@ class Box:
         """The next list finds no lane."""
         self.memory: EpochLog | None = None
         """What of the running epoch the disk has not taken is held as this log."""
+        self.heard = HeardGates({})
+        """What the lane was told of other gates."""
         self.acked: dict[Epoch, int] = {}
         """What the lane was told that the centre has."""
 
@@ -80,6 +83,33 @@ class Box:
 
     def say_acked(self, epochs: Mapping[Epoch, int]) -> None:
         self.acked |= epochs
+        self.changed.set()
+
+    async def change(self, asked: Changes) -> Done:
+        """Keep changes; they are as good as taken."""
+        self.changes.append(asked)
+        self.changed.set()
+        return Done(0, ok=True)
+
+    async def give(self, slice_: Foreign) -> Done:
+        """Keep a slice as the lane would."""
+        self.tokens += 1
+
+        def stored(blobs: tuple[bytes, ...]) -> tuple[StoredRecord, ...]:
+            found = enumerate(blobs, start=slice_.first_seq)
+            return tuple(StoredRecord(slice_.gate, slice_.epoch, seq, blob) for seq, blob in found)
+
+        meta = ((FEED_CURSOR, slice_.cursor),) if slice_.cursor else ()
+        batch = Batch(
+            self.tokens, stored(slice_.blobs), slice_.rows, slice_.heads, slice_.resets,
+            forks=stored(slice_.forks), meta=meta,
+        )  # fmt: skip
+        self.store.append([batch])
+        self.changed.set()
+        return Done(slice_.number, ok=True)
+
+    def say_heard(self, heard: HeardGates) -> None:
+        self.heard = heard
         self.changed.set()
 
     async def until(self, true: Callable[[], object]) -> None:

@@ -1,13 +1,24 @@
 """Logs of gates, as replication meets them."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission.chain import Head, Predecessor, link, seed
-from admission.ids import Epoch, GateId
-from admission.records import Extension, ExtensionRecord, Kind, Outcome, Record
+from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, ReaderId, SessionId, TicketId, ZoneId
+from admission.records import (
+    Direction,
+    Extension,
+    ExtensionRecord,
+    Flag,
+    Kind,
+    Outcome,
+    Record,
+    Trust,
+    ticket_subject,
+)
 from sync.wire.messages import Chunk
 
 GATE = GateId(1)
@@ -76,3 +87,29 @@ class EpochLog:
 
 def chunk_of(log: EpochLog, first: int, blobs: Sequence[bytes]) -> Chunk:
     return Chunk(log.gate, log.epoch, first, tuple(blobs), log.links[first - 1])
+
+
+def a_day(grants: int, seed: int = 1) -> EpochLog:
+    """People at four lanes, tickets in no order, each passes a while later."""
+    chance = random.Random(seed)
+    log = EpochLog(Epoch(7)).begin()
+    time_us = 1_795_305_600_000_000
+    for _ in range(grants):
+        time_us += chance.randrange(100_000, 600_000)
+        seq, lane = len(log.blobs) + 1, chance.randrange(1, 5)
+        subject = ticket_subject(EventId(1), TicketId(chance.randrange(1_000_000)), ProductId(lane))
+        for kind, at_us, ref in (
+            (Kind.SCAN, time_us, 0),
+            (Kind.PASSAGE, time_us + chance.randrange(10_000, 90_000), seq),
+        ):
+            body = Record(
+                kind, len(log.blobs) + 1, at_us, at_us // 1000 & 2**32 - 1, LaneId(lane), ReaderId(1 - bool(ref)), ZoneId(1),
+                SessionId(1),
+                Outcome.NONE if ref else Outcome.GRANT, direction=Direction.ENTRY, trust=Trust.SYNCED,
+                flags=Flag.TICKET, subject=subject, ref=ref,
+            )  # fmt: skip
+            log.add(body.to_bytes())
+        if len(log.blobs) % 256 < 2:
+            log.sign()
+    log.sign()
+    return log

@@ -2,31 +2,27 @@
 
 import asyncio
 import hashlib
-import struct
 import time
-import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
-import zstandard
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission.ids import Epoch
 from edge.clock import SystemClock
 from edge.enrolment import Enrolment
-from edge.front.centre import KEPT_FREE_BYTES, UNPROVEN, Centre, CentreRefused
+from edge.front.centre import UNPROVEN, Centre, CentreRefused, CutOff
+from edge.front.download import KEPT_FREE_BYTES
 from edge.front.snapshot import SNAPSHOT_FILE
 from edge.front.uplink import STALE_S
 from edge.link import Health
-from sync.wire import lists
-from sync.wire.lists import ListHead, ListRefused, pack_list, read_head, unpack_list
 from sync.wire.messages import Push, Pushed
+from sync.wire.snapshots import Published
 from tests.sync.box import Box
-from tests.sync.logs import OTHER_KEY, EpochLog
+from tests.sync.logs import EpochLog
 from tests.sync.venue import Venue, venue_at
 
 Spoil = Callable[[web.Response], None]
@@ -42,10 +38,10 @@ class Between:
         self.lets_list_drip = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        if self.lets_list_drip and request.path.endswith("/list"):
+        if self.lets_list_drip and "/snapshots/" in request.path:
             response = web.StreamResponse()
             await response.prepare(request)
-            await response.write(b"GHL0")
+            await response.write(b"GHS0")
             await asyncio.Event().wait()
         async with (
             aiohttp.ClientSession(auto_decompress=False) as session,
@@ -57,7 +53,7 @@ class Between:
             ) as answer,
         ):
             made = web.Response(status=answer.status, body=await answer.read())
-            for name in ("ETag", "Gatehouse-Proof"):
+            for name in ("ETag", "Gatehouse-Proof", "Content-Range"):
                 if name in answer.headers:
                     made.headers[name] = answer.headers[name]
         self.spoil(made)
@@ -114,12 +110,12 @@ def not_found(answer: web.Response) -> None:
     answer.set_status(404)
 
 
-async def asked(centre: Centre, what: str, folder: Path) -> None:
+async def asked(centre: Centre, what: str) -> None:
     log = EpochLog(Epoch(5)).begin().scans(3)
     asks: dict[str, Callable[[], Awaitable[object]]] = {
         "have": centre.have,
         "push": lambda: centre.push(Push((log.chunk(),))),
-        "list": lambda: centre.fetch_list("", folder / "list"),
+        "list": lambda: centre.manifest("", fresh=True),
     }
     await asks[what]()
 
@@ -132,10 +128,10 @@ async def test_what_the_centre_did_not_say_is_not_believed(
     between: Between, enrolment: Enrolment, tmp_path: Path, what: str, spoil: Spoil
 ) -> None:
     async with Centre(enrolment) as centre:
-        await asked(centre, what, tmp_path)
+        await asked(centre, what)
         between.spoil = spoil
         with pytest.raises(CentreRefused, match=UNPROVEN):
-            await asked(centre, what, tmp_path)
+            await asked(centre, what)
 
 
 @pytest.mark.parametrize("what", ["have", "list"])
@@ -153,10 +149,10 @@ async def test_an_answer_of_yesterday_is_not_believed(
             answer.headers[name] = headers[name]
 
     async with Centre(enrolment) as centre:
-        await asked(centre, what, tmp_path)
+        await asked(centre, what)
         between.spoil = again
         with pytest.raises(CentreRefused, match=UNPROVEN):
-            await asked(centre, what, tmp_path)
+            await asked(centre, what)
 
 
 @pytest.mark.parametrize("clock_s", [0, 1_000, 4_000_000_000])
@@ -180,9 +176,87 @@ async def test_words_of_strangers_do_not_reach_the_page(between: Between, enrolm
 
 async def test_a_list_leaves_the_log_its_room(enrolment: Enrolment, tmp_path: Path) -> None:
     async with Centre(enrolment, free_bytes=lambda _folder: KEPT_FREE_BYTES + 100) as centre:
+        published = await newest(centre)
         with pytest.raises(OSError, match="last space"):
-            await centre.fetch_list("", tmp_path / "list")
-    assert (tmp_path / "list").stat().st_size == 0
+            await centre.fetch_snapshot(published, tmp_path / "list")
+    assert not (tmp_path / "list").exists()
+
+
+# --- snapshots on bad lines ----------------------------------------------------------------------------------------
+
+
+async def newest(centre: Centre) -> Published:
+    said = await centre.manifest("", fresh=True)
+    assert said is not None
+    assert said[1].snapshot is not None
+    return said[1].snapshot
+
+
+@pytest.mark.parametrize("pieces", [2, 7])
+async def test_a_snapshot_that_is_cut_again_and_again_comes_whole(
+    between: Between, enrolment: Enrolment, tmp_path: Path, pieces: int
+) -> None:
+    into, ranges = tmp_path / "list", []
+
+    async with Centre(enrolment) as centre:
+        published = await newest(centre)
+        step = published.size // pieces + 1
+
+        def cut(answer: web.Response) -> None:
+            assert isinstance(answer.body, bytes)
+            ranges.append(answer.headers.get("Content-Range"))
+            answer.body = answer.body[:step]
+
+        between.spoil = cut
+        for _ in range(pieces - 1):
+            with pytest.raises(CutOff):
+                await centre.fetch_snapshot(published, into)
+        await centre.fetch_snapshot(published, into)
+        await centre.fetch_snapshot(published, into)  # what is whole is not asked for again
+    assert ranges == [None] + [
+        f"bytes {step * n}-{published.size - 1}/{published.size}" for n in range(1, pieces)
+    ]
+    assert hashlib.sha256(into.read_bytes()).hexdigest() == published.address
+
+
+@pytest.mark.parametrize("place", [0, 4, 20, 59, 60, 100, -1])
+async def test_a_snapshot_altered_on_its_way_is_thrown_away(
+    between: Between, enrolment: Enrolment, tmp_path: Path, place: int
+) -> None:
+    def alter(answer: web.Response) -> None:
+        body = bytearray(answer.body if isinstance(answer.body, bytes) else b"")
+        body[place] ^= 1
+        answer.body = bytes(body)
+
+    async with Centre(enrolment) as centre:
+        published = await newest(centre)
+        between.spoil = alter
+        with pytest.raises(CentreRefused, match=r"snapshot\.altered"):
+            await centre.fetch_snapshot(published, tmp_path / "list")
+        assert not (tmp_path / "list").exists()
+        between.spoil = lambda _: None
+        await centre.fetch_snapshot(published, tmp_path / "list")
+
+
+async def test_another_part_than_asked_for_and_another_address_are_refused(
+    between: Between, enrolment: Enrolment, tmp_path: Path
+) -> None:
+    into = tmp_path / "list"
+
+    def shifted(answer: web.Response) -> None:
+        answer.headers["Content-Range"] = "bytes 0-9/10"
+
+    async with Centre(enrolment) as centre:
+        published = await newest(centre)
+        into.write_bytes(b"GHS0")
+        between.spoil = shifted
+        with pytest.raises(CutOff, match="another part"):
+            await centre.fetch_snapshot(published, into)
+        for address in ("../../etc/passwd", "0" * 63, "A" * 64):
+            with pytest.raises(CentreRefused, match=r"snapshot\.altered"):
+                await centre.fetch_snapshot(msgspec.structs.replace(published, address=address), into)
+        with pytest.raises(CutOff, match="404"):
+            await centre.fetch_snapshot(msgspec.structs.replace(published, address="0" * 64), into)
 
 
 # --- what the tile says --------------------------------------------------------------------------------------------
@@ -217,58 +291,14 @@ async def test_a_list_held_back_is_told(between: Between, box: Box) -> None:
         await box.until(lambda: box.is_told("uplink.list_stale"))
     assert box.said[-1].health is Health.DEGRADED
     assert box.said[-1].args == {"why": UNPROVEN}
-    assert not (box.data / (SNAPSHOT_FILE + ".new")).exists()
+    assert not (box.data / SNAPSHOT_FILE).exists()
 
 
 async def test_a_list_that_drips_is_told(between: Between, box: Box) -> None:
     assert isinstance(box.clock, HandClock)
     between.lets_list_drip = True
     async with box.linked():
-        await box.until(lambda: box.is_told("uplink.ok") and (box.data / (SNAPSHOT_FILE + ".new")).exists())
+        await box.until(lambda: box.is_told("uplink.ok") and list(box.data.glob(f"{SNAPSHOT_FILE}.*")))
         box.clock.ahead_s = STALE_S + 1
         await box.until(lambda: box.is_told("uplink.list_stale"))
-    assert not (box.data / (SNAPSHOT_FILE + ".new")).exists()
-
-
-# --- list files ----------------------------------------------------------------------------------------------------
-
-HEAD = ListHead(
-    group=1, events=(), products=(), sessions=(), zones=(), plans=(), gate_lanes={}, keys=(), gates=(), profiles=(),
-    digest_key=bytes(32),
-)  # fmt: skip
-
-
-def test_a_head_is_read_from_a_file_only_when_all_of_it_is_signed(tmp_path: Path) -> None:
-    path, key = tmp_path / "list", Ed25519PrivateKey.generate()
-    whole = pack_list(HEAD, (), key)
-
-    def read(content: bytes, by: Ed25519PrivateKey = key) -> ListHead:
-        path.write_bytes(content)
-        with path.open("rb") as file:
-            return read_head(file, by.public_key())
-
-    assert read(whole) == HEAD
-    with pytest.raises(ListRefused, match="not signed"):
-        read(whole, OTHER_KEY)
-    for at in range(len(whole)):
-        with pytest.raises(ListRefused):
-            read(whole[:at])
-        with pytest.raises(ListRefused):
-            read(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-
-
-def test_a_list_gets_no_more_memory_than_its_rows_need() -> None:
-    """The file as `sync.wire.lists` lays it out: no rows, and columns that unpack to 64 MB."""
-    key = Ed25519PrivateKey.generate()
-    head, bomb = msgspec.msgpack.encode(HEAD), zstandard.compress(bytes(64 * 1024 * 1024))
-    lengths = struct.pack(">I", len(head)), struct.pack(">II", 0, len(bomb))
-    body = b"".join((lists.MAGIC, lengths[0], head, lengths[1], bomb))
-    signed = body + key.sign(lists.DOMAIN + hashlib.sha256(body).digest())
-    assert lists.ROWS_MAX * lists.ROW_BYTES > 64 * 1024 * 1024
-    tracemalloc.start()
-    try:
-        with pytest.raises(ListRefused):
-            unpack_list(signed, key.public_key())
-        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
-    finally:
-        tracemalloc.stop()
+    assert not (box.data / SNAPSHOT_FILE).exists()

@@ -4,6 +4,7 @@ import asyncio
 import os
 from base64 import b64decode, b64encode
 from hashlib import sha256
+from io import BytesIO
 
 import aiohttp
 import msgspec
@@ -16,7 +17,7 @@ from admission.ids import Epoch, GateId, TicketId
 from edge.enrolment import Enrolment
 from sync import demo
 from sync.tickets import changes, rows
-from sync.wire.lists import ListRefused, unpack_head, unpack_list
+from sync.wire.lists import ListFile, read_list
 from sync.wire.messages import (
     PUSH_BYTES_MAX,
     PUSH_RECORDS_MAX,
@@ -29,11 +30,13 @@ from sync.wire.messages import (
     request_text,
     time_is_genuine,
 )
+from sync.wire.sealed import unseal
+from sync.wire.snapshots import Manifest, read_snapshot
 from tests.sync.logs import OTHER_KEY, EpochLog
-from tests.sync.requests import GateClient, packed
+from tests.sync.requests import Answer, GateClient, packed
 from tests.sync.venue import NOW_S, Venue, query
 
-LIST, RECORDS, HAVE = "/api/v1/gate/list", "/api/v1/gate/records", "/api/v1/gate/have"
+LIST, RECORDS, HAVE = "/api/v1/gate/manifest?fresh=1", "/api/v1/gate/records", "/api/v1/gate/have"
 
 
 # --- who asks ------------------------------------------------------------------------------------------------------
@@ -134,7 +137,7 @@ async def test_errors_are_problem_documents(venue: Venue, gate: GateClient) -> N
 async def test_health_and_metrics(venue: Venue, gate: GateClient) -> None:
     await gate.ask("GET", LIST)
     assert (await gate.ask("GET", "/healthz")).status == 200
-    assert b"gatehouse_sync_lists_sent_total 1\n" in (await gate.ask("GET", "/metrics")).body
+    assert b"gatehouse_sync_manifests_sent_total 1\n" in (await gate.ask("GET", "/metrics")).body
     with venue.centre.database.writing() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         connection.exec_driver_sql("ALTER TABLE event RENAME TO gone")
@@ -147,21 +150,32 @@ async def test_health_and_metrics(venue: Venue, gate: GateClient) -> None:
 # --- lists ---------------------------------------------------------------------------------------------------------
 
 
-async def test_the_list_verifies_and_is_the_same_bytes_for_the_same_version(
+def listed_in(answer: Answer, box: Enrolment, venue: Venue) -> ListFile:
+    """Return the list that a manifest tells of, as the gate reads it."""
+    manifest = msgspec.msgpack.decode(answer.body, type=Manifest)
+    assert manifest.snapshot is not None
+    path = venue.data / "snapshots" / manifest.snapshot.address
+    assert path.stat().st_size == manifest.snapshot.size
+    secrets, listed = unseal(manifest.secrets, box.group, box.gate, box.sealing), BytesIO()
+    with path.open("rb") as file:
+        read_snapshot(file, listed, box.group, secrets.list_secret)
+    return read_list(listed, box.list_key, secrets.digest_key)
+
+
+async def test_the_list_verifies_and_is_the_same_snapshot_for_the_same_version(
     venue: Venue, box: Enrolment, gate: GateClient
 ) -> None:
     first = await gate.ask("GET", LIST)
-    content = unpack_list(first.body, box.list_key)
+    content = listed_in(first, box, venue)
     assert content.row_count == len(list(content.rows())) == 28
     assert content.head.group == box.group
-    for at in (0, 9, len(first.body) // 2, len(first.body) - 1):
-        altered = first.body[:at] + bytes([first.body[at] ^ 1]) + first.body[at + 1 :]
-        with pytest.raises(ListRefused):
-            unpack_head(altered, box.list_key)
+    told = msgspec.msgpack.decode(first.body, type=Manifest)
     await venue.stop()
+    for path in (venue.data / "snapshots").iterdir():
+        path.unlink()
     await venue.start()
-    again = await gate.ask("GET", LIST)
-    assert (again.body, again.headers["ETag"]) == (first.body, first.headers["ETag"])
+    again = msgspec.msgpack.decode((await gate.ask("GET", LIST)).body, type=Manifest)
+    assert (again.snapshot, again.seals) == (told.snapshot, told.seals)
 
 
 async def test_what_a_gate_has_already_is_not_sent_again(
@@ -175,7 +189,7 @@ async def test_what_a_gate_has_already_is_not_sent_again(
         assert not rows.set_standing(connection, demo.EVENT, TicketId(999), Standing.CANCELLED)
     newer = await gate.ask("GET", LIST, If_None_Match=tag)
     assert newer.status == 200
-    content = unpack_list(newer.body, box.list_key)
+    content = listed_in(newer, box, venue)
     event = content.head.events[0]
     # 1: the demo itself, 2: the enrolment, which tells the others the gate's key, 3: the change
     assert (event.id, event.generation, event.version, event.sealed_at_s) == (demo.EVENT, 1, 3, NOW_S + 60)

@@ -100,7 +100,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> tuple[Door, dict[str, Demo
         key = centre.keys.list_key
     finally:
         centre.close()
-    sent = unpack_list(pack_list(head, rows, key), key.public_key())
+    sent = unpack_list(pack_list(head, rows, key), key.public_key(), head.digest_key)
     return Door(sent.head, list(sent.rows())), {one.key: one for one in demo.demo_tickets(data)}
 
 
@@ -161,7 +161,9 @@ def test_a_bulk_list_is_of_the_demo_mix_and_its_tickets_can_be_minted() -> None:
     made = demo.bulk(20_000, 1, NOW_S, keys)
     file = pack_list(made.head, made.rows, keys.list_key)
     sent = unpack_list(
-        file, Ed25519PublicKey.from_public_bytes(keys.list_key.public_key().public_bytes_raw())
+        file,
+        Ed25519PublicKey.from_public_bytes(keys.list_key.public_key().public_bytes_raw()),
+        made.head.digest_key,
     )
     rows = list(sent.rows())
     assert rows == sorted(made.rows)

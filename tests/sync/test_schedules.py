@@ -8,10 +8,11 @@ from sqlalchemy import text
 from admission.entitlements import LaneOrder, LaneSchedule, Session, Zone
 from admission.ids import EventId, GateId, LaneId, SessionId, ZoneId
 from admission.lane import LaneState
+from sync.events import rows as events
 from sync.gates import lists, roster
 from sync.keys import new_keys
 from sync.store.database import Database
-from sync.tickets import changes, rows
+from sync.tickets import changes
 from sync.wire.lists import pack_list, unpack_head
 
 EVENT, HALL, GATE = EventId(1), ZoneId(1), GateId(1)
@@ -22,10 +23,10 @@ NOW_S = 1_800_000_000
 def database(tmp_path: Path) -> Database:
     opened = Database.open(tmp_path)
     with changes.change(opened, (EVENT,), NOW_S) as connection:
-        rows.add_group(connection, "Venue", bytes(32))
-        rows.add_event(connection, EVENT, "Fair", "Europe/Zurich")
-        rows.add_zones(connection, (Zone(HALL, "Hall", reset_at=240), Zone(ZoneId(2), "Foyer")))
-        rows.add_sessions(
+        events.add_group(connection, "Venue", bytes(32))
+        events.add_event(connection, EVENT, "Fair", "Europe/Zurich")
+        events.add_zones(connection, (Zone(HALL, "Hall", reset_at=240), Zone(ZoneId(2), "Foyer")))
+        events.add_sessions(
             connection,
             (
                 Session(SessionId(1), EVENT, "One", 20261122, HALL, NOW_S + 5),
@@ -96,14 +97,16 @@ def test_an_emergency_is_no_plan(database: Database) -> None:
 def test_a_centre_of_before_plans_nothing_until_it_is_told(tmp_path: Path) -> None:
     database = Database.open(tmp_path)
     with database.writing() as connection:
-        rows.add_group(connection, "Venue", bytes(32))
-        rows.add_event(connection, EVENT, "Fair", "UTC")
+        events.add_group(connection, "Venue", bytes(32))
+        events.add_event(connection, EVENT, "Fair", "UTC")
         # As the first version wrote them, before there was anything to plan.
         connection.execute(
             text("INSERT INTO zone(group_id, id, name, parent, capacity, gate) VALUES(1,1,'Hall',0,0,0)")
         )
         connection.execute(text("INSERT INTO session(event_id, id, name, day) VALUES(1,1,'One',20261122)"))
     with database.reading() as connection:
-        assert rows.read_zones(connection) == (Zone(HALL, "Hall"),)
-        assert rows.read_sessions(connection) == (Session(SessionId(1), EVENT, "One", 20261122),)
+        assert events.read_zones(connection, events.GROUP) == (Zone(HALL, "Hall"),)
+        assert events.read_sessions(connection, events.GROUP) == (
+            Session(SessionId(1), EVENT, "One", 20261122),
+        )
     database.close()

@@ -1,99 +1,190 @@
 """The centre's files: tables made from nothing, keys that are never made anew behind anybody's back."""
 
+import importlib
+import pkgutil
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+import sync
 from admission.entitlements import Ticket
 from admission.ids import EventId, ProductId, TicketId
 from sync import compose
-from sync.gates import tables as gate_tables
+from sync.events import houses, programme
+from sync.events import rows as events
+from sync.events import tables as event_tables
 from sync.keys import FILE as KEY_FILE
 from sync.keys import load_or_make, new_keys
-from sync.store.database import FILE, CentreFault, Database
+from sync.store.database import FILE, CentreFault, Database, migrate
+from sync.store.engines import DatabaseFault
 from sync.store.schema import METADATA, signed, unsigned
-from sync.tickets import rows, tables
+from sync.tickets import changes, rows, tables
+from tests.sync.conftest import Home
 from tests.sync.venue import venue_at
 
+OLDER = (
+    "INSERT INTO event_group (id, name, digest_key) VALUES (1, 'Hall', 'secret')",
+    "INSERT INTO event VALUES (7, 1, 'Fair', 'UTC', 1, 3, 9)",
+    "INSERT INTO product VALUES (7, 1, 'Day', '[]', 0, 0, 0, 0, 0, 0)",
+    "INSERT INTO ticket_key VALUES (:key, 1, 'tk1', 0, 0, 0, 'active')",
+    "INSERT INTO trouble VALUES (1, 2, 4, 'fork', 0, 0, 1)",
+)
+"""What the version before organizations may hold."""
 
-def test_the_migrations_make_the_tables_that_the_code_means(tmp_path: Path) -> None:
-    Database.open(tmp_path).close()
-    engine = create_engine(f"sqlite:///{tmp_path / FILE}")
+
+def test_the_migrations_make_the_tables_that_the_code_means(home: Home) -> None:
+    for module in pkgutil.walk_packages(sync.__path__, "sync."):
+        if module.name.endswith(".tables"):
+            importlib.import_module(module.name)
+    home.open().close()
+    engine = create_engine(home.url or f"sqlite:///{home.data / FILE}")
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-        made = {
-            name
-            for (name,) in connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        }
-        plain = {
-            name
-            for (name,) in connection.exec_driver_sql(
+        made = set(inspect(connection).get_table_names())
+        if not home.url:
+            plain = connection.exec_driver_sql(
                 "SELECT name FROM pragma_table_list WHERE wr = 0 AND schema = 'main'"
             )
-        }
+            by_key = {"record", "ticket", "credential", "log_epoch", "presence"}
+            assert not by_key & set(plain.scalars()), "kept by their key alone"
     engine.dispose()
     assert made == {*METADATA.tables, "alembic_version"}
-    assert not plain & {"record", "ticket", "credential", "log_epoch"}, "kept by their key alone"
-    assert gate_tables.record.name in made
 
 
-def test_an_opened_database_is_opened_again_as_it_was(tmp_path: Path) -> None:
-    database = Database.open(tmp_path)
-    with database.writing() as connection:
-        rows.add_group(connection, "Venue", bytes(32))
+def test_a_database_of_before_is_brought_up_to_date(older: Home) -> None:
+    """What the first versions wrote belongs to organization 1 afterwards, and nothing of it is lost."""
+    engine = create_engine(older.url or f"sqlite:///{older.data / FILE}")
+    with engine.begin() as connection:
+        migrate(connection, "0003")
+        for sql in OLDER:
+            connection.execute(text(sql), {"key": b"k" * 32} if ":key" in sql else {})
+    engine.dispose()
+    database = older.open()
+    with database.reading() as connection:
+        assert houses.organization(connection, 1) == houses.Organization(id=1, name="Hall", language="en")
+        event = programme.event(connection, 1, 7)
+        assert (event.name, event.state, event.group) == ("Fair", "open", 1)
+        product = programme.products(connection, 7, 0, 9)[0]
+        assert (product.name, product.price_minor, product.quota, product.admits) == ("Day", 0, None, 1)
+        assert [key.public for key in rows.read_keys(connection, 1)] == [b"k" * 32]
+        assert connection.execute(text("SELECT seq FROM trouble")).scalar() == 4
     database.close()
-    again = Database.open(tmp_path)
+
+
+def test_an_opened_database_is_opened_again_as_it_was(home: Home) -> None:
+    database = home.open()
+    with database.writing() as connection:
+        events.add_group(connection, "Venue", bytes(32))
+    database.close()
+    again = home.open()
     with again.reading() as connection:
-        assert rows.digest_key(connection) == bytes(32)
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert events.digest_key(connection, events.GROUP) == bytes(32)
+        if home.url:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+            assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "1min"
+        else:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
     again.close()
 
 
-def test_a_failed_change_is_undone(tmp_path: Path) -> None:
-    database = Database.open(tmp_path)
-
+def test_a_failed_change_is_undone(database: Database) -> None:
     def fail() -> None:
         with database.writing() as connection:
-            rows.add_group(connection, "Venue", bytes(32))
-            rows.add_group(connection, "Venue", bytes(32))
+            events.add_group(connection, "Venue", bytes(32))
+            events.add_group(connection, "Venue", bytes(32))
 
     with pytest.raises(IntegrityError):
         fail()
     with database.reading() as connection:
-        assert rows.digest_key(connection) is None
-    database.close()
+        assert events.digest_key(connection, events.GROUP) is None
 
 
 @pytest.mark.parametrize("number", [0, 1, 2**63 - 1, 2**63, 2**64 - 1])
-def test_u64_goes_through_sql(tmp_path: Path, number: int) -> None:
+def test_u64_goes_through_sql(database: Database, number: int) -> None:
     assert unsigned(signed(number)) == number
     if not number:
         return
-    database = Database.open(tmp_path)
     with database.writing() as connection:
-        rows.add_group(connection, "Venue", bytes(32))
-        rows.add_event(connection, EventId(1), "Event", "UTC")
+        events.add_group(connection, "Venue", bytes(32))
+        events.add_event(connection, EventId(1), "Event", "UTC")
         rows.add_tickets(connection, EventId(1), [Ticket(TicketId(number), EventId(1), ProductId(1))], [])
         found = connection.execute(tables.ticket.select()).one()
-    database.close()
     assert unsigned(found.id) == number
 
 
-def test_event_0_and_ticket_0_are_refused(tmp_path: Path) -> None:
-    database = Database.open(tmp_path)
+def test_event_0_and_ticket_0_are_refused(database: Database) -> None:
     with database.writing() as connection:
-        rows.add_group(connection, "Venue", bytes(32))
+        events.add_group(connection, "Venue", bytes(32))
         with pytest.raises(ValueError, match="event 0"):
-            rows.add_event(connection, EventId(0), "Event", "UTC")
+            events.add_event(connection, EventId(0), "Event", "UTC")
         with pytest.raises(ValueError, match="ticket 0"):
             rows.add_tickets(connection, EventId(1), [Ticket(TicketId(0), EventId(1), ProductId(1))], [])
-    database.close()
+
+
+def test_a_look_sees_one_state_while_others_write(database: Database) -> None:
+    with database.reading() as looking:
+        assert houses.organization(looking, 1) is None
+        with database.writing() as writing:
+            houses.add_organization(writing, houses.NewOrganization(name="New"), 0)
+        assert houses.organization(looking, 1) is None
+    with database.reading() as looking:
+        assert houses.organization(looking, 1) is not None
+
+
+def test_changes_of_one_list_queue_and_none_is_lost(database: Database) -> None:
+    """Each looks at the last version before it writes; with two at a time one would overwrite what it has not seen."""
+    with database.writing() as connection:
+        events.add_group(connection, "Venue", bytes(32))
+        events.add_event(connection, EventId(1), "0", "UTC")
+
+    def count(_: int) -> None:
+        with changes.change(database, [EventId(1)], 5) as connection:
+            held = connection.execute(select(event_tables.event.c.name)).scalar_one()
+            connection.execute(update(event_tables.event).values(name=str(int(held) + 1)))
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(count, range(30)))
+    with database.reading() as connection:
+        t = event_tables.event.c
+        assert connection.execute(select(t.name, t.version)).one() == ("30", 30)
+
+
+def test_closing_waits_for_who_still_looks_and_lets_nobody_else_in(home: Home) -> None:
+    database = home.open()
+    entered, leave = Event(), Event()
+
+    def look() -> int:
+        with database.reading() as connection:
+            entered.set()
+            leave.wait(20)
+            return int(connection.execute(text("SELECT 7")).scalar_one())
+
+    with ThreadPoolExecutor(2) as threads:
+        looked = threads.submit(look)
+        entered.wait(20)
+        closed = threads.submit(database.close)
+        leave.set()
+        assert looked.result() == 7
+        closed.result()
+    with pytest.raises(DatabaseFault, match="closed"), database.reading():
+        pass
+
+
+def test_numbers_are_given_once_however_many_ask(database: Database) -> None:
+    def make(number: int) -> int:
+        new = houses.NewOrganization(name=f"Number {number}")
+        return database.transact(lambda connection: houses.add_organization(connection, new, 0))
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sorted(threads.map(make, range(30))) == list(range(1, 31))
 
 
 def test_keys_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
@@ -144,10 +235,10 @@ def test_a_folder_that_cannot_be_used_is_said_with_the_next_step(tmp_path: Path)
     assert fault.value.hint
 
 
-def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    database = Database.open(tmp_path)
+def test_a_database_of_a_newer_version_is_left_alone(home: Home) -> None:
+    database = home.open()
     with database.writing() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     database.close()
     with pytest.raises(CentreFault, match="another version"):
-        Database.open(tmp_path)
+        home.open()

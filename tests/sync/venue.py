@@ -25,6 +25,7 @@ class Venue:
     data: Path
     centre: Centre
     serving: Serving
+    database: str = ""
     now_s: int = NOW_S
     mono_now_s: float | None = None
     """Where a test moves the time by hand."""
@@ -49,17 +50,18 @@ class Venue:
 
     async def start(self) -> None:
         port = int(self.url.rsplit(":", 1)[1])
-        self.centre = compose.open_centre(self.data)
+        self.centre = compose.open_centre(self.data, self.database)
         self.serving = await compose.listen(
             self.centre, "127.0.0.1", port, now_s=lambda: self.now_s, mono_s=self.mono_s
         )
 
 
 @asynccontextmanager
-async def venue_at(data: Path) -> AsyncIterator[Venue]:
-    centre = compose.open_centre(data)
+async def venue_at(data: Path, database: str = "") -> AsyncIterator[Venue]:
+    """`database`: the URL of a PostgreSQL database; SQLite without one."""
+    centre = compose.open_centre(data, database)
     demo.make_demo(centre.database, centre.keys, data, NOW_S)
-    venue = Venue(data, centre, Serving("", None, None))  # type: ignore[arg-type]  # replaced in the next line
+    venue = Venue(data, centre, Serving("", None, None), database)  # type: ignore[arg-type]  # replaced in the next line
     venue.serving = await compose.listen(
         centre, "127.0.0.1", 0, now_s=lambda: venue.now_s, mono_s=venue.mono_s
     )

@@ -1,0 +1,148 @@
+"""The venue's documents at a gate: its keys as they are rolled, the roster, the certificate for the gate's own page."""
+
+import asyncio
+import logging
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec.structs import replace
+
+from edge import enrolment as enrolments
+from edge.enrolment import Enrolment
+from edge.front.tls import PageTls
+from sync.wire.messages import Certified, SignedKeys
+from sync.wire.roster import RENEW_S, Roster, RosterRefused, newer, read_roster
+from sync.wire.rotation import KeysRefused, Pinned, follow
+from sync.wire.snapshots import Manifest
+
+ROSTER_FILE = "roster.ghr"
+"""The newest roster as it was signed; it survives restarts, and neighbours may have it."""
+
+log = logging.getLogger("edge.front.documents")
+
+
+class KeysRolled(Exception):
+    """The venue's keys are others now, and saved: whoever talks to the centre begins anew with them."""
+
+
+class DocumentSource(Protocol):
+    """Where documents come from (`edge.front.centre.Centre`)."""
+
+    async def key_document(self) -> SignedKeys:
+        """Return the venue's newest key document, not yet proved."""
+        ...
+
+    async def roster(self) -> bytes:
+        """Return the newest roster, not yet verified."""
+        ...
+
+    async def certificate(self, request: bytes) -> Certified:
+        """Return a certificate for this gate's page."""
+        ...
+
+
+class Documents:
+    """Keeps a gate's documents up to date. `now_s`: the time, as well as it is known."""
+
+    def __init__(
+        self,
+        enrolment: Enrolment,
+        data: Path,
+        centre: DocumentSource,
+        now_s: Callable[[], int],
+        page: PageTls | None = None,
+    ) -> None:
+        self._enrolment = enrolment
+        self._data = data
+        self._centre = centre
+        self._now_s = now_s
+        self._page = page
+        self.held = load_roster(data, enrolment)
+        """The roster to go by; None where there is none yet."""
+
+    async def look(self, told: Manifest | None) -> None:
+        """Fetch what is newer than what is here. `told`: the newest manifest. KeysRolled, KeysRefused, RosterRefused,
+        OSError and whatever the centre raises."""
+        if told is not None and told.keys_number > self._enrolment.keys_number:
+            await self.follow_keys()
+        if told is not None and self._enrolment.roster_public and self._roster_is_due(told):
+            await self.take_roster(await self._centre.roster())
+        if self._page is not None and self._page.is_due(self._now_s()):
+            await self._certify(self._page)
+
+    async def follow_keys(self) -> None:
+        """Ask for the venue's keys: KeysRolled where they are newer. Needs no answer to be proved by an old key."""
+        mine = self._enrolment
+        pinned = Pinned(mine.centre_public, mine.successor_public, mine.keys_number)
+        document = follow(pinned, await self._centre.key_document())
+        if document.number == mine.keys_number and document.identity == mine.centre_public:
+            return
+        await asyncio.to_thread(
+            enrolments.save,
+            self._data,
+            replace(
+                mine,
+                centre_public=document.identity,
+                successor_public=document.successor,
+                list_public=document.lists,
+                time_public=document.time,
+                roster_public=document.roster,
+                keys_number=document.number,
+            ),
+        )
+        log.warning("the venue rolled its keys", extra={"code": "keys.rolled", "version": document.number})
+        raise KeysRolled
+
+    async def take_roster(self, data: bytes) -> Roster:
+        """Go by a roster from whomever, where it is newer. RosterRefused; the one before stays then."""
+        seen = _read(data, self._enrolment)
+        found = newer(self.held, seen)
+        if found is seen:
+            await asyncio.to_thread(_keep, self._data / ROSTER_FILE, data)
+            self.held = seen
+        return found
+
+    def _roster_is_due(self, told: Manifest) -> bool:
+        held = self.held
+        return (
+            held is None or told.roster_version > held.version or self._now_s() - held.issued_at_s > RENEW_S
+        )
+
+    async def _certify(self, page: PageTls) -> None:
+        try:
+            request = await asyncio.to_thread(page.request)
+        except subprocess.SubprocessError as error:
+            raise OSError("no request for a certificate could be made") from error
+        made = await self._centre.certificate(request)
+        await asyncio.to_thread(page.install, made.chain, made.until_s)
+        log.info("the page has a certificate of the venue's authority", extra={"code": "page.certified"})
+
+
+def load_roster(data: Path, enrolment: Enrolment) -> Roster | None:
+    """Return the roster in a data folder; None where there is none that its venue's roster key signed."""
+    try:
+        return _read((data / ROSTER_FILE).read_bytes(), enrolment)
+    except (OSError, RosterRefused):
+        return None
+
+
+def _read(data: bytes, enrolment: Enrolment) -> Roster:
+    if not enrolment.roster_public:
+        raise RosterRefused("roster.not_genuine", "this gate knows no roster key yet")
+    return read_roster(data, Ed25519PublicKey.from_public_bytes(enrolment.roster_public), enrolment.group)
+
+
+def _keep(path: Path, content: bytes) -> None:
+    new = path.with_suffix(".new")
+    with new.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)
+
+
+__all__ = ["Documents", "KeysRefused", "KeysRolled", "load_roster"]

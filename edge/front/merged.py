@@ -1,0 +1,252 @@
+"""The merged log of the event group, as this gate reads it: verified here, handed to the lane in slices.
+
+Nothing is believed but what the heads of the gate it is of cover, by its key of the roster. Losing this loses nothing:
+the cursor is kept with the records it stands for, in the lane's log.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from admission.chain import EpochState, Head
+from admission.ids import Epoch, GateId
+from admission.presence import PresenceRow, Reset, reset_of, rows_of
+from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
+from edge.link import FOREIGN_MAX, Foreign
+from edge.store.faults import StoreFault
+from edge.store.list import ListStore
+from edge.store.log_schema import FEED_CURSOR, StoredRecord
+from sync.wire.feed import WANTS_MAX, Want
+from sync.wire.messages import Chunk
+from sync.wire.replication import Accepted, Answer, Duplicate, Fork, Gap, Refused, Replica, Source
+
+log = logging.getLogger("edge.front.merged")
+
+
+class MergedSource(Protocol):
+    """What is read of the log; `edge.store.log_reader.LogReader` is one."""
+
+    def states(self, gate: GateId) -> tuple[EpochState, ...]:
+        """Return how far each epoch of a gate is held."""
+        ...
+
+    def records(self, gate: GateId, epoch: Epoch, after: int, limit: int) -> tuple[StoredRecord, ...]:
+        """Return up to `limit` records of a log with seq above `after`, in order."""
+        ...
+
+    def meta(self, key: str) -> bytes | None:
+        """Return a value that was kept under a name."""
+        ...
+
+
+Roster = Callable[[], Mapping[GateId, bytes]]
+"""The public keys of the gates of the event group."""
+
+
+class KeysOfList:
+    """The keys of the gates in the list in place; read again only when another list took its place."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+        self._keys: Mapping[GateId, bytes] = {}
+
+    def __call__(self) -> Mapping[GateId, bytes]:
+        """Return the keys; of no gate where there is no list."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return {}
+        seen = (status.st_ino, status.st_mtime_ns)
+        if seen != self._seen:
+            self._keys, self._seen = self._read(), seen
+        return self._keys
+
+    def _read(self) -> Mapping[GateId, bytes]:
+        try:
+            store = ListStore.open(self._path)
+        except StoreFault:
+            return {}
+        try:
+            return {one.id: one.public for one in store.head.gates if one.public}
+        finally:
+            store.close()
+
+
+class Merged:
+    """What is held of other gates' logs, and of this gate's own ones that its disk lost. For one thread."""
+
+    def __init__(self, source: MergedSource, own: GateId, own_public: bytes, roster: Roster) -> None:
+        self._source = source
+        self._own = own
+        self._own_public = own_public
+        self._roster = roster
+        self._keys: Mapping[GateId, bytes] = {}
+        self._replicas: dict[GateId, Replica] = {}
+        self._unread: dict[tuple[GateId, Epoch], int] = {}
+        """Logs of which something came that could not be taken: asked for by name, from here on."""
+        self._lost: dict[Epoch, int] = {}
+        """Own epochs of which the centre has more than the disk."""
+        self._cursor: bytes | None = None
+        self.troubles: dict[GateId, str] = {}
+        """What keeps a gate's log from being one with ours: fork, rewind, altered, …"""
+
+    def forget(self) -> None:
+        """Something was not taken by the lane: begin again with what the log holds."""
+        self._replicas.clear()
+        self._cursor = None
+
+    def lost(self, epochs: Mapping[Epoch, int]) -> None:
+        """Ask for the rest of own epochs, each held up to a seq: the disk lost them."""
+        self._lost = dict(epochs)
+
+    @property
+    def cursor(self) -> bytes:
+        """How far the feed was read."""
+        if self._cursor is None:
+            self._cursor = self._source.meta(FEED_CURSOR) or b""
+        return self._cursor
+
+    def wants(self) -> tuple[Want, ...]:
+        """Return which logs to ask for by name. Of gates whose key is not known yet, none."""
+        self._keys = self._roster()
+        known = [(at, after) for at, after in self._unread.items() if at[0] in self._keys]
+        lost = [((self._own, epoch), after) for epoch, after in self._lost.items()]
+        return tuple(Want(*at, after) for at, after in (*lost, *known)[:WANTS_MAX])
+
+    def take(self, cursor: bytes, chunks: Iterable[Chunk]) -> tuple[Foreign, ...]:
+        """Judge what came; returns it in slices for the lane, the last one with the cursor where that moved."""
+        slices = [part for chunk in chunks for part in self._chunk(chunk)]
+        if cursor != self.cursor:
+            slices.append(Foreign(0, self._own, Epoch(0), 0, cursor=cursor))
+            self._cursor = cursor
+        return tuple(slices)
+
+    def _chunk(self, chunk: Chunk) -> Iterable[Foreign]:
+        gate, epoch = GateId(chunk.gate), Epoch(chunk.epoch)
+        at = (gate, epoch)
+        if gate == self._own and epoch not in self._lost:
+            return
+        replica = self._replica(gate)
+        if replica is None:  # the roster comes with the list, which may be on its way
+            if len(self._unread) < WANTS_MAX:
+                self._unread.setdefault(at, 0)
+            return
+        self._unread.pop(at, None)
+        answer = replica.offer(
+            chunk, lambda of, first, last: self._stored(gate, of, first, last), Source.CARRIER
+        )
+        yield from self._judged(gate, epoch, replica, answer)
+
+    def _judged(self, gate: GateId, epoch: Epoch, replica: Replica, answer: Answer) -> Iterable[Foreign]:
+        match answer:
+            case Accepted(first_seq=first, blobs=blobs, heads=heads, refused=refused):
+                if gate == self._own:
+                    self._lost[epoch] = first + len(blobs) - 1
+                yield from _slices(gate, epoch, first, blobs, heads)
+                if refused is not None:
+                    self._trouble(gate, refused)
+                self._look_for_anomalies(gate, replica)
+            case Fork(first_seq=first, blobs=blobs):
+                self._say(gate, "fork")
+                for start in range(0, len(blobs), FOREIGN_MAX):
+                    yield Foreign(0, gate, epoch, first + start, forks=blobs[start : start + FOREIGN_MAX])
+            case Gap(expected=expected):
+                if len(self._unread) < WANTS_MAX:
+                    self._unread[gate, epoch] = expected - 1
+            case Refused():
+                self._trouble(gate, answer)
+            case Duplicate():
+                pass
+
+    def _replica(self, gate: GateId) -> Replica | None:
+        known = self._replicas.get(gate)
+        if known is None:
+            if gate not in self._keys:
+                self._keys = self._roster()
+            public = self._own_public if gate == self._own else self._keys.get(gate, b"")
+            if not public:
+                return None
+            key = Ed25519PublicKey.from_public_bytes(public)
+            known = self._replicas[gate] = Replica(gate, key, self._source.states(gate))
+        return known
+
+    def _stored(self, gate: GateId, epoch: Epoch, first: int, last: int) -> Sequence[bytes | None]:
+        found = self._source.records(gate, epoch, first - 1, last - first + 1)
+        by_seq = {one.seq: one.blob for one in found}
+        return [by_seq.get(seq) for seq in range(first, last + 1)]
+
+    def _look_for_anomalies(self, gate: GateId, replica: Replica) -> None:
+        for one in replica.anomalies():
+            self._say(gate, one.finding.name.lower())
+
+    def _trouble(self, gate: GateId, refused: Refused) -> None:
+        log.error(
+            "another gate's records are refused",
+            extra={
+                "gate": gate,
+                "epoch": f"{refused.epoch:016x}",
+                "seq": refused.seq,
+                "why": refused.why.value,
+            },
+        )
+        self._say(gate, refused.why.value)
+
+    def _say(self, gate: GateId, what: str) -> None:
+        if gate != self._own and self.troubles.get(gate) != what:
+            log.error("another gate's log is in trouble", extra={"gate": gate, "code": f"records.{what}"})
+            self.troubles[gate] = what
+
+
+def _slices(
+    gate: GateId, epoch: Epoch, first: int, blobs: Sequence[bytes], heads: Iterable[Head]
+) -> Iterable[Foreign]:
+    """Cut verified records for the lane, with what each says of presence."""
+    rows, resets = meaning_of(gate, epoch, blobs)
+    for start in range(0, len(blobs), FOREIGN_MAX):
+        part = tuple(blobs[start : start + FOREIGN_MAX])
+        begin, end = first + start, first + start + len(part)
+        yield Foreign(
+            0,
+            gate,
+            epoch,
+            begin,
+            part,
+            rows=tuple(row for row in rows if begin <= row.id.seq < end),
+            resets=tuple(reset for reset in resets if begin <= reset.id.seq < end),
+            heads=tuple(one for one in heads if begin <= one.seq + 1 < end),
+        )
+
+
+def meaning_of(gate: GateId, epoch: Epoch, blobs: Sequence[bytes]) -> tuple[list[PresenceRow], list[Reset]]:
+    """Return the presence rows and resets of records; an extension belongs to the nearest body before it."""
+    rows: list[PresenceRow] = []
+    resets: list[Reset] = []
+    body: Record | None = None
+    extensions: list[ExtensionRecord] = []
+
+    def end() -> None:
+        if body is not None:
+            at = (gate, epoch, body, tuple(extensions), body.time_us)
+            rows.extend(rows_of(*at))
+            reset = reset_of(*at)
+            resets.extend(() if reset is None else (reset,))
+
+    for blob in blobs:
+        try:
+            record = record_from_bytes(blob)
+        except MalformedRecord:
+            continue
+        if isinstance(record, ExtensionRecord):
+            extensions.append(record)
+            continue
+        end()
+        body, extensions = record, []
+    end()
+    return rows, resets
+
+
+__all__ = ["KeysOfList", "Merged", "MergedSource", "Roster", "meaning_of"]

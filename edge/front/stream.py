@@ -1,0 +1,285 @@
+"""Changes on their way down: heard of by a stream, asked for by a poll, verified, handed to the lane in slices.
+
+The stream only makes it quick. Whatever it leaves out, says twice or in another order, `catch_up` puts right: it asks
+for what follows on the version that the lane has.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from admission.ids import EventId
+from edge.clock import Clock
+from edge.deltas import FULL, GAP, applied_of, head_over, settings_of
+from edge.front.centre import CentreRefused, CutOff
+from edge.front.snapshot import ListTrouble, head_of_file
+from edge.link import ChangedRow, Changes, Done
+from edge.store.list import LIST_FILE
+from edge.store.log_reader import LogReader
+from sync.wire.deltas import (
+    HEARTBEAT_S,
+    TAKE_LIST,
+    Delta,
+    DeltaRefused,
+    EventVersion,
+    Settings,
+    digest_of,
+    read_delta,
+    read_settings,
+    settings_head,
+)
+from sync.wire.lists import ListHead
+from sync.wire.seals import FROZEN_S, Advance, Seal, SealRefused, advance, read_seal
+
+SILENCE_S = 2 * HEARTBEAT_S + 5
+"""A stream that is silent for longer is dead, whatever the network says: two heartbeats were missed."""
+POLL_S = 20.0
+"""How often is asked while the stream is up; what it leaves out is late by no more."""
+SLICE_ROWS = 64
+"""Rows handed to the lane at once: taken in within a millisecond."""
+AGAIN_MAX_S = 2.0
+"""Longest pause before a stream that the centre ended is opened again; each gate waits a random part of it."""
+
+log = logging.getLogger("edge.front.stream")
+
+
+class ChangeSource(Protocol):
+    """Where changes come from (`edge.front.centre.Centre`)."""
+
+    async def changes(self, event: EventId, generation: int, since: int) -> bytes:
+        """Return a page of what changed in an event's list after a version."""
+        ...
+
+    async def settings(self) -> bytes:
+        """Return the settings in force."""
+        ...
+
+    def listen(self, silence_s: float) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Yield what the centre tells as it becomes known."""
+        ...
+
+
+class News:
+    """Brings changes to the lane. `look` first, in the thread that reads the log; then `listen` and `catch_up` for ever.
+
+    `hand_over` has the lane take a slice in and returns its answer; `want_list` is called where only a whole list helps;
+    `heard` whenever the centre proved what it says of the list.
+    """
+
+    def __init__(
+        self,
+        list_key: Ed25519PublicKey,
+        data: Path,
+        reader: LogReader,
+        centre: ChangeSource,
+        hand_over: Callable[[Changes], Awaitable[Done]],
+        want_list: Callable[[], None],
+        heard: Callable[[], None],
+        clock: Clock,
+        chance: random.Random,
+    ) -> None:
+        self._key = list_key
+        self._data = data
+        self._reader = reader
+        self._centre = centre
+        self._hand_over = hand_over
+        self._want_list = want_list
+        self._heard = heard
+        self._clock = clock
+        self._chance = chance
+        self._at: dict[EventId, tuple[int, int]] = {}
+        """Generation and version that the lane holds of each event."""
+        self._settings_digest = b""
+        self._settings: Settings | None = None
+        """The newest that came; in force once the lane took them."""
+        self._seals: dict[EventId, Seal] = {}
+        self._taking = asyncio.Lock()
+        self.behind = asyncio.Event()
+        """Set when there is something to ask for."""
+        self.moved = asyncio.Event()
+        """Set when the lane holds a newer version; whoever waits for it clears it."""
+
+    @property
+    def versions(self) -> tuple[EventVersion, ...]:
+        """How far the lane is, durably."""
+        return tuple(EventVersion(event, *place) for event, place in sorted(self._at.items()))
+
+    async def look(
+        self, in_thread: Callable[[Callable[[], ListHead | None]], Awaitable[ListHead | None]]
+    ) -> None:
+        """See what the lane holds: at start, and after each new list. `in_thread`: where the log is read.
+
+        StoreFault as the disk says.
+        """
+        async with self._taking:
+            head = await in_thread(self._in_force)
+            self._at = {one.id: (one.generation, one.version) for one in head.events} if head else {}
+            self._settings_digest = digest_of(settings_head(head)) if head else b""
+        self.moved.set()
+        self.behind.set()
+
+    def _in_force(self) -> ListHead | None:
+        listed = head_of_file(self._data / LIST_FILE)
+        if listed is None:
+            return None
+        return head_over(listed, applied_of(self._reader), settings_of(self._reader))
+
+    # --- the stream ---------------------------------------------------------------------------------------------
+
+    async def listen(self) -> float:
+        """Hear what the centre tells, until it ends; returns the seconds to wait then. CutOff, CentreRefused."""
+        was_heard, wait_s = False, AGAIN_MAX_S * self._chance.random()
+        quiet_ns = self._clock.mono_ns()
+        try:
+            async for name, data in self._messages():
+                fresh = await self._take_part(name, data)
+                was_heard = was_heard or fresh
+                if fresh:
+                    quiet_ns = self._clock.mono_ns()
+                elif self._clock.mono_ns() - quiet_ns > FROZEN_S * 1e9:
+                    raise CutOff("the stream brings no seal any more")
+        except (SealRefused, DeltaRefused) as error:
+            # Of the stream alone: what is asked for is proved by the centre itself.
+            log.error("the stream brings what is not the centre's", extra={"code": "changes.not_genuine"})  # noqa: TRY400 - what it is stands there
+            raise CutOff(str(error)) from error
+        except CutOff:
+            if not was_heard:
+                raise
+        return wait_s
+
+    async def _messages(self) -> AsyncGenerator[tuple[str, bytes], None]:
+        async with contextlib.aclosing(self._centre.listen(SILENCE_S)) as told:
+            async for one in told:
+                yield one
+
+    async def _take_part(self, name: str, data: bytes) -> bool:
+        """Take one message in; whether it shows that the stream is the centre's own and new."""
+        if name == "seal":
+            return self._take_seal(read_seal(data, self._key))
+        if name == "settings":
+            self._settings = read_settings(data, self._key)
+        elif name == "changes":
+            delta = read_delta(data, self._key)
+            async with self._taking:
+                if self._follows(delta) and self._knows_settings(delta):
+                    await self._bring(delta)
+                else:
+                    self.behind.set()
+        return False
+
+    def _take_seal(self, seal: Seal) -> bool:
+        judged = advance(self._seals.get(seal.event), seal)
+        if judged in {Advance.ROLLED_BACK, Advance.FORKED}:
+            log.error(
+                "a seal contradicts one that was seen",
+                extra={"code": f"seal.{judged.value}", "version": seal.version},
+            )
+            return False
+        if judged is Advance.KNOWN:
+            return False
+        self._seals[seal.event] = seal
+        if seal.place > self._at.get(seal.event, (0, 0)):
+            self.behind.set()
+        self._heard()
+        return True
+
+    # --- the poll -----------------------------------------------------------------------------------------------
+
+    async def catch_up(self) -> float:
+        """Ask for what follows on the lane's version of each event, until there is no more; then wait for a hint."""
+        self.behind.clear()
+        for event in tuple(self._at):
+            async with self._taking:
+                await self._catch_up(event)
+        try:
+            async with asyncio.timeout(POLL_S * self._chance.uniform(0.75, 1.25)):
+                await self.behind.wait()
+        except TimeoutError:
+            pass
+        return 0.0
+
+    async def _catch_up(self, event: EventId) -> None:
+        while event in self._at:
+            generation, version = self._at[event]
+            try:
+                page = await self._centre.changes(event, generation, version)
+            except CentreRefused as error:
+                if error.code != TAKE_LIST:
+                    raise
+                self._want_list()
+                return
+            delta = self._read(page)
+            self._heard()
+            if (delta.event, delta.generation, delta.since) != (event, generation, version):
+                raise ListTrouble("changes.not_genuine", "the changes are other ones than were asked for")
+            if delta.to == version:
+                return
+            if not self._knows_settings(delta):
+                await self._fetch_settings()
+            if not await self._bring(delta) or delta.is_last:
+                return
+
+    def _read(self, page: bytes) -> Delta:
+        try:
+            return read_delta(page, self._key)
+        except DeltaRefused as error:
+            raise ListTrouble("changes.not_genuine", str(error)) from error
+
+    async def _fetch_settings(self) -> None:
+        try:
+            self._settings = read_settings(await self._centre.settings(), self._key)
+        except DeltaRefused as error:
+            raise ListTrouble("changes.not_genuine", str(error)) from error
+
+    # --- to the lane --------------------------------------------------------------------------------------------
+
+    def _follows(self, delta: Delta) -> bool:
+        generation, version = self._at.get(delta.event, (0, 0))
+        return delta.generation == generation and delta.since <= version < delta.to
+
+    def _knows_settings(self, delta: Delta) -> bool:
+        known = self._settings.digest if self._settings is not None else b""
+        return delta.settings in {self._settings_digest, known}
+
+    async def _bring(self, delta: Delta) -> bool:
+        """Hand a page to the lane; whether it holds it now, durably. OSError where it cannot: asked again later."""
+        settings = self._settings
+        fresh = settings if settings and settings.digest != self._settings_digest else None
+        slices = [delta.rows[at : at + SLICE_ROWS] for at in range(0, len(delta.rows), SLICE_ROWS)] or [()]
+        for number, rows in enumerate(slices, 1):
+            is_last = number == len(slices)
+            done = await self._hand_over(
+                Changes(
+                    number=0,
+                    event=delta.event,
+                    generation=delta.generation,
+                    since=delta.since,
+                    to=delta.to,
+                    rows=tuple(
+                        ChangedRow(one.digest, delta.ticket(one), int(one.credential_standing), one.version)
+                        for one in rows
+                    ),
+                    is_last=is_last,
+                    row_count=len(delta.rows),
+                    settings_digest=delta.settings,
+                    settings=msgspec.msgpack.encode(fresh.head) if fresh and is_last else b"",
+                    sealed_at_s=delta.sealed_at_s if delta.is_last else 0,
+                )
+            )
+            if done.code in {GAP, FULL}:
+                self._want_list()
+                return False
+            if not done.ok:
+                raise ConnectionError(f"the lane does not take changes: {done.code}")
+        self._at[delta.event] = (delta.generation, delta.to)
+        if fresh is not None:
+            self._settings_digest = fresh.digest
+        self.moved.set()
+        return True

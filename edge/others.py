@@ -1,0 +1,87 @@
+"""What other gates recorded, as the lane takes it in: kept beside our own log, known to the very next decision.
+
+The front verified it; here it is only bounded, so that no peer, however much it says, keeps the loop or the memory.
+"""
+
+import logging
+from collections.abc import Callable
+
+from admission.ids import GateId
+from edge.gate import Gate
+from edge.link import FOREIGN_MAX, Done, Foreign, Health, HeardGates, Part
+from edge.store.log_schema import FEED_CURSOR, Batch, StoredRecord
+
+HEARD_S = 30.0
+"""A gate not heard for so long is cut off (DESIGN.md, Deciding)."""
+FLUSH_RECORDS = 256
+"""So many wait for a commit to ride along with; then one is made for them, and the next slice waits for it. A scan
+that comes meanwhile waits for the 2 ms that these take, and no longer however much there is to take in."""
+FLUSH_S = 3.0
+"""Longest wait for that commit: a card that takes longer fails, and slices are refused until it works again."""
+
+log = logging.getLogger("edge.others")
+
+
+class Others:
+    """Takes in the records of other gates, and knows which of them were heard."""
+
+    def __init__(self, gate: Gate, mono_s: Callable[[], float]) -> None:
+        self._gate = gate
+        self._mono_s = mono_s
+        self._heard_s: dict[GateId, float] = {}
+        self._waiting = 0
+        """Records handed to the writer since the last commit that was waited for."""
+        self._shown: dict[GateId, str] = {}
+
+    def is_heard(self, gate: GateId) -> bool:
+        """Whether all that a gate recorded until 30 s ago is known here."""
+        heard_s = self._heard_s.get(gate)
+        return heard_s is not None and self._mono_s() - heard_s < HEARD_S
+
+    def heard(self, said: HeardGates) -> None:
+        """The front says until when it knows all of the others."""
+        now_s = self._mono_s()
+        for gate, age_ms in said.ages_ms.items():
+            if not self.is_heard(gate) and age_ms < HEARD_S * 1000:
+                self._gate.judge.in_touch()
+            self._heard_s[gate] = max(now_s - age_ms / 1000, self._heard_s.get(gate, 0.0))
+        for gate, what in said.troubles.items():
+            if self._shown.get(gate) != what:
+                self._shown[gate] = what
+                name = self._gate.judge.gate_names.get(gate, str(gate))
+                code = "others.fork" if what in {"fork", "rewind"} else "others.refused"
+                self._gate.board.put(Part.LOG, f"gate {gate}", Health.DEGRADED, code, {"gate": name})
+
+    async def take(self, slice_: Foreign) -> Done:
+        """Keep a slice; answered when the next decision knows of it. Not ok: offer it again later."""
+        gate, journal = self._gate, self._gate.journal
+        is_own_run = (slice_.gate, slice_.epoch) == (journal.gate, journal.epoch)
+        if is_own_run or max(len(slice_.blobs), len(slice_.forks)) > FOREIGN_MAX:
+            return Done(slice_.number, ok=False, code="command.refused")
+        if self._waiting >= FLUSH_RECORDS and not await journal.saved(FLUSH_S):
+            return Done(slice_.number, ok=False, code="command.not_saved")
+        if self._waiting >= FLUSH_RECORDS:
+            self._waiting = 0
+        self._waiting += len(slice_.blobs) + len(slice_.forks)
+        journal.carry(_batch(slice_), urgent=self._waiting >= FLUSH_RECORDS)
+        gate.memory.heard({(row.event, row.ticket) for row in slice_.rows}, slice_.resets)
+        return Done(slice_.number, ok=True)
+
+
+def _batch(slice_: Foreign) -> Batch:
+    gate, epoch = slice_.gate, slice_.epoch
+
+    def stored(blobs: tuple[bytes, ...]) -> tuple[StoredRecord, ...]:
+        return tuple(
+            StoredRecord(gate, epoch, seq, blob) for seq, blob in enumerate(blobs, start=slice_.first_seq)
+        )
+
+    return Batch(
+        0,
+        stored(slice_.blobs),
+        slice_.rows,
+        slice_.heads,
+        slice_.resets,
+        forks=stored(slice_.forks),
+        meta=((FEED_CURSOR, slice_.cursor),) if slice_.cursor else (),
+    )

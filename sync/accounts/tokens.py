@@ -1,0 +1,110 @@
+"""API tokens: of one organization, with one role, perhaps for one event only; shown once, stored as a digest."""
+
+import secrets
+
+import msgspec
+from sqlalchemy import Connection, insert, select, update
+
+from sync.accounts.principal import Actor, Principal, Role
+from sync.accounts.sessions import TOKEN_BYTES, digest_of
+from sync.accounts.tables import api_token
+from sync.store.schema import next_id
+
+PREFIX = "ght_"
+"""So that a leaked one is recognized, by people and by scanners of repositories."""
+CHARS_MAX = 100
+LIFE_S_MAX = 2 * 366 * 86_400
+USED_STEP_S = 60
+"""Last use is written down once a minute."""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A token without its secret. `event` 0: for all events."""
+
+    id: int
+    name: str
+    role: Role
+    event: int
+    made_s: int
+    expires_s: int
+    revoked_s: int | None
+    used_s: int | None
+
+
+def add(
+    connection: Connection,
+    organization: int,
+    name: str,
+    role: Role,
+    expires_s: int,
+    now_s: int,
+    event: int = 0,
+) -> tuple[int, str]:
+    """Make a token; return its number and the secret, which is not seen again."""
+    number = next_id(connection, api_token.c.id)
+    secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+    connection.execute(
+        insert(api_token).values(
+            id=number, organization_id=organization, name=name, role=role.value, event_id=event,
+            digest=digest_of(secret), made_s=now_s, expires_s=expires_s,
+        )
+    )  # fmt: skip
+    return number, secret
+
+
+def principal(connection: Connection, secret: str, now_s: int) -> Principal | None:
+    """Return whom a token speaks for; None for one that is unknown, expired or revoked."""
+    if not secret.startswith(PREFIX) or len(secret) > CHARS_MAX:
+        return None
+    t = api_token
+    row = connection.execute(select(t).where(t.c.digest == digest_of(secret))).one_or_none()
+    if row is None or row.revoked_s is not None or row.expires_s <= now_s:
+        return None
+    return Principal(
+        organization=row.organization_id,
+        role=Role(row.role),
+        actor=Actor("token", row.id, row.name),
+        event=row.event_id,
+    )
+
+
+def used(connection: Connection, secret: str, now_s: int) -> None:
+    """Note when a token was used last."""
+    connection.execute(update(api_token).where(api_token.c.digest == digest_of(secret)).values(used_s=now_s))
+
+
+def revoke(connection: Connection, organization: int, number: int, now_s: int) -> None:
+    """End a token, once; a second time changes nothing."""
+    t = api_token
+    connection.execute(
+        update(t)
+        .where(t.c.id == number, t.c.organization_id == organization, t.c.revoked_s.is_(None))
+        .values(revoked_s=now_s)
+    )
+
+
+def of_organization(connection: Connection, organization: int, after: int, limit: int) -> list[Token]:
+    """Return tokens by number."""
+    t = api_token
+    found = connection.execute(
+        select(t).where(t.c.organization_id == organization, t.c.id > after).order_by(t.c.id).limit(limit)
+    )
+    return [
+        Token(
+            row.id,
+            row.name,
+            Role(row.role),
+            row.event_id,
+            row.made_s,
+            row.expires_s,
+            row.revoked_s,
+            row.used_s,
+        )
+        for row in found
+    ]
+
+
+def one(connection: Connection, organization: int, number: int) -> Token | None:
+    """Return a token; None where there is none of that number in this organization."""
+    found = of_organization(connection, organization, number - 1, 1)
+    return found[0] if found and found[0].id == number else None

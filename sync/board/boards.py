@@ -1,0 +1,210 @@
+"""The boards of this replica: each group is counted while somebody watches, a bounded step at a time.
+
+Any database thread may take a step; one at a time does, and one that comes within `FRESH_S` of the last is spared it.
+A step reads at most `STEP_RECORDS` records, so that a board opened on a million records says how far it has counted
+instead of holding a thread. What is shown is whole: a board that counts anew shows the old numbers until it is done.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from admission.ids import EventId, GateId, ProductId, TicketId
+from admission.observed import PresenceRow, Role
+from admission.records import ExtensionRecord, Kind, MalformedRecord, Record, record_from_bytes
+from sync.board import logs
+from sync.board.logs import Expected, Log, Shape
+from sync.board.tally import Tally
+from sync.store.schema import signed, unsigned
+
+STEP_RECORDS = 20_000
+"""About 300 ms of a core: longer would hold one of the few database threads."""
+FRESH_S = 1.0
+EXPECTED_S = 30
+"""The walk over an event's tickets is taken at most so often, and only when its list has changed."""
+IDLE_S = 900.0
+"""A group nobody watched for so long is forgotten; it is counted anew when somebody does."""
+
+
+@dataclass(slots=True)
+class _Count:
+    """One counting of a group: where it stands, and what it found."""
+
+    shape: Shape
+    tally: Tally
+    known_resets: frozenset[tuple[int, int, int]]
+    marks: dict[Log, int] = field(default_factory=dict)
+    ends: dict[Log, int] = field(default_factory=dict)
+    """How far each log was held at the last step."""
+    behind: int = 0
+
+
+@dataclass(slots=True)
+class _Watched:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    shown: _Count | None = None
+    building: _Count | None = None
+    expected: dict[EventId, Expected] = field(default_factory=dict)
+    stepped_s: float = -1e9
+    asked_s: float = 0.0
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A board as it stands. `behind`: records still to be counted; `version` rises with each change."""
+
+    tally: Tally
+    expected: Expected
+    behind: int
+    version: int
+
+
+class Boards:
+    """Hands out boards. `mono_s`: monotonic seconds."""
+
+    def __init__(self, mono_s: Callable[[], float]) -> None:
+        self._mono_s = mono_s
+        self._groups: dict[int, _Watched] = {}
+        self._guard = threading.Lock()
+
+    def see(self, connection: Connection, group: int, event: EventId, now_s: int) -> Seen | None:
+        """Count on and return the board of an event; None where the group has no such event."""
+        now = self._mono_s()
+        with self._guard:
+            for old in [
+                one for one, it in self._groups.items() if now - it.asked_s > IDLE_S and one != group
+            ]:
+                del self._groups[old]
+            watched = self._groups.setdefault(group, _Watched())
+            watched.asked_s = now
+        with watched.lock:
+            # Somebody else's step of just now is as good; but never wait a second while there is more to count.
+            at = watched.building or watched.shown
+            if at is None or at.behind or self._mono_s() - watched.stepped_s >= FRESH_S:
+                self._step(connection, group, watched)
+                watched.stepped_s = self._mono_s()
+            count = watched.shown or watched.building
+            if count is None or event not in count.tally.events:
+                return None
+            behind = watched.building.behind if watched.building is not None else count.behind
+            expected = self._expected(connection, watched, count, event, now_s)
+            return Seen(count.tally, expected, behind, watched.version)
+
+    def _step(self, connection: Connection, group: int, watched: _Watched) -> None:
+        shape = logs.shape(connection, group)
+        count = watched.building or watched.shown
+        if count is None or count.shape != shape:
+            count = watched.building = _begin(connection, group, shape)
+            watched.version += 1
+        moved, anew = _advance(connection, group, count)
+        if anew and count.marks:
+            watched.building = _begin(connection, group, shape)
+            watched.version += 1
+        elif count is watched.building and not count.behind:
+            watched.shown, watched.building = count, None
+            watched.version += 1
+        elif moved:
+            watched.version += 1
+
+    def _expected(
+        self, connection: Connection, watched: _Watched, count: _Count, event: EventId, now_s: int
+    ) -> Expected:
+        known = watched.expected.get(event)
+        if known is not None and (
+            now_s - known.at_s < EXPECTED_S or known.version == logs.version(connection, event)
+        ):
+            return known
+        made = logs.expected(connection, event, count.tally.zones, now_s)
+        watched.expected[event] = made
+        watched.version += 1
+        return made
+
+
+def _begin(connection: Connection, group: int, shape: Shape) -> _Count:
+    tally = Tally(logs.tree(shape.zones), shape.events)
+    known = logs.resets(connection, group)
+    for reset in known:
+        tally.resets.add(reset)
+    return _Count(shape, tally, frozenset(tuple(one.id) for one in known), behind=1)
+
+
+def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, bool]:
+    """Count the next records; return whether there were any, and whether the count must begin anew.
+
+    Anew: after a reset it did not know, which closes entries of any ticket; and where a push was cut between a record
+    and its extensions, so that a row has changed that was weighed before.
+    """
+    ends = logs.ends(connection, group)
+    before = dict(count.marks)
+    left = STEP_RECORDS
+    anew = False
+    touched: dict[tuple[EventId, TicketId], ProductId] = {}
+    for log, end in ends.items():
+        mark = before.get(log, 0)
+        if end <= mark or left <= 0:
+            continue
+        last = min(end, mark + left)
+        for seq, blob in logs.records(connection, log, mark + 1, last):
+            try:
+                body = record_from_bytes(blob)
+            except MalformedRecord:
+                continue  # of a format this version does not know; the log keeps it
+            if isinstance(body, ExtensionRecord):
+                anew = anew or (seq == mark + 1 and mark == count.ends.get(log))
+                continue
+            anew = _count_record(count, log, body, touched) or anew
+        left -= last - mark
+        count.marks[log] = last
+    count.behind = sum(max(0, end - count.marks.get(log, 0)) for log, end in ends.items())
+    count.ends = ends
+    if not anew:
+        _weigh(connection, count, before, touched)
+    return left < STEP_RECORDS, anew
+
+
+def _count_record(
+    count: _Count, log: Log, body: Record, touched: dict[tuple[EventId, TicketId], ProductId]
+) -> bool:
+    """Count one record; return whether it is a reset that was not known."""
+    if body.kind is Kind.RESET:
+        return (log[0], unsigned(log[1]), body.seq) not in count.known_resets
+    name = count.tally.record(log[0], body)
+    if name is not None:
+        touched[name[0], name[1]] = name[2]
+    return False
+
+
+def _weigh(
+    connection: Connection,
+    count: _Count,
+    before: dict[Log, int],
+    touched: dict[tuple[EventId, TicketId], ProductId],
+) -> None:
+    """Move the weight of each ticket that the new records spoke of."""
+    limits = {(event, product): limit for event, product, limit in count.shape.limits}
+    by_event: dict[EventId, list[TicketId]] = {}
+    for event, ticket in touched:
+        by_event.setdefault(event, []).append(ticket)
+    for event, tickets in by_event.items():
+        rows = logs.presence(connection, event, tickets)
+        several = [
+            ticket for ticket, found in rows.items() if sum(one.role is Role.ENTRY for one in found) > 1
+        ]
+        admits = logs.admits(connection, event, several)
+        for ticket, found in rows.items():
+            product = touched[event, ticket]
+            count.tally.ticket(
+                (event, ticket, product),
+                _until(found, before),
+                _until(found, count.marks),
+                admits.get(ticket, 1),
+                limits.get((event, product), 0),
+            )
+
+
+def _until(rows: Sequence[PresenceRow], marks: dict[Log, int]) -> list[PresenceRow]:
+    """Return the rows as they were when the logs stood at these marks."""
+    return [one for one in rows if one.id.seq <= marks.get((GateId(one.id.gate), signed(one.id.epoch)), 0)]

@@ -1,0 +1,151 @@
+"""What a board reads: new records by log, presence rows of the tickets they speak of, what is expected. All bounded."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, text
+
+from admission.entitlements import Zone, ZoneTree
+from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
+from admission.observed import COLUMNS, RESET_COLUMNS, PresenceRow, Reset, from_columns, reset_from_columns
+from sync.store.schema import signed
+
+IN_MAX = 500
+"""Tickets asked for in one statement."""
+
+Log = tuple[GateId, int]
+"""A gate and an epoch, the epoch as the table has it."""
+
+_LOGS = text("""
+SELECT e.gate_id, e.epoch, e.seq FROM log_epoch e JOIN gate g ON g.id = e.gate_id
+WHERE g.group_id = :group AND e.seq > 0 ORDER BY e.gate_id, e.epoch
+""")
+_RECORDS = text("""
+SELECT seq, blob FROM record WHERE gate_id = :gate AND epoch = :epoch AND seq BETWEEN :first AND :last ORDER BY seq
+""")
+_ROWS = text(
+    f"SELECT {', '.join(COLUMNS)} FROM presence WHERE event = :event AND ticket IN :tickets"  # noqa: S608 - fixed names
+).bindparams(bindparam("tickets", expanding=True))
+_RESETS = text(
+    f"SELECT {', '.join('r.' + name for name in RESET_COLUMNS)} "  # noqa: S608 - fixed names
+    "FROM presence_reset r JOIN gate g ON g.id = r.gate WHERE g.group_id = :group"
+)
+_ADMITS = text("SELECT id, admits FROM ticket WHERE event_id = :event AND id IN :tickets").bindparams(
+    bindparam("tickets", expanding=True)
+)
+_ZONES = text("SELECT id, name, parent, capacity, gate FROM zone WHERE group_id = :group ORDER BY id")
+_EVENTS = text("SELECT id FROM event WHERE group_id = :group ORDER BY id")
+_LIMITS = text("""
+SELECT p.event_id, p.id, p.limit_session FROM product p JOIN event e ON e.id = p.event_id WHERE e.group_id = :group
+""")
+_EXPECTED = text("""
+SELECT product, zones, SUM(admits) AS people FROM ticket WHERE event_id = :event AND standing = 0 GROUP BY product, zones
+""")
+_VERSION = text("SELECT version FROM event WHERE id = :event")
+
+
+class Shape(NamedTuple):
+    """What a group consists of; another shape means counting anew."""
+
+    zones: tuple[tuple[int, int], ...]
+    events: tuple[EventId, ...]
+    limits: tuple[tuple[int, int, int], ...]
+
+
+def shape(connection: Connection, group: int) -> Shape:
+    """Return zones with their parents, events, and the products' limits."""
+    asked = {"group": group}
+    return Shape(
+        tuple((row.id, row.parent) for row in connection.execute(_ZONES, asked)),
+        tuple(EventId(row.id) for row in connection.execute(_EVENTS, asked)),
+        tuple((row.event_id, row.id, row.limit_session) for row in connection.execute(_LIMITS, asked)),
+    )
+
+
+def tree(parents: Sequence[tuple[int, int]]) -> ZoneTree:
+    """Return the tree of zones by their parents."""
+    return ZoneTree(tuple(Zone(ZoneId(zone), "", parent=ZoneId(parent)) for zone, parent in parents))
+
+
+def ends(connection: Connection, group: int) -> dict[Log, int]:
+    """Return how far each log of the group's gates is held."""
+    return {(GateId(row.gate_id), row.epoch): row.seq for row in connection.execute(_LOGS, {"group": group})}
+
+
+def records(connection: Connection, log: Log, first: int, last: int) -> list[tuple[int, bytes]]:
+    """Return the records of a log from one seq to another."""
+    asked = {"gate": log[0], "epoch": log[1], "first": first, "last": last}
+    return [(row.seq, bytes(row.blob)) for row in connection.execute(_RECORDS, asked)]
+
+
+def resets(connection: Connection, group: int) -> list[Reset]:
+    """Return every reset the group's gates recorded."""
+    return [reset_from_columns(tuple(row)) for row in connection.execute(_RESETS, {"group": group})]
+
+
+def presence(
+    connection: Connection, event: EventId, tickets: Iterable[TicketId]
+) -> Mapping[TicketId, list[PresenceRow]]:
+    """Return the presence rows of these tickets, by ticket."""
+    found: dict[TicketId, list[PresenceRow]] = {}
+    for some in _parts(tickets):
+        for row in connection.execute(_ROWS, {"event": event, "tickets": [signed(one) for one in some]}):
+            one = from_columns(tuple(row))
+            found.setdefault(one.ticket, []).append(one)
+    return found
+
+
+def admits(connection: Connection, event: EventId, tickets: Iterable[TicketId]) -> dict[TicketId, int]:
+    """Return how many people each of these tickets admits."""
+    found: dict[TicketId, int] = {}
+    for some in _parts(tickets):
+        asked = {"event": event, "tickets": [signed(one) for one in some]}
+        found.update({TicketId(row.id): row.admits for row in connection.execute(_ADMITS, asked)})
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """How many people valid tickets admit, at one version of the event's list."""
+
+    version: int
+    at_s: int
+    products: Mapping[ProductId, int]
+    zones: Mapping[ZoneId, int]
+
+
+def version(connection: Connection, event: EventId) -> int:
+    """Return the version of an event's list."""
+    return int(connection.execute(_VERSION, {"event": event}).scalar_one())
+
+
+def expected(connection: Connection, event: EventId, zones: ZoneTree, now_s: int) -> Expected:
+    """Count the people that valid tickets admit: one walk over the event's tickets, so ask seldom."""
+    at = version(connection, event)
+    of_product = {
+        row.id: tuple(_numbers(row.zones))
+        for row in connection.execute(
+            text("SELECT id, zones FROM product WHERE event_id = :event"), {"event": event}
+        )
+    }
+    products: dict[ProductId, int] = {}
+    by_zone: dict[ZoneId, int] = {}
+    for row in connection.execute(_EXPECTED, {"event": event}):
+        people = int(row.people)
+        products[ProductId(row.product)] = products.get(ProductId(row.product), 0) + people
+        own = tuple(_numbers(row.zones)) or of_product.get(row.product, ())
+        for zone in {ZoneId(one) for one in own} | {up for one in own for up in zones.outer(ZoneId(one))}:
+            by_zone[zone] = by_zone.get(zone, 0) + people
+    return Expected(at, now_s, products, by_zone)
+
+
+def _numbers(packed: str) -> list[int]:
+    """Read a column that holds a JSON list of small numbers."""
+    return [int(one) for one in packed.strip("[] ").split(",") if one.strip()]
+
+
+def _parts(tickets: Iterable[TicketId]) -> Iterator[list[TicketId]]:
+    several = list(tickets)
+    for at in range(0, len(several), IN_MAX):
+        yield several[at : at + IN_MAX]

@@ -1,0 +1,206 @@
+"""What a board shows of one event group, kept up by differences: pure, no database, no clock.
+
+Records come in order of seq, log by log, each once. Of a ticket nothing is kept: whoever calls hands over its presence
+rows as they were and as they are now (`Tally.ticket`), and the difference of what both amount to is added. So a group
+with a million tickets costs the board a few kilobytes, and one that comes in anew costs what its new records cost.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from admission.entitlements import ZoneTree
+from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
+from admission.presence import Double, PresenceRow, Resets, TicketPresence, fold
+from admission.records import Direction, Flag, Kind, Outcome, Record
+
+DOUBLES_SHOWN = 50
+"""More are counted, not listed: whoever has that many looks for a cloned card first."""
+MINUTES_MAX = 3 * 24 * 60
+"""A festival of three days; older minutes are let go."""
+MINUTE_US = 60_000_000
+
+_IN, _OUT = 0, 1
+_PASSAGES = (Kind.PASSAGE, Kind.LATE_PASSAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entry that was one too many, of which ticket."""
+
+    ticket: TicketId
+    double: Double
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What one ticket adds to the board. Pairs of lower and upper bound; people, not tickets.
+
+    `by_gate`: those inside an outermost zone, by the gate that let them in. `admitted`: by gate, each person once a
+    session.
+    """
+
+    zones: Mapping[ZoneId, tuple[int, int]] = field(default_factory=dict)
+    inside: tuple[int, int] = (0, 0)
+    by_gate: Mapping[GateId, int] = field(default_factory=dict)
+    admitted: Mapping[GateId, int] = field(default_factory=dict)
+    doubles: tuple[Double, ...] = ()
+
+
+NOTHING = Weight()
+
+
+def weight(
+    rows: Sequence[PresenceRow], resets: Resets, zones: ZoneTree, admits: int = 1, limit_session: int = 0
+) -> Weight:
+    """Return what a ticket with these presence rows adds."""
+    if not rows:
+        return NOTHING
+    found = fold(rows, resets, zones)
+    entries = {row.id: row for row in rows}
+    if not found.counted:
+        return NOTHING
+    seen: set[ZoneId] = set()
+    for name in found.counted:
+        zone = entries[name].zone
+        seen |= {zone, *zones.outer(zone)}
+    bounds = {zone: _bounds(found, zone) for zone in seen}
+    outermost = [zone for zone in seen if not zones.outer(zone)]
+    return Weight(
+        {zone: pair for zone, pair in bounds.items() if pair != (0, 0)},
+        (sum(bounds[zone][0] for zone in outermost), sum(bounds[zone][1] for zone in outermost)),
+        Counter(name.gate for name in found.live if entries[name].zone in outermost),
+        Counter(
+            name.gate
+            for name in found.counted
+            if entries[name].zone in outermost and not entries[name].flags & Flag.REENTRY
+        ),
+        found.doubles(admits, limit_session) if len(found.counted) > 1 else (),
+    )
+
+
+def _bounds(found: TicketPresence, zone: ZoneId) -> tuple[int, int]:
+    bounds = found.bounds(zone)
+    return bounds.low, bounds.high
+
+
+class EventTally:
+    """The numbers of one event."""
+
+    def __init__(self) -> None:
+        self.zones: dict[ZoneId, list[int]] = {}
+        self.products: dict[ProductId, list[int]] = {}
+        self.inside_by_gate: Counter[GateId] = Counter()
+        self.admitted_by_gate: Counter[GateId] = Counter()
+        self.admitted_by_product: Counter[ProductId] = Counter()
+        self.denials: Counter[int] = Counter()
+        self.denials_by_gate: Counter[GateId] = Counter()
+        self.minutes: dict[int, list[int]] = {}
+        self._doubles: dict[TicketId, tuple[Double, ...]] = {}
+
+    @property
+    def doubles(self) -> tuple[Found, ...]:
+        """The newest doubles, newest first."""
+        found = [Found(ticket, one) for ticket, several in self._doubles.items() for one in several]
+        found.sort(key=lambda one: (one.double.second_us, one.double.second), reverse=True)
+        return tuple(found[:DOUBLES_SHOWN])
+
+    @property
+    def doubles_count(self) -> int:
+        """How many doubles there are in all."""
+        return sum(map(len, self._doubles.values()))
+
+    def add(self, ticket: TicketId, product: ProductId, before: Weight, after: Weight) -> None:
+        """Replace what a ticket added by what it adds now."""
+        for weight_, sign in ((before, -1), (after, 1)):
+            for zone, (low, high) in weight_.zones.items():
+                _move(self.zones, zone, sign * low, sign * high)
+            low, high = weight_.inside
+            if low or high:
+                _move(self.products, product, sign * low, sign * high)
+            for gate, people in weight_.by_gate.items():
+                self.inside_by_gate[gate] += sign * people
+            for gate, people in weight_.admitted.items():
+                self.admitted_by_gate[gate] += sign * people
+                self.admitted_by_product[product] += sign * people
+        if after.doubles:
+            self._doubles[ticket] = after.doubles
+        elif before.doubles:
+            self._doubles.pop(ticket, None)
+
+    def deny(self, gate: GateId, reason: int, times: int) -> None:
+        """Count denials."""
+        self.denials[reason] += times
+        self.denials_by_gate[gate] += times
+
+    def pass_(self, time_us: int, way: Direction, people: int = 1) -> None:
+        """Count a passage into or out of an outermost zone."""
+        minute = time_us // MINUTE_US
+        at = self.minutes.get(minute)
+        if at is None:
+            if len(self.minutes) >= MINUTES_MAX:
+                oldest = min(self.minutes)
+                if minute < oldest:
+                    return
+                del self.minutes[oldest]
+            at = self.minutes[minute] = [0, 0]
+        at[_IN if way is Direction.ENTRY else _OUT] += people
+
+
+def _move(
+    pairs: dict[int, list[int]] | dict[ZoneId, list[int]] | dict[ProductId, list[int]],
+    key: int,
+    low: int,
+    high: int,
+) -> None:
+    pair = pairs.setdefault(key, [0, 0])  # type: ignore[call-overload]  # ids are ints to a dict
+    pair[0] += low
+    pair[1] += high
+
+
+class Tally:
+    """The boards of the events of one group."""
+
+    def __init__(self, zones: ZoneTree, events: Iterable[EventId]) -> None:
+        self.zones = zones
+        self.events = {event: EventTally() for event in events}
+        self.resets = Resets((), zones)
+        self.last_us: dict[GateId, int] = {}
+
+    def record(self, gate: GateId, body: Record) -> tuple[EventId, TicketId, ProductId] | None:
+        """Count what a record says by itself; return the ticket whose presence it may change."""
+        if body.time_us > self.last_us.get(gate, 0):
+            self.last_us[gate] = body.time_us
+        if body.flags & Flag.REHEARSAL:
+            return None
+        ticket = body.ticket
+        if body.kind is Kind.SCAN and body.outcome is Outcome.DENY:
+            times = body.data if body.flags & Flag.REPEATED else 1
+            # A code that nobody knows belongs to no event: each board of the group shows it.
+            for event in (ticket[0],) if ticket else tuple(self.events):
+                if event in self.events:
+                    self.events[event].deny(gate, body.reason, times)
+            return None
+        if ticket is None or ticket[0] not in self.events:
+            return None
+        if (
+            body.kind in _PASSAGES
+            and body.direction is not Direction.NONE
+            and not self.zones.outer(body.zone)
+        ):
+            self.events[ticket[0]].pass_(body.time_us, body.direction)
+        return ticket[0], ticket[1], body.product
+
+    def ticket(
+        self,
+        name: tuple[EventId, TicketId, ProductId],
+        before: Sequence[PresenceRow],
+        after: Sequence[PresenceRow],
+        admits: int = 1,
+        limit_session: int = 0,
+    ) -> None:
+        """Move a ticket's weight from its rows of before to those of now."""
+        event, ticket, product = name
+        was = weight(before, self.resets, self.zones, admits, limit_session)
+        now = weight(after, self.resets, self.zones, admits, limit_session)
+        self.events[event].add(ticket, product, was, now)

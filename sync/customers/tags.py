@@ -1,0 +1,224 @@
+"""Tags: media that customers wear, many to a customer, at most one active in an event.
+
+A tag with a ticket type of its own stands for a ticket made with it; a tag without stands for all its customer's
+tickets of the event, those sold later too. To the gates a tag is a credential: a digest of its UID and a standing.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sqlalchemy import insert, select, update
+
+from admission.credentials import UID_SIZES, Malformed, Medium, classify
+from admission.digests import CredentialKind, digest
+from admission.entitlements import CredentialStanding
+from admission.ids import EventId, HolderId, ProductId, TicketId
+from sync.customers import profiles, tables
+from sync.store.schema import next_id, signed, unsigned
+from sync.tickets import minting, rows
+from sync.tickets import tables as ticket_tables
+from sync.tickets.minting import NewTicket
+from sync.tickets.ruling import Act, TicketRef
+from sync.web.api import Refused, not_found
+
+TAGS_MAX: Final = 50
+"""Of one customer in one event: lost and exchanged ones count too. More is a mistake."""
+
+
+def canonical_uid(text: str) -> bytes:
+    """Return the UID that people typed or a reader's software showed: hex, any case, with or without colons."""
+    try:
+        uid = bytes.fromhex(text.replace(":", " ").replace("-", " "))
+    except ValueError:
+        uid = b""
+    if isinstance(classify(uid, Medium.UID), Malformed):
+        sizes = ", ".join(map(str, sorted(UID_SIZES)))
+        raise Refused(422, "bad_uid", f"A tag's UID is {sizes} bytes in hex, and not a random or empty one.")
+    return uid
+
+
+def assign(act: Act, customer: int, event: EventId, uid_text: str, product: ProductId = ProductId(0)) -> int:
+    """Assign a tag to a customer; it is active, and all others of the customer in this event are not. Returns its id.
+
+    `product`: its own ticket type, 0 for none: then the customer needs a ticket in this event.
+    """
+    uid = canonical_uid(uid_text)
+    number = next_id(act.connection, tables.tag.c.id)
+    who = profiles.held(act, customer)
+    if who.banned:
+        raise Refused(409, "customer_banned", "This customer is banned; lift the ban first.")
+    with act.changing([event]):
+        found = digest(CredentialKind.UID, uid, minting.digest_key_of(act.connection, event))
+        _check_free(act, event, found)
+        if len(_tags(act, customer, event)) >= TAGS_MAX:
+            raise Refused(409, "too_many_tags", f"A customer has at most {TAGS_MAX} tags in an event.")
+        ticket = TicketId(0)
+        if product:
+            ticket = _own_ticket(act, event, product, HolderId(customer))
+            stands_for = [ticket]
+        else:
+            stands_for = [
+                ref[1] for ref, _ in profiles.tickets_of(act.connection, customer) if ref[0] == event
+            ]
+            stands_for = [one for one in stands_for if one not in _tag_tickets(act, customer, event)]
+            if not stands_for:
+                raise Refused(
+                    409,
+                    "no_ticket",
+                    "This customer has no ticket for this event. Give the tag a ticket type.",
+                )
+        _set_active(act, customer, event, 0)
+        act.connection.execute(
+            insert(tables.tag).values(
+                id=number,
+                organization_id=act.organization,
+                customer_id=customer,
+                event_id=event,
+                digest=found,
+                uid=uid.hex().upper(),
+                product=product,
+                ticket=signed(ticket),
+                active=True,
+                banned=False,
+                created_s=act.now_s,
+            )
+        )
+        rows.add_tickets(
+            act.connection,
+            event,
+            [],
+            [rows.NewCredential(one, found, CredentialKind.UID) for one in stands_for],
+        )
+        act.note("tag.assign", f"tag {number}", {"customer": customer, "event": event, "product": product})
+    return number
+
+
+def make_active(act: Act, number: int) -> None:
+    """Make a tag its customer's active one in its event, and all others inactive."""
+    tag = tag_of(act, number)
+    profiles.held(act, tag.customer_id)
+    with act.changing([EventId(tag.event_id)]):
+        tag = tag_of(act, number)
+        if tag.active:
+            raise Refused(409, "already_active", "This is the active tag already.")
+        if tag.banned:
+            raise Refused(409, "tag_banned", "This tag is banned; lift the ban to make it active.")
+        _set_active(act, tag.customer_id, EventId(tag.event_id), number)
+        act.note("tag.activate", f"tag {number}", {"customer": tag.customer_id})
+
+
+def ban(act: Act, number: int, *, banned: bool, reason: str = "") -> None:
+    """Ban a tag, or lift its ban. It stays as active as it was."""
+    tag = tag_of(act, number)
+    who = profiles.held(act, tag.customer_id)
+    with act.changing([EventId(tag.event_id)]):
+        tag = tag_of(act, number)
+        if tag.banned == banned:
+            code, why = ("already_banned", "banned already") if banned else ("not_banned", "not banned")
+            raise Refused(409, code, f"This tag is {why}.")
+        act.connection.execute(update(tables.tag).where(tables.tag.c.id == number).values(banned=banned))
+        tell(act, tag_of(act, number), customer_banned=who.banned)
+        act.note("tag.ban" if banned else "tag.unban", f"tag {number}", reason)
+
+
+def bind_tickets(act: Act, customer: int, tickets: Iterable[TicketRef]) -> None:
+    """Let the customer's tags without a ticket type stand for these new tickets too, within `Act.changing`."""
+    if not customer:
+        return
+    by_event: dict[EventId, list[TicketId]] = {}
+    for event, ticket in tickets:
+        by_event.setdefault(event, []).append(ticket)
+    for event, found in by_event.items():
+        for tag in _tags(act, customer, event):
+            if tag.ticket:
+                continue
+            standing = standing_of(tag)
+            new = [
+                rows.NewCredential(one, tag.digest, CredentialKind.UID, standing=standing) for one in found
+            ]
+            rows.add_tickets(act.connection, event, [], new)
+
+
+def unbind_ticket(act: Act, customer: int, ref: TicketRef) -> None:
+    """Let the customer's tags no longer stand for a ticket, within `Act.changing`."""
+    for tag in _tags(act, customer, ref[0]):
+        if not tag.ticket:
+            _set_standing(act, tag, CredentialStanding.REPLACED, ref)
+
+
+def tags_of(act: Act, customer: int) -> list[Any]:
+    """Return all tags of a customer."""
+    t = tables.tag.c
+    return list(act.connection.execute(select(tables.tag).where(t.customer_id == customer).order_by(t.id)))
+
+
+def standing_of(tag: Any, *, customer_banned: bool = False) -> CredentialStanding:
+    """Return what the gates are told of a tag."""
+    standing = CredentialStanding.ACTIVE if tag.active else CredentialStanding.INACTIVE_TAG
+    return standing | CredentialStanding.BANNED_TAG if tag.banned or customer_banned else standing
+
+
+def tell(act: Act, tag: Any, *, customer_banned: bool = False) -> None:
+    """Tell the gates of a tag as it is now, within `Act.changing`."""
+    _set_standing(act, tag, standing_of(tag, customer_banned=customer_banned))
+
+
+def _set_standing(act: Act, tag: Any, standing: CredentialStanding, ref: TicketRef | None = None) -> None:
+    c = ticket_tables.credential.c
+    wanted = update(ticket_tables.credential).where(
+        c.event_id == tag.event_id,
+        c.digest == tag.digest,
+        # What it was taken off stays taken off.
+        c.standing.op("&")(int(CredentialStanding.REPLACED)) == 0,
+    )
+    if ref is not None:
+        wanted = wanted.where(c.ticket == signed(ref[1]))
+    act.connection.execute(wanted.values(standing=int(standing), version=None))
+
+
+def _set_active(act: Act, customer: int, event: EventId, number: int) -> None:
+    """Make one tag active and all others not, none of them with `number` 0."""
+    t = tables.tag.c
+    for tag in _tags(act, customer, event):
+        if tag.active and tag.id != number:
+            act.connection.execute(update(tables.tag).where(t.id == tag.id).values(active=False))
+            tell(act, tag_of(act, tag.id))
+    if number:
+        act.connection.execute(update(tables.tag).where(t.id == number).values(active=True))
+        tell(act, tag_of(act, number))
+
+
+def _own_ticket(act: Act, event: EventId, product: ProductId, holder: HolderId) -> TicketId:
+    """Make the ticket of a tag's own type: it has no code of its own."""
+    return minting.add_bare(act, NewTicket(event, product, holder=holder))
+
+
+def _check_free(act: Act, event: EventId, found: bytes) -> None:
+    c = ticket_tables.credential.c
+    taken = act.connection.execute(
+        select(c.ticket).where(c.event_id == event, c.digest == found).limit(1)
+    ).scalar()
+    if taken is not None:
+        raise Refused(409, "tag_taken", "This tag is somebody's already in this event. Find it by its UID.")
+
+
+def _tags(act: Act, customer: int, event: EventId) -> list[Any]:
+    t = tables.tag.c
+    wanted = select(tables.tag).where(t.customer_id == customer, t.event_id == event)
+    return list(act.connection.execute(wanted.order_by(t.id)))
+
+
+def _tag_tickets(act: Act, customer: int, event: EventId) -> set[int]:
+    """Return the tickets that are only tags' own."""
+    return {unsigned(tag.ticket) for tag in _tags(act, customer, event) if tag.ticket}
+
+
+def tag_of(act: Act, number: int) -> Any:
+    """Return a tag's row; Refused where it is not ours."""
+    t = tables.tag.c
+    found = act.connection.execute(
+        select(tables.tag).where(t.id == number, t.organization_id == act.organization)
+    ).one_or_none()
+    if found is None:
+        raise not_found("tag")
+    return found

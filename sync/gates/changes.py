@@ -1,0 +1,353 @@
+"""What changed in each event's list: read once per version and kept in memory, however many gates ask at once."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select, text
+
+from admission.entitlements import Attention, CredentialStanding, LanePlan, Standing
+from admission.ids import EventId, GateId, HolderId, ProductId, SessionId, TicketId, ZoneId
+from sync.events import rows as events
+from sync.events import tables
+from sync.gates import roster
+from sync.keys import VenueKeys
+from sync.store.database import Database
+from sync.store.schema import unsigned
+from sync.tickets import rows as tickets
+from sync.wire.deltas import (
+    DELTA_ROWS_MAX,
+    INLINE_ROWS_MAX,
+    INLINE_SETTINGS_BYTES_MAX,
+    PAGE_ROWS_MAX,
+    Delta,
+    DeltaRow,
+    pack_delta,
+    pack_settings,
+    settings_head,
+)
+from sync.wire.lists import EventInfo, ListHead, Profile
+from sync.wire.seals import Seal, sign_seal
+
+PAGES_MAX = 256
+"""Pages kept of an event, one for each version gates ask from; most ask from the same."""
+
+_COLUMNS = (
+    "c.digest, t.id, t.product, t.zones, t.session, t.not_before, t.not_after, t.admits, t.home_gate, t.attention, "
+    "t.holder, t.standing, c.standing AS credential_standing, t.version AS ticket_version, "
+    "c.version AS credential_version"
+)
+# Each goes by the index of one version: a condition on either of both would read the whole event.
+_BY_TICKET = text(
+    f"SELECT {_COLUMNS} FROM ticket t LEFT JOIN credential c ON c.event_id = t.event_id AND c.ticket = t.id "  # noqa: S608 - fixed names
+    "WHERE t.event_id = :event AND t.version > :since LIMIT :most"
+)
+_BY_CREDENTIAL = text(
+    f"SELECT {_COLUMNS} FROM credential c JOIN ticket t ON t.event_id = c.event_id AND t.id = c.ticket "  # noqa: S608 - fixed names
+    "WHERE c.event_id = :event AND c.version > :since AND t.version <= :since LIMIT :most"
+)
+
+
+class EventState(NamedTuple):
+    """How far an event's list is."""
+
+    event: EventId
+    group: int
+    generation: int
+    version: int
+    sealed_at_s: int
+
+
+class News(NamedTuple):
+    """What became of one group since the last look. `parts`: SSE event names with what they carry, in order."""
+
+    group: int
+    parts: tuple[tuple[str, bytes], ...]
+    public: dict[GateId, bytes] | None
+    """The keys of the group's gates, where its settings changed; others are gates no longer."""
+
+
+class TooFar(Exception):
+    """There is no way by changes: the gate takes the whole list."""
+
+
+class _Row(NamedTuple):
+    digest: bytes
+    ticket: TicketId
+    profile: Profile
+    holder: HolderId
+    standing: Standing
+    credential_standing: CredentialStanding
+    version: int
+
+
+class _Recent:
+    """The rows of one event that changed after `floor`, each at its newest."""
+
+    def __init__(self, state: EventState) -> None:
+        self.state = state
+        self.floor = state.version
+        self.rows: dict[tuple[bytes, TicketId], _Row] = {}
+        self.too_far = -1
+        """From this version or an earlier one the way is too long; asked once."""
+        self.pages: dict[int, bytes] = {}
+
+    def take(self, found: Iterable[_Row]) -> None:
+        for row in found:
+            if row.digest:
+                self.rows.pop((b"", row.ticket), None)
+            self.rows[row.digest, row.ticket] = row
+        if len(self.rows) > DELTA_ROWS_MAX:
+            self.too_far, self.floor = self.state.version - 1, self.state.version
+            self.rows.clear()
+
+
+class Changes:
+    """Pages of changes for gates. Methods block, but for `cached`: they are for threads."""
+
+    def __init__(self, database: Database, keys: VenueKeys) -> None:
+        self._database = database
+        self._key = keys.list_key
+        self._lock = threading.Lock()
+        self._recent: dict[EventId, _Recent] = {}
+        self._settings: dict[int, tuple[bytes, bytes]] = {}
+        """By group: digest, and the signed settings."""
+        self.reads = 0
+        """How often the tables were read for rows: not once per gate."""
+
+    def cached(self, event: EventId, generation: int, since: int) -> bytes | None:
+        """Return a page that is made already; None where `page` has to be asked."""
+        known = self._recent.get(event)
+        return known.pages.get(since) if known and known.state.generation == generation else None
+
+    def page(self, group: int, event: EventId, generation: int, since: int) -> bytes:
+        """Return the changes of an event of this group after a version, signed. TooFar where only a list helps."""
+        with self._lock:
+            known = self._recent.get(event)
+            if known is None:
+                self._look()
+                known = self._recent.get(event)
+            if known is None or known.state.group != group:
+                raise TooFar
+            if known.state.generation != generation or not 0 <= since <= known.state.version:
+                raise TooFar
+            if since not in known.pages:
+                if since < known.floor:
+                    self._deepen(known, since)
+                if len(known.pages) >= PAGES_MAX:
+                    known.pages.clear()
+                known.pages[since] = self._made(known, since)
+            return known.pages[since]
+
+    def settings(self, group: int) -> bytes:
+        """Return a group's settings, signed. TooFar where there is no such group."""
+        with self._lock:
+            if group not in self._settings:
+                self._look()
+            if group not in self._settings:
+                raise TooFar
+            return self._settings[group][1]
+
+    def seals(self, group: int, now_s: int) -> tuple[bytes, ...]:
+        """Return what every event of a group is sealed at, as of the last look."""
+        with self._lock:
+            return tuple(
+                self._seal(one.state, now_s)
+                for _, one in sorted(self._recent.items())
+                if one.state.group == group
+            )
+
+    def look(self, now_s: int) -> tuple[News, ...]:
+        """Read what is new in the tables; returns it by group, with small changes whole."""
+        with self._lock:
+            return self._look(now_s)
+
+    # --- under the lock -----------------------------------------------------------------------------------------
+
+    def _look(self, now_s: int = 0) -> tuple[News, ...]:
+        with self._database.reading() as connection:
+            found = states(connection)
+            changed = [one for one in found if self._is_news(one)]
+            if not changed:
+                return ()
+            for gone in set(self._recent) - {one.event for one in found}:
+                del self._recent[gone]
+            groups = {one.group for one in changed}
+            heads = {group: settings_of(connection, group) for group in groups}
+            fresh: dict[EventId, int] = {}
+            for state in changed:
+                known = self._recent.get(state.event)
+                if known is None or known.state.generation != state.generation:
+                    self._recent[state.event] = _Recent(state)
+                    continue
+                fresh[state.event] = known.state.version
+                since, known.state = known.state.version, state
+                known.pages = {}
+                self._read(connection, known, since)
+        return tuple(self._news(group, heads[group], fresh, now_s) for group in sorted(groups))
+
+    def _is_news(self, state: EventState) -> bool:
+        known = self._recent.get(state.event)
+        return known is None or known.state != state
+
+    def _news(self, group: int, head: ListHead, fresh: dict[EventId, int], now_s: int) -> News:
+        digest, packed = pack_settings(head, self._key)
+        moved = self._settings.get(group, (b"",))[0] != digest
+        self._settings[group] = (digest, packed)
+        parts: list[tuple[str, bytes]] = []
+        if moved and len(packed) <= INLINE_SETTINGS_BYTES_MAX:
+            parts.append(("settings", packed))
+        for event, one in sorted(self._recent.items()):
+            if one.state.group != group or (event not in fresh and not moved):
+                continue
+            if event in fresh and self._is_small(one, fresh[event]):
+                one.pages[fresh[event]] = self._made(one, fresh[event])
+                parts.append(("changes", one.pages[fresh[event]]))
+            parts.append(("seal", self._seal(one.state, now_s)))
+        public = {gate.id: gate.public for gate in head.gates} if moved else None
+        return News(group, tuple(parts), public)
+
+    def _is_small(self, known: _Recent, since: int) -> bool:
+        newer = (1 for row in known.rows.values() if row.version > since)
+        return since >= known.floor and sum(newer) <= INLINE_ROWS_MAX
+
+    def _seal(self, state: EventState, now_s: int) -> bytes:
+        """Seal an event: `digest` is that of the settings, which all replicas make alike."""
+        digest = self._settings[state.group][0]
+        seal = Seal(state.event, state.generation, state.version, digest, max(now_s, state.sealed_at_s))
+        return sign_seal(seal, self._key)
+
+    def _read(self, connection: Connection, known: _Recent, since: int) -> None:
+        self.reads += 1
+        found = rows_since(connection, known.state.event, since)
+        if len(found) > DELTA_ROWS_MAX:
+            known.too_far, known.floor = known.state.version - 1, known.state.version
+            known.rows.clear()
+        else:
+            known.take(found)
+
+    def _deepen(self, known: _Recent, since: int) -> None:
+        """Reach further back, with one reading for all who ask from there on."""
+        if since <= known.too_far:
+            raise TooFar
+        self.reads += 1
+        with self._database.reading() as connection:
+            found = [
+                one
+                for one in rows_since(connection, known.state.event, since)
+                if one.version <= known.state.version  # what was written just now comes with the next look
+            ]
+        if len(found) > DELTA_ROWS_MAX:
+            known.too_far = since
+            raise TooFar
+        before, known.rows = known.rows, {(one.digest, one.ticket): one for one in found}
+        known.rows.update({key: row for key, row in before.items() if key not in known.rows})
+        known.floor = since
+
+    def _made(self, known: _Recent, since: int) -> bytes:
+        state = known.state
+        newer = sorted((row for row in known.rows.values() if row.version > since), key=_order)
+        to = state.version
+        if len(newer) > PAGE_ROWS_MAX:
+            # A page ends between two versions: what one transaction changed is never told by halves.
+            last = newer[PAGE_ROWS_MAX].version
+            cut = [row for row in newer if row.version < last] or [
+                row for row in newer if row.version == last
+            ]
+            to, newer = cut[-1].version, cut
+        shared: dict[Profile, int] = {}
+        told = tuple(
+            DeltaRow(
+                row.digest,
+                row.ticket,
+                shared.setdefault(row.profile, len(shared)),
+                row.holder,
+                row.standing,
+                row.credential_standing,
+                row.version,
+            )
+            for row in newer
+        )
+        return pack_delta(
+            Delta(
+                event=state.event,
+                generation=state.generation,
+                since=since,
+                to=to,
+                newest=state.version,
+                sealed_at_s=state.sealed_at_s,
+                settings=self._settings[state.group][0],
+                profiles=tuple(shared),
+                rows=told,
+            ),
+            self._key,
+        )
+
+
+def _order(row: _Row) -> tuple[int, TicketId, bytes]:
+    return row.version, row.ticket, row.digest
+
+
+def states(connection: Connection) -> tuple[EventState, ...]:
+    """Return how far every event's list is."""
+    t = tables.event.c
+    found = connection.execute(
+        select(t.id, t.group_id, t.generation, t.version, t.sealed_at_s).order_by(t.id)
+    )
+    return tuple(EventState(EventId(row[0]), *row[1:]) for row in found)
+
+
+def settings_of(connection: Connection, group: int) -> ListHead:
+    """Return all that a group's list says beside its rows, without seals and keys that are not public."""
+    gate_plans = roster.plans(connection, group)
+    lanes: dict[GateId, tuple[int, ...]] = {}
+    for index, (gate, _) in enumerate(gate_plans):
+        lanes[gate] = (*lanes.get(gate, ()), index)
+    t = tables.event.c
+    named = connection.execute(select(t.id, t.name, t.timezone).where(t.group_id == group).order_by(t.id))
+    head = ListHead(
+        group=group,
+        events=tuple(EventInfo(EventId(row.id), row.name, 0, 0, 0, row.timezone) for row in named),
+        products=events.read_products(connection, group),
+        sessions=events.read_sessions(connection, group),
+        zones=events.read_zones(connection, group),
+        plans=tuple[LanePlan, ...](plan for _, plan in gate_plans),
+        gate_lanes=lanes,
+        keys=tickets.read_keys(connection, group),
+        gates=tuple(gate.info() for gate in roster.gates(connection, group)),
+        profiles=(),
+        digest_key=b"",
+        schedules=roster.schedules(connection, group),
+        orders=roster.orders(connection, group),
+    )
+    return settings_head(head)
+
+
+def rows_since(connection: Connection, event: EventId, since: int) -> list[_Row]:
+    """Return the rows of an event that changed after a version; more than `DELTA_ROWS_MAX` means: too many."""
+    asked = {"event": event, "since": since, "most": DELTA_ROWS_MAX + 1}
+    found = list(connection.execute(_BY_TICKET, asked))
+    if len(found) <= DELTA_ROWS_MAX:
+        found += connection.execute(_BY_CREDENTIAL, asked)
+    return [_row(one) for one in found]
+
+
+def _row(one: Any) -> _Row:
+    return _Row(
+        digest=bytes(one.digest or b""),
+        ticket=TicketId(unsigned(one.id)),
+        profile=Profile(
+            product=ProductId(one.product),
+            zones=tuple(ZoneId(number) for number in events.numbers(one.zones)),
+            session=SessionId(one.session),
+            not_before=one.not_before,
+            not_after=one.not_after,
+            admits=one.admits,
+            home_gate=GateId(one.home_gate),
+            attention=Attention(one.attention),
+        ),
+        holder=HolderId(unsigned(one.holder)),
+        standing=Standing(one.standing),
+        credential_standing=CredentialStanding(one.credential_standing or 0),
+        version=max(one.ticket_version, one.credential_version or 0),
+    )

@@ -1,0 +1,475 @@
+"""The merged log of an event group, as gates read it: records in the order in which they became known.
+
+Only what a gate's own signed head covers is forwarded, in pieces that each end with a head, so that the reader need
+believe nobody on the way. The counter row of a group is locked until the transaction ends: the order of `n` is the
+order of commits, and who has read up to `n` misses nothing before it.
+"""
+
+import asyncio
+import secrets
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, text
+
+from admission.chain import link
+from admission.ids import Epoch, GateId
+from sync.store.database import Database
+from sync.store.schema import METADATA, signed, unsigned
+from sync.wire.feed import FEED_BYTES_MAX, WAIT_MAX_MS, Ask, HeardOf, Want, pack_feed
+from sync.wire.messages import CHUNKS_MAX, PUSH_RECORDS_MAX, Chunk
+
+arrival = Table(
+    "arrival",
+    METADATA,
+    Column("group_id", Integer, primary_key=True),
+    Column("n", BigInteger, primary_key=True),
+    Column("mark", BigInteger, nullable=False),
+    Column("gate_id", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Index("ix_arrival_gate_id", "gate_id", "epoch", "last_seq"),
+    sqlite_with_rowid=False,
+)
+"""Records that can be forwarded, in commit order. `mark` is random: a cursor of another history is found out by it."""
+arrival_count = Table(
+    "arrival_count",
+    METADATA,
+    Column("group_id", Integer, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, nullable=False),
+)
+reading = Table(
+    "reading",
+    METADATA,
+    Column("gate_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, nullable=False),
+    Column("heard_s", BigInteger, nullable=False),
+)
+"""Up to which `n` a gate has read, and until when the centre knows all that it recorded."""
+revoked_head = Table(
+    "revoked_head",
+    METADATA,
+    Column("gate_id", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("at_s", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The last head of each epoch of a revoked gate that is still believed; what came later is in quarantine."""
+
+PIECE_RECORDS = 1024
+"""Records of one arrival: some 60 kB, a page holds several."""
+UNSIGNED_MAX = 4096
+"""A gate of ours signs every 256 records. What more than these stand unsigned between is not forwarded."""
+ARRIVALS_MAX = 512
+"""Looked at for one page."""
+FRESH_S = 2.0
+"""How far each gate has read is written down so often, for all gates in one transaction."""
+SILENT_S = 15.0
+"""A gate heard again after so long is news: who waits is told at once that it is there."""
+POLL_S = 1.0
+"""The net below the signal: another replica may have taken the records."""
+_CURSOR = struct.Struct(">QQ")
+_BODY_BYTES = 56
+
+_COUNT = text("""
+INSERT INTO arrival_count (group_id, n) VALUES (:group, :more)
+ON CONFLICT (group_id) DO UPDATE SET n = arrival_count.n + excluded.n RETURNING n
+""")
+_ARRIVAL = text("""
+INSERT INTO arrival (group_id, n, mark, gate_id, epoch, first_seq, last_seq)
+VALUES (:group, :n, :mark, :gate, :epoch, :first, :last)
+""")
+_FORWARDED = text("SELECT max(last_seq) FROM arrival WHERE gate_id = :gate AND epoch = :epoch")
+_HEADS = text("SELECT seq FROM head WHERE gate_id = :gate AND epoch = :epoch AND seq >= :after ORDER BY seq")
+_GROUP = text("SELECT group_id FROM gate WHERE id = :gate")
+_NEWEST = text("SELECT n FROM arrival_count WHERE group_id = :group")
+_MARK = text("SELECT mark FROM arrival WHERE group_id = :group AND n = :n")
+_PAGE = text("""
+SELECT n, mark, arrival.gate_id, arrival.epoch, first_seq, last_seq, revoked_head.seq AS believed
+FROM arrival LEFT JOIN revoked_head ON revoked_head.gate_id = arrival.gate_id AND revoked_head.epoch = arrival.epoch
+WHERE group_id = :group AND n > :after ORDER BY n LIMIT :limit
+""")
+_HEAD_BEFORE = text("""
+SELECT head.seq, head.link, blob FROM head JOIN record
+  ON record.gate_id = head.gate_id AND record.epoch = head.epoch AND record.seq = head.seq + 1
+WHERE head.gate_id = :gate AND head.epoch = :epoch AND head.seq < :first - 1 ORDER BY head.seq DESC LIMIT 1
+""")
+_RECORDS = text("""
+SELECT blob FROM record WHERE gate_id = :gate AND epoch = :epoch AND seq BETWEEN :first AND :last ORDER BY seq
+""")
+_WANTED = text("""
+SELECT max(last_seq) FROM arrival WHERE gate_id = :gate AND epoch = :epoch AND group_id = :group
+""")
+_BELIEVED = text("SELECT seq FROM revoked_head WHERE gate_id = :gate AND epoch = :epoch")
+_READ = text("""
+INSERT INTO reading (gate_id, n, heard_s) VALUES (:gate, :n, :heard)
+ON CONFLICT (gate_id) DO UPDATE SET n = excluded.n, heard_s = excluded.heard_s
+""")
+_HEARD = text(
+    "SELECT gate_id, heard_s FROM reading JOIN gate ON gate.id = reading.gate_id WHERE group_id = :group"
+)
+_WATERMARKS = text("""
+SELECT reading.gate_id, reading.n, reading.heard_s, coalesce(arrival_count.n, 0) - reading.n AS behind FROM reading
+JOIN gate ON gate.id = reading.gate_id LEFT JOIN arrival_count ON arrival_count.group_id = gate.group_id
+WHERE gate.group_id = :group ORDER BY reading.gate_id
+""")
+_READ_UP_TO = text("""
+SELECT gate_id, epoch, max(last_seq) AS seq FROM arrival WHERE group_id = :group AND n <= :n GROUP BY gate_id, epoch
+""")
+_REVOKE = text("""
+INSERT INTO revoked_head (gate_id, epoch, seq, at_s) VALUES (:gate, :epoch, :seq, :now)
+ON CONFLICT (gate_id, epoch) DO NOTHING
+""")
+_EPOCHS = text("SELECT epoch, head_seq FROM log_epoch WHERE gate_id = :gate")
+_QUARANTINED = text("""
+SELECT log_epoch.gate_id, log_epoch.epoch, revoked_head.seq, log_epoch.seq AS held FROM revoked_head
+JOIN log_epoch ON log_epoch.gate_id = revoked_head.gate_id AND log_epoch.epoch = revoked_head.epoch
+JOIN gate ON gate.id = log_epoch.gate_id
+WHERE gate.group_id = :group AND revoked_head.seq > 0 AND log_epoch.seq > revoked_head.seq + 1
+   OR gate.group_id = :group AND revoked_head.seq = 0 AND log_epoch.seq > 0
+ORDER BY log_epoch.gate_id, log_epoch.epoch
+""")
+
+
+# --- in the transaction that takes records ---------------------------------------------------------------------------
+
+
+def note(connection: Connection, gate: GateId, epochs: Iterable[Epoch]) -> int:
+    """Note what newly stands under a head in these epochs of a gate, as the transaction's last step.
+
+    Returns how many pieces became known. What no head covers yet is noted when one does.
+    """
+    group = group_of(connection, gate)
+    pieces = [piece for epoch in epochs for piece in _pieces(connection, gate, epoch)]
+    if not pieces or group is None:
+        return 0
+    newest = connection.execute(_COUNT, {"group": group, "more": len(pieces)}).scalar_one()
+    connection.execute(
+        _ARRIVAL,
+        [
+            {
+                "group": group,
+                "n": n,
+                "mark": secrets.randbits(63),
+                "gate": gate,
+                "epoch": signed(epoch),
+                "first": first,
+                "last": last,
+            }
+            for n, (epoch, first, last) in enumerate(pieces, start=newest - len(pieces) + 1)
+        ],
+    )
+    return len(pieces)
+
+
+def _pieces(connection: Connection, gate: GateId, epoch: Epoch) -> list[tuple[Epoch, int, int]]:
+    """Return (epoch, first seq, last seq) of what can be forwarded and was not; each ends with the record of a head."""
+    at = {"gate": gate, "epoch": signed(epoch)}
+    done = first = connection.execute(_FORWARDED, at).scalar() or 0
+    found: list[tuple[Epoch, int, int]] = []
+    for (head_seq,) in connection.execute(_HEADS, {**at, "after": done}):
+        if head_seq + 1 - done > UNSIGNED_MAX:
+            break
+        if head_seq + 1 - first > PIECE_RECORDS and done > first:
+            found.append((epoch, first + 1, done))
+            first = done
+        done = head_seq + 1
+    if done > first:
+        found.append((epoch, first + 1, done))
+    return found
+
+
+def group_of(connection: Connection, gate: GateId) -> int | None:
+    """Return the event group of a gate."""
+    return connection.execute(_GROUP, {"gate": gate}).scalar()
+
+
+# --- revoked gates ---------------------------------------------------------------------------------------------------
+
+
+def revoke(
+    connection: Connection, gate: GateId, now_s: int, believed: Mapping[Epoch, int] | None = None
+) -> None:
+    """Believe a gate no further than these heads, by epoch; without them, than its last ones heard. It stays so.
+
+    Epochs that are not named are believed in nothing.
+    """
+    for epoch, head_seq in connection.execute(_EPOCHS, {"gate": gate}).all():
+        seq = head_seq if believed is None else min(head_seq, believed.get(Epoch(unsigned(epoch)), 0))
+        connection.execute(_REVOKE, {"gate": gate, "epoch": epoch, "seq": seq, "now": now_s})
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Records of a revoked gate behind the last head that is believed: kept, shown, and counting for nothing."""
+
+    gate: GateId
+    epoch: Epoch
+    first_seq: int
+    last_seq: int
+
+
+def quarantined(connection: Connection, group: int) -> tuple[Quarantined, ...]:
+    """Return what is in quarantine."""
+    return tuple(
+        Quarantined(GateId(gate), Epoch(unsigned(epoch)), _end(seq) + 1, held)
+        for gate, epoch, seq, held in connection.execute(_QUARANTINED, {"group": group})
+    )
+
+
+def _end(head_seq: int) -> int:
+    """Return the last seq that goes with a head: its own record."""
+    return head_seq + 1 if head_seq else 0
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A slice of the merged log, everybody's: each reader leaves out its own."""
+
+    cursor: bytes
+    n: int
+    chunks: tuple[Chunk, ...]
+    more: bool
+    heard_s: Mapping[GateId, int]
+
+
+def newest(connection: Connection, group: int) -> int:
+    """Return the number of the last piece that became known in a group; 0 for none."""
+    return connection.execute(_NEWEST, {"group": group}).scalar() or 0
+
+
+def page(connection: Connection, group: int, cursor: bytes) -> Page:
+    """Return what became known behind a cursor, at most about `FEED_BYTES_MAX`."""
+    after, mark = _CURSOR.unpack(cursor) if len(cursor) == _CURSOR.size else (0, 0)
+    if not _is_ours(connection, group, after, mark):
+        after = mark = 0
+    found = connection.execute(_PAGE, {"group": group, "after": after, "limit": ARRIVALS_MAX}).all()
+    spans: dict[tuple[GateId, int], list[tuple[int, int]]] = {}
+    taken = records = 0
+    for row in found:
+        last = row.last_seq if row.believed is None else min(row.last_seq, _end(row.believed))
+        count = max(0, last - row.first_seq + 1)
+        if taken and (
+            (records + count) * _BODY_BYTES > FEED_BYTES_MAX
+            or records + count > PUSH_RECORDS_MAX
+            or len(spans) >= CHUNKS_MAX
+        ):
+            break
+        taken, after, mark = taken + 1, row.n, row.mark
+        if not count:
+            continue
+        records += count
+        of = spans.setdefault((GateId(row.gate_id), row.epoch), [])
+        if of and of[-1][1] + 1 == row.first_seq:
+            of[-1] = (of[-1][0], last)
+        else:
+            of.append((row.first_seq, last))
+    chunks = tuple(
+        chunk
+        for (gate, epoch), of in spans.items()
+        for first, last in of
+        if (chunk := _chunk(connection, gate, epoch, first, last)) is not None
+    )
+    heard = {GateId(gate): heard_s for gate, heard_s in connection.execute(_HEARD, {"group": group})}
+    more = taken < len(found) or len(found) == ARRIVALS_MAX
+    return Page(_CURSOR.pack(after, mark) if after else b"", after, chunks, more, heard)
+
+
+def wanted(connection: Connection, group: int, wants: Sequence[Want]) -> tuple[tuple[Chunk, ...], bool]:
+    """Return of each log named what lies behind what its asker holds, as far as it is forwarded; and whether all."""
+    found: list[Chunk] = []
+    room = PUSH_RECORDS_MAX // 2
+    for want in wants:
+        at = {"gate": want.gate, "epoch": signed(want.epoch), "group": group}
+        last = connection.execute(_WANTED, at).scalar() or 0
+        believed = connection.execute(_BELIEVED, at).scalar()
+        last = last if believed is None else min(last, _end(believed))
+        if last <= want.after:
+            continue
+        if room <= 0:
+            return tuple(found), False
+        end = last
+        if last - want.after > room:  # up to a head that lies within the room, or else all of it
+            heads = connection.execute(_HEADS, {**at, "after": want.after}).scalars()
+            end = max((_end(seq) for seq in heads if _end(seq) - want.after <= room), default=last)
+        chunk = _chunk(connection, GateId(want.gate), signed(want.epoch), want.after + 1, end)
+        if chunk is not None:
+            room -= len(chunk.blobs)
+            found.append(chunk)
+        if end < last:
+            return tuple(found), False
+    return tuple(found), True
+
+
+def _is_ours(connection: Connection, group: int, n: int, mark: int) -> bool:
+    return connection.execute(_MARK, {"group": group, "n": n & 2**63 - 1}).scalar() == mark
+
+
+def _chunk(connection: Connection, gate: GateId, epoch: int, first: int, last: int) -> Chunk | None:
+    """Return records of a log from the last head before `first` on, so that their link can be given."""
+    at = {"gate": gate, "epoch": epoch}
+    head = connection.execute(_HEAD_BEFORE, {**at, "first": first}).first()
+    first, before = (head.seq + 2, link(head.link, head.blob)) if head is not None else (1, b"")
+    blobs = tuple(connection.execute(_RECORDS, {**at, "first": first, "last": last}).scalars())
+    if len(blobs) != last - first + 1 or not blobs or len(blobs) > PUSH_RECORDS_MAX:
+        return None
+    return Chunk(gate, Epoch(unsigned(epoch)), first, blobs, before)
+
+
+# --- how far each gate has read --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """How far a gate has read. `behind`: pieces it has not; `heard_s`: until then all that it recorded is known."""
+
+    gate: GateId
+    n: int
+    behind: int
+    heard_s: int
+
+
+def watermarks(connection: Connection, group: int) -> tuple[Watermark, ...]:
+    """Return how far each gate of a group has read."""
+    return tuple(
+        Watermark(GateId(row.gate_id), row.n, max(0, row.behind), row.heard_s)
+        for row in connection.execute(_WATERMARKS, {"group": group})
+    )
+
+
+def read_up_to(connection: Connection, group: int, n: int) -> dict[tuple[GateId, Epoch], int]:
+    """Return up to which seq of each log somebody who has read up to `n` knows it."""
+    found = connection.execute(_READ_UP_TO, {"group": group, "n": n})
+    return {(GateId(row.gate_id), Epoch(unsigned(row.epoch))): row.seq for row in found}
+
+
+class Feeds:
+    """Answers gates that ask for news, and lets them wait for it. One in each process of the centre."""
+
+    def __init__(
+        self, database: Database, now_s: Callable[[], int], mono_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._now_s = now_s
+        self._mono_s = mono_s
+        self._groups: dict[GateId, int] = {}
+        self._signals: dict[int, asyncio.Event] = {}
+        self._reads: dict[tuple[int, bytes], asyncio.Task[Page]] = {}
+        self._heard: dict[GateId, float] = {}
+        """By gate of this process's connections, until when all is known of it, by the monotonic clock."""
+        self._turns: dict[int, int] = {}
+        """By group, how often a gate came back."""
+        self._unwritten: dict[GateId, tuple[int, int]] = {}
+        self._written_s = 0.0
+        self._closing = False
+
+    def close(self) -> None:
+        """Let nobody wait any longer: the centre ends."""
+        self._closing = True
+        for signal in self._signals.values():
+            signal.set()
+
+    def changed(self, group: int) -> asyncio.Event:
+        """Return what is set at the next news of a group; ask anew each time, and look at `newest` in between."""
+        return self._signals.setdefault(group, asyncio.Event())
+
+    async def arrived(self, gate: GateId) -> None:
+        """A transaction that took records of this gate was committed: tell who waits in its group."""
+        group = await self._group(gate)
+        if group is not None:
+            self._signal(group)
+
+    async def newest(self, group: int) -> int:
+        """Return the number of the last piece that became known in a group."""
+        return await self._database.read(lambda connection: newest(connection, group))
+
+    async def answer(self, gate: GateId, ask: Ask) -> bytes:
+        """Return the feed for a gate, as it travels; waits as long as it was asked to where there is nothing new."""
+        group = await self._group(gate)
+        assert group is not None, "an enrolled gate is in a group"
+        began_s = self._mono_s()
+        self._hear(gate, group, began_s - ask.behind_s)
+        chunks: tuple[Chunk, ...] = ()
+        complete = True
+        if ask.wants:
+            chunks, complete = await self._database.read(lambda one: wanted(one, group, ask.wants))
+        turn = self._turns.get(group, 0)
+        deadline_s = began_s + min(ask.wait_ms, WAIT_MAX_MS) / 1000
+        cursor = ask.cursor
+        while True:
+            signal = self.changed(group)
+            found = await self._page(group, cursor)
+            others = tuple(one for one in found.chunks if one.gate != gate)
+            left_s = deadline_s - self._mono_s()
+            is_over = left_s <= 0 or self._closing or self._turns.get(group, 0) != turn
+            if others or chunks or is_over:
+                break
+            cursor = found.cursor  # what there was is the asker's own
+            if found.more:
+                continue
+            try:
+                await asyncio.wait_for(signal.wait(), min(POLL_S, left_s))
+            except TimeoutError:
+                continue
+        await self._keep(gate, found.n, ask.behind_s)
+        heard = self._ages(gate, group, found)
+        more = found.more or not complete
+        return await asyncio.to_thread(pack_feed, found.cursor, (*chunks, *others), heard, more=more)
+
+    async def _group(self, gate: GateId) -> int | None:
+        known = self._groups.get(gate)
+        if known is None:
+            known = await self._database.read(lambda connection: group_of(connection, gate))
+            if known is not None:
+                self._groups[gate] = known
+        return known
+
+    async def _page(self, group: int, cursor: bytes) -> Page:
+        """Read a page; gates that stand at the same place share one reading."""
+        key = (group, cursor)
+        reads = self._reads.get(key)
+        if reads is None:
+            reads = asyncio.create_task(self._database.read(lambda one: page(one, group, cursor)))
+            self._reads[key] = reads
+            reads.add_done_callback(lambda _: self._reads.pop(key, None))
+        return await asyncio.shield(reads)
+
+    def _signal(self, group: int) -> None:
+        # Whoever read a page before this commit must read again, so no reading under way is shared any more.
+        for key in [key for key in self._reads if key[0] == group]:
+            del self._reads[key]
+        self._signals.pop(group, asyncio.Event()).set()
+
+    def _hear(self, gate: GateId, group: int, until_s: float) -> None:
+        before = self._heard.get(gate)
+        self._heard[gate] = max(until_s, before if before is not None else until_s)
+        if before is None or until_s - before > SILENT_S:
+            self._turns[group] = self._turns.get(group, 0) + 1
+            self._signal(group)
+
+    def _ages(self, asker: GateId, group: int, found: Page) -> tuple[HeardOf, ...]:
+        """Return how long ago each other gate was heard, by whichever replica."""
+        now_s, mono_s = self._now_s(), self._mono_s()
+        ages = {gate: max(0, now_s - heard_s) * 1000 for gate, heard_s in found.heard_s.items()}
+        for gate, until_s in self._heard.items():
+            if self._groups.get(gate) == group:
+                age_ms = max(0, int((mono_s - until_s) * 1000))
+                ages[gate] = min(age_ms, ages.get(gate, age_ms))
+        return tuple(HeardOf(gate, age_ms) for gate, age_ms in ages.items() if gate != asker)
+
+    async def _keep(self, gate: GateId, n: int, behind_s: int) -> None:
+        """Write down how far gates have read, now and then and for all of them at once."""
+        self._unwritten[gate] = (n, self._now_s() - behind_s)
+        if self._mono_s() - self._written_s < FRESH_S and self._written_s:
+            return
+        self._written_s = self._mono_s()
+        rows, self._unwritten = self._unwritten, {}
+        values = [{"gate": one, "n": n, "heard": heard_s} for one, (n, heard_s) in sorted(rows.items())]
+        await self._database.write(lambda connection: connection.execute(_READ, values) and None)

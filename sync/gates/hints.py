@@ -1,0 +1,227 @@
+"""Streams to gates: what is new is told at once, sealed every minute, and never missed where a hint is lost.
+
+One look at the tables serves every stream. It is due when a transaction of this process wrote, when PostgreSQL tells
+that another replica's did, and every `POLL_S` as the net. Nothing rests on a hint: a gate polls, too.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from base64 import b64encode
+from collections import deque
+from collections.abc import Callable
+
+import psycopg
+from aiohttp import web
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from admission.ids import GateId
+from sync.gates.changes import Changes, News
+from sync.store.database import CentreFault, Database
+from sync.tickets.changes import CHANNEL
+from sync.wire.deltas import HEARTBEAT_S
+from sync.wire.seals import RENEW_S
+
+POLL_S = 1.5
+"""The net under hints that were lost (DESIGN.md: 1 to 2 s)."""
+LOOK_EVERY_S = 0.03
+"""Least time between two looks: what many transactions wrote meanwhile goes out as one."""
+STREAMS_MAX = 4_000
+"""Streams held; each gate has one, and a new one takes the place of its old one."""
+QUEUE_PARTS_MAX = 64
+"""Messages that wait for one gate; more: it does not keep up, and asks for what it missed when it comes again."""
+SEND_S = 20.0
+"""A gate that takes nothing for so long is dropped; it shares no memory with the others by then."""
+RETRY_MS = 2_000
+LISTEN_AGAIN_S = 2.0
+LISTEN_CHECK_S = 5.0
+"""How often the listening thread looks whether the centre stops."""
+
+log = logging.getLogger("sync.gates.hints")
+
+
+class Full(Exception):
+    """No more streams are taken."""
+
+
+class _Stream:
+    """One gate that listens. Messages are shared: a stream holds references only."""
+
+    __slots__ = ("closed", "gate", "group", "parts", "public", "wake")
+
+    def __init__(self, gate: GateId, group: int, public: bytes) -> None:
+        self.gate, self.group, self.public = gate, group, public
+        self.parts: deque[bytes] = deque()
+        self.wake = asyncio.Event()
+        self.closed = False
+
+    def put(self, part: bytes) -> None:
+        if len(self.parts) >= QUEUE_PARTS_MAX:
+            self.close()
+        self.parts.append(part)
+        self.wake.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self.wake.set()
+
+
+class Hints:
+    """All streams of this replica. `start` in the loop, `close` before its end."""
+
+    def __init__(self, changes: Changes, database: Database, now_s: Callable[[], int]) -> None:
+        self._changes = changes
+        self._database = database
+        self._now_s = now_s
+        self._streams: dict[GateId, _Stream] = {}
+        self._due = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listener: threading.Thread | None = None
+        self._closing = threading.Event()
+        self.dropped = 0
+        """Streams of gates that did not keep up."""
+
+    async def start(self) -> None:
+        """Begin to look and to seal."""
+        self._loop = asyncio.get_running_loop()
+        self._database.on_written.append(self.poke)
+        self._tasks = [asyncio.create_task(self._look_on()), asyncio.create_task(self._seal_on())]
+        if self._database.is_postgresql:
+            self._listener = threading.Thread(target=self._listen, name="list-changes", daemon=True)
+            self._listener.start()
+
+    async def close(self) -> None:
+        """End every stream and the looking."""
+        self._closing.set()
+        if self.poke in self._database.on_written:
+            self._database.on_written.remove(self.poke)
+        for stream in tuple(self._streams.values()):
+            stream.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def streams(self) -> int:
+        """How many gates listen."""
+        return len(self._streams)
+
+    def poke(self) -> None:
+        """Something was written: look soon. From any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                self._loop.call_soon_threadsafe(self._due.set)
+
+    def feed_grew(self, group: int, newest: int) -> None:
+        """Tell the group's gates that the merged log has more for them. In the loop."""
+        self._send(group, part("feed", str(newest).encode()))
+
+    def end(self, gate: GateId) -> None:
+        """Close a gate's stream at once. In the loop."""
+        stream = self._streams.get(gate)
+        if stream is not None:
+            stream.close()
+
+    async def serve(
+        self, request: web.Request, gate: GateId, group: int, public: bytes, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        """Answer with a stream until the gate goes, does not keep up, or is a gate no longer. Full: try later."""
+        if len(self._streams) >= STREAMS_MAX and gate not in self._streams:
+            raise Full
+        self.end(gate)
+        stream = self._streams[gate] = _Stream(gate, group, public)
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",  # nginx would hold it back
+                **headers,
+            }
+        )
+        try:
+            await response.prepare(request)
+            seals = await asyncio.to_thread(self._changes.seals, group, self._now_s())
+            stream.put(f"retry: {RETRY_MS}\n\n".encode() + b"".join(part("seal", one) for one in seals))
+            await self._pump(response, stream)
+        except (OSError, TimeoutError):  # gone, or it takes nothing: it comes again
+            self.dropped += 1
+        finally:
+            if self._streams.get(gate) is stream:
+                del self._streams[gate]
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    async def _pump(self, response: web.StreamResponse, stream: _Stream) -> None:
+        while not stream.closed:
+            data = b":\n\n"
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await stream.wake.wait()
+            stream.wake.clear()
+            if stream.parts:
+                data = b"".join(stream.parts)
+                stream.parts.clear()
+            if not stream.closed:
+                async with asyncio.timeout(SEND_S):
+                    await response.write(data)
+
+    def _send(self, group: int, data: bytes) -> None:
+        for stream in tuple(self._streams.values()):
+            if stream.group == group:
+                stream.put(data)
+
+    # --- what is new --------------------------------------------------------------------------------------------
+
+    async def _look_on(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._due.wait()
+            self._due.clear()
+            try:
+                for news in await asyncio.to_thread(self._changes.look, self._now_s()):
+                    self._tell(news)
+            except (CentreFault, SQLAlchemyError) as error:
+                log.warning("changes cannot be read: %s", type(error).__name__)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _tell(self, news: News) -> None:
+        self._send(news.group, b"".join(part(name, data) for name, data in news.parts))
+        if news.public is None:
+            return
+        for stream in tuple(self._streams.values()):
+            if stream.group == news.group and news.public.get(stream.gate, b"") != stream.public:
+                stream.close()
+
+    async def _seal_on(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            for group in {stream.group for stream in self._streams.values()}:
+                seals = await asyncio.to_thread(self._changes.seals, group, self._now_s())
+                self._send(group, b"".join(part("seal", one) for one in seals))
+
+    def _listen(self) -> None:
+        """Hear of other replicas' changes: one connection of its own, since a pooled one would miss them."""
+        address = make_url(self._database.url).set(drivername="postgresql")
+        address_text = address.render_as_string(hide_password=False)
+        while not self._closing.is_set():
+            try:
+                with psycopg.connect(address_text, autocommit=True, keepalives_idle=10) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")  # type: ignore[call-overload]  # a constant of ours
+                    self.poke()
+                    while not self._closing.is_set():
+                        for _ in connection.notifies(timeout=LISTEN_CHECK_S, stop_after=1):
+                            self.poke()
+            except psycopg.Error as error:
+                log.warning("PostgreSQL tells of no changes now: %s", type(error).__name__)
+                time.sleep(LISTEN_AGAIN_S)  # a thread of its own; the poll goes on meanwhile
+
+
+def part(name: str, data: bytes) -> bytes:
+    """Return one message of an event stream (HTML, 9.2.5): its name, its data in base64."""
+    return b"event: " + name.encode() + b"\ndata: " + b64encode(data) + b"\n\n"

@@ -1,0 +1,203 @@
+"""What gates fetch: the manifest of their list, snapshots, the key document, the roster, a certificate for their page.
+
+| method and path | answer |
+|---|---|
+| GET /api/v1/gate/manifest | `Manifest` MessagePack; `?fresh=1`: of a snapshot that is behind nothing. ETag, 304 |
+| GET /api/v1/snapshots/ADDRESS | unsigned: a snapshot, whole or from `Range: bytes=N-`; immutable |
+| GET /api/v1/gate/keys | unsigned: `SignedKeys` JSON, proved by an identity that the gate pinned |
+| GET /api/v1/gate/roster | the signed roster (`sync.wire.roster`) |
+| POST /api/v1/gate/certificate | body: PKCS #10, DER; answer: `Certified` MessagePack |
+| GET /api/v1/authority.pem | unsigned: the certificate of the authority behind gates' pages, to trust on a device |
+"""
+
+import asyncio
+import logging
+import os
+import re
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import select
+
+from sync.gates import certificates, roster_document, tables
+from sync.gates.news import Asker, Known
+from sync.gates.snapshots import REBUILD_S, Snapshots
+from sync.keys import VenueKeys
+from sync.store.database import Database
+from sync.web.problems import problem
+from sync.wire.messages import PROOF_HEADER, Certified, answer_text
+from sync.wire.snapshots import is_address
+
+PIECE_BYTES = 128 * 1024
+PIECE_S = 60.0
+"""A piece in a minute is 17 kbit/s; a gate that takes less is not there."""
+_FROM = re.compile(r"bytes=(\d{1,15})-", re.ASCII)
+"""The one range that is resumed with; others are answered whole, as RFC 9110, 14.2 allows."""
+_NOTHING = sha256(b"").digest()
+
+log = logging.getLogger("sync.gates")
+
+
+class PublishedApi:
+    """The part of the gates' interface that serves documents."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: VenueKeys,
+        data: Path,
+        now_s: Callable[[], int],
+        known: Known,
+        counts: Counter[str],
+        rebuild_s: float = REBUILD_S,
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._now_s = now_s
+        self._known = known
+        self._counts = counts
+        self.snapshots = Snapshots(database, keys, data, now_s, rebuild_s)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes with their handlers."""
+        return [
+            web.get("/api/v1/gate/manifest", self.manifest, allow_head=False),
+            web.get("/api/v1/snapshots/{address}", self.snapshot),
+            web.get("/api/v1/gate/keys", self.key_document, allow_head=False),
+            web.get("/api/v1/gate/roster", self.roster, allow_head=False),
+            web.post("/api/v1/gate/certificate", self.certificate),
+            web.get("/api/v1/authority.pem", self.authority),
+        ]
+
+    def close(self) -> None:
+        """The centre ends."""
+        self.snapshots.close()
+
+    async def manifest(self, request: web.Request) -> web.StreamResponse:
+        """GET manifest: what a gate is told of its list, or 304."""
+        known = await self._known(request, b"")
+        if isinstance(known, web.Response):
+            return known
+        made = await self.snapshots.manifest(known.gate, fresh=request.query.get("fresh") == "1")
+        if made is None:
+            return self._problem(known, 404, "unknown_gate", "This gate is not enrolled any more.")
+        self._counts["manifests_sent"] += 1
+        _, version = await self._roster_of(made.group)
+        made = msgspec.structs.replace(made, keys_number=self._keys.number, roster_version=version)
+        return self._answer(known, request, msgspec.msgpack.encode(made))
+
+    async def snapshot(self, request: web.Request) -> web.StreamResponse:
+        """GET snapshot: bytes that are named by their digest, so nobody needs to prove anything."""
+        address = request.match_info["address"]
+        if not is_address(address):
+            return problem(404, "not_found", "There is no such snapshot.")
+        try:
+            file = await asyncio.to_thread(self.snapshots.path(address).open, "rb")
+        except OSError:
+            return problem(404, "not_found", "This snapshot is gone; ask for the manifest again.")
+        with file:
+            return await _sent(request, file, address)
+
+    async def key_document(self, _request: web.Request) -> web.Response:
+        """GET keys: for gates that follow a rotation, which cannot check any other answer."""
+        document = self._keys.document(self._now_s())
+        return web.Response(body=msgspec.json.encode(document), content_type="application/json")
+
+    async def roster(self, request: web.Request) -> web.StreamResponse:
+        """GET roster: of the asking gate's group."""
+        known = await self._known(request, b"")
+        if isinstance(known, web.Response):
+            return known
+        group = await self._database.read(
+            lambda connection: connection.execute(
+                select(tables.gate.c.group_id).where(tables.gate.c.id == known.gate)
+            ).scalar_one()
+        )
+        return self._answer(known, request, (await self._roster_of(group))[0])
+
+    async def certificate(self, request: web.Request) -> web.StreamResponse:
+        """POST certificate: for the page of the asking gate."""
+        body = await request.read()
+        known = await self._known(request, body)
+        if isinstance(known, web.Response):
+            return known
+        try:
+            made = await asyncio.to_thread(certificates.issue, self._keys, known.gate, body, self._now_s())
+        except certificates.RequestRefused as error:
+            return self._problem(known, 400, "certificate_refused", f"No certificate: {error}.")
+        log.info("gate %d has a new certificate for its page", known.gate)
+        return self._answer(known, request, msgspec.msgpack.encode(Certified(made.chain, made.until_s)))
+
+    async def authority(self, _request: web.Request) -> web.Response:
+        """GET authority: what an organizer trusts once on a device, to see no warning at any gate."""
+        found = await asyncio.to_thread(certificates.authority, self._keys, self._now_s())
+        return web.Response(body=found.public_bytes(Encoding.PEM), content_type="application/x-pem-file")
+
+    async def _roster_of(self, group: int) -> tuple[bytes, int]:
+        now_s = self._now_s()
+        found = await self._database.read(
+            lambda connection: roster_document.is_current(connection, group, now_s)
+        )
+        if found is None:
+            found = await self._database.write(
+                lambda connection: roster_document.renew(connection, group, now_s)
+            )
+        return roster_document.signed(self._keys, found), found.version
+
+    def _answer(self, asker: Asker, request: web.Request, body: bytes) -> web.Response:
+        """Return a body with its ETag, or that it is the one known; proved either way."""
+        digest = sha256(body).digest()
+        tag = f'"{digest.hex()[:32]}"'
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(
+                status=304, headers={"ETag": tag, PROOF_HEADER: self._proof(asker, 304, tag, _NOTHING)}
+            )
+        headers = {"ETag": tag, PROOF_HEADER: self._proof(asker, 200, tag, digest)}
+        return web.Response(body=body, content_type="application/octet-stream", headers=headers)
+
+    def _problem(self, asker: Asker, status: int, code: str, detail: str) -> web.Response:
+        refusal = problem(status, code, detail)
+        assert isinstance(refusal.body, bytes), "a problem is a small document"
+        refusal.headers[PROOF_HEADER] = self._proof(asker, status, "", sha256(refusal.body).digest())
+        return refusal
+
+    def _proof(self, asker: Asker, status: int, tag: str, digest: bytes) -> str:
+        return b64encode(self._keys.time_key.sign(answer_text(asker.nonce, status, tag, digest))).decode()
+
+
+async def _sent(request: web.Request, file: BinaryIO, address: str) -> web.StreamResponse:
+    """Send a snapshot from where it is resumed, as fast as it is taken; who takes nothing for `PIECE_S` is dropped."""
+    size = os.fstat(file.fileno()).st_size
+    asked = _FROM.fullmatch(request.headers.get("Range", ""))
+    first = int(asked[1]) if asked else 0
+    headers = {"ETag": f'"{address}"', "Accept-Ranges": "bytes"}
+    if first and first >= size:
+        refusal = problem(416, "range", "The snapshot is no longer than what you have.")
+        refusal.headers.update({**headers, "Content-Range": f"bytes */{size}"})
+        return refusal
+    headers["Content-Type"] = "application/octet-stream"
+    headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    if asked:
+        headers["Content-Range"] = f"bytes {first}-{size - 1}/{size}"
+    response = web.StreamResponse(status=206 if asked else 200, headers=headers)
+    response.content_length = size - first
+    try:
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        file.seek(first)
+        while part := await asyncio.to_thread(file.read, PIECE_BYTES):
+            async with asyncio.timeout(PIECE_S):
+                await response.write(part)
+        await response.write_eof()
+    except (OSError, TimeoutError):  # the gate is gone, or does not take it: it asks again for the rest
+        if request.transport is not None:
+            request.transport.abort()
+    return response

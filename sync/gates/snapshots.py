@@ -1,0 +1,319 @@
+"""Snapshots of lists as files, for whoever serves files best; and what each gate is told of them.
+
+A group's newest list lies in the data folder as `snapshots/ADDRESS`, immutable: nginx or a CDN may serve the folder at
+`/api/v1/snapshots/`. It is rebuilt at most every `REBUILD_S` while gates follow by changes (`sync.gates.changes`), and at
+once for a gate that cannot.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+)
+
+from admission.ids import GateId
+from sync.events import rows as events
+from sync.events.tables import event as event_table
+from sync.gates import lists, tables
+from sync.gates.changes import settings_of
+from sync.keys import VenueKeys
+from sync.store.database import Database
+from sync.store.schema import METADATA, queue
+from sync.wire.deltas import pack_settings
+from sync.wire.lists import NO_KEY
+from sync.wire.sealed import KEY_BYTES, GroupSecrets, seal
+from sync.wire.seals import RENEW_S, Seal, sign_seal
+from sync.wire.snapshots import Manifest, Published, write_snapshot
+
+FOLDER = "snapshots"
+REBUILD_S = 300
+"""Gates follow by changes; a new snapshot only shortens the way of who comes anew (DESIGN.md, Lists)."""
+VERSIONS_MAX = 1_000
+"""Versions behind at which a snapshot is rebuilt all the same: the way by changes grows long."""
+KEPT = 2
+"""Snapshots of a group that stay: a gate may be fetching the one before."""
+CLOSED = "closed"
+"""`event.state` of an event that is over (`sync.events.programme.State`)."""
+
+list_secret = Table(
+    "list_secret",
+    METADATA,
+    Column("group_id", Integer, ForeignKey("event_group.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("secret", LargeBinary(KEY_BYTES), nullable=False),
+    Column("made_at_s", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a group's snapshots are encrypted with, the highest number now: a new one shuts out who was given the old."""
+snapshot = Table(
+    "snapshot",
+    METADATA,
+    Column("group_id", Integer, ForeignKey("event_group.id"), primary_key=True, autoincrement=False),
+    Column("address", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("tag", String(40), nullable=False),
+    Column("key", LargeBinary(32), nullable=False),
+    Column("made_at_s", BigInteger, nullable=False),
+)
+"""The newest of each group; `key`: public, that its list is signed with."""
+
+log = logging.getLogger("sync.snapshots")
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    """A snapshot that lies in the folder."""
+
+    published: Published
+    made_at_s: int
+    versions: int
+    """Of all events together, when it was made."""
+
+
+class Snapshots:
+    """Makes and announces snapshots. Building runs in one thread of its own, whoever asks meanwhile."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: VenueKeys,
+        data: Path,
+        now_s: Callable[[], int],
+        rebuild_s: float = REBUILD_S,
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self.folder = data / FOLDER
+        self._now_s = now_s
+        self._rebuild_s = rebuild_s
+        self._thread = ThreadPoolExecutor(1, "snapshots")
+        self._turns: dict[int, asyncio.Lock] = {}
+        self._newest: dict[int, _Newest] = {}
+        self._sealed: dict[tuple[GateId, bytes, bytes], bytes] = {}
+        """By gate, its key and the secret: sealed once, so that what is told changes only when something did."""
+        self._seals: dict[int, tuple[str, int, tuple[bytes, ...]]] = {}
+        """By group: list's tag, minute, and the seals of it."""
+        self.built = 0
+
+    def close(self) -> None:
+        """The centre ends: finish the snapshot under way."""
+        self._thread.shutdown(cancel_futures=True)
+
+    async def manifest(self, gate: GateId, *, fresh: bool) -> Manifest | None:
+        """Return what a gate is told of its list; None for a gate that is not enrolled. `fresh`: not behind at all."""
+        found = await self._database.read(lambda connection: _asker(connection, gate))
+        if found is None:
+            return None
+        group, public = found
+        # One at a time for each group: whoever asks while a snapshot is made is told of that one.
+        async with self._turns.setdefault(group, asyncio.Lock()):
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, lambda: self._manifest(group, gate, public, fresh=fresh)
+            )
+
+    def path(self, address: str) -> Path:
+        """Return where a snapshot lies, if it does. `address`: one that `is_address`."""
+        return self.folder / address
+
+    def build(self, group: int) -> Published:
+        """Make a group's snapshot now. Blocks, seconds for a million rows. OSError where the disk does not take it."""
+        secret = self._secrets(group).list_secret
+        self.folder.mkdir(mode=0o755, exist_ok=True)
+        fresh = self.folder / f"{os.getpid()}.{group}.new"
+        try:
+            with (
+                TemporaryFile(dir=self.folder) as listed,
+                TemporaryFile(dir=self.folder) as room,
+                fresh.open("wb") as out,
+            ):
+                with self._database.reading() as connection:
+                    head = lists.write_list(connection, group, listed, self._keys.list_key)
+                address = write_snapshot(listed, out, room, group, secret)
+                out.flush()
+                os.fsync(out.fileno())
+                size = out.tell()
+            fresh.chmod(0o644)  # for nginx; nobody but an enrolled gate can read what is in it
+            fresh.rename(self.path(address))
+        finally:
+            fresh.unlink(missing_ok=True)
+        made = _Newest(
+            Published(address, size, lists.tag_of(head.events, group)),
+            self._now_s(),
+            sum(one.version for one in head.events),
+        )
+        self._database.transact(lambda connection: _remember(connection, group, made, self._list_public))
+        self._newest[group] = made
+        self.built += 1
+        self._remove_old()
+        log.info("snapshot of group %d: %d bytes", group, size)
+        return made.published
+
+    # --- in the thread ------------------------------------------------------------------------------------------
+
+    @property
+    def _list_public(self) -> bytes:
+        return self._keys.list_key.public_key().public_bytes_raw()
+
+    def _manifest(self, group: int, gate: GateId, public: bytes, *, fresh: bool) -> Manifest:
+        with self._database.reading() as connection:
+            told = lists.seals(connection, group)
+            closed = _is_closed(connection, group)
+        tag, versions = lists.tag_of(told, group), sum(one.version for one in told)
+        if closed:
+            return Manifest(group, None, self._sealed_seals(group, tag), b"", closed=True)
+        newest = self._known(group)
+        if newest is None or (newest.published.tag != tag and self._is_due(newest, versions, fresh=fresh)):
+            published = self.build(group)
+        else:
+            published = newest.published
+        return Manifest(
+            group, published, self._sealed_seals(group, tag), self._sealed_secrets(group, gate, public)
+        )
+
+    def _is_due(self, newest: _Newest, versions: int, *, fresh: bool) -> bool:
+        return (
+            fresh
+            or self._now_s() - newest.made_at_s >= self._rebuild_s
+            or versions - newest.versions > VERSIONS_MAX
+        )
+
+    def _known(self, group: int) -> _Newest | None:
+        """Return the newest snapshot that lies here: of this process, or as another one left it."""
+        if group not in self._newest:
+            with self._database.reading() as connection:
+                row = connection.execute(select(snapshot).where(snapshot.c.group_id == group)).first()
+            if row is None or row.key != self._list_public:
+                return None
+            self._newest[group] = _Newest(Published(row.address, row.size, row.tag), row.made_at_s, 0)
+        newest = self._newest[group]
+        try:
+            whole = self.path(newest.published.address).stat().st_size == newest.published.size
+        except OSError:
+            whole = False
+        return newest if whole else None
+
+    def _sealed_seals(self, group: int, tag: str) -> tuple[bytes, ...]:
+        minute = self._now_s() // RENEW_S
+        known = self._seals.get(group)
+        if known is None or known[:2] != (tag, minute):
+            with self._database.reading() as connection:
+                told = lists.seals(connection, group)
+                digest = pack_settings(settings_of(connection, group), self._keys.list_key)[0]
+            made = tuple(
+                sign_seal(
+                    Seal(one.id, one.generation, one.version, digest, max(minute * RENEW_S, one.sealed_at_s)),
+                    self._keys.list_key,
+                )
+                for one in told
+            )
+            known = self._seals[group] = (lists.tag_of(told, group), minute, made)
+        return known[2]
+
+    def _secrets(self, group: int) -> GroupSecrets:
+        with self._database.reading() as connection:
+            found = _read_secrets(connection, group)
+        if found is None:
+            found = self._database.transact(
+                lambda connection: new_secret(connection, group, self._now_s(), only_first=True)
+            )
+        return found
+
+    def _sealed_secrets(self, group: int, gate: GateId, public: bytes) -> bytes:
+        secrets = self._secrets(group)
+        name = (gate, public, secrets.list_secret)
+        if name not in self._sealed:
+            for old in [one for one in self._sealed if one[0] == gate]:
+                del self._sealed[old]
+            self._sealed[name] = seal(secrets, gate, public, os.urandom(KEY_BYTES))
+        return self._sealed[name]
+
+    def _remove_old(self) -> None:
+        """Leave the newest snapshots of every group, and what other processes write."""
+        kept = {one.published.address for one in self._newest.values()}
+        found = sorted(
+            (path for path in self.folder.iterdir() if len(path.name) == 64 and path.name not in kept),
+            key=lambda path: path.stat().st_mtime_ns,
+            reverse=True,
+        )
+        groups = max(1, len(self._newest))
+        for path in found[(KEPT - 1) * groups :]:
+            with contextlib.suppress(OSError):  # another process may have been quicker
+                path.unlink()
+
+
+def new_secret(connection: Connection, group: int, now_s: int, *, only_first: bool = False) -> GroupSecrets:
+    """Give a group a new list secret, in a writing transaction; `only_first`: only where it has none yet."""
+    queue(connection, "list_secret")
+    if only_first and (found := _read_secrets(connection, group)) is not None:
+        return found
+    number = connection.execute(
+        select(func.max(list_secret.c.number)).where(list_secret.c.group_id == group)
+    ).scalar()
+    connection.execute(
+        insert(list_secret).values(
+            group_id=group, number=(number or 0) + 1, secret=os.urandom(KEY_BYTES), made_at_s=now_s
+        )
+    )
+    found = _read_secrets(connection, group)
+    assert found is not None, "written above"
+    return found
+
+
+def _read_secrets(connection: Connection, group: int) -> GroupSecrets | None:
+    t = list_secret.c
+    secret = connection.execute(
+        select(t.secret).where(t.group_id == group).order_by(t.number.desc()).limit(1)
+    ).scalar()
+    return (
+        None
+        if secret is None
+        else GroupSecrets(group, bytes(secret), events.digest_key(connection, group) or NO_KEY)
+    )
+
+
+def _asker(connection: Connection, gate: GateId) -> tuple[int, bytes] | None:
+    t = tables.gate.c
+    row = connection.execute(select(t.group_id, t.sealing).where(t.id == gate, t.public.is_not(None))).first()
+    return None if row is None else (row.group_id, bytes(row.sealing))
+
+
+def _is_closed(connection: Connection, group: int) -> bool:
+    """Whether every event of a group is over, so that its gates forget it."""
+    states = (
+        connection.execute(select(event_table.c.state).where(event_table.c.group_id == group)).scalars().all()
+    )
+    return bool(states) and all(state == CLOSED for state in states)
+
+
+def _remember(connection: Connection, group: int, made: _Newest, key: bytes) -> None:
+    queue(connection, "snapshot")
+    connection.execute(delete(snapshot).where(snapshot.c.group_id == group))
+    connection.execute(
+        insert(snapshot).values(
+            group_id=group,
+            address=made.published.address,
+            size=made.published.size,
+            tag=made.published.tag,
+            key=key,
+            made_at_s=made.made_at_s,
+        )
+    )

@@ -1,0 +1,1 @@
+"""What people buy: orders and their lines, the quota they take, passes."""

@@ -1,0 +1,363 @@
+"""Pages for people: routes, templates, and what stands between a browser and a handler.
+
+A handler runs in a database thread, in one transaction: `handler(connection, asked)` returns a `View` or a `Redirect`.
+A view with a status of 400 or more undoes what the handler wrote. A page that changes something is posted by its own
+site (Origin, Sec-Fetch-Site) and by somebody signed in; the policy lets no inline script or style run.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+from multidict import MultiDictProxy
+from sqlalchemy import Connection
+
+from sync.store.database import Database
+from sync.web.api import Principal, Refused, Role
+from sync.web.perimeter import same_site, scheme, sender, session_cookie
+from sync.web.rendering import Templates
+from sync.web.words import LANGUAGES, Language, Words, language_of
+
+FIELDS_MAX = 400
+"""A form has a few dozen fields; a lane plan with every session ticked some hundred."""
+FIELD_CHARS_MAX = 4_000
+"""A note is shorter; what is longer comes as a file to the import."""
+TEXT_CHARS_MAX = 3_000_000
+"""The one field that holds a pasted list: 100,000 rows of 30 characters."""
+YEAR_S = 365 * 86_400
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Vary": "Accept-Language, Cookie, HX-Request",
+}
+LANGUAGE_COOKIE = "language"
+
+log = logging.getLogger("sync.web")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A template with what it shows. A status of 400 or more undoes the transaction."""
+
+    template: str
+    context: Mapping[str, object] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Go on at `path` of this site. `session`: the token of a session begun; "" ends the one there is."""
+
+    path: str
+    session: str | None = None
+    language: Language | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Something to save or to show as it is."""
+
+    body: bytes
+    content_type: str
+    name: str = ""
+
+
+Answer = View | Redirect | File
+
+
+class Form(Mapping[str, str]):
+    """What a form or a query sent: text by name, stripped; `all` where a name may come several times."""
+
+    def __init__(
+        self, pairs: Sequence[tuple[str, str]] = (), files: Mapping[str, tuple[str, bytes]] | None = None
+    ) -> None:
+        self.files = dict(files or {})
+        """Files that were chosen: their name and content, by field."""
+        self._values: dict[str, list[str]] = {}
+        self._typed = dict(pairs)
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value.strip())
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name][0]
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def text(self, name: str) -> str:
+        """Return a field; "" where it did not come."""
+        return self.get(name, "")
+
+    def raw(self, name: str) -> str:
+        """Return a field as it was typed: a password may begin with a space."""
+        return self._typed.get(name, "")
+
+    def number(self, name: str, least: int, most: int) -> int | None:
+        """Return a whole number within bounds; None where that is not what was written."""
+        try:
+            value = int(self.text(name))
+        except ValueError:
+            return None
+        return value if least <= value <= most else None
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of a name, in the order of the page."""
+        return list(self._values.get(name, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class PageAsked:
+    """One request of a page."""
+
+    principal: Principal | None
+    path: Mapping[str, str]
+    query: Form
+    form: Form
+    now_s: int
+    words: Words
+    session: str = ""
+    partial: bool = False
+    """htmx asks for a part of the page."""
+    remote: str = ""
+    origin: str = ""
+    """The address of this site as the browser has it, as in https://tickets.example."""
+    return_to: str = "/"
+
+    @property
+    def who(self) -> Principal:
+        """Whoever is signed in; only for routes that have a role."""
+        assert self.principal is not None, "a route with a role is reached signed in"
+        return self.principal
+
+    def number(self, name: str) -> int:
+        """Return a number of the path; Refused 404 for what is none."""
+        raw = self.path[name]
+        if not raw.isascii() or not raw.isdigit() or len(raw) > 19:
+            raise Refused(404, "not_found", self.words("not_found"))
+        return int(raw)
+
+
+PageHandler = Callable[[Connection, PageAsked], Answer]
+Chrome = Callable[[Connection, PageAsked], Mapping[str, object]]
+"""What every page shows around its own content: the organization's name, its events."""
+SignedIn = Callable[[Connection, str, int], Principal | None]
+"""Who a session token stands for at a time, if anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRoute:
+    """One page. `role`: the least that may see it; None lets in people who are not signed in."""
+
+    method: str
+    path: str
+    handler: PageHandler
+    role: Role | None = Role.VIEWER
+
+
+class _Undone(Exception):
+    """Carries a view out of a transaction that is undone."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(view.template)
+        self.view = view
+
+
+class Pages:
+    """Serves page routes on an aiohttp application."""
+
+    def __init__(
+        self,
+        database: Database,
+        routes: Sequence[PageRoute],
+        signed_in: SignedIn,
+        now_s: Callable[[], int],
+        chrome: Chrome = lambda _connection, _asked: {},
+        templates: Templates | None = None,
+    ) -> None:
+        self._database = database
+        self._routes = routes
+        self._signed_in = signed_in
+        self._now_s = now_s
+        self._chrome = chrome
+        self._templates = templates or Templates()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes with their handlers, and the files that pages load."""
+        made = [web.route(one.method, one.path, self._serving(one)) for one in self._routes]
+        return [*made, web.get("/static/{version}/{name}", self._static, allow_head=False)]
+
+    def _serving(self, route: PageRoute) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            words = Words(wanted_language(request))
+            if route.method != "GET" and not same_site(request):
+                return self._page(request, words, {}, _error(403, words("other_site")))
+            form: Form | None = Form()
+            if route.method != "GET":
+                form = await form_of(request)
+            if form is None:
+                return self._page(request, words, {}, _error(400, words("form_unreadable")))
+
+            return await self._answered(route, request, form, words)
+
+        return serve
+
+    async def _answered(
+        self, route: PageRoute, request: web.Request, form: Form, words: Words
+    ) -> web.Response:
+        def work(connection: Connection) -> tuple[Answer, Mapping[str, object]]:
+            return self._answer(connection, route, request, form, words)
+
+        try:
+            if route.method == "GET":
+                answer, around = await self._database.read(work)
+            else:
+                answer, around = await self._database.write(work)
+        except _Undone as undone:
+            view = undone.view
+            around = await self._database.read(
+                lambda connection: self._chrome(connection, self._asked(connection, request, form, words))
+            )
+            return self._page(request, words, around, view)
+        return self._page(request, words, around, answer)
+
+    def _asked(self, connection: Connection, request: web.Request, form: Form, words: Words) -> PageAsked:
+        now_s = self._now_s()
+        token = request.cookies.get(session_cookie(request), "")
+        return PageAsked(
+            self._signed_in(connection, token, now_s) if token else None,
+            dict(request.match_info),
+            Form([(name, value[:FIELD_CHARS_MAX]) for name, value in request.query.items()]),
+            form,
+            now_s,
+            words,
+            token,
+            partial=request.headers.get("HX-Request") == "true",
+            remote=sender(request),
+            origin=f"{scheme(request)}://{request.host}",
+            return_to=request.path_qs if request.method == "GET" else "/",
+        )
+
+    def _answer(
+        self, connection: Connection, route: PageRoute, request: web.Request, form: Form, words: Words
+    ) -> tuple[Answer, Mapping[str, object]]:
+        asked = self._asked(connection, request, form, words)
+        if route.role is not None:
+            if asked.principal is None:
+                back = f"?to={quote(asked.return_to, safe='')}" if asked.return_to != "/" else ""
+                return Redirect(f"/sign-in{back}"), {}
+            if not asked.principal.role.may(route.role):
+                return _error(403, words("role_too_low")), self._chrome(connection, asked)
+        try:
+            answer = route.handler(connection, asked)
+        except Refused as refused:
+            answer = _error(refused.status, refused.detail)
+        if isinstance(answer, View) and answer.status >= 400 and route.method != "GET":
+            raise _Undone(answer)
+        around = self._chrome(connection, asked) if isinstance(answer, View) else {}
+        return answer, around
+
+    def answer(self, request: web.Request, words: Words, answer: Answer) -> web.Response:
+        """Return the response for an answer that some other route gives, to somebody who is not signed in."""
+        return self._page(request, words, {}, answer)
+
+    def _page(
+        self, request: web.Request, words: Words, around: Mapping[str, object], answer: Answer
+    ) -> web.Response:
+        if isinstance(answer, Redirect):
+            return _redirect(request, answer)
+        if isinstance(answer, File):
+            headers = dict(HEADERS)
+            if answer.name:
+                headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(answer.name, safe='')}"
+            return web.Response(body=answer.body, content_type=answer.content_type, headers=headers)
+        context = {"here": request.path, "back": request.path_qs, "form": Form(), "errors": {}, **around}
+        html = self._templates.render(answer.template, words, {**context, **answer.context})
+        return web.Response(text=html, status=answer.status, content_type="text/html", headers=HEADERS)
+
+    async def _static(self, request: web.Request) -> web.Response:
+        found = self._templates.file(request.match_info["name"])
+        if found is None:
+            raise web.HTTPNotFound
+        return web.Response(
+            body=found.body,
+            headers={
+                "Content-Type": found.content_type,
+                "Cache-Control": f"public, max-age={YEAR_S}, immutable",  # the address holds the content's hash
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
+
+
+def wanted_language(request: web.Request) -> Language:
+    """Return the language chosen on a page before, else what the browser asks for, else English."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    for language in LANGUAGES:
+        if language.value == chosen:
+            return language
+    return language_of(request.headers.get("Accept-Language", ""))
+
+
+def local_path(raw: str) -> str:
+    """Return a path of this site, to go back to; "/" for what would lead elsewhere."""
+    plain = raw.startswith("/") and not raw.startswith(("//", "/\\")) and raw.isprintable()
+    return raw if plain and "\\" not in raw else "/"
+
+
+def _error(status: int, said: str) -> View:
+    return View("error.html", {"said": said}, status)
+
+
+async def form_of(request: web.Request) -> Form | None:
+    """Return a form that was posted; None for what no page of ours sends."""
+    try:
+        posted: MultiDictProxy[Any] = await request.post()
+    except (ValueError, LookupError):
+        return None
+    if len(posted) > FIELDS_MAX:
+        return None
+    pairs = []
+    files: dict[str, tuple[str, bytes]] = {}
+    for name, value in posted.items():
+        if isinstance(value, web.FileField):
+            files[name] = (value.filename, value.file.read())  # no larger than the application lets bodies be
+        elif isinstance(value, str) and "\0" not in value:  # PostgreSQL takes no NUL in text
+            pairs.append((name, value[: TEXT_CHARS_MAX if name == "pasted" else FIELD_CHARS_MAX]))
+        else:
+            return None
+    return Form(pairs, files)
+
+
+def _redirect(request: web.Request, answer: Redirect) -> web.Response:
+    response = web.Response(status=303, headers={**HEADERS, "Location": local_path(answer.path)})
+    if (
+        request.headers.get("HX-Request") == "true"
+    ):  # htmx follows a 303 into the part of a page; this loads the page
+        response = web.Response(status=200, headers={**HEADERS, "HX-Redirect": local_path(answer.path)})
+    secure = scheme(request) == "https"
+    if answer.session is not None:
+        name = session_cookie(request)
+        if answer.session:
+            response.set_cookie(name, answer.session, httponly=True, secure=secure, samesite="Lax", path="/")
+        else:
+            response.del_cookie(name, httponly=True, secure=secure, samesite="Lax", path="/")
+    if answer.language is not None:
+        response.set_cookie(
+            LANGUAGE_COOKIE, answer.language.value, max_age=YEAR_S, secure=secure, samesite="Lax", path="/"
+        )
+    return response

@@ -1,0 +1,5 @@
+"""French."""
+
+from sync.web.words.en import WORDS
+
+__all__ = ["WORDS"]

@@ -1,0 +1,5 @@
+"""Italian."""
+
+from sync.web.words.en import WORDS
+
+__all__ = ["WORDS"]

@@ -1,0 +1,131 @@
+"""The roster: the signed list of an event group's gates, their keys and lanes. Anyone may carry it.
+
+    0   n   body: `Roster`, MessagePack
+    n  64   Ed25519 signature by the roster key over "gatehouse roster 0\\n" and the body
+
+A gate takes the highest version it meets and believes no other gate that is not in it. A revocation names the last record
+of each epoch that still counts; what comes after it is quarantined.
+"""
+
+from enum import IntFlag
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from admission.ids import Epoch, GateId, LaneId, ZoneId
+from sync.wire.messages import is_signed
+
+VALID_DAYS = 14
+"""A gate cut off for longer trusts no neighbour any more, for one of them may have been revoked."""
+DAY_S = 86_400
+RENEW_S = DAY_S
+"""The centre signs what has not changed anew, so that nobody's runs out while the centre is there."""
+ROSTER_BYTES_MAX = 4 * 1024 * 1024
+"""10,000 gates with their lanes take 2 MB."""
+SIGNATURE_BYTES = 64
+_DOMAIN = b"gatehouse roster 0\n"
+
+
+class RosterRefused(ValueError):
+    """A roster that must not be used. `code` for the journal; the text for people."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class Ways(IntFlag):
+    """Which way a lane may be passed."""
+
+    ENTRY = 1
+    EXIT = 2
+
+
+class RosterLane(msgspec.Struct, frozen=True, array_like=True):
+    """A lane, where it leads, and which ways it is passed."""
+
+    id: LaneId
+    zone: ZoneId
+    ways: int = int(Ways.ENTRY | Ways.EXIT)
+
+
+class RosterGate(msgspec.Struct, frozen=True, array_like=True):
+    """A gate that is believed. `public` signs its records and requests; secrets are sealed to `sealing`."""
+
+    id: GateId
+    name: str
+    public: bytes
+    sealing: bytes
+    lanes: tuple[RosterLane, ...]
+
+    @property
+    def has_exit(self) -> bool:
+        """Whether its exits count."""
+        return any(lane.ways & Ways.EXIT for lane in self.lanes)
+
+
+class LastHead(msgspec.Struct, frozen=True, array_like=True):
+    """The last record of an epoch that counts."""
+
+    epoch: Epoch
+    seq: int
+
+
+class Revoked(msgspec.Struct, frozen=True, array_like=True):
+    """A gate that is believed no more. An epoch that is not named does not count at all."""
+
+    gate: GateId
+    at_s: int
+    heads: tuple[LastHead, ...]
+
+
+class Roster(msgspec.Struct, frozen=True, array_like=True):
+    """The gates of an event group, as of a version. Times in unix seconds."""
+
+    group: int
+    version: int
+    issued_at_s: int
+    expires_at_s: int
+    gates: tuple[RosterGate, ...]
+    revoked: tuple[Revoked, ...] = ()
+
+    def gate(self, number: GateId) -> RosterGate | None:
+        """Return a gate that is believed."""
+        return next((one for one in self.gates if one.id == number), None)
+
+    def is_valid(self, now_s: int) -> bool:
+        """Whether it still holds. `now_s`: trusted time."""
+        return now_s < self.expires_at_s
+
+
+def pack_roster(roster: Roster, key: Ed25519PrivateKey) -> bytes:
+    """Return a signed roster."""
+    body = msgspec.msgpack.encode(roster)
+    return body + key.sign(_DOMAIN + body)
+
+
+def read_roster(data: bytes, key: Ed25519PublicKey, group: int) -> Roster:
+    """Return a roster of this group. RosterRefused for anything else than what the roster key signed."""
+    body, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
+    if len(data) > ROSTER_BYTES_MAX or not is_signed(key, signature, _DOMAIN + body):
+        raise RosterRefused(
+            "roster.not_genuine", "the roster is not signed by this venue's roster key, or was altered"
+        )
+    try:
+        roster = msgspec.msgpack.decode(body, type=Roster)
+    except msgspec.DecodeError as error:
+        raise RosterRefused(
+            "roster.other_version", "the roster was made by another version of the centre"
+        ) from error
+    if roster.group != group:
+        raise RosterRefused("roster.wrong_group", "the roster is of another event group")
+    return roster
+
+
+def newer(held: Roster | None, seen: Roster) -> Roster:
+    """Return the one to go by. RosterRefused where the one seen is older than the one held."""
+    if held is not None and seen.version < held.version:
+        raise RosterRefused("roster.rolled_back", f"roster {seen.version} is older than one already seen")
+    if held is None or (seen.version, seen.issued_at_s) > (held.version, held.issued_at_s):
+        return seen
+    return held

@@ -1,0 +1,335 @@
+"""Reading the merged log: whatever comes how often and in whatever order, all of it is kept once, and nothing forged."""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from admission.entitlements import Zone, ZoneTree
+from admission.ids import Epoch, EventId, GateId, ProductId, RecordId, TicketId, ZoneId
+from admission.observed import reset_payloads
+from admission.presence import PresenceRow, Reset, fold
+from admission.records import (
+    Direction,
+    Extension,
+    ExtensionRecord,
+    Flag,
+    Kind,
+    Outcome,
+    Record,
+    pack_record_ids,
+    ticket_subject,
+)
+from edge.front.merged import Merged, meaning_of
+from edge.link import FOREIGN_MAX, Foreign
+from edge.store.disk import LocalDisk
+from edge.store.log import LogStore
+from edge.store.log_schema import FEED_CURSOR, Batch, StoredRecord
+from sync.wire.messages import Chunk
+from tests.sync.logs import KEY, OTHER_KEY, EpochLog
+
+OWN, ONE, TWO = GateId(1), GateId(2), GateId(3)
+OWN_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(5, 37)))
+EVENT, TICKET, HALL = EventId(1), TicketId(9), ZoneId(4)
+ROSTER = {ONE: KEY.public_key().public_bytes_raw(), TWO: OTHER_KEY.public_key().public_bytes_raw()}
+
+
+@dataclass
+class Keeper:
+    """A gate's log with what reads into it."""
+
+    store: LogStore
+    roster: dict[GateId, bytes] = field(default_factory=lambda: dict(ROSTER))
+    token: int = 0
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        public = OWN_KEY.public_key().public_bytes_raw()
+        self.merged = Merged(self.store, OWN, public, lambda: self.roster)
+
+    def take(self, *chunks: Chunk, cursor: bytes = b"c") -> tuple[Foreign, ...]:
+        """Read a feed and keep what it brought, as the lane does."""
+        slices = self.merged.take(cursor, chunks)
+        for one in slices:
+            self.keep(one)
+        return slices
+
+    def keep(self, one: Foreign) -> None:
+        self.token += 1
+
+        def stored(blobs: Sequence[bytes]) -> tuple[StoredRecord, ...]:
+            return tuple(
+                StoredRecord(one.gate, one.epoch, seq, blob)
+                for seq, blob in enumerate(blobs, start=one.first_seq)
+            )
+
+        meta = ((FEED_CURSOR, one.cursor),) if one.cursor else ()
+        self.store.append(
+            [
+                Batch(
+                    self.token,
+                    stored(one.blobs),
+                    one.rows,
+                    one.heads,
+                    one.resets,
+                    forks=stored(one.forks),
+                    meta=meta,
+                )
+            ]
+        )
+
+    def held(self, log: EpochLog) -> list[bytes]:
+        return [one.blob for one in self.store.records(log.gate, log.epoch, 0, 10_000)]
+
+    def folded(self) -> object:
+        found = fold(
+            self.store.presence_rows(EVENT, TICKET), self.store.resets(), ZoneTree((Zone(HALL, "Hall"),))
+        )
+        return found.counted, found.live, found.doubles(1)
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    store = LogStore.open(tmp_path, LocalDisk())
+    yield Keeper(store)
+    store.close()
+
+
+def log_of(gate: GateId, epoch: int, key: Ed25519PrivateKey | None = None) -> EpochLog:
+    return EpochLog(Epoch(epoch), gate, key or {ONE: KEY, TWO: OTHER_KEY, OWN: OWN_KEY}[gate]).begin()
+
+
+def body(log: EpochLog, kind: Kind, way: Direction, *, ref: int = 0, at: int = 0) -> int:
+    seq = len(log.blobs) + 1
+    granted = Outcome.GRANT if kind is Kind.SCAN else Outcome.NONE
+    one = Record(
+        kind, seq, 1_000_000 * (at or seq), seq, zone=HALL, outcome=granted, direction=way, flags=Flag.TICKET,
+        subject=ticket_subject(EVENT, TICKET, ProductId(1)), ref=ref,
+    )  # fmt: skip
+    log.add(one.to_bytes())
+    return seq
+
+
+def extend(log: EpochLog, kind: Extension, payload: bytes) -> None:
+    log.add(ExtensionRecord(kind, len(log.blobs) + 1, payload).to_bytes())
+
+
+def test_what_comes_is_kept_with_what_it_says_and_the_cursor(keeper: Keeper) -> None:
+    log = log_of(ONE, 7)
+    seq = body(log, Kind.SCAN, Direction.ENTRY)
+    body(log, Kind.PASSAGE, Direction.ENTRY, ref=seq)
+    log.scans(FOREIGN_MAX * 2)
+    log.sign()
+    slices = keeper.take(log.chunk(), cursor=b"there")
+    assert max(len(one.blobs) for one in slices) == FOREIGN_MAX
+    assert keeper.held(log) == log.blobs
+    assert keeper.store.meta(FEED_CURSOR) == b"there"
+    assert [row.id.seq for row in keeper.store.presence_rows(EVENT, TICKET)] == [seq, seq + 1]
+    assert keeper.store.states(ONE)[0].seq == len(log.blobs)
+    assert keeper.take(log.chunk(), cursor=b"there") == (), "the same again brings nothing"
+    keeper.restart()
+    assert keeper.merged.cursor == b"there"
+    assert keeper.take(log.chunk(), cursor=b"there") == ()
+
+
+def test_an_exit_and_a_reset_mean_here_what_they_mean_there(keeper: Keeper) -> None:
+    log, leaving = log_of(ONE, 7), log_of(TWO, 8)
+    entry = body(log, Kind.SCAN, Direction.ENTRY)
+    log.sign()
+    keeper.take(log.chunk())
+    assert keeper.folded() == (((ONE, 7, entry),), ((ONE, 7, entry),), ())
+    out = body(leaving, Kind.SCAN, Direction.EXIT)
+    extend(leaving, Extension.OBSERVED, pack_record_ids((RecordId(ONE, Epoch(7), entry),))[0])
+    body(leaving, Kind.PASSAGE, Direction.EXIT, ref=out)
+    leaving.sign()
+    keeper.take(leaving.chunk())
+    assert keeper.folded() == (((ONE, 7, entry),), (), ())
+
+
+@pytest.mark.parametrize("what", ["record", "head", "key"])
+def test_forged_records_are_refused_and_said(keeper: Keeper, what: str) -> None:
+    log = log_of(ONE, 7, OTHER_KEY if what == "key" else KEY)
+    body(log, Kind.SCAN, Direction.ENTRY)
+    log.scans(12, head_every=6)
+    log.sign()
+    blobs = list(log.blobs)
+    if what != "key":
+        at = 1 if what == "record" else len(blobs) - 1
+        blobs[at] = blobs[at][:-1] + bytes([blobs[at][-1] ^ 1])
+    keeper.take(Chunk(ONE, 7, 1, tuple(blobs)))
+    good = log.blobs[:-1] if what == "head" else []
+    assert keeper.held(log) == good[: _end_of_heads(log, len(good))]
+    assert keeper.merged.troubles == {ONE: "altered"}
+
+
+def _end_of_heads(log: EpochLog, upto: int) -> int:
+    return max((n for n, blob in enumerate(log.blobs[:upto], start=1) if blob[:2] == b"\x80\x01"), default=0)
+
+
+def test_a_tail_that_no_head_covers_is_not_taken_from_a_carrier(keeper: Keeper) -> None:
+    log = log_of(ONE, 7)
+    log.sign()
+    covered = len(log.blobs)
+    body(log, Kind.SCAN, Direction.ENTRY)
+    keeper.take(log.chunk())
+    assert keeper.held(log) == log.blobs[:covered]
+    log.sign()
+    keeper.take(log.chunk(covered + 1))
+    assert keeper.held(log) == log.blobs
+
+
+def test_a_gate_that_is_not_in_the_list_yet_is_asked_for_when_it_is(keeper: Keeper) -> None:
+    key = keeper.roster.pop(ONE)
+    log = log_of(ONE, 7)
+    log.sign()
+    assert keeper.take(log.chunk(), cursor=b"1")[0].blobs == ()
+    assert keeper.merged.wants() == ()
+    keeper.roster[ONE] = key
+    assert [(one.gate, one.epoch, one.after) for one in keeper.merged.wants()] == [(ONE, 7, 0)]
+    keeper.take(log.chunk(), cursor=b"1")
+    assert keeper.held(log) == log.blobs
+    assert keeper.merged.wants() == ()
+
+
+def test_a_log_with_a_hole_is_asked_for_from_there(keeper: Keeper) -> None:
+    log = log_of(ONE, 7).scans(30, head_every=5)
+    log.sign()
+    first_head = _end_of_heads(log, 10)
+    keeper.take(log.chunk(1, first_head))
+    keeper.take(log.chunk(first_head + 4))
+    assert [one.after for one in keeper.merged.wants()] == [first_head]
+    keeper.take(log.chunk(first_head + 1))
+    assert keeper.held(log) == log.blobs
+
+
+def test_a_cloned_card_is_kept_twice_and_said(keeper: Keeper) -> None:
+    log = log_of(ONE, 7).scans(5, head_every=100)
+    clone = log.copy(4)
+    log.sign()
+    clone.scan(99)
+    clone.sign()
+    keeper.take(log.chunk())
+    keeper.take(clone.chunk())
+    assert keeper.held(log) == log.blobs
+    assert [one.blob for one in keeper.store.forks()] == clone.blobs[4:]
+    assert keeper.merged.troubles == {ONE: "fork"}
+
+
+def test_the_own_log_comes_back_only_where_it_was_lost(keeper: Keeper) -> None:
+    own = log_of(OWN, 7).scans(20, head_every=5)
+    own.sign()
+    keeper.take(own.chunk())
+    assert keeper.held(own) == [], "our own word is not taken from others"
+    keeper.merged.lost({Epoch(7): 0})
+    assert [(one.gate, one.after) for one in keeper.merged.wants()] == [(OWN, 0)]
+    keeper.take(own.chunk())
+    assert keeper.held(own) == own.blobs
+
+
+def test_what_the_lane_did_not_take_comes_again(keeper: Keeper) -> None:
+    log = log_of(ONE, 7).scans(100)
+    log.sign()
+    slices = keeper.merged.take(b"there", [log.chunk()])
+    keeper.keep(slices[0])
+    keeper.merged.forget()
+    assert keeper.merged.cursor == b""
+    keeper.take(log.chunk(), cursor=b"there")
+    assert keeper.held(log) == log.blobs
+    assert keeper.merged.cursor == b"there"
+
+
+def _evening(data: st.DataObject) -> list[EpochLog]:
+    """Entries, exits and a reset at two gates, some knowing of each other's, some not."""
+    logs = [log_of(ONE, 7), log_of(TWO, 8)]
+    entries: list[RecordId] = []
+    for at in range(data.draw(st.integers(1, 10))):
+        log = data.draw(st.sampled_from(logs))
+        what = data.draw(st.sampled_from(("entry", "entry", "exit", "blind exit", "back", "reset")))
+        if what == "entry":
+            entries.append(RecordId(log.gate, log.epoch, body(log, Kind.SCAN, Direction.ENTRY, at=at + 1)))
+        elif what in {"exit", "blind exit"}:
+            out = body(log, Kind.SCAN, Direction.EXIT, at=at + 1)
+            if what == "exit" and entries:
+                extend(log, Extension.OBSERVED, pack_record_ids((data.draw(st.sampled_from(entries)),))[0])
+            body(log, Kind.PASSAGE, Direction.EXIT, ref=out, at=at + 1)
+        elif what == "back" and entries and entries[-1].gate == log.gate:
+            body(log, Kind.GIVE_BACK, Direction.ENTRY, ref=entries[-1].seq, at=at + 1)
+        elif what == "reset":
+            seq = len(log.blobs) + 1
+            log.add(Record(Kind.RESET, seq, 1_000_000 * (at + 1), seq, zone=HALL).to_bytes())
+            heads = [RecordId(one.gate, one.epoch, len(one.blobs)) for one in logs if one is not log]
+            for kind, payload in reset_payloads(heads):
+                extend(log, kind, payload)
+        if data.draw(st.booleans()):
+            log.sign()
+    for log in logs:
+        log.sign()
+    return logs
+
+
+def _cut(log: EpochLog, chance: random.Random) -> Iterator[Chunk]:
+    """Cut a log behind heads, and now and then elsewhere, where what no head covers is not taken."""
+    first = 1
+    while first <= len(log.blobs):
+        last = chance.randrange(first, len(log.blobs) + 1)
+        yield log.chunk(first, last)
+        first = _end_of_heads(log, last) + 1 if chance.random() < 0.7 else last + 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_in_any_order_cut_and_repeated_everybody_folds_to_the_same(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    logs = _evening(data)
+    results = []
+    for seed in range(2):
+        chance = random.Random(data.draw(st.integers(0, 2**32)) + seed)
+        store = LogStore.open(tmp_path_factory.mktemp("log"), LocalDisk())
+        try:
+            keeper = Keeper(store)
+            _feed(keeper, logs, chance)
+            for log in logs:
+                assert keeper.held(log) == log.blobs, "all of it, each once"
+            assert not store.forks()
+            results.append(keeper.folded())
+        finally:
+            store.close()
+    assert results[0] == results[1] == _folded_from_the_records(logs)
+
+
+def _feed(keeper: Keeper, logs: Sequence[EpochLog], chance: random.Random) -> None:
+    chunks = [chunk for log in logs for chunk in _cut(log, chance)]
+    chunks += chance.sample(chunks, len(chunks) // 2)
+    chance.shuffle(chunks)
+    by_log = {(log.gate, log.epoch): log for log in logs}
+    for n, chunk in enumerate(chunks):
+        keeper.take(chunk, cursor=bytes([n % 250 + 1]))
+        if chance.random() < 0.2:
+            keeper.restart()
+    while missing := [one for one in logs if keeper.held(one) != one.blobs]:
+        before = sum(len(keeper.held(one)) for one in missing)
+        for want in keeper.merged.wants() or ():
+            keeper.take(by_log[GateId(want.gate), Epoch(want.epoch)].chunk(want.after + 1))
+        for log in missing:
+            keeper.take(log.chunk(len(keeper.held(log)) + 1))
+        assert sum(len(keeper.held(one)) for one in missing) > before
+
+
+def _folded_from_the_records(logs: Iterable[EpochLog]) -> object:
+    """Fold as the centre does, straight from what the gates wrote."""
+    rows: list[PresenceRow] = []
+    resets: list[Reset] = []
+    for log in logs:
+        found = meaning_of(log.gate, log.epoch, log.blobs)
+        rows += found[0]
+        resets += found[1]
+    folded = fold(reversed(rows), resets, ZoneTree((Zone(HALL, "Hall"),)))
+    return folded.counted, folded.live, folded.doubles(1)

@@ -1,0 +1,144 @@
+"""What is held of a customer goes out whole, and goes away whole; what the accounts need stays."""
+
+import json
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from admission.digests import CredentialKind, digest
+from sync.accounts.tables import audit_log
+from sync.customers import erasure, tables
+from sync.events import tables as programme
+from sync.imports import export as tables_out
+from sync.orders import tables as orders
+from sync.store.database import Database
+from sync.store.schema import METADATA
+from sync.tickets import tables as sold
+from tests.sync.imports.house import ACTOR, EVENT, KEY, NOW_S, check, furnish, run
+
+NAMES = ("Zo", "Quillfeather", "zoe@quill.example", "555-0199", "WRIST-1", "04A1B2C3D4E580")
+LIST = (
+    b"code;uid;product;first name;last name;email;phone\n"
+    b"WRIST-1;04A1B2C3D4E580;VIP;Zo;Quillfeather;zoe@quill.example;555-0199\n"
+    b"OTHER-1;;VIP;Al;Other;al@other.example;\n"
+)
+
+
+def sold_to_two(database: Database) -> int:
+    """Two customers with a ticket each; returns the first. She has an order and a tag besides."""
+    furnish(database)
+    run(database, check(database, LIST, keeps_text=True))
+    with database.writing() as connection:
+        c = tables.customer.c
+        number = int(connection.execute(select(c.id).where(c.last_name == "Quillfeather")).scalar_one())
+        connection.execute(
+            insert(programme.ticketing).values(id=1, organization_id=1, name="Box", currency="CHF")
+        )
+        connection.execute(
+            insert(orders.order).values(
+                id=1,
+                organization_id=1,
+                ticketing_id=1,
+                number="N-1",
+                customer_id=number,
+                state="paid",
+                payment="cash",
+                currency="CHF",
+                expires_s=0,
+                created_s=NOW_S,
+                paid_s=NOW_S,
+            )
+        )
+        connection.execute(
+            insert(tables.tag).values(
+                id=1, organization_id=1, customer_id=number, event_id=EVENT, uid="04A1B2C3D4E580",
+                digest=digest(CredentialKind.UID, bytes.fromhex("04A1B2C3D4E580"), KEY), product=0, ticket=0,
+                active=True, banned=False, created_s=NOW_S,
+            )
+        )  # fmt: skip
+    return number
+
+
+def everything(database: Database) -> str:
+    """Every row of every table, as text."""
+    with database.reading() as connection:
+        return "\n".join(
+            repr(tuple(row)) for table in METADATA.sorted_tables for row in connection.execute(select(table))
+        )
+
+
+def test_all_that_is_held_goes_out(database: Database) -> None:
+    number = sold_to_two(database)
+    with database.reading() as connection:
+        found = erasure.export(connection, 1, number)
+        assert erasure.export(connection, 2, number) is None, "another organization's"
+    assert found is not None
+    said = json.loads(found)
+    assert all(name in found.decode() for name in NAMES)
+    assert "Other" not in found.decode()
+    assert (said["orders"][0]["number"], said["tags"][0]["uid"]) == ("N-1", "04A1B2C3D4E580")
+    assert said["tickets"][0]["codes"] == ["04A1B2C3D4E580", "WRIST-1"]
+
+
+def test_nothing_that_names_a_person_stays_anywhere(database: Database) -> None:
+    number = sold_to_two(database)
+    with database.reading() as connection:
+        before = connection.execute(
+            select(sold.credential.c.digest, sold.credential.c.standing).order_by(sold.credential.c.digest)
+        ).all()
+    assert not database.transact(lambda c: erasure.erase(c, 2, number, ACTOR, NOW_S))
+    assert database.transact(lambda c: erasure.erase(c, 1, number, ACTOR, NOW_S))
+    left = everything(database).casefold()
+    assert [name for name in NAMES[1:] if name.casefold() in left] == []
+    assert "al@other.example" in left
+    with database.reading() as connection:
+        t = sold.ticket.c
+        rows = connection.execute(select(t.holder, t.version).order_by(t.id)).all()
+        version = connection.execute(select(programme.event.c.version)).scalar_one()
+    assert (tuple(rows[0]), rows[1].version) == ((0, version), version - 1), (
+        "one version, of her ticket alone"
+    )
+    with database.reading() as connection:
+        assert (
+            connection.execute(
+                select(sold.credential.c.digest, sold.credential.c.standing).order_by(
+                    sold.credential.c.digest
+                )
+            ).all()
+            == before
+        )
+        assert connection.execute(select(orders.order.c.number, orders.order.c.customer_id)).all() == [
+            ("N-1", number)
+        ]
+        (noted,) = connection.execute(select(audit_log).where(audit_log.c.what == "customer.erase")).all()
+        lines = "".join(tables_out.tickets(connection, EVENT)).splitlines()
+    assert (noted.subject, noted.detail, noted.actor_name) == (f"customer {number}", "", "Ada")
+    assert lines[1].startswith("1,VIP")
+
+
+def test_a_list_that_comes_again_brings_no_erased_person_back(database: Database) -> None:
+    number = sold_to_two(database)
+    database.transact(lambda c: erasure.erase(c, 1, number, ACTOR, NOW_S))
+    run(database, check(database, LIST, keeps_text=True))
+    assert "quillfeather" not in everything(database).casefold()
+
+
+@pytest.mark.parametrize(
+    ("ends_days_ago", "days", "gone"), [(31, 30, 2), (29, 30, 0), (None, 1, 0), (1000, 30, 2)]
+)
+def test_people_are_forgotten_after_their_events(
+    database: Database, ends_days_ago: int | None, days: int, gone: int
+) -> None:
+    sold_to_two(database)
+    later = NOW_S + 2000 * erasure.DAY_S
+    with database.writing() as connection:
+        ends = 0 if ends_days_ago is None else later - ends_days_ago * erasure.DAY_S
+        connection.execute(update(programme.event).values(ends_s=ends))
+    assert database.transact(lambda c: erasure.retain(c, 1, days, later)) == gone
+    assert ("quillfeather" in everything(database).casefold()) == (gone == 0)
+    assert database.transact(lambda c: erasure.retain(c, 1, days, later)) == 0
+
+
+def test_nothing_is_forgotten_at_once(database: Database) -> None:
+    with database.writing() as connection, pytest.raises(ValueError, match="1 day"):
+        erasure.retain(connection, 1, 0, NOW_S)

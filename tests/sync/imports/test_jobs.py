@@ -1,0 +1,239 @@
+"""Lists on their way into the tables, on both engines: previews, chunks, crashes, and the same file twice."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, update
+
+from admission.entitlements import CredentialStanding, Standing
+from sync.customers.tables import customer
+from sync.events import tables as events
+from sync.imports import export, jobs, tables
+from sync.imports.faults import BadFile
+from sync.imports.files import How
+from sync.store.database import Database
+from sync.tickets import tables as sold
+from tests.sync.imports.house import ACTOR, EVENT, NOW_S, check, furnish, run
+
+LIST = b"code;product;name;email;order\nA-1;VIP;Zo\xc3\xab M;z@example.org;O-1\nA-2;Tageskarte;;Z@Example.org;O-1\nA-3;VIP;No One;;\n"
+
+
+def state(database: Database) -> list[tuple[object, ...]]:
+    """Everything that a list could have changed."""
+    found: list[tuple[object, ...]] = []
+    with database.reading() as connection:
+        for table in (sold.ticket, sold.credential, tables.import_source, customer, events.event):
+            found += sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
+    return found
+
+
+def version(database: Database) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(select(events.event.c.version)).scalar_one())
+
+
+def tickets(database: Database) -> list[tuple[int, int, int]]:
+    with database.reading() as connection:
+        t = sold.ticket.c
+        return [tuple(row) for row in connection.execute(select(t.id, t.product, t.standing).order_by(t.id))]
+
+
+def test_nothing_is_written_before_somebody_says_so(database: Database) -> None:
+    furnish(database)
+    before = state(database)
+    job = check(database, LIST)
+    assert (job.rows_good, job.rows_new, job.rows_bad, job.state) == (3, 3, 0, "checked")
+    assert state(database) == before
+
+
+def test_a_list_becomes_tickets_codes_and_customers_in_one_version(database: Database) -> None:
+    furnish(database)
+    done = run(database, check(database, LIST))
+    assert (done.state, done.rows_done, done.rows_new) == ("done", 3, 3)
+    assert tickets(database) == [(1, 2, 0), (2, 1, 0), (3, 2, 0)]
+    with database.reading() as connection:
+        people = connection.execute(select(customer).order_by(customer.c.id)).all()
+        holders = connection.execute(select(sold.ticket.c.holder).order_by(sold.ticket.c.id)).scalars().all()
+        versions = set(connection.execute(select(sold.ticket.c.version)).scalars())
+    assert [(row.email, row.first_name, row.last_name) for row in people] == [
+        ("z@example.org", "Zoë", "M"), ("", "No", "One"),
+    ]  # fmt: skip
+    assert holders == [people[0].id, people[0].id, people[1].id], (
+        "an address is one customer, however it is written"
+    )
+    assert versions == {1}
+
+
+def test_the_same_file_twice_changes_nothing(database: Database) -> None:
+    furnish(database)
+    run(database, check(database, LIST))
+    before = state(database)
+    again = check(database, LIST)
+    assert (again.rows_new, again.rows_changed, again.rows_same) == (0, 0, 3)
+    done = run(database, again)
+    assert (done.state, done.rows_same) == ("done", 3)
+    assert state(database) == before
+
+
+def test_a_changed_row_changes_its_ticket_and_no_act_of_people_is_undone(database: Database) -> None:
+    furnish(database)
+    first = b"ticket id;code;product;status\n1;A-1;VIP;paid\n2;A-2;VIP;paid\n"
+    run(database, check(database, first))
+    with database.writing() as connection:
+        banned = int(Standing.BANNED)
+        connection.execute(update(sold.ticket).where(sold.ticket.c.id == 1).values(standing=banned))
+    second = b"ticket id;code;product;status\n1;A-9;Tageskarte;cancelled\n2;A-2;VIP;paid\n"
+    job = check(database, second)
+    assert (job.rows_new, job.rows_changed, job.rows_same) == (0, 1, 1)
+    run(database, job)
+    assert tickets(database) == [(1, 1, int(Standing.BANNED | Standing.CANCELLED)), (2, 2, 0)]
+    with database.reading() as connection:
+        c = sold.credential.c
+        codes = connection.execute(
+            select(c.standing, c.version).where(c.ticket == 1).order_by(c.standing)
+        ).all()
+    assert [tuple(row) for row in codes] == [(0, 2), (int(CredentialStanding.REPLACED), 2)]
+    run(database, check(database, first))
+    assert tickets(database)[0] == (1, 2, int(Standing.BANNED)), "the shop takes its own cancel back"
+
+
+def test_a_code_that_is_another_tickets_is_a_bad_row(database: Database) -> None:
+    furnish(database)
+    run(database, check(database, LIST))
+    job = check(database, b"code;product\nA-1;VIP\nB-1;VIP\n", shop="another")
+    assert (job.rows_good, job.rows_bad) == (1, 1)
+    with database.reading() as connection:
+        ((_, bad),) = jobs.bad_cells(connection, job.id, 0, 10)
+    assert (bad.row, bad.column) == (2, "code")
+    assert "Another ticket" in bad.what
+
+
+def test_good_rows_are_kept_only_where_a_person_says_so(database: Database) -> None:
+    furnish(database)
+    job = check(database, b"code;product\nA-1;VIP\nA-2;Loge\n")
+    before = state(database)
+    with pytest.raises(BadFile, match="1 rows are bad"):
+        run(database, job)
+    assert state(database) == before
+    assert run(database, job, keeps_good=True).rows_done == 1
+    assert len(tickets(database)) == 1
+
+
+def rows_of(count: int) -> bytes:
+    return b"code;product\n" + b"".join(b"R%06d;VIP\n" % number for number in range(count))
+
+
+def test_chunks_are_versions_and_any_replica_goes_on(database: Database) -> None:
+    furnish(database)
+    data = rows_of(4_100)
+    job = check(database, data)
+    database.transact(lambda c: jobs.start(c, job.id, ACTOR, NOW_S, keeps_good=False))
+    halfway = database.transact(lambda c: jobs.advance(c, job.id, NOW_S))
+    assert (halfway.rows_done, halfway.state) == (2_000, "running")
+    with database.reading() as connection:
+        found = jobs.open_job(connection, EVENT, jobs.source("shop", "list.csv", data, How()).digest, "shop")
+    assert found is not None
+    assert found.id == job.id
+    done = run(database, found)
+    assert (done.rows_done, done.rows_new) == (4_100, 4_100)
+    assert version(database) == 3
+    with database.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(tables.import_chunk)).scalar() == 0
+
+
+def test_a_discarded_job_leaves_nothing_and_does_not_run(database: Database) -> None:
+    furnish(database)
+    job = check(database, LIST)
+    before = version(database)
+    assert database.transact(lambda c: jobs.discard(c, job.id, NOW_S)).state == "discarded"
+    with pytest.raises(BadFile):
+        run(database, job)
+    with database.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(tables.import_chunk)).scalar() == 0
+    assert version(database) == before
+
+
+def test_a_forgotten_job_is_emptied(database: Database) -> None:
+    furnish(database)
+    old = check(database, LIST)
+    with database.writing() as connection:
+        t = tables.import_job
+        connection.execute(update(t).values(changed_at_s=NOW_S - jobs.KEPT_S - 1))
+    check(database, b"code;product\nB;VIP\n")
+    with database.reading() as connection:
+        assert jobs.job(connection, old.id).state == "discarded"
+        assert set(connection.execute(select(tables.import_chunk.c.job_id)).scalars()) != {old.id}
+
+
+def test_tickets_go_out_as_they_came_in(database: Database) -> None:
+    furnish(database)
+    run(database, check(database, LIST, keeps_text=True))
+    with database.reading() as connection:
+        lines = "".join(export.tickets(connection, EVENT)).splitlines()
+        people = "".join(export.customers(connection, 1)).splitlines()
+    assert lines[1] == "1,VIP,,,valid,,,1,O-1,shop,Zoë,M,z@example.org,A-1"
+    assert len(lines) == 4
+    assert len(people) == 3
+
+
+def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    """The command as it is typed, killed after its first chunk, and given the same file again."""
+    data, file = tmp_path / "centre", tmp_path / "list.csv"
+    data.mkdir()
+    database = Database.open(data)
+    furnish(database)
+    database.close()
+    file.write_bytes(rows_of(9_000))
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "sync",
+        "import",
+        "csv",
+        str(file),
+        "--event",
+        "7",
+        "--data",
+        str(data),
+    ]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    for line in first.stdout:
+        if line.startswith("2000 of"):
+            os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert first.returncode == -signal.SIGKILL
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "Going on with import 1" in second.stdout
+    assert "Done: 9000 new" in second.stdout
+    third = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "Done: 0 new, 0 changed, 9000 as they were." in third.stdout
+    database = Database.open(data)
+    assert [number for number, _, _ in tickets(database)] == list(range(1, 9_001))
+    database.close()
+
+
+def test_the_command_names_bad_rows_and_writes_nothing(tmp_path: Path) -> None:
+    data, file = tmp_path / "centre", tmp_path / "list.csv"
+    data.mkdir()
+    database = Database.open(data)
+    furnish(database)
+    file.write_bytes(b"code;product\nA-1;VIP\nA-2;<script>alert(1)</script>\n")
+    command = [sys.executable, "-m", "sync", "import", "csv", str(file), "--event", "7", "--data", str(data)]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 1
+    assert "Row 3, product '<script>alert(1)</script>': The event has no product" in refused.stdout
+    assert tickets(database) == []
+    kept = subprocess.run([*command, "--keep-good"], capture_output=True, text=True, timeout=60, check=False)
+    assert kept.returncode == 0
+    assert len(tickets(database)) == 1
+    out = [sys.executable, "-m", "sync", "export", "tickets", "--event", "7", "--data", str(data)]
+    exported = subprocess.run(out, capture_output=True, timeout=60, check=True)
+    assert exported.stdout.decode("utf-8-sig").splitlines()[1].startswith("1,VIP")
+    database.close()

@@ -1,0 +1,136 @@
+"""The board's numbers: by differences, in any cut of the same records, equal to counting all at once."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from admission.ids import EventId, GateId, ProductId, ZoneId
+from admission.reasons import Reason
+from admission.records import Direction, Flag
+from sync.board.boards import Boards
+from sync.demo import ARENA, EVENT, MAIN_GATE, TERRACE, TERRACE_GATE, make_demo
+from sync.keys import load_or_make
+from sync.store.database import Database
+from tests.sync.pages.evening import GateLog, enrolled
+from tests.sync.requests import NOW_S
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 10
+        return self.now
+
+
+@pytest.fixture
+def filled(database: Database, tmp_path: Path) -> Database:
+    keys_at = tmp_path / "keys"
+    keys_at.mkdir()
+    make_demo(database, load_or_make(keys_at, may_make=True), tmp_path, NOW_S)
+    with database.writing() as connection:
+        enrolled(connection, MAIN_GATE)
+        enrolled(connection, TERRACE_GATE)
+    return database
+
+
+def figures(database: Database, boards: Boards, event: EventId = EVENT) -> dict[str, object]:
+    for _ in range(20):
+        with database.reading() as connection:
+            seen = boards.see(connection, 1, event, NOW_S)
+        assert seen is not None
+        if not seen.behind:
+            break
+    tally = seen.tally.events[event]
+    return {
+        "zones": {zone: tuple(pair) for zone, pair in tally.zones.items() if any(pair)},
+        "products": {product: tuple(pair) for product, pair in tally.products.items() if any(pair)},
+        "inside": {gate: n for gate, n in tally.inside_by_gate.items() if n},
+        "admitted": {gate: n for gate, n in tally.admitted_by_gate.items() if n},
+        "denials": dict(tally.denials),
+        "minutes": {minute: tuple(bar) for minute, bar in tally.minutes.items()},
+        "doubles": [(one.ticket, one.double.second.gate) for one in tally.doubles],
+    }
+
+
+def push(database: Database, *logs: GateLog) -> None:
+    with database.writing() as connection:
+        for log in logs:
+            log.push(connection, NOW_S)
+
+
+def test_an_evening_in_small(filled: Database) -> None:
+    boards = Boards(Clock())
+    main, terrace = GateLog(MAIN_GATE, EVENT), GateLog(TERRACE_GATE, EVENT)
+    main.enter(101, 1, ARENA, NOW_S - 120)
+    main.enter(102, 2, ARENA, NOW_S - 118, passes=False)
+    main.enter(103, 1, ARENA, NOW_S - 50, flags=Flag.REHEARSAL)
+    main.deny(Reason.CANCELLED, NOW_S - 40, ticket=104)
+    main.deny(Reason.UNKNOWN, NOW_S - 39, times=5)
+    push(filled, main)
+    assert figures(filled, boards) == {
+        "zones": {ARENA: (1, 2)},
+        "products": {1: (1, 1), 2: (0, 1)},
+        "inside": {MAIN_GATE: 2},
+        "admitted": {MAIN_GATE: 2},
+        "denials": {Reason.CANCELLED: 1, Reason.UNKNOWN: 5},
+        "minutes": {(NOW_S - 119) // 60: (1, 0)},
+        "doubles": [],
+    }
+    terrace.enter(101, 1, ARENA, NOW_S - 30)
+    push(filled, terrace)
+    now = figures(filled, boards)
+    assert now["doubles"] == [(101, TERRACE_GATE)]
+    assert now["inside"] == {MAIN_GATE: 2, TERRACE_GATE: 1}
+    main.enter(101, 1, ARENA, NOW_S - 10, way=Direction.EXIT)
+    push(filled, main)
+    now = figures(filled, boards)
+    assert now["zones"] == {ARENA: (1, 2)}
+    assert now["admitted"] == {MAIN_GATE: 2, TERRACE_GATE: 1}
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from([MAIN_GATE, TERRACE_GATE]),
+        st.integers(1, 6),
+        st.sampled_from([ARENA, TERRACE]),
+        st.sampled_from([Direction.ENTRY, Direction.EXIT]),
+        st.booleans(),
+    ),
+    max_size=25,
+)
+
+
+@given(evening=steps, cuts=st.sets(st.integers(0, 24), max_size=4))
+@settings(max_examples=12)
+def test_counted_by_differences_equals_counted_at_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    evening: list[tuple[GateId, int, ZoneId, Direction, bool]],
+    cuts: set[int],
+) -> None:
+    folder = tmp_path_factory.mktemp("evening")
+    database = Database.open(folder)
+    try:
+        make_demo(database, load_or_make(folder, may_make=True), folder, NOW_S)
+        logs = {gate: GateLog(gate, EVENT) for gate in (MAIN_GATE, TERRACE_GATE)}
+        with database.writing() as connection:
+            for gate in logs:
+                enrolled(connection, gate)
+        watched = Boards(Clock())
+        for at, (gate, ticket, zone, way, passes) in enumerate(evening):
+            logs[gate].enter(ticket, int(ProductId(1)), zone, NOW_S - 600 + at, way=way, passes=passes)
+            if at in cuts:
+                push(database, *logs.values())
+                figures(database, watched)
+        push(database, *logs.values())
+        assert figures(database, watched) == figures(database, Boards(Clock()))
+    finally:
+        database.close()
+
+
+def test_a_board_of_no_such_event_is_none(filled: Database) -> None:
+    with filled.reading() as connection:
+        assert Boards(Clock()).see(connection, 1, EventId(99), NOW_S) is None

@@ -1,0 +1,112 @@
+"""The drill: a centre is lost, an older backup takes its place, and its gates bring it up to date again."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from admission.entitlements import Standing
+from admission.ids import Epoch, TicketId
+from edge.store.list import LIST_FILE, ListStore
+from edge.store.log_schema import Batch, ListVersion
+from sync import demo
+from sync.backup import archive
+from sync.store.database import FILE
+from sync.tickets import changes, rows
+from tests.sync.box import Box
+from tests.sync.logs import EpochLog
+from tests.sync.venue import NOW_S, Venue, query
+
+LATER_S = NOW_S + 3600
+
+
+@pytest.fixture
+async def gate_box(venue: Venue, tmp_path: Path) -> AsyncIterator[Box]:
+    made = Box(tmp_path / "box", await venue.enrolled(tmp_path / "box"))
+    yield made
+    made.store.close()
+
+
+def take_note(box: Box) -> tuple[int, int]:
+    """What the lane does with a list it has taken: its versions go to the precious file. Returns the first event's."""
+    store = ListStore.open(box.data / LIST_FILE)
+    try:
+        told = store.head.events
+    finally:
+        store.close()
+    box.tokens += 1
+    versions = tuple(
+        ListVersion(one.id, one.generation, one.version, one.sealed_at_s, bytes(16)) for one in told
+    )
+    box.store.append([Batch(box.tokens, list_versions=versions)])
+    return told[0].generation, told[0].version
+
+
+def cancel(venue: Venue, ticket: int) -> None:
+    with changes.change(venue.centre.database, [demo.EVENT], NOW_S + 1) as connection:
+        rows.set_standing(connection, demo.EVENT, TicketId(ticket), Standing.CANCELLED)
+
+
+def held(venue: Venue) -> dict[tuple[object, object], object]:
+    return {(epoch, seq): blob for epoch, seq, blob in query(venue, "SELECT epoch, seq, blob FROM record")}
+
+
+def of(log: EpochLog) -> dict[tuple[object, object], object]:
+    return {(log.epoch, seq): blob for seq, blob in enumerate(log.blobs, start=1)}
+
+
+async def test_gates_refill_a_restored_centre_and_refuse_the_lists_of_the_lost_one(
+    venue: Venue, gate_box: Box, tmp_path: Path
+) -> None:
+    box, log = gate_box, EpochLog(Epoch(77), key=gate_box.enrolment.key).begin().scans(30)
+    box.append(log)
+    async with box.linked():
+        await box.until(lambda: box.lists and box.is_drained())
+    archive.make(venue.data, "", tmp_path / "monday", NOW_S)
+
+    # The day goes on: more records, three changes of the list. Then the centre's disk is gone.
+    first = len(log.blobs) + 1
+    log.scans(40)
+    box.append(log, first)
+    for ticket in (1, 2, 3):
+        cancel(venue, ticket)
+    box.lists.clear()
+    async with box.linked():
+        await box.until(lambda: box.is_drained() and held(venue) == of(log))
+    ((generation, version),) = query(venue, f"SELECT generation, version FROM event WHERE id = {demo.EVENT}")
+    assert isinstance(generation, int)
+    assert isinstance(version, int)
+    before = (generation, version)
+    box.tokens += 1
+    seen = ListVersion(demo.EVENT, *before, NOW_S, bytes(16))
+    box.store.append([Batch(box.tokens, list_versions=(seen,))])
+    await venue.stop()
+    restored = archive.restore(venue.data, "", tmp_path / "monday", LATER_S, replaces=True)
+    assert restored.aside is not None
+
+    venue.now_s = LATER_S
+    await venue.start()
+    assert len(held(venue)) < len(of(log)), "it is older than its gate"
+    box.said.clear()
+    box.lists.clear()
+    async with box.linked():
+        await box.until(lambda: box.lists and held(venue) == of(log))
+    after = take_note(box)
+    assert after > before
+    assert after[1] < before[1], "an older version, taken since its generation is newer"
+
+    # What was lost turns up again: lists of the older generation stay refused.
+    await venue.stop()
+    for suffix in ("", "-wal", "-shm"):
+        (venue.data / f"{FILE}{suffix}").unlink(missing_ok=True)
+    shutil.copyfile(restored.aside / FILE, venue.data / FILE)
+    await venue.start()
+    box.said.clear()
+    box.lists.clear()
+    async with box.linked():
+        await box.until(lambda: any("rolled_back" in one.code or "refused" in one.code for one in box.said))
+    assert box.lists == []
+    store = ListStore.open(box.data / LIST_FILE)
+    assert (store.head.events[0].generation, store.head.events[0].version) == after
+    store.close()

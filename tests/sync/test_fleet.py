@@ -1,0 +1,174 @@
+"""The fleet over the API: codes, revocation with its streams, lane plans, lane states, the device board."""
+
+import asyncio
+import os
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from admission.ids import GateId
+from edge.enrol import enrol
+from edge.enrolment import Enrolment
+from sync import demo
+from sync.accounts.principal import Role
+from sync.wire.deltas import EventVersion, GateStatus, read_settings
+from sync.wire.messages import request_text
+from sync.wire.seals import read_seal
+from tests.sync.people import Caller, token_of
+from tests.sync.requests import GateClient
+from tests.sync.venue import NOW_S, Venue
+
+GATES, GATE = "/api/v1/groups/1/gates", f"/api/v1/gates/{demo.MAIN_GATE}"
+
+
+@pytest.fixture
+async def organizer(venue: Venue) -> AsyncIterator[Caller]:
+    async with Caller(venue.url, token_of(venue.centre.database, Role.ORGANIZER)) as made:
+        yield made
+
+
+class Listener:
+    """A gate's open stream."""
+
+    def __init__(self, client: GateClient, response: aiohttp.ClientResponse) -> None:
+        self.client, self.response = client, response
+
+    async def part(self) -> tuple[str, bytes] | None:
+        """The next message; None once the centre ended the stream."""
+        name = ""
+        async with asyncio.timeout(10):
+            try:
+                async for line in self.response.content:
+                    if line.startswith(b"event: "):
+                        name = line[7:].strip().decode()
+                    if line.startswith(b"data: "):
+                        return name, b64decode(line[6:])
+            except aiohttp.ClientError:
+                pass
+        self.response.close()
+        return None
+
+
+async def listening(client: GateClient) -> Listener:
+    target, nonce = "/api/v1/gate/events", os.urandom(16).hex()
+    text = request_text("GET", target, b"", nonce, NOW_S)
+    headers = {
+        "Gatehouse-Gate": str(client.gate),
+        "Gatehouse-Nonce": nonce,
+        "Gatehouse-Time": str(NOW_S),
+        "Gatehouse-Signature": b64encode(client.key.sign(text)).decode(),
+    }
+    response = await client.session.get(client.url + target, headers=headers)
+    assert response.status == 200
+    return Listener(client, response)
+
+
+async def test_a_gate_is_made_named_and_enrolled_once(
+    venue: Venue, organizer: Caller, tmp_path: Path
+) -> None:
+    made = await organizer.ask("POST", GATES, {"name": "North", "zones": [demo.ARENA]})
+    assert (made.status, made.json["state"], made.json["zones"]) == (201, "new", [demo.ARENA])
+    number = made.json["id"]
+    assert (await organizer.ask("POST", GATES, {"name": "North"})).code == "name_taken"
+    assert (await organizer.ask("POST", GATES, {"name": "X", "zones": [99]})).code == "unknown_zone"
+    url = f"/api/v1/gates/{number}"
+    assert (await organizer.ask("PUT", url, {"name": "North 2"})).json["name"] == "North 2"
+    code = await organizer.ask("POST", f"{url}/codes", {"url": venue.url})
+    assert "<svg" in code.json["qr_svg"]
+    box = await asyncio.to_thread(enrol, tmp_path / "north", venue.url, code.json["code"], "box")
+    assert (box.gate, box.name) == (number, "North 2")
+    assert (await organizer.ask("GET", url)).json["state"] == "enrolled"
+    found = (await organizer.ask("GET", GATES)).json["items"]
+    assert [one["id"] for one in found] == [demo.MAIN_GATE, demo.TERRACE_GATE, number]
+
+
+async def test_a_revoked_gate_is_shut_out_at_once_until_it_is_enrolled_anew(
+    venue: Venue, gate: GateClient, box: Enrolment, organizer: Caller, tmp_path: Path
+) -> None:
+    stream = await listening(gate)
+    key = venue.centre.keys.list_key.public_key()
+    sealed: set[int] = set()
+    while sealed != {demo.EVENT, demo.OTHER_EVENT}:
+        part = await stream.part()
+        assert part is not None
+        sealed |= {read_seal(part[1], key).event} if part[0] == "seal" else set()
+    said = await organizer.ask("POST", f"{GATE}/revocations", {"reason": "stolen"})
+    assert (said.status, said.json["state"], said.json["reason"]) == (200, "revoked", "stolen")
+    while (heard := await stream.part()) is not None:
+        assert heard[0] in {"settings", "seal"}
+        if heard[0] == "settings":
+            gates = {one.id: one.public for one in read_settings(heard[1], key).head.gates}
+            assert gates[demo.MAIN_GATE] == b""
+    for target in ("/api/v1/gate/have", "/api/v1/gate/events", "/api/v1/gate/settings"):
+        assert (await gate.ask("GET", target)).status == 401
+    assert (await organizer.ask("POST", f"{GATE}/revocations", {"reason": "again"})).code == "not_enrolled"
+    again = await venue.enrolled(tmp_path / "other box")
+    assert again.gate == box.gate
+    async with GateClient(venue.url, again.gate, again.key) as other:
+        assert (await other.ask("GET", "/api/v1/gate/have")).status == 200
+    assert (await gate.ask("GET", "/api/v1/gate/have")).status == 401
+    assert (await organizer.ask("GET", GATE)).json["state"] == "enrolled"
+
+
+async def test_a_new_stream_takes_the_place_of_the_old_one(gate: GateClient) -> None:
+    first = await listening(gate)
+    await first.part()
+    second = await listening(gate)
+    assert await second.part() is not None
+    while await first.part() is not None:
+        pass
+    second.response.close()
+
+
+async def test_lane_plans_and_states(venue: Venue, organizer: Caller) -> None:
+    plan = {"zone": demo.VIP, "mode": "entry_exit", "sessions": [[demo.EVENT, demo.TODAY]], "attended": True}
+    assert (await organizer.ask("PUT", f"{GATE}/lanes/3", plan)).json == {"lane": 3, **plan}
+    assert [one["lane"] for one in (await organizer.ask("GET", f"{GATE}/lanes")).json["items"]] == [1, 2, 3]
+    bad = {**plan, "sessions": [[demo.EVENT, 77]]}
+    assert (await organizer.ask("PUT", f"{GATE}/lanes/3", bad)).code == "unknown_session"
+    assert (await organizer.ask("PUT", f"{GATE}/lanes/0", plan)).status == 404
+    assert (await organizer.ask("DELETE", f"{GATE}/lanes/3")).status == 204
+    assert (await organizer.ask("DELETE", f"{GATE}/lanes/3")).status == 404
+    states = "/api/v1/groups/1/lane-states"
+    first = await organizer.ask("POST", states, {"state": "closed", "zone": demo.ARENA})
+    second = await organizer.ask("POST", states, {"state": "controlled", "gate": demo.MAIN_GATE, "lane": 1})
+    assert first.json["version"] < second.json["version"]
+    assert (await organizer.ask("POST", states, {"state": "ajar", "zone": 1})).code == "unknown_state"
+    assert (await organizer.ask("POST", states, {"state": "closed"})).code == "bad_target"
+    assert (await organizer.ask("POST", states, {"state": "closed", "gate": 99})).status == 404
+    async with Caller(venue.url, token_of(venue.centre.database, Role.STEWARD)) as steward:
+        assert (await steward.ask("POST", states, {"state": "closed", "zone": 1})).status == 403
+
+
+async def test_the_device_board_shows_how_far_each_gate_is(
+    venue: Venue, gate: GateClient, organizer: Caller
+) -> None:
+    (version,) = {one["version"] for one in await board_versions(venue)}
+    status = GateStatus(
+        versions=(EventVersion(demo.EVENT, 1, version - 1),), software="1.2", outbox=7, outbox_age_s=30,
+        clock_off_s=-4, uplink="uplink.ok", verdict="ok",
+    )  # fmt: skip
+    assert (await gate.ask("POST", "/api/v1/gate/status", msgspec.msgpack.encode(status))).status == 200
+    assert (await gate.ask("POST", "/api/v1/gate/status", b"nonsense")).status == 400
+    long = msgspec.msgpack.encode(GateStatus(software="x" * 41))
+    assert (await gate.ask("POST", "/api/v1/gate/status", long)).status == 400
+    await venue.stop()  # what gates told is written at the end, if not before
+    await venue.start()
+    shown, other = (await organizer.ask("GET", "/api/v1/groups/1/devices")).json["items"]
+    assert shown["lists"] == [
+        {"event": demo.EVENT, "version": version - 1, "behind": 1},
+        {"event": demo.OTHER_EVENT, "version": 0, "behind": -1},
+    ]
+    wanted = {"software": "1.2", "outbox": 7, "clock_off_s": -4, "away": False, "heard_s": NOW_S}
+    assert wanted.items() <= shown.items()
+    assert (other["gate"], other["away"], other["heard_s"]) == (GateId(2), True, 0)
+
+
+async def board_versions(venue: Venue) -> list[dict[str, int]]:
+    with venue.centre.database.reading() as connection:
+        found = connection.exec_driver_sql("SELECT id, version FROM event")
+        return [{"version": row.version} for row in found]

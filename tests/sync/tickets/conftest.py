@@ -1,0 +1,5 @@
+"""A box office on either engine."""
+
+from tests.sync.orders.conftest import office
+
+__all__ = ["office"]

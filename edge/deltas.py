@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -13,7 +14,6 @@ from admission.records import Extension, Kind
 from edge.gate import Gate
 from edge.link import ChangedRow, Changes
 from edge.overlay import REFUSALS_MAX, ROWS_MAX, NewRow, OverlaidList, Overlay, Place, Store
-from edge.store.log_reader import LogReader
 from edge.store.log_schema import APPLIED_KEY, SETTINGS_KEY, OverlayRow, StandingChange
 from edge.venue import venue_of
 from sync.wire.deltas import with_settings
@@ -23,6 +23,14 @@ GAP, FULL = "changes.gap", "changes.full"
 """What the front answers by fetching a whole list: these changes do not follow on what is held; too many are held."""
 UNSAVED = "command.not_saved"
 _LIST = struct.Struct(">IIQ16s")
+
+
+class KeptValues(Protocol):
+    """Small values beside the log (`edge.store.log_reader.LogReader`)."""
+
+    def meta(self, key: str) -> bytes | None:
+        """Return a value that was kept under a name."""
+        ...
 
 
 class Applied(msgspec.Struct, frozen=True, array_like=True):
@@ -41,14 +49,14 @@ class KeptSettings(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes
 
 
-def applied_of(reader: LogReader) -> dict[EventId, Applied]:
+def applied_of(reader: KeptValues) -> dict[EventId, Applied]:
     """Return how far each event is by changes, as the log says. StoreFault as the disk says."""
     kept = reader.meta(APPLIED_KEY)
     found = msgspec.msgpack.decode(kept, type=tuple[Applied, ...]) if kept else ()
     return {one.event: one for one in found}
 
 
-def settings_of(reader: LogReader) -> KeptSettings | None:
+def settings_of(reader: KeptValues) -> KeptSettings | None:
     """Return the newest settings that came by changes. StoreFault as the disk says."""
     kept = reader.meta(SETTINGS_KEY)
     return msgspec.msgpack.decode(kept, type=KeptSettings) if kept else None

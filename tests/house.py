@@ -36,7 +36,19 @@ class Room:
 
 _EDGE_LIBRARIES = frozenset({"apsw", "aiohttp", "msgspec", "cryptography", "zstandard"})
 _SYNC_LIBRARIES = frozenset(
-    {"aiohttp", "sqlalchemy", "alembic", "segno", "msgspec", "cryptography", "zstandard", "jinja2", "psycopg"}
+    {
+        "aiohttp",
+        "sqlalchemy",
+        "alembic",
+        "segno",
+        "msgspec",
+        "cryptography",
+        "zstandard",
+        "jinja2",
+        "psycopg",
+        "argon2",
+        "pyotp",
+    }
 )
 _GUARD_OWN = ("drivers.base", "drivers.guard", "drivers.pulses", "drivers.framing", "drivers.relays")
 

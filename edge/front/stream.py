@@ -17,12 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from admission.ids import EventId
 from edge.clock import Clock
-from edge.deltas import FULL, GAP, applied_of, head_over, settings_of
+from edge.deltas import FULL, GAP, KeptValues, applied_of, head_over, settings_of
 from edge.front.centre import CentreRefused, CutOff
 from edge.front.snapshot import ListTrouble, head_of_file
 from edge.link import ChangedRow, Changes, Done
 from edge.store.list import LIST_FILE
-from edge.store.log_reader import LogReader
 from sync.wire.deltas import (
     HEARTBEAT_S,
     TAKE_LIST,
@@ -77,7 +76,7 @@ class News:
         self,
         list_key: Ed25519PublicKey,
         data: Path,
-        reader: LogReader,
+        reader: KeptValues,
         centre: ChangeSource,
         hand_over: Callable[[Changes], Awaitable[Done]],
         want_list: Callable[[], None],
@@ -144,7 +143,7 @@ class News:
                 if fresh:
                     quiet_ns = self._clock.mono_ns()
                 elif self._clock.mono_ns() - quiet_ns > FROZEN_S * 1e9:
-                    raise CutOff("the stream brings no seal any more")
+                    raise CutOff("the stream brings no seal any more")  # noqa: TRY301 - the same pause follows as for any other
         except (SealRefused, DeltaRefused) as error:
             # Of the stream alone: what is asked for is proved by the centre itself.
             log.error("the stream brings what is not the centre's", extra={"code": "changes.not_genuine"})  # noqa: TRY400 - what it is stands there

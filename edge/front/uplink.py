@@ -15,6 +15,7 @@ from typing import NoReturn, Protocol, TypeVar
 
 from admission.ids import Epoch, GateId
 from edge.clock import Clock, SystemClock
+from edge.deltas import KeptValues
 from edge.enrolment import Enrolment
 from edge.front.centre import UNPROVEN, Centre, CentreRefused, CutOff
 from edge.front.documents import Documents, KeysRolled
@@ -90,7 +91,7 @@ class LaneMemory(Protocol):
         ...
 
 
-class Log(LogSource, SeenVersions, MergedSource, Protocol):
+class Log(LogSource, SeenVersions, MergedSource, KeptValues, Protocol):
     """All that the uplink reads of the log."""
 
 

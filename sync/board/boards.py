@@ -128,7 +128,9 @@ def _begin(connection: Connection, group: int, shape: Shape) -> _Count:
     known = logs.resets(connection, group)
     for reset in known:
         tally.resets.add(reset)
-    return _Count(shape, tally, frozenset(tuple(one.id) for one in known), behind=1)
+    return _Count(
+        shape, tally, frozenset((int(one.id.gate), int(one.id.epoch), one.id.seq) for one in known), behind=1
+    )
 
 
 def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, bool]:

@@ -25,9 +25,9 @@ from sync.web.pages import (
     PageRoute,
     SignedIn,
     View,
-    session_cookie,
     wanted_language,
 )
+from sync.web.perimeter import session_cookie
 from sync.web.rendering import Templates
 from sync.web.words import Words
 

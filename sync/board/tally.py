@@ -8,6 +8,7 @@ with a million tickets costs the board a few kilobytes, and one that comes in an
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from admission.entitlements import ZoneTree
 from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
@@ -19,6 +20,8 @@ DOUBLES_SHOWN = 50
 MINUTES_MAX = 3 * 24 * 60
 """A festival of three days; older minutes are let go."""
 MINUTE_US = 60_000_000
+
+Key = TypeVar("Key", ZoneId, ProductId)
 
 _IN, _OUT = 0, 1
 _PASSAGES = (Kind.PASSAGE, Kind.LATE_PASSAGE)
@@ -147,13 +150,8 @@ class EventTally:
         at[_IN if way is Direction.ENTRY else _OUT] += people
 
 
-def _move(
-    pairs: dict[int, list[int]] | dict[ZoneId, list[int]] | dict[ProductId, list[int]],
-    key: int,
-    low: int,
-    high: int,
-) -> None:
-    pair = pairs.setdefault(key, [0, 0])  # type: ignore[call-overload]  # ids are ints to a dict
+def _move(pairs: dict[Key, list[int]], key: Key, low: int, high: int) -> None:
+    pair = pairs.setdefault(key, [0, 0])
     pair[0] += low
     pair[1] += high
 

@@ -212,7 +212,7 @@ class Hints:
         while not self._closing.is_set():
             try:
                 with psycopg.connect(address_text, autocommit=True, keepalives_idle=10) as connection:
-                    connection.execute(f"LISTEN {CHANNEL}")  # type: ignore[call-overload]  # a constant of ours
+                    connection.execute(f"LISTEN {CHANNEL}")
                     self.poke()
                     while not self._closing.is_set():
                         for _ in connection.notifies(timeout=LISTEN_CHECK_S, stop_after=1):

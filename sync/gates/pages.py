@@ -243,14 +243,13 @@ def _devices(
 ) -> list[dict[str, Any]]:
     """Return each gate with how it said it is."""
     g, s, p = tables.gate, tables.gate_status, tables.lane_plan
-    lanes = dict(
-        connection.execute(
-            select(p.c.gate_id, func.count())
-            .join(g, g.c.id == p.c.gate_id)
-            .where(g.c.group_id == group)
-            .group_by(p.c.gate_id)
-        ).all()  # type: ignore[arg-type]  # rows of two columns
+    counted = connection.execute(
+        select(p.c.gate_id, func.count())
+        .join(g, g.c.id == p.c.gate_id)
+        .where(g.c.group_id == group)
+        .group_by(p.c.gate_id)
     )
+    lanes: dict[int, int] = {row[0]: row[1] for row in counted}
     found = connection.execute(
         select(g.c.id, g.c.name, g.c.enrolled_at_s, s.c.heard_s, s.c.status)
         .outerjoin(s, s.c.gate_id == g.c.id)

@@ -29,7 +29,7 @@ class TicketPages:
         return (
             PageRoute("GET", at, self.show),
             PageRoute("POST", at, self.act, Role.BOX_OFFICE),
-            PageRoute("GET", at + "/code", self.code, Role.BOX_OFFICE),
+            PageRoute("POST", at + "/code", self.code, Role.BOX_OFFICE),
             PageRoute("GET", "/unsold", self.unsold, Role.BOX_OFFICE),
             PageRoute("POST", "/unsold", self.take_back, Role.BOX_OFFICE),
         )
@@ -50,9 +50,9 @@ class TicketPages:
         return self._acts.press(connection, asked, _button(asked.form, at), here, again)
 
     def code(self, connection: Connection, asked: PageAsked) -> Answer:
-        """GET: the ticket's QR code, to show or print."""
+        """POST: the ticket's QR code, to show or print; that it was shown is written down."""
         at = {"event": asked.number("event"), "ticket": asked.number("ticket")}
-        key = "GET /api/v1/events/{event}/tickets/{ticket}/text"
+        key = "POST /api/v1/events/{event}/tickets/{ticket}/text"
         text = self._acts.do(connection, asked, key, at).text
         picture = Markup(segno.make(text, error="m").svg_inline(border=4, omitsize=True))  # noqa: S704 - drawn here
         return View("people/code.html", {**self._ticket(connection, asked), "picture": picture})

@@ -61,7 +61,7 @@ class Acts:
         """
         route = self._routes[key]
         who, numbers = asked.who, dict(path or {})
-        if not who.role.may(route.role):
+        if route.role is not None and not who.role.may(route.role):
             raise Refused(403, "role", asked.words("role_too_low"))
         for name, number in numbers.items():
             owner = self._owners.get(name)

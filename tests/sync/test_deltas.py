@@ -17,6 +17,7 @@ from edge.enrolment import load
 from edge.front.centre import CutOff
 from edge.front.stream import News
 from edge.link import Changes, Done
+from edge.overlay import NewRow, Overlay
 from sync import compose, demo
 from sync.compose import Centre
 from sync.events import rows as events
@@ -255,3 +256,17 @@ def venue_tables(tmp_path: Path) -> Iterator[Centre]:
     demo.make_demo(centre.database, centre.keys, tmp_path, NOW_S)
     yield centre
     centre.close()
+
+
+def test_an_older_row_changes_nothing_and_a_newer_list_takes_the_overlay_over() -> None:
+    def row(standing: Standing) -> NewRow:
+        return NewRow(Ticket(TicketId(1), demo.EVENT, demo.DAY, standing=standing), CredentialStanding.ACTIVE)
+
+    overlay = Overlay()
+    overlay.put(b"d" * 16, row(Standing.CANCELLED), (1, 7))
+    overlay.put(b"d" * 16, row(Standing.VALID), (1, 6))
+    assert [ticket.standing for ticket, _ in overlay.over(b"d" * 16, ())] == [Standing.CANCELLED]
+    overlay.prune({demo.EVENT: (1, 6)})
+    assert overlay.count == 1
+    overlay.prune({demo.EVENT: (1, 7)})
+    assert (overlay.count, overlay.over(b"d" * 16, ())) == (0, ())

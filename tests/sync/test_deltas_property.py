@@ -16,7 +16,7 @@ from sqlalchemy import update
 from admission.codecs import cose
 from admission.digests import CredentialKind, digest, ticket_digest
 from admission.entitlements import CredentialStanding, Mode, Product, Standing, Ticket
-from admission.ids import ProductId, SessionId, TicketId
+from admission.ids import EventId, ProductId, SessionId, TicketId
 from edge.front.centre import CentreRefused
 from edge.front.stream import News
 from edge.link import Changes as Asked
@@ -70,7 +70,7 @@ class Source:
     async def changes(self, event: int, generation: int, since: int) -> bytes:
         self.centre.look(NOW_S)
         try:
-            return self.centre.page(events.GROUP, demo.EventId(event), generation, since)
+            return self.centre.page(events.GROUP, EventId(event), generation, since)
         except TooFar:
             raise CentreRefused(TAKE_LIST) from None
 
@@ -78,8 +78,9 @@ class Source:
         return self.centre.settings(events.GROUP)
 
     async def listen(self, silence_s: float) -> AsyncGenerator[tuple[str, bytes], None]:  # noqa: ARG002 - never a word
-        for nothing in ():
-            yield nothing
+        nothing: tuple[tuple[str, bytes], ...] = ()
+        for one in nothing:
+            yield one
 
 
 @dataclass

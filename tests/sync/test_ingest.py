@@ -169,14 +169,18 @@ async def test_what_is_wrong_with_one_gate_is_that_gates_alone(gates: Database) 
     assert held(gates)[0] == [*logs[0].blobs, *logs[2].blobs]
 
 
-async def test_a_gates_pushes_are_taken_one_after_the_other(gates: Database) -> None:
+async def test_a_gates_pushes_are_taken_one_after_the_other(
+    gates: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     log = log_of(1)
     intake = Intake(gates, lambda: NOW_S)
-    halves = (log.chunk(1, 20), log.chunk(21))
-    first, second = await asyncio.gather(*(intake.take(log.gate, KEY, Push((one,))) for one in halves))
+    parts = [log.chunk(first, first + 9) for first in range(1, len(log.blobs) + 1, 10)]
+    answers = await asyncio.gather(*(intake.take(log.gate, KEY, Push((one,))) for one in parts))
     await intake.close()
-    assert (first.troubles, second.troubles) == ((), ())
-    assert second.held[0].seq == len(log.blobs)
+    assert [one.troubles for one in answers] == [()] * len(parts)
+    assert answers[-1].held[0].seq == len(log.blobs)
+    assert intake.commits == len(parts)
+    assert not caplog.records, "none of them failed and was taken anew"
 
 
 def test_a_fork_and_the_largest_numbers_are_kept(gates: Database) -> None:

@@ -185,3 +185,10 @@ def test_old_failures_are_forgotten(desk: Desk) -> None:
             lockout.attempt(connection, f"{number}@x", "", NOW_S)
         lockout.attempt(connection, EMAIL, "", NOW_S + lockout.FORGOTTEN_S + 1)
         assert connection.execute(text("SELECT count(*) FROM sign_in_failure")).scalar() == 1
+
+
+def test_a_step_that_was_used_is_refused() -> None:
+    secret = "JBSWY3DPEHPK3PXP" * 2
+    step = NOW_S // 30
+    assert totp.step_of(secret, pyotp.TOTP(secret).at(NOW_S), step - 1, NOW_S) == step
+    assert totp.step_of(secret, pyotp.TOTP(secret).at(NOW_S), step, NOW_S) is None

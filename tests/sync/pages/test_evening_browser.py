@@ -17,12 +17,17 @@ async def test_axe_finds_nothing_and_nothing_sticks_out(tmp_path: Path) -> None:
         with venue.centre.database.writing() as connection:
             busy(connection, EVENT, (MAIN_GATE, TERRACE_GATE), (ARENA, TERRACE), venue.now_s)
         async with client(venue) as ada:
-            person = {"customer": {"first_name": "Grace"}, "tickets": [{"event": EVENT, "ticket": 1}]}
+            person = {
+                "customer": {"first_name": "Grace", "last_name": "Hopper", "email": "grace@navy.example"},
+                "tickets": [{"event": EVENT, "ticket": 1}],
+            }
             async with ada.post("/api/v1/claims", json=person) as answer:
-                customer = (await answer.json())["id"]
+                made = await answer.json()
+                assert answer.status == 201, made
+                customer = made["id"]
         paths = (
             "/", "/events/new", EVENT_PATH, f"{EVENT_PATH}/board", f"{EVENT_PATH}/lists", "/search?q=grace", "/unsold",
-            f"{EVENT_PATH}/tickets/1", f"{EVENT_PATH}/tickets/500001/way", f"{EVENT_PATH}/tickets/1/code",
+            f"{EVENT_PATH}/tickets/1", f"{EVENT_PATH}/tickets/500001/way",
             f"/customers/{customer}", "/gates", f"/gates/{MAIN_GATE}",
         )  # fmt: skip
         for size, scheme, locale in ((DESK, "dark", "de-CH"), (PHONE, "light", "en-GB")):
@@ -90,13 +95,16 @@ async def test_an_event_from_nothing_by_hand(tmp_path: Path) -> None:
 
 
 async def test_a_ban_is_asked_for_twice(tmp_path: Path) -> None:
-    async with house(tmp_path / "centre") as venue, browser() as chromium:
-        async with seat(chromium, venue.url, PHONE) as s:
-            await s.sign_in()
-            await s.go(f"{EVENT_PATH}/tickets/1")
-            await s.page.click("button[value=ban]")
-            assert await s.page.inner_text("button[value=ban]") == "Really ban?"
-            assert query(venue, "SELECT standing FROM ticket WHERE event_id = 1 AND id = 1") == [(0,)]
-            await s.page.click("button[value=ban]")
-            await s.page.wait_for_selector(".badge:has-text('Banned')")
-            assert query(venue, "SELECT standing FROM ticket WHERE event_id = 1 AND id = 1") == [(4,)]
+    async with (
+        house(tmp_path / "centre") as venue,
+        browser() as chromium,
+        seat(chromium, venue.url, PHONE) as s,
+    ):
+        await s.sign_in()
+        await s.go(f"{EVENT_PATH}/tickets/1")
+        await s.page.click("button[value=ban]")
+        assert await s.page.inner_text("button[value=ban]") == "Really ban?"
+        assert query(venue, "SELECT standing FROM ticket WHERE event_id = 1 AND id = 1") == [(0,)]
+        await s.page.click("button[value=ban]")
+        await s.page.wait_for_selector(".badge:has-text('Banned')")
+        assert query(venue, "SELECT standing FROM ticket WHERE event_id = 1 AND id = 1") == [(4,)]

@@ -74,9 +74,10 @@ async def test_a_form_from_elsewhere_changes_nothing(
     home: Venue, ada: aiohttp.ClientSession, headers: dict[str, str]
 ) -> None:
     cookies = {cookie.key: cookie.value for cookie in ada.cookie_jar}
-    async with aiohttp.ClientSession(
-        home.url, cookies=cookies, cookie_jar=aiohttp.CookieJar(unsafe=True)
-    ) as other, other.post("/events/new", data=NEW, headers=headers) as answer:
+    async with (
+        aiohttp.ClientSession(home.url, cookies=cookies, cookie_jar=aiohttp.CookieJar(unsafe=True)) as other,
+        other.post("/events/new", data=NEW, headers=headers) as answer,
+    ):
         assert answer.status == 403
     assert query(home, "SELECT COUNT(*) FROM event") == [(2,)]
 

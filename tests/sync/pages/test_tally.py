@@ -44,6 +44,7 @@ def figures(database: Database, boards: Boards, event: EventId = EVENT) -> dict[
         assert seen is not None
         if not seen.behind:
             break
+    assert seen is not None
     tally = seen.tally.events[event]
     return {
         "zones": {zone: tuple(pair) for zone, pair in tally.zones.items() if any(pair)},

@@ -95,7 +95,7 @@ async def test_the_same_scan_is_answered_the_same_and_recorded_once(venue: Venue
 
 async def test_many_scanners_at_once_let_one_person_in(venue: Venue, scanner: Scanner) -> None:
     code = tickets(venue)["day"].data
-    lane = {"gate": None, "zone": int(demo.FLOOR), "session": 1}
+    lane: dict[str, Any] = {"gate": None, "zone": int(demo.FLOOR), "session": 1}
     said = [one.json for one in await asyncio.gather(*(scanner.scan(code, **lane) for _ in range(40)))]
     assert sorted(one["outcome"] for one in said) == ["deny"] * 39 + ["grant"]
     group = tickets(venue)["group"].data
@@ -104,7 +104,7 @@ async def test_many_scanners_at_once_let_one_person_in(venue: Venue, scanner: Sc
 
 
 async def test_in_out_and_in_again(venue: Venue, scanner: Scanner) -> None:
-    lane = {"gate": None, "zone": int(demo.FLOOR), "session": 1, "mode": "entry_exit"}
+    lane: dict[str, Any] = {"gate": None, "zone": int(demo.FLOOR), "session": 1, "mode": "entry_exit"}
     season = tickets(venue)["season"].data
     steps = [("entry", "grant"), ("entry", "deny"), ("exit", "grant"), ("entry", "grant")]
     for direction, outcome in steps:
@@ -136,7 +136,7 @@ async def test_a_ticket_by_its_number_and_a_change_a_moment_ago(venue: Venue, sc
     ],
 )
 async def test_a_scan_that_says_too_little_is_refused(
-    venue: Venue, scanner: Scanner, body: dict[str, object], status: int, code: str
+    venue: Venue, scanner: Scanner, body: dict[str, Any], status: int, code: str
 ) -> None:
     said = await scanner.scan(**body)
     assert (said.status, said.code) == (status, code)

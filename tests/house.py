@@ -48,6 +48,9 @@ _SYNC_LIBRARIES = frozenset(
         "psycopg",
         "argon2",
         "pyotp",
+        # aiohttp's and Jinja2's own types: they come with them, and what they give is typed by them.
+        "multidict",
+        "markupsafe",
     }
 )
 _GUARD_OWN = ("drivers.base", "drivers.guard", "drivers.pulses", "drivers.framing", "drivers.relays")

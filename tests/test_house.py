@@ -112,6 +112,6 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     }
     for lock, specs in asked.items():
         names = {line.partition("==")[0] for line in requirements(lock)}
-        assert {re.split(r"[<>=~! ]", spec)[0].lower() for spec in specs} <= names, lock
+        assert {re.split(r"[<>=~!\[ ]", spec)[0].lower() for spec in specs} <= names, lock
     # What may need a compiler stays out of what `make run` installs.
     assert not {"gpiod", "evdev", "pyscard"} & {line.partition("==")[0] for line in requirements("run")}

@@ -15,10 +15,12 @@ from aiohttp import web
 from sqlalchemy import select
 
 from sync.backup.archive import before_upgrade
+from sync.chores import keep_doing
 from sync.gates import replica, tables
 from sync.gates.handlers import GateApi
 from sync.gates.redeem import Redeemer
 from sync.keys import VenueKeys, load_or_make
+from sync.orders.cancelling import expire_due
 from sync.store.database import CentreFault, Database
 from sync.web.app import application
 from sync.web.doors import Doors, listening
@@ -139,12 +141,17 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     serving = await listen(centre, host, port, tls, names=names, now_us=system_now_us)
     address = centre.data / ADDRESS_FILE
+    chores = asyncio.create_task(
+        keep_doing([lambda: expire_due(centre.database, centre.keys, system_now_s())])
+    )
     try:
         address.write_text(serving.url)
         ready(serving.url)
         await stop.wait()
     finally:
         address.unlink(missing_ok=True)
+        chores.cancel()
+        await asyncio.gather(chores, return_exceptions=True)
         await serving.stop()
 
 

@@ -13,7 +13,7 @@ from typing import TextIO
 from tests.venue import script
 from tests.venue.page import DemoPage
 from tests.venue.programs import VenueFault
-from tests.venue.venue import Venue
+from tests.venue.venue import ORGANIZER, Venue
 
 EXIT_OK, EXIT_FAULT = 0, 1
 
@@ -93,7 +93,7 @@ async def run(venue: Venue, page: DemoPage, options: argparse.Namespace) -> int:
     say(f"  Demo page          {url}")
     say(f"  Technician's page  {venue.page_url}   PIN {venue.pin}")
     say(f"    its certificate is its own: SHA-256 {venue.fingerprint()}")
-    say(f"  Centre             {venue.centre_url}")
+    say(f"  Organizer's pages  {venue.centre_url}/   {ORGANIZER}, password {venue.password}")
     say(f"  Files and logs     {venue.folder}\n")
     if options.script:
         wrong = await script.check(venue, say)

@@ -26,6 +26,8 @@ from tests.venue.records import RecordsView
 
 READY_S = 30.0
 """A gate is up within a second; a machine busy with tests takes its time."""
+ORGANIZER = "organizer@demo.example"
+"""Who signs in at the centre's pages."""
 STEWARD = 1
 """The number of the demo's only steward."""
 
@@ -43,6 +45,8 @@ class Venue:
         self.config = folder / "gate.toml"
         self.pin = ""
         self.centre_url = ""
+        self.password = ""
+        """Of `ORGANIZER`, made up anew for each run."""
         self.page_url = ""
         self.tickets: tuple[DemoTicket, ...] = ()
         self.ended: asyncio.Future[VenueFault] = asyncio.get_running_loop().create_future()
@@ -72,6 +76,7 @@ class Venue:
         )
         self.centre_url = await self._programs["the centre"].line("gatehouse-sync listens on")
         self.tickets = demo.demo_tickets(self.centre_data)
+        self.password = await self._user()
         own = await self._enrolled()
         self.records = RecordsView(self.gate_data, own.gate)
         self.hardware.plug()
@@ -278,6 +283,13 @@ class Venue:
         moved = msgspec.structs.replace(own, centre_url=self.centre_url)
         enrolment.save(self.gate_data, moved)
         return moved
+
+    async def _user(self) -> str:
+        """Have somebody who can sign in at the centre; returns the password."""
+        user = [sys.executable, "-m", "sync", "user"]
+        data = ["--data", str(self.centre_data)]
+        known = ORGANIZER in await call([*user, "list", *data])
+        return await call([*user, "password" if known else "add", ORGANIZER, *data])
 
     def fingerprint(self) -> str:
         """Return the fingerprint of the page's certificate, as browsers show it; "" while there is none."""

@@ -65,7 +65,7 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     count: int = 1
     """People a group grant lets in; more than 1 is a steward's act."""
     mode: Mode = Mode.NORMAL
-    """The lane plan's, as judged."""
+    """What the ticket was judged by (`admission.rules.mode_for`); the lane plan's where no ticket was found."""
 
 
 class Durable(msgspec.Struct, frozen=True, gc=False):

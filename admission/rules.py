@@ -73,6 +73,11 @@ def _planned(ticket: Ticket, plan: LanePlan) -> SessionId | None:
     return None
 
 
+def mode_for(candidate: Candidate | None, plan: LanePlan) -> Mode:
+    """Return the mode a ticket is judged by at a lane with this plan: its product may only narrow the plan's."""
+    return plan.mode if candidate is None else min(plan.mode, candidate.product.mode)
+
+
 def direction_flag(question: Question) -> Flag:
     """Return `INFERRED` where the reader did not say which way."""
     return Flag.INFERRED if question.direction is Direction.NONE else Flag.NONE
@@ -216,7 +221,7 @@ def _use(candidate: Candidate, question: Question, *, spared_uses: int, spared_i
     """
     product, tally = candidate.product, candidate.tally
     admits = candidate.ticket.admits
-    mode = min(question.lane.plan.mode, product.mode)
+    mode = mode_for(candidate, question.lane.plan)
     uses = tally.uses_session - spared_uses
     if mode is Mode.NORMAL:
         if uses >= admits:

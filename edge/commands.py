@@ -17,6 +17,7 @@ from admission.records import (
     record_from_bytes,
     ticket_subject,
 )
+from admission.rules import mode_for
 from edge.gate import Gate
 from edge.lane import LaneShell
 from edge.link import (
@@ -151,7 +152,7 @@ class Commands:
 
     def _admit(self, command: AdmitByHand, shell: LaneShell) -> Done:
         """Let people through by hand; with a code it uses that ticket, which must be on the list."""
-        subject, flag, session = bytes(16), Flag.NONE, SessionId(0)
+        subject, flag, session, mode = bytes(16), Flag.NONE, SessionId(0), shell.plan().mode
         observed: tuple[RecordId, ...] = ()
         caught = Flag.NONE
         if command.code:
@@ -162,7 +163,7 @@ class Commands:
             ticket = found[0].ticket
             subject, flag = ticket_subject(ticket.event, ticket.id, ticket.product), Flag.TICKET
             session = self._gate.judge.session_of(ticket, shell.plan())
-            tally = found[0].tally
+            mode, tally = mode_for(found[0], shell.plan()), found[0].tally
             if command.direction == Direction.EXIT:
                 observed = tally.entries
             elif tally.unresolved_ids:
@@ -177,7 +178,7 @@ class Commands:
             flag,
             session,
             command.count,
-            shell.plan().mode,
+            mode,
             observed,
             caught,
         )

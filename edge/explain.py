@@ -14,12 +14,14 @@ from admission.reasons import Language, Reason, say
 from admission.records import Direction, Flag
 from edge.clock import SystemClock, TrustedTime
 from edge.complaint import Complaint
+from edge.deltas import applied_of, head_over, settings_of
 from edge.enrolment import Enrolment
 from edge.judge import Judge
 from edge.lists import FILE as LIST_FILE
 from edge.lists import RESEND_HINT
 from edge.memory import standings_after
 from edge.occupancy import Occupancy
+from edge.overlay import OverlaidList, Overlay
 from edge.settings import Settings, Way
 from edge.store.faults import FaultKind, StoreFault
 from edge.store.list import ListStore
@@ -43,10 +45,11 @@ def explain(
         known = ", ".join(str(one.id) for one in settings.lanes)
         raise Complaint(f"this gate has no lane {lane}", f"Its lanes are: {known}.")
     data = Path(settings.gate.data)
-    listed = ListStore.open(data / LIST_FILE)
+    store = ListStore.open(data / LIST_FILE)
     log = _log(data)
     try:
-        past = _Past(log, enrolment, listed.head)
+        listed = _in_force(store, log)
+        past = _Past(log, enrolment, listed.head, store.head)
         judge = Judge(enrolment.gate, TrustedTime(SystemClock(), rtc=settings.gate.rtc), past)
         judge.use_list(listed)
         plan = judge.plan(lane) or LanePlan(LaneId(lane), ZoneId(0))
@@ -66,9 +69,17 @@ def explain(
             "taken_for_granted": "the lane is open, ready and free",
         }
     finally:
-        listed.close()
+        store.close()
         if log is not None:
             log.close()
+
+
+def _in_force(store: ListStore, log: LogReader | None) -> OverlaidList:
+    """Return the list with what came over it by changes, as the gate takes it up (`edge.deltas.Deltas`)."""
+    head = head_over(store.head, applied_of(log), settings_of(log)) if log else store.head
+    overlay = Overlay(log.overlay() if log else ())
+    overlay.prune({one.id: (one.generation, one.version) for one in store.head.events})
+    return OverlaidList(store, overlay, head)
 
 
 def _log(data: Path) -> LogReader | None:
@@ -81,15 +92,18 @@ def _log(data: Path) -> LogReader | None:
 
 
 class _Past:
-    """What the log holds, read-only (`edge.judge.PresenceSource`)."""
+    """What the log holds, read-only (`edge.judge.PresenceSource`). `head`: in force; `listed`: of the list file, whose
+    rows hold no newer standings than that."""
 
-    def __init__(self, reader: LogReader | None, enrolment: Enrolment, head: ListHead) -> None:
+    def __init__(
+        self, reader: LogReader | None, enrolment: Enrolment, head: ListHead, listed: ListHead
+    ) -> None:
         self._reader = reader
         try:
             zones = venue_of(head, enrolment.gate).facts.zones
         except ValueError as error:
             raise Complaint(f"the list contradicts itself: {error}", RESEND_HINT) from error
-        seals = {one.id: (one.generation, one.version) for one in head.events}
+        seals = {one.id: (one.generation, one.version) for one in listed.events}
         self._standings, self._credentials = standings_after(seals, reader.standings() if reader else ())
         self._resets = Resets(reader.resets() if reader else (), zones)
         self._occupancy = Occupancy(zones, self._resets)
@@ -175,7 +189,7 @@ def _known(identity: Known) -> dict[str, object]:
 
 def _candidates(
     judge: Judge,
-    listed: ListStore,
+    listed: OverlaidList,
     identity: Identity,
     direction: Direction,
     facts: LaneFacts,

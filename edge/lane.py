@@ -41,6 +41,7 @@ from admission.lane import (
 from admission.lane_machine import Lane
 from admission.question import LaneFacts, Verdict
 from admission.records import Direction, Flag, Kind, Outcome, Record
+from admission.rules import mode_for
 from drivers.base import InputChanged, Removed, Scan, Signal
 from edge.clock import Clock
 from edge.failpoints import failpoint
@@ -242,7 +243,7 @@ class LaneShell:
                 answer.verdict,
                 answer.subject,
                 answer.subject_flag,
-                mode=self._plan.mode,
+                mode=mode_for(answer.verdict.candidate, self._plan),
             ),
             self._now_ms(),
         )

@@ -108,7 +108,8 @@ class Snapshots:
         """The newest seen of each event."""
         self._least: dict[EventId, tuple[int, int]] = {}
         """Generation and version of each event that no list may undercut, as of the last look."""
-        self._wanted = False
+        self._wants = self._met = 0
+        """How often a whole list was wanted; and how many of these wishes were met."""
         self._untaken: Path | None = None
         self._forgotten = False
 
@@ -119,7 +120,7 @@ class Snapshots:
 
     def want(self) -> None:
         """Take the newest list at the next `fetch`, though there is one: changes do not lead on from it."""
-        self._wanted = True
+        self._wants += 1
 
     def look(self) -> None:
         """See which list is in place."""
@@ -136,7 +137,8 @@ class Snapshots:
         if self._untaken is not None:
             await self._hand_over(self._untaken)
         # Who has a list follows by changes; a new one is made only for who cannot.
-        fresh = self._wanted or not self._tag
+        wants = self._wants  # one that comes while the centre is asked is not met by its answer
+        fresh = wants > self._met or not self._tag
         said = await centre.manifest(self._manifest_tag, fresh=fresh)
         answered()
         if said is not None:
@@ -151,7 +153,8 @@ class Snapshots:
         published = manifest.snapshot
         if published is None or published.tag == self._tag or not fresh:
             self._bad = ""
-            self._wanted = self._wanted and published is None
+            if fresh and published is not None:
+                self._met = wants
             return
         if published.tag == self._bad:
             raise StillRefused(self._trouble.code, str(self._trouble), self._trouble.facts)
@@ -165,7 +168,7 @@ class Snapshots:
                 trouble,
             )  # not fetched again before the centre has another
             raise
-        self._tag, self._bad, self._wanted = published.tag, "", False
+        self._tag, self._bad, self._met = published.tag, "", wants
         await self._hand_over(self._data / LIST_FILE)
 
     def _check(self, manifest: Manifest) -> None:

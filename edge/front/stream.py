@@ -16,8 +16,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from admission.ids import EventId
+from edge.applied import FULL, GAP, KeptValues, applied_of, head_over, settings_of
 from edge.clock import Clock
-from edge.deltas import FULL, GAP, KeptValues, applied_of, head_over, settings_of
 from edge.front.centre import CentreRefused, CutOff
 from edge.front.snapshot import ListTrouble, head_of_file
 from edge.link import ChangedRow, Changes, Done

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
 from admission.ids import Epoch, GateId
+from edge.applied import KeptValues
 from edge.clock import Clock, SystemClock
-from edge.deltas import KeptValues
 from edge.enrolment import Enrolment
 from edge.front.centre import UNPROVEN, Centre, CentreRefused, CutOff
 from edge.front.documents import Documents, KeysRolled

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -13,6 +12,7 @@ from sqlalchemy import Connection
 from sync.accounts.principal import Role
 from sync.events import houses, programme
 from sync.web.acts import Acts, Faulty
+from sync.web.money import example, minor_of
 from sync.web.pages import Answer, Form, PageAsked, PageRoute, Redirect, View
 from sync.web.words import Words
 
@@ -48,7 +48,9 @@ class EventPages:
 
     def make(self, connection: Connection, asked: PageAsked) -> Answer:
         """POST: venue, zones, ticketing, event, first date and first product, in one transaction."""
-        wanted, errors = read_new_event(asked.form, asked.words)
+        chosen = asked.form.number("ticketing", 1, 2**53) or 0
+        sold_in = _currency(connection, asked.who.organization, chosen)
+        wanted, errors = read_new_event(asked.form, asked.words, sold_in)
         if not errors:
             try:
                 return Redirect(f"/events/{self._make(connection, asked, wanted)}?done=made_event")
@@ -71,7 +73,6 @@ class EventPages:
         ticketing = new.ticketing
         if not ticketing:
             ticketing = do("ticketings", {"name": new.ticketing_name, "currency": new.currency}).id
-        own = houses.ticketings(connection, asked.who.organization, ticketing - 1, 1)
         event = do(
             "events",
             {
@@ -94,7 +95,7 @@ class EventPages:
             product = {
                 "name": new.product_name,
                 "price_minor": new.price_minor,
-                "currency": own[0].currency if own else new.currency,
+                "currency": new.currency,
                 "quota": new.quota,
                 "zones": zones,
             }
@@ -167,9 +168,7 @@ class EventPages:
         currency = form.text("currency").upper()
         if not re.fullmatch("[A-Z]{3}", currency):
             errors["currency"] = words("bad_currency")
-        price = minor_of(form.text("price") or "0")
-        if price is None:
-            errors["price"] = words("bad_price")
+        price = _price(form, words, errors, currency)
         quota = _optional(form, words, errors, "quota", 1_000_000_000)
         admits = _optional(form, words, errors, "admits", programme.ADMITS_MAX)
         zones = [int(one) for one in form.all("zones") if one.isascii() and one.isdigit()]
@@ -226,14 +225,7 @@ def _programme(connection: Connection, asked: PageAsked) -> dict[str, Any]:
         "zones": in_order(zones),
         "zone_names": {zone.id: zone.name for zone in zones},
         "products": programme.products(connection, event.id, 0, SHOWN_MAX),
-        "currency": next(
-            (
-                one.currency
-                for one in houses.ticketings(connection, asked.who.organization, 0, SHOWN_MAX)
-                if one.id == event.ticketing
-            ),
-            "",
-        ),
+        "currency": _currency(connection, asked.who.organization, event.ticketing or 0),
         "may_change": asked.who.role.may(Role.ORGANIZER),
         "opened": "",
     }
@@ -292,8 +284,8 @@ class NewEvening:
     quota: int | None
 
 
-def read_new_event(form: Form, words: Words) -> tuple[NewEvening, dict[str, str]]:
-    """Return what was filled in, and what is wrong by field. Pure."""
+def read_new_event(form: Form, words: Words, sold_in: str = "") -> tuple[NewEvening, dict[str, str]]:
+    """Return what was filled in, and what is wrong by field. Pure. `sold_in`: currency of the ticketing chosen."""
     errors: dict[str, str] = {}
     venue = form.number("venue", 1, 2**53) or 0
     ticketing = form.number("ticketing", 1, 2**53) or 0
@@ -304,7 +296,7 @@ def read_new_event(form: Form, words: Words) -> tuple[NewEvening, dict[str, str]
         if timezone not in available_timezones():
             errors["timezone"] = words("bad_timezone")
             timezone = "UTC"
-    currency = form.text("currency").upper()
+    currency = sold_in or form.text("currency").upper()
     if not ticketing:
         _needed(form, words, errors, "ticketing_name")
         if not re.fullmatch("[A-Z]{3}", currency):
@@ -321,13 +313,11 @@ def read_new_event(form: Form, words: Words) -> tuple[NewEvening, dict[str, str]
         errors["ends"] = words("bad_time")
     elif starts is not None and ends is not None and ends < starts:
         errors["ends"] = words("bad_order")
-    price = minor_of(form.text("price") or "0")
-    if price is None:
-        errors["price"] = words("bad_price")
+    price = _price(form, words, errors, currency)
     quota = _optional(form, words, errors, "quota", 1_000_000_000)
     new = NewEvening(
         form.text("name"), venue, form.text("venue_name"), timezone, zones, ticketing, form.text("ticketing_name"),
-        currency, form.text("session_name"), starts, ends, form.text("product_name"), price or 0, quota,
+        currency, form.text("session_name"), starts, ends, form.text("product_name"), price, quota,
     )  # fmt: skip
     return new, errors
 
@@ -349,15 +339,17 @@ def read_zones(typed: str) -> tuple[tuple[ZoneLine, ...], int]:
     return tuple(made), 0
 
 
-def minor_of(typed: str) -> int | None:
-    """Return an amount in minor units of a currency with cents; None for what is no amount of money."""
-    try:
-        minor = Decimal(typed.replace("’", "").replace("'", "").replace(",", ".")) * 100
-    except InvalidOperation:
-        return None
-    if not minor.is_finite() or minor != minor.to_integral_value():
-        return None
-    return int(minor) if 0 <= minor <= programme.PRICE_MINOR_MAX else None
+def _currency(connection: Connection, organization: int, ticketing: int) -> str:
+    """Return what a ticketing sells in; "" where the organization has no such one."""
+    found = houses.ticketings(connection, organization, ticketing - 1, 1)
+    return found[0].currency if found and found[0].id == ticketing else ""
+
+
+def _price(form: Form, words: Words, errors: dict[str, str], currency: str) -> int:
+    minor = minor_of(form.text("price") or "0", currency, programme.PRICE_MINOR_MAX)
+    if minor is None:
+        errors["price"] = words("bad_price", example=example(currency))
+    return minor or 0
 
 
 def _needed(form: Form, words: Words, errors: dict[str, str], name: str) -> None:

@@ -17,7 +17,7 @@ from admission.lane import LaneState
 from sync.accounts.audit import noted
 from sync.events import rows as events
 from sync.events import tables as event_tables
-from sync.gates import enrolment, feed, former_keys, roster, tables
+from sync.gates import enrolment, feed, former_keys, roster, snapshots, tables
 from sync.store.database import CentreFault
 from sync.store.schema import next_id
 from sync.tickets import changes
@@ -286,8 +286,12 @@ def revoke(connection: Connection, gate: GateId, reason: str, now_s: int) -> Non
     """Shut a gate out, within `changes.change` of its group's events: only a new enrolment undoes it.
 
     Its streams end once the change is seen, its requests are refused, its records count up to the last head heard.
+    The group's next snapshot has a new secret, so whoever holds the box reads no list from now on.
     """
     feed.revoke(connection, gate, now_s)
+    group = feed.group_of(connection, gate)
+    assert group is not None, "a gate is of a group"
+    snapshots.new_secret(connection, group, now_s)
     former_keys.retire(connection, gate, b"", now_s)
     t = tables.gate
     connection.execute(update(t).where(t.c.id == gate).values(public=None, sealing=None))

@@ -33,7 +33,7 @@ from admission.records import (
     pack_record_ids,
     ticket_subject,
 )
-from admission.rules import session_for
+from admission.rules import mode_for, session_for
 from sync.accounts.principal import Principal, Role
 from sync.accounts.tables import idempotency_key
 from sync.gates import known, own_log, replica
@@ -399,7 +399,7 @@ class _Desk:
             session=verdict.session if verdict else session,
             outcome=verdict.outcome if verdict else Outcome.NONE,
             reason=verdict.reason if verdict else 0,
-            direction=way, mode=plan.mode, trust=Trust.SYNCED, flags=flags, subject=subject, ref=ref,
+            direction=way, mode=mode_for(verdict.candidate if verdict else None, plan), trust=Trust.SYNCED, flags=flags, subject=subject, ref=ref,
         )  # fmt: skip
 
     def _write(self, body: Record, extensions: Sequence[tuple[Extension, bytes]]) -> None:

@@ -42,7 +42,7 @@ from sync.wire.deltas import pack_settings
 from sync.wire.lists import NO_KEY
 from sync.wire.sealed import KEY_BYTES, GroupSecrets, seal
 from sync.wire.seals import RENEW_S, Seal, sign_seal
-from sync.wire.snapshots import Manifest, Published, write_snapshot
+from sync.wire.snapshots import HEADER_BYTES, Manifest, Published, is_made_with, write_snapshot
 
 FOLDER = "snapshots"
 REBUILD_S = 300
@@ -136,7 +136,9 @@ class Snapshots:
 
     def build(self, group: int) -> Published:
         """Make a group's snapshot now. Blocks, seconds for a million rows. OSError where the disk does not take it."""
-        secret = self._secrets(group).list_secret
+        return self._build(group, self._secrets(group).list_secret)
+
+    def _build(self, group: int, secret: bytes) -> Published:
         self.folder.mkdir(mode=0o755, exist_ok=True)
         fresh = self.folder / f"{os.getpid()}.{group}.new"
         try:
@@ -180,13 +182,15 @@ class Snapshots:
         tag, versions = lists.tag_of(told, group), sum(one.version for one in told)
         if closed:
             return Manifest(group, None, self._sealed_seals(group, tag), b"", closed=True)
-        newest = self._known(group)
+        # Read once: a gate is never told of a snapshot with a secret that does not open it.
+        secrets = self._secrets(group)
+        newest = self._known(group, secrets.list_secret)
         if newest is None or (newest.published.tag != tag and self._is_due(newest, versions, fresh=fresh)):
-            published = self.build(group)
+            published = self._build(group, secrets.list_secret)
         else:
             published = newest.published
         return Manifest(
-            group, published, self._sealed_seals(group, tag), self._sealed_secrets(group, gate, public)
+            group, published, self._sealed_seals(group, tag), self._sealed_secrets(secrets, gate, public)
         )
 
     def _is_due(self, newest: _Newest, versions: int, *, fresh: bool) -> bool:
@@ -196,8 +200,11 @@ class Snapshots:
             or versions - newest.versions > VERSIONS_MAX
         )
 
-    def _known(self, group: int) -> _Newest | None:
-        """Return the newest snapshot that lies here: of this process, or as another one left it."""
+    def _known(self, group: int, secret: bytes) -> _Newest | None:
+        """Return the newest snapshot that lies here: of this process, or as another one left it.
+
+        None for one that an earlier secret opens: who was shut out since knows that.
+        """
         if group not in self._newest:
             with self._database.reading() as connection:
                 row = connection.execute(select(snapshot).where(snapshot.c.group_id == group)).first()
@@ -206,10 +213,12 @@ class Snapshots:
             self._newest[group] = _Newest(Published(row.address, row.size, row.tag), row.made_at_s, 0)
         newest = self._newest[group]
         try:
-            whole = self.path(newest.published.address).stat().st_size == newest.published.size
+            with self.path(newest.published.address).open("rb") as file:
+                ours = is_made_with(secret, file.read(HEADER_BYTES))
+                whole = os.fstat(file.fileno()).st_size == newest.published.size
         except OSError:
-            whole = False
-        return newest if whole else None
+            return None
+        return newest if whole and ours else None
 
     def _sealed_seals(self, group: int, tag: str) -> tuple[bytes, ...]:
         minute = self._now_s() // RENEW_S
@@ -237,8 +246,7 @@ class Snapshots:
             )
         return found
 
-    def _sealed_secrets(self, group: int, gate: GateId, public: bytes) -> bytes:
-        secrets = self._secrets(group)
+    def _sealed_secrets(self, secrets: GroupSecrets, gate: GateId, public: bytes) -> bytes:
         name = (gate, public, secrets.list_secret)
         if name not in self._sealed:
             for old in [one for one in self._sealed if one[0] == gate]:

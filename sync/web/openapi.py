@@ -48,6 +48,9 @@ def document(routes: Sequence[Route], version: str) -> Object:
     paths: Object = {}
     for route in routes:
         paths.setdefault(route.plain_path, {})[route.method.lower()] = _operation(route, known, components)
+    for route in routes:
+        if route.query is not None:
+            components.pop(route.query.__name__, None)  # spelled out as parameters
     return {
         "openapi": "3.1.0",
         "info": {
@@ -146,7 +149,7 @@ def _parameters(route: Route, components: Object) -> list[Object]:
 
 
 def _query(query: type[Query], components: Object) -> list[Object]:
-    """Return each field of a query struct as a parameter, and take the struct itself out of the components."""
+    """Return each field of a query struct as a parameter."""
     schema = components[query.__name__]
     return [
         {

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from sync.web.money import count, example, money
 from sync.web.words import NAMES, Words
 
 HERE = Path(__file__).parent
@@ -54,7 +55,13 @@ class Templates:
         )
         self._environment.globals.update(script=self._script, style=self._style, address=self._address)
         self._environment.filters.update(
-            money=money, clock=clock, day=day, moment=moment, count=count, datetime_field=datetime_field
+            money=money,
+            clock=clock,
+            day=day,
+            moment=moment,
+            count=count,
+            datetime_field=datetime_field,
+            example=example,
         )
 
     def file(self, name: str) -> StaticFile | None:
@@ -88,19 +95,6 @@ def _read(path: Path) -> StaticFile:
     digest = hashlib.sha384(body).digest()
     integrity = "sha384-" + b64encode(digest).decode()
     return StaticFile(body, CONTENT_TYPES[path.suffix], digest.hex()[:16], integrity)
-
-
-def count(number: int) -> str:
-    """Return a number as it is read in any of the four languages: thousands apart by a thin space that never breaks."""
-    return f"{number:,}".replace(",", "\u202f")
-
-
-def money(minor: int, currency: str) -> str:
-    """Return an amount in its currency; a currency without cents (ISO 4217) has no decimals."""
-    digits = {"JPY": 0, "KRW": 0, "ISK": 0, "CLP": 0, "BHD": 3, "KWD": 3, "TND": 3}.get(currency, 2)
-    whole, rest = divmod(abs(minor), 10**digits)
-    text = count(whole) + (f".{rest:0{digits}d}" if digits else "")
-    return f"{currency} {'−' if minor < 0 else ''}{text}"
 
 
 def clock(at_s: float, zone: str = "UTC") -> str:

@@ -109,6 +109,11 @@ def write_snapshot(listed: BinaryIO, out: BinaryIO, room: BinaryIO, group: int, 
     return address.hexdigest()
 
 
+def is_made_with(secret: bytes, head: bytes) -> bool:
+    """Whether a snapshot that begins with `head`, at least 16 bytes, is encrypted with this list secret."""
+    return len(head) >= 16 and head[8:16] == _key_name(secret)
+
+
 def read_snapshot(snapshot: BinaryIO, listed: BinaryIO, group: int, secret: bytes) -> None:
     """Decrypt and unpack a snapshot into `listed`, an empty file, piece by piece. SnapshotRefused.
 

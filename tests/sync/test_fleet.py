@@ -4,22 +4,27 @@ import asyncio
 import os
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
+from sqlalchemy import Connection, select
 
 from admission.ids import GateId
 from edge.enrol import enrol
 from edge.enrolment import Enrolment
 from sync import demo
 from sync.accounts.principal import Role
+from sync.events import tables
 from sync.wire.deltas import EventVersion, GateStatus, read_settings
 from sync.wire.messages import request_text
+from sync.wire.sealed import SealedRefused, unseal
 from sync.wire.seals import read_seal
+from sync.wire.snapshots import Manifest, SnapshotRefused, read_snapshot
 from tests.sync.people import Caller, token_of
-from tests.sync.requests import GateClient
+from tests.sync.requests import Answer, GateClient
 from tests.sync.venue import NOW_S, Venue
 
 GATES, GATE = "/api/v1/groups/1/gates", f"/api/v1/gates/{demo.MAIN_GATE}"
@@ -86,6 +91,13 @@ async def test_a_gate_is_made_named_and_enrolled_once(
     assert [one["id"] for one in found] == [demo.MAIN_GATE, demo.TERRACE_GATE, number]
 
 
+def versions(connection: Connection) -> dict[int, int]:
+    """The version of each event's list."""
+    return {
+        row.id: row.version for row in connection.execute(select(tables.event.c.id, tables.event.c.version))
+    }
+
+
 async def test_a_revoked_gate_is_shut_out_at_once_until_it_is_enrolled_anew(
     venue: Venue, gate: GateClient, box: Enrolment, organizer: Caller, tmp_path: Path
 ) -> None:
@@ -96,13 +108,17 @@ async def test_a_revoked_gate_is_shut_out_at_once_until_it_is_enrolled_anew(
         part = await stream.part()
         assert part is not None
         sealed |= {read_seal(part[1], key).event} if part[0] == "seal" else set()
+    before = await venue.centre.database.read(versions)
     said = await organizer.ask("POST", f"{GATE}/revocations", {"reason": "stolen"})
     assert (said.status, said.json["state"], said.json["reason"]) == (200, "revoked", "stolen")
     while (heard := await stream.part()) is not None:
-        assert heard[0] in {"settings", "seal"}
+        assert heard[0] in {"settings", "seal", "changes"}
         if heard[0] == "settings":
-            gates = {one.id: one.public for one in read_settings(heard[1], key).head.gates}
-            assert gates[demo.MAIN_GATE] == b""
+            head = read_settings(heard[1], key).head
+            gates = {one.id: one.public for one in head.gates}
+            newer = any(one.version > before[one.id] for one in head.events)
+            # What the enrolment changed may still be on its way; from the revocation on there is no key.
+            assert (gates[demo.MAIN_GATE] == b"") == newer
     for target in ("/api/v1/gate/have", "/api/v1/gate/events", "/api/v1/gate/settings"):
         assert (await gate.ask("GET", target)).status == 401
     assert (await organizer.ask("POST", f"{GATE}/revocations", {"reason": "again"})).code == "not_enrolled"
@@ -112,6 +128,41 @@ async def test_a_revoked_gate_is_shut_out_at_once_until_it_is_enrolled_anew(
         assert (await other.ask("GET", "/api/v1/gate/have")).status == 200
     assert (await gate.ask("GET", "/api/v1/gate/have")).status == 401
     assert (await organizer.ask("GET", GATE)).json["state"] == "enrolled"
+
+
+def told(answer: Answer, venue: Venue) -> tuple[Manifest, Path]:
+    manifest = msgspec.msgpack.decode(answer.body, type=Manifest)
+    assert manifest.snapshot is not None
+    return manifest, venue.data / "snapshots" / manifest.snapshot.address
+
+
+@pytest.mark.parametrize("query", ["", "?fresh=1"])
+async def test_who_was_revoked_cannot_read_the_next_list(
+    venue: Venue, gate: GateClient, box: Enrolment, organizer: Caller, tmp_path: Path, query: str
+) -> None:
+    target = f"/api/v1/gate/manifest{query}"
+    code = (await organizer.ask("POST", f"/api/v1/gates/{demo.TERRACE_GATE}/codes", {"url": venue.url})).json[
+        "code"
+    ]
+    other = await asyncio.to_thread(enrol, tmp_path / "other", venue.url, code, "box")
+    manifest, _ = told(await gate.ask("GET", "/api/v1/gate/manifest?fresh=1"), venue)
+    stolen = unseal(manifest.secrets, box.group, box.gate, box.sealing).list_secret
+    async with GateClient(venue.url, other.gate, other.key) as client:
+        before, path = told(await client.ask("GET", target), venue)
+        with path.open("rb") as file:
+            read_snapshot(file, BytesIO(), box.group, stolen)  # so far the box could read it
+        said = await organizer.ask("POST", f"{GATE}/revocations", {"reason": "stolen"})
+        assert said.status == 200
+        after, path = told(await client.ask("GET", target), venue)
+    assert after.snapshot != before.snapshot
+    with path.open("rb") as file:
+        with pytest.raises(SnapshotRefused) as caught:
+            read_snapshot(file, BytesIO(), box.group, stolen)
+        assert caught.value.code == "snapshot.foreign_key"
+        renewed = unseal(after.secrets, other.group, other.gate, other.sealing)
+        read_snapshot(file, BytesIO(), other.group, renewed.list_secret)
+    with pytest.raises(SealedRefused):
+        unseal(after.secrets, box.group, box.gate, box.sealing)
 
 
 async def test_a_new_stream_takes_the_place_of_the_old_one(gate: GateClient) -> None:

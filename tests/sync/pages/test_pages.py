@@ -207,3 +207,33 @@ async def test_a_gate_is_named_enrolled_planned_and_its_lanes_set(
     assert query(home, "SELECT state, zone FROM lane_order") == [(5, 1)]
     async with ada.post(path + "/plans", data={**plan, "sessions": "77:1"}) as answer:
         assert answer.status == 422
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "minor", "shown"),
+    [
+        ("JPY", "2500", 2500, "JPY 2\u202f500"),
+        ("KWD", "7.505", 7505, "KWD 7.505"),
+        ("CHF", "25.5", 2550, "CHF 25.50"),
+    ],
+)
+async def test_a_price_is_in_the_minor_unit_of_its_currency(
+    home: Venue, ada: aiohttp.ClientSession, currency: str, price: str, minor: int, shown: str
+) -> None:
+    async with ada.post("/events/new", data={**NEW, "currency": currency, "price": price}) as answer:
+        assert answer.status == 200
+        assert shown in await answer.text()
+    made = "SELECT price_minor, currency FROM product WHERE event_id = "
+    assert query(home, made + "3") == [(minor, currency)]
+    own = query(home, "SELECT ticketing_id FROM event WHERE id = 3")[0][0]
+    # a second event in the same ticketing: what the form says in its currency field is of no account
+    second = {**NEW, "name": "Second", "ticketing": str(own), "currency": "EUR", "price": price}
+    async with ada.post("/events/new", data=second) as answer:
+        assert answer.status == 200
+        assert shown in await answer.text()
+    assert query(home, made + "4") == [(minor, currency)]
+    async with ada.post(
+        "/events/3/products", data={"product_name": "Fine", "currency": currency, "price": "1.00005"}
+    ) as answer:
+        assert answer.status == 422
+        assert {"JPY": "as 25.", "KWD": "as 25.500.", "CHF": "as 25.50."}[currency] in await answer.text()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sync.web.pages import Form, local_path
-from sync.web.rendering import HERE, Templates, count, money
+from sync.web.rendering import HERE, Templates
 from sync.web.words import TABLES, Language, Words, language_of
 
 VENDOR = HERE / "static" / "vendor"
@@ -66,13 +66,6 @@ def test_the_language_that_a_browser_asks_for(accepted: str, language: str) -> N
 )  # fmt: skip
 def test_only_paths_of_this_site_are_gone_back_to(raw: str, path: str) -> None:
     assert local_path(raw) == path
-
-
-def test_numbers_and_money() -> None:
-    assert money(255000, "CHF") == "CHF 2\u202f550.00"
-    assert money(-5, "EUR") == "EUR −0.05"
-    assert money(1000, "JPY") == "JPY 1\u202f000"
-    assert count(1_234_567) == "1\u202f234\u202f567"
 
 
 def test_a_form_gives_numbers_within_bounds_only() -> None:

@@ -29,7 +29,7 @@ run:
 
 test:
 	$(SETUP) test
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest -n auto --dist loadfile $(ARGS)
 
 lint:
 	$(SETUP) lint

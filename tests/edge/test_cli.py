@@ -10,15 +10,38 @@ import time
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
+from admission.digests import CredentialKind, digest
+from admission.entitlements import CredentialStanding, Standing, Ticket, Zone
+from admission.ids import HolderId, ProductId, SessionId, TicketId, ZoneId
 from drivers.sims.lcus_board import LcusBoard
 from drivers.sims.ports import PtyPort
+from edge.deltas import Applied, KeptSettings
 from edge.front.pin import PIN_DIGITS, PinLock, Right, first_pin
+from edge.lists import FILE as LIST_FILE
+from edge.overlay import NewRow
+from edge.store.list import ListStore
 from edge.store.log import LogStore
 from edge.store.log_reader import log_path
+from edge.store.log_schema import APPLIED_KEY, SETTINGS_KEY, Batch, OverlayRow
 from sync.demo import MAIN_GATE_NAME
-from tests.edge.gate_folder import GONE, GOOD, LATE, NOBODY, TAG, TOML, USED, make_gate, signed_code
+from sync.wire.deltas import settings_head
+from sync.wire.lists import ListHead
+from tests.edge.crash_points import EVENT, QUIET
+from tests.edge.gate_folder import (
+    DIGEST_KEY,
+    GONE,
+    GOOD,
+    LATE,
+    NOBODY,
+    TAG,
+    TOML,
+    USED,
+    make_gate,
+    signed_code,
+)
 from tests.house import ROOT
 
 TIMEOUT_S = 60
@@ -135,6 +158,74 @@ def test_explain_reads_tags_and_standard_input(box: Box) -> None:
 def test_explain_lets_everybody_out(box: Box) -> None:
     said = box.explain(GONE.decode(), "--way", "exit")
     assert (said["outcome"], said["direction"]) == ("grant", "exit")
+
+
+def row_over(code: bytes, number: int, version: int, standing: Standing = Standing.VALID) -> OverlayRow:
+    """What a change at a version of the list made of a code."""
+    ticket = Ticket(
+        TicketId(number),
+        EVENT,
+        ProductId(1),
+        HolderId(100 + number),
+        (ZoneId(1),),
+        SessionId(1),
+        standing=standing,
+    )
+    packed = msgspec.msgpack.encode(NewRow(ticket, CredentialStanding.ACTIVE))
+    key = digest(CredentialKind.OPAQUE, code, DIGEST_KEY)
+    return OverlayRow(EVENT, TicketId(number), key, packed, 1, version)
+
+
+def change_list(data: Path, *rows: OverlayRow, settings: ListHead | None = None) -> None:
+    """Take changes in over the list of version 5, as the lane keeps them: it is at 7 then."""
+    applied = Applied(EVENT, 1, 7, 1_795_305_600)
+    meta = [(APPLIED_KEY, msgspec.msgpack.encode((applied,)))]
+    if settings is not None:
+        kept = KeptSettings(settings_head(settings), bytes(16))
+        meta.append((SETTINGS_KEY, msgspec.msgpack.encode(kept)))
+    store = LogStore.open(data, QUIET)
+    store.append([Batch(100, overlay=rows, meta=tuple(meta))])
+    store.close()
+
+
+def test_explain_knows_what_changed_after_the_list(box: Box) -> None:
+    """Sold, cancelled and admitted again since; what the list is as new as says nothing."""
+    change_list(
+        box.data,
+        row_over(NOBODY, 7, 6),
+        row_over(GOOD, 1, 7, Standing.CANCELLED),
+        row_over(GONE, 3, 7),
+        row_over(USED, 2, 5, Standing.CANCELLED),
+    )
+    for code, outcome, reason in (
+        (NOBODY, "grant", None), (GOOD, "deny", "cancelled"), (GONE, "grant", None), (USED, "deny", "already_used"),
+    ):  # fmt: skip
+        said = box.explain(code.decode())
+        assert (said["outcome"], said["reason"]) == (outcome, reason), code
+        candidates = said["candidates"]
+        assert isinstance(candidates, list)
+        assert [(one["outcome"], one["listed"]) for one in candidates] == [(outcome, True)]
+
+
+def test_explain_judges_by_the_settings_in_force(box: Box) -> None:
+    """The lane serves another zone since, and the product has another name."""
+    store = ListStore.open(box.data / LIST_FILE)
+    head = store.head
+    store.close()
+    moved = msgspec.structs.replace(
+        head,
+        zones=(*head.zones, Zone(ZoneId(2), "Yard")),
+        products=(msgspec.structs.replace(head.products[0], name="Fair and yard"),),
+        plans=(msgspec.structs.replace(head.plans[0], zone=ZoneId(2)),),
+    )
+    change_list(box.data, settings=moved)
+    said = box.explain(GOOD.decode())
+    assert (said["outcome"], said["reason"]) == ("deny", "wrong_zone")
+    lane, candidates = said["lane"], said["candidates"]
+    assert isinstance(lane, dict)
+    assert isinstance(candidates, list)
+    assert lane["zone"] == {"id": 2, "name": "Yard"}
+    assert candidates[0]["product"]["name"] == "Fair and yard"
 
 
 @pytest.mark.parametrize(

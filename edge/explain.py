@@ -12,9 +12,9 @@ from admission.presence import PresenceRow, Resets
 from admission.question import LaneFacts, Tally, Verdict
 from admission.reasons import Language, Reason, say
 from admission.records import Direction, Flag
+from edge.applied import applied_of, head_over, settings_of
 from edge.clock import SystemClock, TrustedTime
 from edge.complaint import Complaint
-from edge.deltas import applied_of, head_over, settings_of
 from edge.enrolment import Enrolment
 from edge.judge import Judge
 from edge.lists import FILE as LIST_FILE

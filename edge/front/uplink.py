@@ -157,6 +157,8 @@ class Uplink:
         self._refused: dict[str, str] = {}
         """By loop, why the centre or the list was refused; empty when all is well."""
         self._answered_s = 0
+        self._is_back = False
+        """The centre answers again; it may be one restored from a backup, which lost what it had of the log."""
         self._cut_off_s: dict[str, int] = {}
         """By loop, since when the centre does not answer."""
         self._said: tuple[Health, str, dict[str, str | int]] | None = None
@@ -279,7 +281,8 @@ class Uplink:
     # --- records up ---------------------------------------------------------------------------------------------
 
     async def _records(self) -> float:
-        """Ask what is held, then push whatever comes. After a failure or a long quiet it begins with asking again."""
+        """Ask what is held, then push whatever comes. After a cut or a long quiet it begins with asking again."""
+        self._is_back = False
         held = await self._centre.have()
         await self._in_thread(self._own.look)
         await self._take_held()
@@ -303,6 +306,8 @@ class Uplink:
                 async with asyncio.timeout(REFUSED_WAIT_S if stuck else TIME_EVERY_S):
                     await self._more.wait()
             except TimeoutError:
+                return 0.0
+            if self._is_back:
                 return 0.0
             await asyncio.sleep(self._settings.push_s)  # a moment in which still more comes along
 
@@ -349,7 +354,7 @@ class Uplink:
         if not self._acked:
             self._acked = self._own.kept_cursors()
         self._sender.retry()
-        self._sender.heard(held)
+        self._sender.heard_all(held)
 
     def _next(self) -> Push | None:
         self._own.look()
@@ -451,7 +456,9 @@ class Uplink:
 
     def _answered(self, name: str) -> None:
         self._answered_s = self._clock.now_us() // 1_000_000
-        self._cut_off_s.pop(name, None)
+        if self._cut_off_s.pop(name, None) is not None and name != "records":
+            self._is_back = True
+            self._more.set()
         self._refused.pop(name, None)
         self._tell()
 

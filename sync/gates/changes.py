@@ -63,8 +63,8 @@ class News(NamedTuple):
 
     group: int
     parts: tuple[tuple[str, bytes], ...]
-    public: dict[GateId, bytes] | None
-    """The keys of the group's gates, where its settings changed; others are gates no longer."""
+    public: dict[GateId, bytes]
+    """The keys of the group's gates; whoever has another one is a gate no longer, whether or not the settings changed."""
 
 
 class TooFar(Exception):
@@ -204,8 +204,7 @@ class Changes:
                 one.pages[fresh[event]] = self._made(one, fresh[event])
                 parts.append(("changes", one.pages[fresh[event]]))
             parts.append(("seal", self._seal(one.state, now_s)))
-        public = {gate.id: gate.public for gate in head.gates} if moved else None
-        return News(group, tuple(parts), public)
+        return News(group, tuple(parts), {gate.id: gate.public for gate in head.gates})
 
     def _is_small(self, known: _Recent, since: int) -> bool:
         newer = (1 for row in known.rows.values() if row.version > since)

@@ -192,8 +192,6 @@ class Hints:
 
     def _tell(self, news: News) -> None:
         self._send(news.group, b"".join(part(name, data) for name, data in news.parts))
-        if news.public is None:
-            return
         for stream in tuple(self._streams.values()):
             if stream.group == news.group and news.public.get(stream.gate, b"") != stream.public:
                 stream.close()

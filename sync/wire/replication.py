@@ -374,6 +374,14 @@ class Sender:
                 self._cursors[epoch] = self._sent[epoch]
         self.heard(answer)
 
+    def heard_all(self, answer: Pushed) -> None:
+        """Take the receiver's whole account: of an epoch that it does not name it holds nothing, or nothing any more."""
+        named = {Epoch(held.epoch) for held in answer.held if held.gate == self._gate}
+        for epoch in self._cursors.keys() - named:
+            del self._cursors[epoch]
+            self.forked.discard(epoch)
+        self.heard(answer)
+
     def heard(self, answer: Pushed) -> None:
         """Take the receiver's word for what it holds, asked or not; go on from there, or back to there."""
         for trouble in answer.troubles:

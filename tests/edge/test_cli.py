@@ -18,7 +18,7 @@ from admission.entitlements import CredentialStanding, Standing, Ticket, Zone
 from admission.ids import HolderId, ProductId, SessionId, TicketId, ZoneId
 from drivers.sims.lcus_board import LcusBoard
 from drivers.sims.ports import PtyPort
-from edge.deltas import Applied, KeptSettings
+from edge.applied import Applied, KeptSettings
 from edge.front.pin import PIN_DIGITS, PinLock, Right, first_pin
 from edge.lists import FILE as LIST_FILE
 from edge.overlay import NewRow

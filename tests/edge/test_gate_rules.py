@@ -10,9 +10,12 @@ import msgspec
 import pytest
 
 from admission.entitlements import Mode, OfflinePolicy, Product, Zone
-from admission.ids import GateId, HolderId, ZoneId
+from admission.ids import Epoch, GateId, HolderId, ProductId, RecordId, TicketId, ZoneId
+from admission.observed import Role
+from admission.presence import DoubleKind, Resets, fold
 from admission.reasons import Reason
 from admission.records import Direction, Flag, Kind, Outcome
+from edge.link import AdmitByHand
 from edge.lists import FILE
 from edge.store.list import build
 from sync.wire.lists import GateInfo, ListRow, Profile
@@ -36,6 +39,7 @@ from tests.edge.test_gate_people import answers, uses
 from tests.venue.hardware import Way
 
 SOUTH = GateId(2)
+PASS = ProductId(2)
 LONG_MS = 60_000
 """A window that ends with the test only: what happens in it is never a matter of time."""
 
@@ -104,6 +108,36 @@ async def test_of_one_holders_two_tickets_the_lowest_is_taken(tmp_path: Path) ->
             await walks(gate, "entry")
             seen = await gate.seen(count)
             assert (seen.outcome, seen.ticket) == (Outcome.GRANT, ticket)
+
+
+# --- modes --------------------------------------------------------------------------------------------------------------
+
+
+async def test_records_say_the_mode_a_product_narrows_a_lane_to_so_that_its_doubles_are_found(
+    tmp_path: Path,
+) -> None:
+    """At a lane for multiple entries one product is for one entry; another gate let both tickets in as well."""
+    once, often = Product(PRODUCT, EVENT, "Once", mode=Mode.NORMAL), Product(PASS, EVENT, "Pass")
+    profiles = (Profile(PRODUCT, (ARENA,), SESSION), Profile(PASS, (ARENA,), SESSION))
+    plans = list_head(1, modes=(Mode.MULTIPLE, Mode.MULTIPLE)).plans
+    rows = [row(1), row(2, profile=1), row(3)]
+    listed(tmp_path / "data", rows, products=(once, often), profiles=profiles, plans=plans)
+    async with running(tmp_path, adjust=slow) as gate:
+        await gate.ready()
+        await goes_in(gate, 1)
+        assert (await gate.recorded(Kind.SCAN)).mode is Mode.NORMAL
+        await goes_in(gate, 2)
+        assert (await gate.recorded(Kind.SCAN, 2)).mode is Mode.MULTIPLE
+        by_hand = AdmitByHand(1, 1, Direction.ENTRY, 7, "on the guest list", code=code(3).decode())
+        assert (await gate.do(by_hand)).ok
+        assert (await gate.recorded(Kind.OVERRIDE)).mode is Mode.NORMAL
+        reader, zones = gate.reader(), gate.daemon.judge.venue.zones
+        found = {ticket: reader.presence_rows(EVENT, TicketId(ticket)) for ticket in (1, 2)}
+        reader.close()
+    for ticket, kinds in ((1, [DoubleKind.USE]), (2, [])):
+        (ours,) = (one for one in found[ticket] if one.role is Role.ENTRY)
+        theirs = msgspec.structs.replace(ours, id=RecordId(SOUTH, Epoch(9), 1), time_us=ours.time_us + 1)
+        assert [one.kind for one in fold([ours, theirs], Resets((), zones), zones).doubles(1)] == kinds
 
 
 # --- full -------------------------------------------------------------------------------------------------------------

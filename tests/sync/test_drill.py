@@ -1,19 +1,22 @@
 """The drill: a centre is lost, an older backup takes its place, and its gates bring it up to date again."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from admission.entitlements import Standing
 from admission.ids import Epoch, TicketId
+from edge.front.snapshot import Snapshots, tag_of_file
 from edge.store.list import LIST_FILE, ListStore
+from edge.store.log_reader import LogReader
 from edge.store.log_schema import Batch, ListVersion
 from sync import demo
 from sync.backup import archive
 from sync.store.database import FILE
 from sync.tickets import changes, rows
+from sync.wire.snapshots import Manifest, Published
 from tests.sync.box import Box
 from tests.sync.logs import EpochLog
 from tests.sync.venue import NOW_S, Venue, query
@@ -54,6 +57,68 @@ def held(venue: Venue) -> dict[tuple[object, object], object]:
 
 def of(log: EpochLog) -> dict[tuple[object, object], object]:
     return {(log.epoch, seq): blob for seq, blob in enumerate(log.blobs, start=1)}
+
+
+async def test_a_gate_that_keeps_running_refills_a_restored_centre_with_every_run_of_its_log(
+    venue: Venue, gate_box: Box, tmp_path: Path
+) -> None:
+    """It has nothing to push meanwhile: that the centre lost what it had is only found by asking."""
+    box, key = gate_box, gate_box.enrolment.key
+    first, second = EpochLog(Epoch(77), key=key).begin().scans(30), EpochLog(Epoch(78), key=key)
+    archive.make(venue.data, "", tmp_path / "monday", NOW_S)
+    box.append(first)
+    box.append(second.begin(first).scans(10))
+    both = of(first) | of(second)
+    async with box.linked():
+        await box.until(lambda: box.lists and box.is_drained() and held(venue) == both)
+        await venue.stop()
+        archive.restore(venue.data, "", tmp_path / "monday", LATER_S, replaces=True)
+        box.lists.clear()
+        venue.now_s = LATER_S
+        await venue.start()
+        assert held(venue) == {}
+        await box.until(lambda: box.lists and held(venue) == both)
+
+
+class _Asked:
+    """A centre that keeps its list, and during whose first answer changes lead no further."""
+
+    def __init__(self) -> None:
+        self.tag = ""
+        self.fresh: list[bool] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def manifest(self, tag: str, *, fresh: bool) -> tuple[str, Manifest]:  # noqa: ARG002 - as ListSource
+        self.fresh.append(fresh)
+        self.meanwhile()
+        return "1", Manifest(1, Published("0" * 64, 1, self.tag), (), b"")
+
+    async def fetch_snapshot(self, published: Published, into: Path) -> None:  # noqa: ARG002 - as ListSource
+        raise AssertionError("nothing is to be fetched here")
+
+
+async def test_a_list_that_is_wanted_while_the_centre_answers_is_asked_for_next(
+    venue: Venue, gate_box: Box
+) -> None:
+    async with gate_box.linked():
+        await gate_box.until(lambda: gate_box.lists)
+    reader = LogReader.open(gate_box.data)
+    snapshots = Snapshots(gate_box.enrolment, gate_box.data, reader, gate_box.take)
+    snapshots.look()
+    centre = _Asked()
+    centre.tag = tag_of_file(gate_box.data / LIST_FILE)
+    centre.meanwhile = snapshots.want
+
+    async def here(work: Callable[[], None]) -> None:
+        work()
+
+    for _ in range(2):
+        await snapshots.fetch(centre, lambda: None, here)
+    centre.meanwhile = lambda: None
+    for _ in range(2):
+        await snapshots.fetch(centre, lambda: None, here)
+    reader.close()
+    assert centre.fresh == [False, True, True, False]
 
 
 async def test_gates_refill_a_restored_centre_and_refuse_the_lists_of_the_lost_one(

@@ -91,6 +91,9 @@ async def test_what_memory_holds_goes_up_and_once_when_the_disk_is_well(tmp_path
                 lambda: gate.code(Part.UPLINK, "centre") == "uplink.ok", "no trouble is told", LONG_S
             )
             assert gate.daemon.in_memory_seq == 0
+            # Pushed after the front has told the lane what the answer before it acknowledged.
+            more = append(gate, 1)
+            await gate.until(lambda: at_centre(venue, gate) >= more, "one more", LONG_S)
         here, there = on_disk(gate), held(venue)
         assert {key: blob for key, blob in here.items() if key in there} == there
         assert len(there) >= more

@@ -130,7 +130,7 @@ UPSERT_META = "INSERT INTO meta VALUES(?,?) ON CONFLICT DO UPDATE SET value = ex
 
 
 APPLIED_KEY, SETTINGS_KEY = "deltas", "settings"
-"""Kept in `meta`: how far changes go beyond the list, and the settings they brought (`edge.deltas`)."""
+"""Kept in `meta`: how far changes go beyond the list, and the settings they brought (`edge.applied`)."""
 TABLES = {name for name, _ in SALVAGED}
 """All tables there are."""
 

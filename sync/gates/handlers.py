@@ -3,22 +3,19 @@
 import asyncio
 import logging
 import time
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import zstandard
 from aiohttp import web
 
-from admission.ids import GateId
 from sync.gates import enrolment, ingest, roster
 from sync.gates.feed import Feeds
 from sync.gates.intake import Intake
 from sync.gates.news import NewsApi
+from sync.gates.proofs import Asker, Proofs
 from sync.gates.published import PublishedApi
 from sync.gates.requests import claim_of, nonce_is_formed
 from sync.keys import VenueKeys
@@ -27,14 +24,12 @@ from sync.web.pace import Pace
 from sync.web.problems import problem
 from sync.wire.feed import ASK_BYTES_MAX, Ask
 from sync.wire.messages import (
-    PROOF_HEADER,
     PUSH_BYTES_MAX,
     PUSH_RECORDS_MAX,
     WRONG_TIME,
     Enrol,
     Enrolled,
     Push,
-    answer_text,
     sign_time,
 )
 from sync.wire.record_columns import is_packed, unpack_chunks
@@ -57,14 +52,6 @@ class BadBody(ValueError):
     """A body that no gate of ours sends."""
 
 
-class Asker(NamedTuple):
-    """A gate that proved itself, and the nonce of its request."""
-
-    gate: GateId
-    public: bytes
-    nonce: str
-
-
 class GateApi:
     """The gates' part of the HTTP interface."""
 
@@ -78,6 +65,7 @@ class GateApi:
     ) -> None:
         self._database = database
         self._keys = keys
+        self._proofs = Proofs(keys.time_key)
         self._now_s = now_s
         self.counts: Counter[str] = Counter()
         self._enrolments = Pace(ENROLMENTS_PER_S, ENROLMENTS_PER_S, mono_s)
@@ -167,10 +155,7 @@ class GateApi:
             push = await asyncio.to_thread(read_push, body)
         except BadBody as error:
             self.counts["pushes_malformed"] += 1
-            refusal = problem(400, "malformed", f"These records cannot be read: {error}.")
-            assert isinstance(refusal.body, bytes), "a problem is a small document"
-            refusal.headers[PROOF_HEADER] = self._proof(known, 400, "", sha256(refusal.body).digest())
-            return refusal
+            return self._proofs.problem(known, 400, "malformed", f"These records cannot be read: {error}.")
         answer = await self._intake.take(gate, public, push)
         await self.feeds.arrived(gate)
         self.counts["pushes"] += 1
@@ -189,18 +174,11 @@ class GateApi:
         try:
             ask = msgspec.msgpack.decode(body[: ASK_BYTES_MAX + 1], type=Ask)
         except msgspec.DecodeError:
-            return self._malformed(known, "This question cannot be read.")
+            self.counts["malformed"] += 1
+            return self._proofs.problem(known, 400, "malformed", "This question cannot be read.")
         answer = await self.feeds.answer(known.gate, ask)
         self.counts["feeds"] += 1
-        proof = self._proof(known, 200, "", sha256(answer).digest())
-        return await _in_pieces(request, answer, {PROOF_HEADER: proof})
-
-    def _malformed(self, asker: Asker, detail: str) -> web.Response:
-        self.counts["malformed"] += 1
-        refusal = problem(400, "malformed", detail)
-        assert isinstance(refusal.body, bytes), "a problem is a small document"
-        refusal.headers[PROOF_HEADER] = self._proof(asker, 400, "", sha256(refusal.body).digest())
-        return refusal
+        return await _in_pieces(request, answer, self._proofs.headers(known, answer))
 
     async def _known(self, request: web.Request, body: bytes) -> Asker | web.Response:
         """Return who signed the request; else the answer, with signed time.
@@ -226,15 +204,9 @@ class GateApi:
             more["time"] = msgspec.to_builtins(sign_time(self._keys.time_key, claim.nonce, self._now_s()))
         return problem(401, code, detail, more=more)
 
-    def _proof(self, asker: Asker, status: int, tag: str, digest: bytes) -> str:
-        """Return the header that proves an answer to be the centre's, and made for this request."""
-        signature = self._keys.time_key.sign(answer_text(asker.nonce, status, tag, digest))
-        return b64encode(signature).decode()
-
     async def _msgpack(self, request: web.Request, asker: Asker, answer: object) -> web.StreamResponse:
         body = msgspec.msgpack.encode(answer)
-        proof = self._proof(asker, 200, "", sha256(body).digest())
-        return await _in_pieces(request, body, {PROOF_HEADER: proof})
+        return await _in_pieces(request, body, self._proofs.headers(asker, body))
 
 
 async def _in_pieces(request: web.Request, body: bytes, headers: dict[str, str]) -> web.StreamResponse:

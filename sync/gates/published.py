@@ -14,7 +14,6 @@ import asyncio
 import logging
 import os
 import re
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
@@ -24,15 +23,14 @@ from typing import BinaryIO
 import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import select
 
-from sync.gates import certificates, roster_document, tables
-from sync.gates.news import Asker, Known
+from sync.gates import certificates, roster, roster_document
+from sync.gates.proofs import Asker, Known, Proofs
 from sync.gates.snapshots import REBUILD_S, Snapshots
 from sync.keys import VenueKeys
 from sync.store.database import Database
 from sync.web.problems import problem
-from sync.wire.messages import PROOF_HEADER, Certified, answer_text
+from sync.wire.messages import Certified
 from sync.wire.snapshots import is_address
 
 PIECE_BYTES = 128 * 1024
@@ -40,7 +38,6 @@ PIECE_S = 60.0
 """A piece in a minute is 17 kbit/s; a gate that takes less is not there."""
 _FROM = re.compile(r"bytes=(\d{1,15})-", re.ASCII)
 """The one range that is resumed with; others are answered whole, as RFC 9110, 14.2 allows."""
-_NOTHING = sha256(b"").digest()
 
 log = logging.getLogger("sync.gates")
 
@@ -60,6 +57,7 @@ class PublishedApi:
     ) -> None:
         self._database = database
         self._keys = keys
+        self._proofs = Proofs(keys.time_key)
         self._now_s = now_s
         self._known = known
         self._counts = counts
@@ -87,7 +85,7 @@ class PublishedApi:
             return known
         made = await self.snapshots.manifest(known.gate, fresh=request.query.get("fresh") == "1")
         if made is None:
-            return self._problem(known, 404, "unknown_gate", "This gate is not enrolled any more.")
+            return self._proofs.problem(known, 404, "unknown_gate", "This gate is not enrolled any more.")
         self._counts["manifests_sent"] += 1
         _, version = await self._roster_of(made.group)
         made = msgspec.structs.replace(made, keys_number=self._keys.number, roster_version=version)
@@ -115,11 +113,7 @@ class PublishedApi:
         known = await self._known(request, b"")
         if isinstance(known, web.Response):
             return known
-        group = await self._database.read(
-            lambda connection: connection.execute(
-                select(tables.gate.c.group_id).where(tables.gate.c.id == known.gate)
-            ).scalar_one()
-        )
+        group = await self._database.read(lambda connection: roster.group_of(connection, known.gate))
         return self._answer(known, request, (await self._roster_of(group))[0])
 
     async def certificate(self, request: web.Request) -> web.StreamResponse:
@@ -131,7 +125,7 @@ class PublishedApi:
         try:
             made = await asyncio.to_thread(certificates.issue, self._keys, known.gate, body, self._now_s())
         except certificates.RequestRefused as error:
-            return self._problem(known, 400, "certificate_refused", f"No certificate: {error}.")
+            return self._proofs.problem(known, 400, "certificate_refused", f"No certificate: {error}.")
         log.info("gate %d has a new certificate for its page", known.gate)
         return self._answer(known, request, msgspec.msgpack.encode(Certified(made.chain, made.until_s)))
 
@@ -153,23 +147,13 @@ class PublishedApi:
 
     def _answer(self, asker: Asker, request: web.Request, body: bytes) -> web.Response:
         """Return a body with its ETag, or that it is the one known; proved either way."""
-        digest = sha256(body).digest()
-        tag = f'"{digest.hex()[:32]}"'
+        tag = f'"{sha256(body).hexdigest()[:32]}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(
-                status=304, headers={"ETag": tag, PROOF_HEADER: self._proof(asker, 304, tag, _NOTHING)}
+                status=304, headers={"ETag": tag, **self._proofs.headers(asker, b"", 304, tag)}
             )
-        headers = {"ETag": tag, PROOF_HEADER: self._proof(asker, 200, tag, digest)}
+        headers = {"ETag": tag, **self._proofs.headers(asker, body, 200, tag)}
         return web.Response(body=body, content_type="application/octet-stream", headers=headers)
-
-    def _problem(self, asker: Asker, status: int, code: str, detail: str) -> web.Response:
-        refusal = problem(status, code, detail)
-        assert isinstance(refusal.body, bytes), "a problem is a small document"
-        refusal.headers[PROOF_HEADER] = self._proof(asker, status, "", sha256(refusal.body).digest())
-        return refusal
-
-    def _proof(self, asker: Asker, status: int, tag: str, digest: bytes) -> str:
-        return b64encode(self._keys.time_key.sign(answer_text(asker.nonce, status, tag, digest))).decode()
 
 
 async def _sent(request: web.Request, file: BinaryIO, address: str) -> web.StreamResponse:

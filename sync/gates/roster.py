@@ -79,6 +79,13 @@ def gates(connection: Connection, group: int = GROUP) -> tuple[Gate, ...]:
     )
 
 
+def group_of(connection: Connection, gate: GateId) -> int:
+    """Return the event group of a gate there is."""
+    t = tables.gate.c
+    group: int = connection.execute(select(t.group_id).where(t.id == gate)).scalar_one()
+    return group
+
+
 def gate_key(connection: Connection, gate: GateId) -> bytes | None:
     """Return an enrolled gate's public key."""
     return connection.execute(select(tables.gate.c.public).where(tables.gate.c.id == gate)).scalar()

@@ -41,6 +41,9 @@ another's commit. A head is signed every 256 records; where two lie further apar
 PRESSED_RATIO = 0.7
 """Share of the disk in use from which acknowledged records go before their 30 days are over."""
 
+WRITE_CACHE_KIB = 1024
+"""Holds the inner pages of a month's log and the leaves that tonight's records go to."""
+
 
 class Synchronous(Enum):
     """How far SQLite waits for the medium. NORMAL is here for the test that proves why FULL is needed."""
@@ -268,6 +271,7 @@ class LogStore(LogReader):
             connection.execute("PRAGMA journal_mode=WAL").fetchall()
             connection.execute(f"PRAGMA synchronous={self._synchronous.value}")
             connection.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+            connection.execute(f"PRAGMA cache_size=-{WRITE_CACHE_KIB}")
             connection.set_wal_hook(self._note_wal)
         except apsw.Error:
             connection.close()

@@ -41,6 +41,8 @@ _TICKETS = (
 )
 _RESETS = f"SELECT {','.join(RESET_COLUMNS)} FROM reset"  # noqa: S608 - our own names
 
+READ_CACHE_KIB = 256
+"""Each commit of the writer empties a reader's cache (SQLite, WAL): more would only be memory of the walk at the start."""
 PAGE_ROWS = 64
 """Rows of one statement where all are read: 0.2 ms, so that a scan meanwhile does not wait, and no reader keeps the
 journal from being brought in."""
@@ -85,6 +87,7 @@ class LogReader:
             connection.set_busy_timeout(BUSY_MS)
             # The last one to close would bring the journal in; that is the writer's.
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.execute(f"PRAGMA cache_size=-{READ_CACHE_KIB}")
         except apsw.Error as error:
             raise fault_of(error, f"the log {path} cannot be opened") from error
         return cls(connection)

@@ -21,11 +21,11 @@ _U64 = 2**64 - 1
 
 SORTED = struct.Struct(">16sIQIQBB")
 """A row while it is sorted: its bytes compare as its digest, event and ticket do."""
-BUCKET_ROWS = 16_384
-"""Rows sorted at a time, in some 3 MB."""
+BUCKET_ROWS = 4_096
+"""Rows sorted at a time, in less than 1 MB."""
 BUCKETS_MAX = 1_024
-BUCKET_BYTES = 16 * 1024
-"""Held of a bucket before it goes to the file: 16 MB for the most buckets."""
+BUCKET_BYTES = 4 * 1024
+"""Held of a bucket before it goes to the file: 4 MB for the most buckets."""
 
 Plain = tuple[int, int, int, int, int, int]
 """Event, ticket, profile, holder, standing, credential standing."""

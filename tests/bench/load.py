@@ -8,7 +8,8 @@ import asyncio
 import random
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -71,12 +72,50 @@ class Outcome:
     missed: int = 0
 
 
+class Turns:
+    """Lets the scans of the gate's lanes, which may meet each other, and those of the floor come in turns."""
+
+    def __init__(self) -> None:
+        self._at_gate = 0
+        self._at_floor = False
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def gate(self) -> AsyncIterator[None]:
+        """A scan at a lane: none at the floor meanwhile."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._at_floor)
+            self._at_gate += 1
+        try:
+            yield
+        finally:
+            self._at_gate -= 1
+            await self._tell()
+
+    @asynccontextmanager
+    async def floor(self) -> AsyncIterator[None]:
+        """A scan at the floor: none at any lane meanwhile."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._at_gate and not self._at_floor)
+            self._at_floor = True
+        try:
+            yield
+        finally:
+            self._at_floor = False
+            await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
 class Lanes:
     """The hardware of four lanes and the people at it. Use on a running loop."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.turns = Turns()
         self.serial = {
             n: SerialScanner(
                 folder / f"lane{n}",
@@ -159,6 +198,10 @@ lines = {2 * LANES}
 
     async def present(self, lane: int, text: bytes, wait_s: float = ANSWER_S) -> Sample | None:
         """Present one code; None where the arm is not released in time."""
+        async with self.turns.gate():
+            return await self._present(lane, text, wait_s)
+
+    async def _present(self, lane: int, text: bytes, wait_s: float) -> Sample | None:
         released = self._released[lane] = asyncio.get_running_loop().create_future()
         transport = TRANSPORTS[lane]
         first_ns = time.monotonic_ns()

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from admission import chain
-from admission.ids import Epoch, EventId, LaneId, TicketId
+from admission.ids import Epoch, LaneId
 from admission.lane import LaneConfig, LaneState, Write
 from admission.lane_machine import Lane
-from admission.records import DeviceKind, Extension, Kind, Outcome
+from admission.records import DeviceKind, Extension, Kind
 from drivers.base import Garbled, InputChanged, Opened, Reader, ReaderEvent, Removed, Scan
 from edge import notify
 from edge.alerts import Alerts
@@ -28,6 +28,7 @@ from edge.board import Board
 from edge.clock import TrustedTime
 from edge.commands import Commands
 from edge.device_log import Device, DeviceLog
+from edge.disk_watch import DiskWatch
 from edge.enrolment import Enrolment
 from edge.front_process import FrontProcess
 from edge.hub import Hub
@@ -40,9 +41,9 @@ from edge.link import (
     Acked,
     After,
     Answer,
-    Appended,
     Asked,
     Foreign,
+    FromLane,
     GiveHeld,
     Health,
     HeardGates,
@@ -51,12 +52,13 @@ from edge.link import (
     Part,
     Said,
     Seen,
+    Status,
 )
 from edge.lists import Lists
 from edge.memory import Memory, refold
 from edge.others import Others
 from edge.parts import Factories
-from edge.settings import InputSettings, LaneSettings, LogFault, ReaderSettings, Settings
+from edge.settings import InputSettings, LaneSettings, ReaderSettings, Settings
 from edge.status import StatusView
 from edge.store.faults import StoreFault
 from edge.store.list import ListUnusable
@@ -65,21 +67,15 @@ from edge.store.log_reader import LogReader
 from edge.store.log_schema import CENTRE, Cursor
 from edge.store.writer import LogWriter
 from edge.supervise import DeviceState, keep
+from edge.telling import Telling
 from edge.timetable import Timetable
 
 TICK_S = 1.0
 """Pace of what is looked at now and then: the clock, unsigned records, the watchdog, the page's figures."""
 STALL_S = 5.0
 """A writer silent for so long is stuck: the watchdog is no longer fed, and systemd starts the gate again."""
-TELL_AFTER_S = 0.005
-"""What the front hears waits until the relay was commanded: it would wake up on a core that the commit or the guard needs."""
 RECOUNT_S = 1.0
 """Pause before people are counted anew where the log could not be read."""
-HEAD_SOON_S = 0.05
-"""Where other gates serve our zones, what we let in is signed so soon, well after the relay: they take our word only
-up to a head. People at several lanes within this time share one."""
-PUSH_AFTER_S = 0.1
-"""Changes within this time go to the page as one status."""
 FLOOR_STEP_S = 3600
 """The time's floor is kept when it rose by so much: a finer one would write to the card all day long."""
 EX_TEMPFAIL = 75
@@ -103,18 +99,10 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[object]] = []
         self._stopping = asyncio.Event()
-        self._writer_seen_s = self._loop.time()
-        self._noop_out = False
-        self._push_due: asyncio.TimerHandle | None = None
-        self._tell_due: asyncio.TimerHandle | None = None
-        self._head_due: asyncio.TimerHandle | None = None
-        self._untold: list[Seen] = []
-        self._landed_seq = 0
-        self._uncounted: set[tuple[EventId, TicketId]] = set()
         self._exit_code = 0
-        self.in_memory_seq = 0
-        """The last record that is in memory only, because the disk takes nothing; 0 while it works."""
         self.data = Path(settings.gate.data)
+        self._telling = Telling(self, self._push, self._status_for_listeners)
+        self._disk = DiskWatch(self, self._loop.time, self._telling.soon, self._disk_ends)
         self._open_stores()
         self._build()
 
@@ -133,7 +121,9 @@ class Daemon:
         self.alerts = Alerts(self.now_s, self._loop.time, self.changed)
         last = self.reader.newest_state(self.enrolment.gate)
         self._started_ns = clock.mono_ns()
-        self.writer = LogWriter(self._store, self, self._post, past_us=lambda: self.time.floor_s * 1_000_000)
+        self.writer = LogWriter(
+            self._store, self._disk, self._post, past_us=lambda: self.time.floor_s * 1_000_000
+        )
         self.journal = Journal(
             gate=self.enrolment.gate,
             epoch=Epoch(secrets.randbits(63) | 1),
@@ -182,7 +172,7 @@ class Daemon:
         self._commands = Commands(self)
         self.hub = Hub(self.data / SOCKET, self.status.full, self._asked, self._said)
         self._front = FrontProcess(own, self.data / SOCKET, self._parts.front_argv)
-        self.journal.on_durable(self._landed)
+        self.journal.on_durable(self._telling.landed)
 
     def _lane(self, settings: LaneSettings) -> LaneShell:
         kept = self.reader.meta(state_key(settings.id))
@@ -209,7 +199,7 @@ class Daemon:
             on_seen=self._seen,
             on_layout=partial(self._layout, settings.id),
             on_fault=self.unreadable,
-            on_became=partial(self.became, self.journal.epoch),
+            on_became=partial(self._telling.became, self.journal.epoch),
             on_alert=partial(self.alerts.call, settings.id),
         )
 
@@ -261,6 +251,7 @@ class Daemon:
 
     def stop(self) -> None:
         """Ask the gate to end; `run` returns when all is closed and saved."""
+        self._telling.end()
         self._stopping.set()
 
     # --- devices ------------------------------------------------------------------------------------------------
@@ -338,61 +329,17 @@ class Daemon:
 
     # --- the log ------------------------------------------------------------------------------------------------
 
-    def durable(self, token: int) -> None:
-        """Listen to the writer: everything up to `token` is on disk, and the disk works."""
-        self.in_memory_seq = 0
-        if self.journal.in_memory:
-            self.journal.in_memory = False
-            log.warning("the disk takes records again", extra={"code": "log.ok"})
-        # First of all the arm: somebody stands before it.
-        self.journal.durable(token)
-        if self.board.health(Part.LOG, "log") is Health.BAD or self.board.has(Part.LOG, "log", "log.fault"):
-            self.board.put(Part.LOG, "log", Health.OK, "log.ok", stops=True)
-            self.tell_lanes()
-        if self._exit_code:
-            # What memory could not hold left a gap; the next run begins a log that follows on the last record kept.
+    @property
+    def in_memory_seq(self) -> int:
+        """The last record that is in memory only, because the disk takes nothing; 0 while it works."""
+        return self._disk.in_memory_seq
+
+    def _disk_ends(self, defect: Exception | None) -> None:
+        """The log goes on only in a new run."""
+        if defect is not None:
+            self._defect("LogWriter", defect)
+        else:
             self.stop()
-
-    def faulted(self, fault: StoreFault, token: int) -> None:
-        """Listen to the writer: the disk took nothing; what waits is in memory."""
-        admit = self.settings.log.fault is LogFault.ADMIT_IN_MEMORY
-        if not token:
-            # Only the journal could not be brought in: every record is durable still.
-            self._show_fault(fault, Health.DEGRADED)
-            return
-        self.journal.in_memory = admit
-        seq = self.journal.seq_of(token)
-        self.in_memory_seq = max(seq, self.in_memory_seq)
-        self.changed()
-        for shell in self.lanes.values():
-            shell.not_durable(seq, admit=admit)
-        self._show_fault(fault, Health.DEGRADED if admit else Health.BAD)
-        self._tell_soon()
-
-    def _show_fault(self, fault: StoreFault, health: Health) -> None:
-        if not self.board.has(Part.LOG, "log", "log.fault"):
-            log.error("the disk fails", extra={"code": f"log.{fault.kind.value}"})
-        args: dict[str, str | int] = {"kind": fault.kind.value, "hint": fault.hint}
-        self.board.put(Part.LOG, "log", health, "log.fault", args, stops=True)
-        self.tell_lanes()
-
-    def refused(self, fault: StoreFault, token: int) -> None:
-        """Listen to the writer: memory is full too, nothing may be done on this batch's account, nor on a later one's."""
-        self._exit_code = EX_TEMPFAIL
-        seq = self.journal.seq_of(token)
-        for shell in self.lanes.values():
-            shell.not_durable(seq, admit=False)
-        self.board.put(Part.LOG, "log", Health.BAD, "log.full", {"hint": fault.hint}, stops=True)
-        self.tell_lanes()
-
-    def alive(self, ticket: int) -> None:  # noqa: ARG002 - the number is the writer's; one is out at a time
-        """Listen to the writer: it came round."""
-        self._writer_seen_s = self._loop.time()
-        self._noop_out = False
-
-    def died(self, error: Exception) -> None:
-        """Listen to the writer: it is no more. What it has not committed is lost, and `_stop` tells how much."""
-        self._defect("LogWriter", error)
 
     def unreadable(self, fault: StoreFault) -> None:
         """A store could not be read: a list is given up, a log's fault is shown until a commit gets through."""
@@ -400,42 +347,7 @@ class Daemon:
             self.lists.give_up(fault)
             self.tell_lanes()
         else:
-            self._show_fault(fault, Health.BAD)
-
-    def _landed(self, seq: int) -> None:
-        """More of the log is durable: let the uplink push. After the relays were commanded."""
-        self._landed_seq = seq
-        self._tell_soon()
-
-    def _tell_soon(self) -> None:
-        if self._tell_due is None:
-            self._tell_due = self._loop.call_later(TELL_AFTER_S, self._tell_front)
-
-    def _tell_front(self) -> None:
-        self._tell_due = None
-        untold, self._untold = self._untold, []
-        for seen in untold:
-            self.hub.push(seen)
-        seq, self._landed_seq = self._landed_seq, 0
-        if self._stopping.is_set():
-            return
-        self._count_recorded()
-        if seq:
-            self.hub.push(Appended(self.journal.epoch, seq))
-            self.changed()
-
-    def _count_recorded(self) -> None:
-        """Count those again about whom something was recorded, also where the disk has not taken it yet."""
-        self._uncounted |= self.journal.take_recorded()
-        if not self._uncounted:
-            return
-        try:
-            self.memory.recorded(self._uncounted)
-        except StoreFault as fault:
-            self.unreadable(fault)
-            return
-        self._uncounted = set()
-        self.changed()
+            self._disk.show(fault, Health.BAD)
 
     def _post(self, call: Callable[..., object], *arguments: object) -> None:
         """Run on the loop, from the writer's thread. After the loop's end nobody listens any more."""
@@ -446,26 +358,11 @@ class Daemon:
 
     def _seen(self, seen: Seen) -> None:
         self.recent.appendleft(seen)
-        self._untold.append(seen)
-        self._tell_soon()
-        if self._head_due is None and seen.outcome == Outcome.GRANT and self._is_awaited():
-            self._head_due = self._loop.call_later(HEAD_SOON_S, self._sign_soon)
-
-    def _is_awaited(self) -> bool:
-        """Whether another gate hears of us at once."""
-        return self.judge.has_others and self.board.health(Part.UPLINK, "centre") is Health.OK
-
-    def _sign_soon(self) -> None:
-        self._head_due = None
-        if not self._stopping.is_set():
-            self.journal.sign_head(urgent=True)
+        self._telling.seen(seen)
 
     def became(self, epoch: Epoch, seq: int, after: After) -> None:
         """Something became of the one that a record let through: correct its row."""
-        row = self.scans.became(epoch, seq, after)
-        if row is not None:
-            self._untold.append(row)
-            self._tell_soon()
+        self._telling.became(epoch, seq, after)
 
     def _recall_scans(self) -> None:
         """Show what earlier runs scanned."""
@@ -478,6 +375,12 @@ class Daemon:
         """Answer the front: records that only memory holds, those of other gates, or a command."""
         if isinstance(asked, Foreign):
             return await self.others.take(asked)
+        if isinstance(asked, Believe):
+            try:
+                return await self.others.believe(asked)
+            except StoreFault as fault:
+                self.unreadable(fault)
+                return Done(asked.number, ok=False, code="command.not_done")
         if not isinstance(asked, GiveHeld):
             return await self._commands.do(asked)
         found = self.writer.held_records(self.journal.epoch, asked.after, HELD_MAX)
@@ -510,13 +413,13 @@ class Daemon:
 
     def changed(self) -> None:
         """Something the page shows changed; several changes make one status."""
-        if self._push_due is None:
-            self._push_due = self._loop.call_later(PUSH_AFTER_S, self._push)
+        self._telling.changed()
 
-    def _push(self) -> None:
-        self._push_due = None
-        if self.hub.listeners:
-            self.hub.push(self.status.now())
+    def _push(self, message: FromLane) -> None:
+        self.hub.push(message)
+
+    def _status_for_listeners(self) -> Status | None:
+        return self.status.now() if self.hub.listeners else None
 
     def now_s(self) -> int:
         """Unix seconds by the box's clock."""
@@ -542,12 +445,10 @@ class Daemon:
             self.status.clock_tile()
             self.lists.age_tile()
             self.journal.sign_if_due()
-            self._count_recorded()
+            self._telling.count_recorded()
             self.alerts.expire()
-            if not self._noop_out:
-                self._noop_out = True
-                self.writer.noop(0)
-            if feeds and self._loop.time() - self._writer_seen_s < STALL_S:
+            self._disk.ask(self.writer.noop)
+            if feeds and self._disk.silent_s() < STALL_S:
                 notify.notify("WATCHDOG=1")
 
     async def _count_people(self) -> NoReturn:
@@ -580,6 +481,7 @@ class Daemon:
             log.critical(
                 "records were lost: the disk did not take them", extra={"code": "log.lost", "records": lost}
             )
+        if lost or self._disk.is_over:
             self._exit_code = EX_TEMPFAIL
         await self.hub.stop()
         self.lists.close()

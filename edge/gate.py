@@ -60,8 +60,11 @@ class Gate(Protocol):
     lanes: dict[int, LaneShell]
     scans: LastScans
     alerts: Alerts
-    in_memory_seq: int
-    """The last record that is in memory only, because the disk takes nothing; 0 while it works."""
+
+    @property
+    def in_memory_seq(self) -> int:
+        """The last record that is in memory only, because the disk takes nothing; 0 while it works."""
+        ...
 
     @property
     def lists(self) -> ListInUse:

@@ -5,6 +5,7 @@ code can never pass as a tag's UID. Short codes and UIDs can still be tried by w
 The format is for ever: `codecs/vectors.json` publishes it.
 """
 
+from collections.abc import Callable
 from enum import Enum
 from hashlib import blake2b
 from struct import Struct
@@ -58,12 +59,30 @@ def ticket_digest(event: int, ticket: int, key: bytes) -> bytes:
     return _keyed(PERSON_TK1, _TICKET.pack(event, ticket), key)
 
 
+def ticket_digests(key: bytes) -> Callable[[int, int], bytes]:
+    """Return `ticket_digest` for one key: half its cost where a list's million tickets are gone through."""
+    keyed, pack = _begun(PERSON_TK1, key).copy, _TICKET.pack
+
+    def found(event: int, ticket: int) -> bytes:
+        begun = keyed()
+        begun.update(pack(event, ticket))
+        return begun.digest()
+
+    return found
+
+
 def text_digest(kind: CredentialKind, text: bytes, key: bytes) -> bytes:
     """The digest of a barcode by its exact text, whatever it claims; for TK1 apart from every ticket's digest."""
     return _keyed(PERSON_TK1_TEXT if kind is CredentialKind.TK1 else _PERSON[kind], text, key)
 
 
 def _keyed(person: bytes, material: bytes, key: bytes) -> bytes:
+    begun = _begun(person, key)
+    begun.update(material)
+    return begun.digest()
+
+
+def _begun(person: bytes, key: bytes) -> blake2b:
     if not KEY_BYTES_MIN <= len(key) <= KEY_BYTES_MAX:
         raise ValueError(f"a digest key has {KEY_BYTES_MIN} to {KEY_BYTES_MAX} bytes, this one {len(key)}")
-    return blake2b(material, digest_size=DIGEST_BYTES, key=key, person=person).digest()
+    return blake2b(digest_size=DIGEST_BYTES, key=key, person=person)

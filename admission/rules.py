@@ -339,3 +339,12 @@ def _gate_serving(zones: tuple[ZoneId, ...], question: Question) -> GateId:
     by_id = question.venue.zones.by_id
     gates = (by_id[zone].gate for zone in zones if zone in by_id)
     return next((gate for gate in gates if gate), GateId(0))
+
+
+def share_of(capacity: int, known: int, gates: int) -> int:
+    """Return up to how many people a gate that is cut off may fill a zone, by its own count.
+
+    The places that were free when it was cut off are shared evenly among the gates that serve the zone, rounded down:
+    all together never let in more than there is room for. `known`: people inside then, at most; `gates`: this one too.
+    """
+    return min(capacity, known + max(0, capacity - known) // gates)

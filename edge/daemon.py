@@ -42,6 +42,8 @@ from edge.link import (
     After,
     Answer,
     Asked,
+    Believe,
+    Done,
     Foreign,
     FromLane,
     GiveHeld,

@@ -19,7 +19,7 @@ from edge.enrolment import Enrolment
 from edge.judge import Judge
 from edge.lists import FILE as LIST_FILE
 from edge.lists import RESEND_HINT
-from edge.memory import standings_after
+from edge.memory import kept_limits, standings_after
 from edge.occupancy import Occupancy
 from edge.overlay import OverlaidList, Overlay
 from edge.settings import Settings, Way
@@ -27,6 +27,7 @@ from edge.store.faults import FaultKind, StoreFault
 from edge.store.list import ListStore
 from edge.store.log_reader import LogReader
 from edge.venue import venue_of
+from sync.wire.counted import Counted
 from sync.wire.lists import ListHead
 
 _WAYS = {Way.ENTRY: Direction.ENTRY, Way.EXIT: Direction.EXIT, Way.BOTH: Direction.NONE}
@@ -105,7 +106,8 @@ class _Past:
             raise Complaint(f"the list contradicts itself: {error}", RESEND_HINT) from error
         seals = {one.id: (one.generation, one.version) for one in listed.events}
         self._standings, self._credentials = standings_after(seals, reader.standings() if reader else ())
-        self._resets = Resets(reader.resets() if reader else (), zones)
+        self._counted = Counted(kept_limits(reader) if reader else ())
+        self._resets = Resets(self._counted.resets(reader.resets() if reader else ()), zones)
         self._occupancy = Occupancy(zones, self._resets)
         for _ in self._occupancy.count(reader.presence_tickets() if reader else (), self.rows):
             pass
@@ -114,7 +116,7 @@ class _Past:
         self.epoch = own[-1] if own else Epoch(0)
 
     def rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
-        return self._reader.presence_rows(event, ticket) if self._reader else ()
+        return self._counted.rows(self._reader.presence_rows(event, ticket)) if self._reader else ()
 
     def resets(self) -> Resets:
         return self._resets

@@ -27,7 +27,7 @@ from admission.keys import KeyRing
 from admission.presence import PresenceRow, Resets, fold
 from admission.question import Candidate, LaneFacts, Question, Tally, VenueFacts, Verdict
 from admission.records import Direction, Flag, ticket_subject
-from admission.rules import session_for
+from admission.rules import session_for, share_of
 from edge.clock import TrustedTime
 from edge.venue import Venue, venue_of
 from sync.wire.lists import ListHead
@@ -243,15 +243,6 @@ class Judge:
         return tuple(
             one.id for one in self.venue.sessions.values() if one.event == event and one.day == known.day
         )
-
-
-def share_of(capacity: int, known: int, gates: int) -> int:
-    """Return up to how many people a gate that is cut off may fill a zone, by its own count.
-
-    The places that were free when it was cut off are shared evenly among the gates that serve the zone, rounded down:
-    all together never let in more than there is room for. `known`: people inside then, at most; `gates`: this one too.
-    """
-    return min(capacity, known + max(0, capacity - known) // gates)
 
 
 def subject_of(identity: Identity, verdict: Verdict) -> tuple[bytes, Flag]:

@@ -14,6 +14,7 @@ from admission.chain import Head
 from admission.entitlements import Ticket
 from admission.ids import Epoch, EventId, GateId
 from admission.presence import PresenceRow, Reset
+from sync.wire.counted import Limit
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 """A status with 16 lanes is some 20 kB; a slice of records at most 1 MB."""
@@ -75,6 +76,8 @@ class LaneView(msgspec.Struct, frozen=True):
     exits: int
     has_entry: bool
     has_exit: bool
+    ways: int = 3
+    """Which ways it is passed, `sync.wire.roster.Ways`."""
 
 
 class After(Enum):
@@ -297,6 +300,13 @@ class Foreign(msgspec.Struct, frozen=True, tag="foreign"):
     cursor: bytes = b""
 
 
+class Believe(msgspec.Struct, frozen=True, tag="believe"):
+    """The roster's word on whose records count how far; of gates not named, all do. Replaces what was said before."""
+
+    number: int
+    limits: tuple[Limit, ...]
+
+
 class HeardGates(msgspec.Struct, frozen=True, tag="heard"):
     """How long ago (ms) all that other gates had recorded was known here; `troubles`: what is wrong with whose log."""
 
@@ -336,7 +346,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 LaneCommand = Pulse | ClearFire | AdmitByHand | AnnulLast
 Command = SetState | LaneCommand | ResetPresence | Acknowledge | TakeList | Changes
-Asked = Command | GiveHeld | Foreign
+Asked = Command | GiveHeld | Foreign | Believe
 Answer = Done | HeldRecords
 Said = UplinkSaid | PageSaid | Acked | HeardGates
 FromFront = Asked | Said

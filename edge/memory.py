@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 
+import msgspec
+
 from admission.entitlements import CredentialStanding, Standing, ZoneTree
 from admission.ids import Epoch, EventId, RecordId, TicketId, ZoneId
 from admission.presence import Bounds, PresenceRow, Reset, Resets, reset_of, rows_of
@@ -15,7 +17,9 @@ from edge.journal import Journal
 from edge.occupancy import SLICE_TICKETS, Occupancy
 from edge.store.log import LogStore
 from edge.store.log_reader import ROWS_MAX, LogReader
-from edge.store.log_schema import EpochRow, StandingChange
+from edge.store.faults import StoreFault
+from edge.store.log_schema import COUNTED_KEY, EpochRow, StandingChange
+from sync.wire.counted import Counted, Limit
 
 Seals = Mapping[EventId, tuple[int, int]]
 """Generation and version of each event of a list."""
@@ -34,6 +38,8 @@ class Memory:
         """Standings that came in this run: they may not be on the disk yet."""
         self._seals: Seals = {}
         self._zones = ZoneTree(())
+        self._limits = kept_limits(reader)
+        self._counted = Counted(self._limits)
         self._occupancy = Occupancy(self._zones, self._resets)
         self._next = self._occupancy
         self._counting: Iterator[int] = iter(())
@@ -56,7 +62,7 @@ class Memory:
         People are counted anew, by `count_on`; until that is done the old count is in use, and kept up.
         """
         heard = (*self._journal.pending_resets(), *self._resets_of_others.values())
-        resets = Resets((*self._reader.resets(), *heard), zones)
+        resets = Resets(self._counted.resets((*self._reader.resets(), *heard)), zones)
         kept = self._reader.standings()
         self._heard = {
             key: one
@@ -82,6 +88,22 @@ class Memory:
         """Take up another zone tree; StoreFault where the log cannot be read."""
         self.refresh(zones, self._seals)
 
+    def believe(self, limits: tuple[Limit, ...]) -> bool:
+        """Go by what the roster says of whose records count; whether that is news. People are counted anew then.
+
+        StoreFault where the log cannot be read: nothing changed.
+        """
+        if limits == self._limits:
+            return False
+        before, self._counted = self._counted, Counted(limits)
+        try:
+            self.refresh(self._zones, self._seals)
+        except StoreFault:
+            self._counted = before
+            raise
+        self._limits = limits
+        return True
+
     def recount(self) -> None:
         """Begin to count anew."""
         self._next = Occupancy(self._zones, self._resets)
@@ -101,8 +123,10 @@ class Memory:
         self._of_others.update(tickets)
         for reset in resets:
             self._resets_of_others[reset.id] = reset
+        counted = self._counted.resets(resets)
+        for reset in counted:
             self._resets.add(reset)
-        if resets:
+        if counted:
             self.recount()
         if self._of_others:
             self.to_count.set()
@@ -127,7 +151,8 @@ class Memory:
 
     def rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
         """Return everything recorded about one ticket. A row that lands just now may come twice; folding is blind to it."""
-        return (*self._reader.presence_rows(event, ticket), *self._journal.pending(event, ticket))
+        found = (*self._reader.presence_rows(event, ticket), *self._journal.pending(event, ticket))
+        return self._counted.rows(found) if self._counted else found
 
     def resets(self) -> Resets:
         """Return the presence resets heard of."""
@@ -153,6 +178,12 @@ class Memory:
         self._occupancy.update(self._journal.uncounted_tickets(), self.rows)
         bounds = self._occupancy.bounds(zone)
         return None if bounds is None else bounds.high
+
+
+def kept_limits(reader: LogReader) -> tuple[Limit, ...]:
+    """Return what the roster last said of whose records count. StoreFault as the disk says."""
+    kept = reader.meta(COUNTED_KEY)
+    return msgspec.msgpack.decode(kept, type=tuple[Limit, ...]) if kept else ()
 
 
 def standings_after(

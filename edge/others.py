@@ -6,10 +6,12 @@ The front verified it; here it is only bounded, so that no peer, however much it
 import logging
 from collections.abc import Callable
 
+import msgspec
+
 from admission.ids import GateId
 from edge.gate import Gate
-from edge.link import FOREIGN_MAX, Done, Foreign, Health, HeardGates, Part
-from edge.store.log_schema import FEED_CURSOR, Batch, StoredRecord
+from edge.link import FOREIGN_MAX, Believe, Done, Foreign, Health, HeardGates, Part
+from edge.store.log_schema import COUNTED_KEY, FEED_CURSOR, Batch, StoredRecord
 
 HEARD_S = 30.0
 """A gate not heard for so long is cut off (DESIGN.md, Deciding)."""
@@ -32,6 +34,7 @@ class Others:
         self._waiting = 0
         """Records handed to the writer since the last commit that was waited for."""
         self._shown: dict[GateId, str] = {}
+        self._shut_out: set[GateId] = set()
 
     def is_heard(self, gate: GateId) -> bool:
         """Whether all that a gate recorded until 30 s ago is known here."""
@@ -66,6 +69,27 @@ class Others:
         journal.carry(_batch(slice_), urgent=self._waiting >= FLUSH_RECORDS)
         gate.memory.heard({(row.event, row.ticket) for row in slice_.rows}, slice_.resets)
         return Done(slice_.number, ok=True)
+
+    async def believe(self, said: Believe) -> Done:
+        """Count the records of other gates as the roster says from now on. StoreFault where the log cannot be read."""
+        gate = self._gate
+        news = gate.memory.believe(said.limits)
+        self._show_shut_out({one.gate for one in said.limits if not one.others})
+        if not news:
+            return Done(said.number, ok=True)
+        gate.journal.keep(COUNTED_KEY, msgspec.msgpack.encode(said.limits))
+        gate.changed()
+        return Done(said.number, ok=await gate.journal.saved(FLUSH_S))
+
+    def _show_shut_out(self, gates: set[GateId]) -> None:
+        board, names = self._gate.board, self._gate.judge.gate_names
+        for one in self._shut_out - gates:
+            board.remove(Part.LOG, f"gate {one}")
+            self._shown.pop(one, None)
+        for one in gates:
+            args: dict[str, str | int] = {"gate": names.get(one, str(one))}
+            board.put(Part.LOG, f"gate {one}", Health.DEGRADED, "others.revoked", args)
+        self._shut_out = gates
 
 
 def _batch(slice_: Foreign) -> Batch:

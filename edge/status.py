@@ -6,6 +6,8 @@ from admission.lane import LaneState
 from admission.records import Direction, Trust
 from edge.gate import Gate
 from edge.link import Health, LaneView, Part, Status
+from edge.settings import LaneSettings, Way
+from sync.wire.roster import Ways
 
 _CLOCK = {
     Trust.SYNCED: (Health.OK, "clock.synced"),
@@ -114,6 +116,7 @@ class StatusView:
             exits=machine.counters[Direction.EXIT].passages,
             has_entry=own.entry_line is not None,
             has_exit=own.exit_line is not None,
+            ways=_ways(own),
         )
 
     def _counters(self) -> dict[str, float]:
@@ -142,3 +145,10 @@ class StatusView:
                 else {}
             )
         return self._percentiles
+
+
+def _ways(lane: LaneSettings) -> int:
+    """Return which ways a lane is passed: where a reader faces, and where an arm can be opened by hand."""
+    entry = lane.entry_line is not None or any(one.way is not Way.EXIT for one in lane.readers)
+    leaving = lane.exit_line is not None or any(one.way is not Way.ENTRY for one in lane.readers)
+    return int((Ways.ENTRY if entry else Ways(0)) | (Ways.EXIT if leaving else Ways(0)))

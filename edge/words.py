@@ -191,6 +191,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Records of {gate} are not genuine or cannot be read, and do not count",
         "See at the centre whether {gate} was swapped or enrolled anew.",
     ),
+    "others.revoked": _row(
+        "{gate} ist ausgeschlossen: was dort danach aufgezeichnet wurde, zählt nicht",
+        "Am Zentralrechner nachsehen, weshalb; nach einer neuen Anmeldung zählt {gate} wieder.",
+        "{gate} is shut out: what it recorded afterwards does not count",
+        "See at the centre why; once it is enrolled anew, {gate} counts again.",
+    ),
     "uplink.ok": _row("Verbunden[; {queued} zu senden]", "", "Connected[; {queued} to send]", ""),
     "uplink.cut_off": _row(
         "Keine Verbindung zur Zentrale[ seit {since_s}][; {queued} zu senden]",

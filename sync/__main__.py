@@ -19,6 +19,7 @@ from sync.backup.command import add_commands as add_backup
 from sync.compose import Centre, address_for_boxes, open_centre, serve, system_now_s, tls_context
 from sync.customers.command import add_commands as add_customers
 from sync.demo import make_demo
+from sync.demo_sales import make_sales
 from sync.gates import enrolment, tables
 from sync.gates.certificates import authority
 from sync.imports.command import add_export, add_import
@@ -133,7 +134,7 @@ def _serve(centre: Centre, options: argparse.Namespace) -> int:
     if (options.tls_cert is None) != (options.tls_key is None):
         raise CentreFault("TLS needs both a certificate and its key", "Give --tls-cert and --tls-key.")
     if options.demo:
-        make_demo(centre.database, centre.keys, centre.data, system_now_s())
+        _make_demo(centre)
     tls = tls_context(options.tls_cert, options.tls_key) if options.tls_cert else None
     asyncio.run(serve(centre, options.listen, options.port, tls, _say_ready, options.name))
     return EXIT_OK
@@ -149,9 +150,18 @@ def _migrate(centre: Centre, _options: argparse.Namespace) -> int:
 
 
 def _demo(centre: Centre, _options: argparse.Namespace) -> int:
-    made = make_demo(centre.database, centre.keys, centre.data, system_now_s())
+    made = _make_demo(centre)
     _say("The demo venue is ready." if made else "There is an event already; the demo venue was not made.")
     return EXIT_OK if made else EXIT_FAULT
+
+
+def _make_demo(centre: Centre) -> bool:
+    """Make the demo venue with what it sold; False where there is an event already."""
+    now_s = system_now_s()
+    made = make_demo(centre.database, centre.keys, centre.data, now_s)
+    if made:
+        make_sales(centre.database, centre.keys, now_s)
+    return made
 
 
 def _code(centre: Centre, options: argparse.Namespace) -> int:

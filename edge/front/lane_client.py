@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -19,6 +19,7 @@ from edge.link import (
     Answer,
     Appended,
     Asked,
+    Believe,
     Changes,
     Command,
     Done,
@@ -35,6 +36,8 @@ from edge.link import (
     pack,
     read_from_lane,
 )
+from sync.wire.counted import Limit
+from sync.wire.deltas import LaneWays
 
 SEEN_MAX = 100
 """Last scans on the page; more belong in an export."""
@@ -128,6 +131,17 @@ class LaneClient:
         answer = await self._ask(slice_)
         assert isinstance(answer, Done), "records have no other answer"
         return answer
+
+    async def believe(self, limits: Sequence[Limit]) -> Done:
+        """Say whose records count how far. LaneAway where none answers."""
+        answer = await self._ask(Believe(0, tuple(limits)))
+        assert isinstance(answer, Done), "nothing else is answered"
+        return answer
+
+    @property
+    def ways(self) -> tuple[LaneWays, ...]:
+        """Which ways each lane is passed; none while that is not known."""
+        return tuple(LaneWays(lane.id, lane.ways) for lane in self.status.lanes) if self.status else ()
 
     @property
     def in_memory(self) -> tuple[Epoch, int]:

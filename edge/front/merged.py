@@ -22,6 +22,9 @@ from edge.store.log_schema import FEED_CURSOR, StoredRecord
 from sync.wire.feed import WANTS_MAX, Want
 from sync.wire.messages import Chunk
 from sync.wire.replication import Accepted, Answer, Duplicate, Fork, Gap, Refused, Replica, Source
+from sync.wire.roster import Roster as SignedRoster
+
+_NEVER_US = 1 << 62
 
 log = logging.getLogger("edge.front.merged")
 
@@ -42,8 +45,15 @@ class MergedSource(Protocol):
         ...
 
 
+    def heads_backwards(self, gate: GateId, epoch: Epoch, limit: int) -> tuple[Head, ...]:
+        """Return the last signed heads of a log, newest first."""
+        ...
+
+
 Roster = Callable[[], Mapping[GateId, bytes]]
 """The public keys of the gates of the event group."""
+Documents = Callable[[], SignedRoster | None]
+"""The newest roster; None where there is none yet."""
 
 
 class KeysOfList:
@@ -79,11 +89,21 @@ class KeysOfList:
 class Merged:
     """What is held of other gates' logs, and of this gate's own ones that its disk lost. For one thread."""
 
-    def __init__(self, source: MergedSource, own: GateId, own_public: bytes, roster: Roster) -> None:
+    def __init__(
+        self,
+        source: MergedSource,
+        own: GateId,
+        own_public: bytes,
+        roster: Roster,
+        documents: Documents = lambda: None,
+    ) -> None:
         self._source = source
         self._own = own
         self._own_public = own_public
         self._roster = roster
+        self._documents = documents
+        self._begun_us: dict[tuple[GateId, Epoch], int] = {}
+        """When epochs began of which the first record came in this run."""
         self._keys: Mapping[GateId, bytes] = {}
         self._replicas: dict[GateId, Replica] = {}
         self._unread: dict[tuple[GateId, Epoch], int] = {}
@@ -112,8 +132,9 @@ class Merged:
 
     def wants(self) -> tuple[Want, ...]:
         """Return which logs to ask for by name. Of gates whose key is not known yet, none."""
-        self._keys = self._roster()
-        known = [(at, after) for at, after in self._unread.items() if at[0] in self._keys]
+        self._look()
+        former = {one.gate for one in signed.former} if (signed := self._documents()) is not None else set()
+        known = [(at, after) for at, after in self._unread.items() if at[0] in self._keys or at[0] in former]
         lost = [((self._own, epoch), after) for epoch, after in self._lost.items()]
         return tuple(Want(*at, after) for at, after in (*lost, *known)[:WANTS_MAX])
 
@@ -130,7 +151,9 @@ class Merged:
         at = (gate, epoch)
         if gate == self._own and epoch not in self._lost:
             return
-        replica = self._replica(gate)
+        if chunk.first_seq == 1 and chunk.blobs:
+            self._begun_us[at] = _time_us(chunk.blobs[0])
+        replica = self._replica(gate, epoch)
         if replica is None:  # the roster comes with the list, which may be on its way
             if len(self._unread) < WANTS_MAX:
                 self._unread.setdefault(at, 0)
@@ -162,17 +185,72 @@ class Merged:
             case Duplicate():
                 pass
 
-    def _replica(self, gate: GateId) -> Replica | None:
+    def _replica(self, gate: GateId, epoch: Epoch) -> Replica | None:
+        """Return the machine for a gate; None while no key of this epoch is known."""
         known = self._replicas.get(gate)
-        if known is None:
-            if gate not in self._keys:
-                self._keys = self._roster()
-            public = self._own_public if gate == self._own else self._keys.get(gate, b"")
-            if not public:
-                return None
-            key = Ed25519PublicKey.from_public_bytes(public)
-            known = self._replicas[gate] = Replica(gate, key, self._source.states(gate))
+        if known is not None:
+            return known
+        if gate not in self._keys:
+            self._look()
+        public = self._own_public if gate == self._own else self._keys.get(gate, b"")
+        if not public:
+            return self._of_shut_out(gate, epoch)
+        key = Ed25519PublicKey.from_public_bytes(public)
+        known = self._replicas[gate] = Replica(
+            gate, key, self._source.states(gate), former=lambda of: self._former(gate, of)
+        )
         return known
+
+    def _look(self) -> None:
+        """Go by the keys of the roster, and of the list for gates that it does not speak of."""
+        signed, keys = self._documents(), dict(self._roster())
+        if signed is not None:
+            for one in signed.revoked:
+                keys.pop(one.gate, None)
+            keys |= {one.id: one.public for one in signed.gates}
+        for gate in [one for one in self._replicas if one != self._own and keys.get(one) != self._keys.get(one)]:
+            del self._replicas[gate]
+        self._keys = keys
+
+    def _of_shut_out(self, gate: GateId, epoch: Epoch) -> Replica | None:
+        """Return the machine for one epoch of a gate without a present key; None where nothing of it counts."""
+        former = self._former(gate, epoch)
+        if not former:
+            return None
+        return Replica(gate, former[0], self._source.states(gate), former=lambda _: former[1:])
+
+    def _former(self, gate: GateId, epoch: Epoch) -> list[Ed25519PublicKey]:
+        """Return the keys besides its present one that may have signed an epoch of a gate.
+
+        Where heads are held, the one that signed those; else those of the time when it began.
+        """
+        signed = self._documents()
+        if signed is None or not any(one.gate == gate for one in signed.former):
+            return []
+        held = self._source.heads_backwards(gate, epoch, 1)
+        begun_us = None if held else self._begun(gate, epoch)
+        keys = [
+            Ed25519PublicKey.from_public_bytes(one) for one in signed.former_of(gate, epoch, begun_us)
+        ]
+        return [key for key in keys if held[0].signed_by(key)] if held else keys
+
+    def _begun(self, gate: GateId, epoch: Epoch) -> int:
+        stored = self._source.records(gate, epoch, 0, 1)
+        if stored and stored[0].seq == 1:
+            return _time_us(stored[0].blob)
+        return self._begun_us.get((gate, epoch), _NEVER_US)
+
+    def foreign(self) -> tuple[tuple[GateId, Epoch], ...]:
+        """Return the epochs held whose heads the present key of their gate did not sign."""
+        self._look()
+        found = []
+        for gate, public in self._keys.items():
+            key = Ed25519PublicKey.from_public_bytes(public)
+            for state in self._source.states(gate):
+                heads = self._source.heads_backwards(gate, state.epoch, 1)
+                if heads and not heads[0].signed_by(key):
+                    found.append((gate, state.epoch))
+        return tuple(found)
 
     def _stored(self, gate: GateId, epoch: Epoch, first: int, last: int) -> Sequence[bytes | None]:
         found = self._source.records(gate, epoch, first - 1, last - first + 1)
@@ -219,6 +297,15 @@ def _slices(
             resets=tuple(reset for reset in resets if begin <= reset.id.seq < end),
             heads=tuple(one for one in heads if begin <= one.seq + 1 < end),
         )
+
+
+def _time_us(blob: bytes) -> int:
+    """Return when a body was made; later than any key for bytes that are none."""
+    try:
+        body = record_from_bytes(blob)
+    except MalformedRecord:
+        return _NEVER_US
+    return body.time_us if isinstance(body, Record) else _NEVER_US
 
 
 def meaning_of(gate: GateId, epoch: Epoch, blobs: Sequence[bytes]) -> tuple[list[PresenceRow], list[Reset]]:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,11 +28,12 @@ from edge.link import Appended, Changes, Done, Foreign, Health, HeardGates, Held
 from edge.settings import CentreSettings
 from edge.store.faults import StoreFault
 from edge.store.list import LIST_FILE
-from sync.wire.deltas import STATUS_EVERY_S, GateStatus
+from sync.wire.counted import Limit, limits_of
+from sync.wire.deltas import STATUS_EVERY_S, GateStatus, LaneWays
 from sync.wire.feed import WAIT_MAX_MS, Ask
 from sync.wire.messages import Push, Pushed
 from sync.wire.replication import Sender
-from sync.wire.roster import RosterRefused
+from sync.wire.roster import Roster, RosterRefused
 from sync.wire.rotation import KeysRefused
 from sync.wire.snapshots import Manifest
 
@@ -86,6 +87,15 @@ class LaneMemory(Protocol):
         """Hand changes of a list over. ConnectionError where none answers."""
         ...
 
+    async def believe(self, limits: Sequence[Limit]) -> Done:
+        """Say whose records count how far. ConnectionError where none answers."""
+        ...
+
+    @property
+    def ways(self) -> tuple[LaneWays, ...]:
+        """Which ways each lane is passed; none while that is not known."""
+        ...
+
     def say_heard(self, heard: HeardGates) -> None:
         """Tell the lane until when all of the other gates is known."""
         ...
@@ -123,7 +133,13 @@ class Uplink:
         self._snapshots = Snapshots(
             enrolment, data, log_reader, self._taking(take_list), lambda: self._trusted_s
         )
-        self._merged = Merged(log_reader, enrolment.gate, enrolment.public, KeysOfList(data / LIST_FILE))
+        self._merged = Merged(
+            log_reader,
+            enrolment.gate,
+            enrolment.public,
+            KeysOfList(data / LIST_FILE),
+            lambda: self._documents.held,
+        )
         self._lane = lane
         self._say = say
         self._clock = clock or SystemClock()
@@ -142,6 +158,8 @@ class Uplink:
         self._list_taken = False
         self._documents_due = asyncio.Event()
         self._told: Manifest | None = None
+        self._believed: Roster | None = None
+        """The roster that the lane goes by."""
         self._keys_doubted = False
         """An answer could not be proved: perhaps by a key that is newer than ours."""
         self._sender = Sender(enrolment.gate, self._own.link_at)
@@ -247,8 +265,7 @@ class Uplink:
             self._tell()
 
     def _backoff(self, failures: int) -> float:
-        ceiling = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 10))
-        return ceiling * self._chance.uniform(0.5, 1.0)
+        return backoff_s(failures, self._chance)
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -272,11 +289,26 @@ class Uplink:
         if self._keys_doubted:
             self._keys_doubted = False
             await self._documents.follow_keys()
+        await self._believe()
         await self._documents.look(self._snapshots.told)
+        await self._believe()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DOCUMENTS_EVERY_S):
                 await self._documents_due.wait()
         return 0.0
+
+    async def _believe(self) -> None:
+        """Have the lane go by the roster. OSError where it does not take it."""
+        held = self._documents.held
+        if held is None or held is self._believed:
+            return
+        limits = await self._in_thread(
+            lambda: limits_of(held, self._merged.foreign() if held.revoked else ())
+        )
+        done = await self._lane.believe(limits)
+        if not done.ok:
+            raise OSError(f"the lane did not take the roster: {done.code}")
+        self._believed = held
 
     # --- records up ---------------------------------------------------------------------------------------------
 
@@ -440,6 +472,7 @@ class Uplink:
                 clock_off_s=-self._centre.ahead_s,
                 uplink=state[1],
                 verdict=state[0].value,
+                lanes=self._lane.ways,
             )
         )
         with contextlib.suppress(TimeoutError):
@@ -509,6 +542,12 @@ class Uplink:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
+def backoff_s(failures: int, chance: random.Random) -> float:
+    """Return how long to wait after so many failures in a row: longer each time, and never as long as others do."""
+    ceiling = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 10))
+    return ceiling * chance.uniform(0.5, 1.0)
+
+
 def _software() -> str:
     """Return this program's version; "0" where it runs from a folder."""
     try:
@@ -529,4 +568,4 @@ def _lasting(args: dict[str, str | int]) -> dict[str, str | int]:
     return {name: value for name, value in args.items() if name != "last_s"}
 
 
-__all__ = ["LaneMemory", "Uplink"]
+__all__ = ["LaneMemory", "Uplink", "backoff_s"]

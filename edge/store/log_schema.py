@@ -129,6 +129,8 @@ UPSERT_CURSOR = "INSERT INTO cursor VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET ac
 UPSERT_META = "INSERT INTO meta VALUES(?,?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
 
+COUNTED_KEY = "counted"
+"""Kept in `meta`: the roster's word on whose records count how far (`sync.wire.counted`), MessagePack."""
 APPLIED_KEY, SETTINGS_KEY = "deltas", "settings"
 """Kept in `meta`: how far changes go beyond the list, and the settings they brought (`edge.applied`)."""
 TABLES = {name for name, _ in SALVAGED}

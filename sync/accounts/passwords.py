@@ -2,7 +2,9 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -18,6 +20,8 @@ AT_A_TIME = 2
 """40 MiB at most."""
 WAITING_MAX = 32
 """A second of work: who comes later is told to try again."""
+
+Result = TypeVar("Result")
 
 _hasher = PasswordHasher(time_cost=ROUNDS, memory_cost=MEMORY_KIB, parallelism=1)
 NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$MsOb21FbVA+xl4xe2hOLKQ$cbygZ7buf82qYqgr4aZ2KUnR7bbXiiiEMlJDPtcs6TM"
@@ -76,10 +80,17 @@ class Checker:
 
     async def matches(self, password: str, stored: str) -> bool:
         """Whether a password is the one stored; Busy where too many are being checked."""
+        return await self._beside(matches, password, stored)
+
+    async def hashed(self, password: str) -> str:
+        """Return what is stored of a password; Busy where too many are being checked."""
+        return await self._beside(hashed, password)
+
+    async def _beside(self, work: Callable[..., Result], *given: str) -> Result:
         if self._waiting >= WAITING_MAX:
             raise Busy
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, matches, password, stored)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
         finally:
             self._waiting -= 1

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -90,6 +91,34 @@ def end(connection: Connection, token: str) -> None:
 def end_all(connection: Connection, number: int) -> None:
     """End every session of a user."""
     connection.execute(delete(signed_in).where(signed_in.c.user_id == number))
+
+
+def end_others(connection: Connection, number: int, token: str) -> int:
+    """End every session of a user but this one; return how many there were."""
+    t = signed_in
+    others = delete(t).where(t.c.user_id == number, t.c.digest != digest_of(token))
+    return connection.execute(others).rowcount
+
+
+class Session(NamedTuple):
+    """One of a user's sessions. `is_this`: the one that asks."""
+
+    begun_s: int
+    used_s: int
+    is_this: bool
+
+
+def of_user(connection: Connection, number: int, token: str, now_s: int) -> list[Session]:
+    """Return a user's sessions that are not over, the newest first."""
+    t = signed_in
+    found = connection.execute(
+        select(t.c.digest, t.c.begun_s, t.c.used_s).where(t.c.user_id == number).order_by(t.c.begun_s.desc())
+    )
+    return [
+        Session(row.begun_s, row.used_s, bytes(row.digest) == digest_of(token))
+        for row in found
+        if not _is_over(row.begun_s, row.used_s, now_s)
+    ]
 
 
 def prune(connection: Connection, now_s: int) -> None:

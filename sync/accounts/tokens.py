@@ -1,6 +1,8 @@
 """API tokens: of one organization, with one role, perhaps for one event only; shown once, stored as a digest."""
 
 import secrets
+from collections.abc import Collection
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, insert, select, update
@@ -8,6 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 from sync.accounts.principal import Actor, Principal, Role
 from sync.accounts.sessions import TOKEN_BYTES, digest_of
 from sync.accounts.tables import api_token
+from sync.store.keyed import Keyed
 from sync.store.schema import next_id
 
 PREFIX = "ght_"
@@ -16,6 +19,8 @@ CHARS_MAX = 100
 LIFE_S_MAX = 2 * 366 * 86_400
 USED_STEP_S = 60
 """Last use is written down once a minute."""
+_COLUMNS = ("digest", "id", "organization_id", "name", "role", "event_id", "expires_s", "revoked_s")
+_BY_DIGEST = Keyed(f"SELECT {', '.join(_COLUMNS)} FROM api_token WHERE digest IN (:keys)", *_COLUMNS)  # noqa: S608 - fixed names
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -54,12 +59,29 @@ def add(
 
 def principal(connection: Connection, secret: str, now_s: int) -> Principal | None:
     """Return whom a token speaks for; None for one that is unknown, expired or revoked."""
-    if not secret.startswith(PREFIX) or len(secret) > CHARS_MAX:
+    digest = sent_digest(secret)
+    if digest is None:
         return None
-    t = api_token
-    row = connection.execute(select(t).where(t.c.digest == digest_of(secret))).one_or_none()
-    if row is None or row.revoked_s is not None or row.expires_s <= now_s:
-        return None
+    row = connection.execute(select(api_token).where(api_token.c.digest == digest)).one_or_none()
+    return None if row is None or _is_over(row, now_s) else _principal(row)
+
+
+def sent_digest(secret: str) -> bytes | None:
+    """Return what a token that was sent is looked up by; None for what is no token of ours."""
+    return digest_of(secret) if secret.startswith(PREFIX) and len(secret) <= CHARS_MAX else None
+
+
+def principals(connection: Connection, digests: Collection[bytes], now_s: int) -> dict[bytes, Principal]:
+    """Return whom tokens speak for, by digest and by one statement, without those expired or revoked."""
+    found = _BY_DIGEST.rows(connection, list(digests))
+    return {bytes(row.digest): _principal(row) for row in found if not _is_over(row, now_s)}
+
+
+def _is_over(row: Any, now_s: int) -> bool:
+    return row.revoked_s is not None or int(row.expires_s) <= now_s
+
+
+def _principal(row: Any) -> Principal:
     return Principal(
         organization=row.organization_id,
         role=Role(row.role),

@@ -128,6 +128,17 @@ def by_email(connection: Connection, email: str) -> int | None:
     return connection.execute(select(user.c.id).where(user.c.email == plain_email(email))).scalar()
 
 
+def email_of(connection: Connection, number: int) -> str:
+    """Return a user's e-mail."""
+    return str(connection.execute(select(user.c.email).where(user.c.id == number)).scalar_one())
+
+
+def has_totp(connection: Connection, number: int) -> bool:
+    """Whether a user is asked for codes of an authenticator app."""
+    found = connection.execute(select(user.c.totp_secret).where(user.c.id == number)).scalar_one()
+    return found is not None
+
+
 def organizations(connection: Connection, number: int) -> tuple[int, ...]:
     """Return the organizations somebody belongs to, in order."""
     t = membership

@@ -6,12 +6,12 @@ instead of holding a thread. What is shown is whole: a board that counts anew sh
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from admission.ids import EventId, GateId, ProductId, TicketId
+from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
 from admission.observed import PresenceRow, Role
 from admission.records import ExtensionRecord, Kind, MalformedRecord, Record, record_from_bytes
 from sync.board import logs
@@ -62,6 +62,14 @@ class Seen:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """How many people are in each zone of a group at most, as far as each log was counted."""
+
+    high: Mapping[ZoneId, int]
+    marks: Mapping[Log, int]
+
+
 class Boards:
     """Hands out boards. `mono_s`: monotonic seconds."""
 
@@ -72,6 +80,31 @@ class Boards:
 
     def see(self, connection: Connection, group: int, event: EventId, now_s: int) -> Seen | None:
         """Count on and return the board of an event; None where the group has no such event."""
+        watched = self._watched(group)
+        with watched.lock:
+            self._count_on(connection, group, watched)
+            count = watched.shown or watched.building
+            if count is None or event not in count.tally.events:
+                return None
+            behind = watched.building.behind if watched.building is not None else count.behind
+            expected = self._expected(connection, watched, count, event, now_s)
+            return Seen(count.tally, expected, behind, watched.version)
+
+    def inside(self, connection: Connection, group: int) -> Inside | None:
+        """Count on and return how many are inside; None until all was counted once."""
+        watched = self._watched(group)
+        with watched.lock:
+            self._count_on(connection, group, watched)
+            count = watched.shown
+            if count is None:
+                return None
+            high: dict[ZoneId, int] = {}
+            for event in count.tally.events.values():
+                for zone, (_, people) in event.zones.items():
+                    high[zone] = high.get(zone, 0) + people
+            return Inside(high, dict(count.marks))
+
+    def _watched(self, group: int) -> _Watched:
         now = self._mono_s()
         with self._guard:
             for old in [
@@ -80,18 +113,14 @@ class Boards:
                 del self._groups[old]
             watched = self._groups.setdefault(group, _Watched())
             watched.asked_s = now
-        with watched.lock:
-            # Somebody else's step of just now is as good; but never wait a second while there is more to count.
-            at = watched.building or watched.shown
-            if at is None or at.behind or self._mono_s() - watched.stepped_s >= FRESH_S:
-                self._step(connection, group, watched)
-                watched.stepped_s = self._mono_s()
-            count = watched.shown or watched.building
-            if count is None or event not in count.tally.events:
-                return None
-            behind = watched.building.behind if watched.building is not None else count.behind
-            expected = self._expected(connection, watched, count, event, now_s)
-            return Seen(count.tally, expected, behind, watched.version)
+        return watched
+
+    def _count_on(self, connection: Connection, group: int, watched: _Watched) -> None:
+        # Somebody else's step of just now is as good; but never wait a second while there is more to count.
+        at = watched.building or watched.shown
+        if at is None or at.behind or self._mono_s() - watched.stepped_s >= FRESH_S:
+            self._step(connection, group, watched)
+            watched.stepped_s = self._mono_s()
 
     def _step(self, connection: Connection, group: int, watched: _Watched) -> None:
         shape = logs.shape(connection, group)

@@ -9,7 +9,9 @@ from sqlalchemy import Connection, bindparam, text
 from admission.entitlements import Zone, ZoneTree
 from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
 from admission.observed import COLUMNS, RESET_COLUMNS, PresenceRow, Reset, from_columns, reset_from_columns
+from sync.gates import quarantine
 from sync.store.schema import signed
+from sync.wire.counted import Limit
 
 IN_MAX = 500
 """Tickets asked for in one statement."""
@@ -18,7 +20,8 @@ Log = tuple[GateId, int]
 """A gate and an epoch, the epoch as the table has it."""
 
 _LOGS = text("""
-SELECT e.gate_id, e.epoch, e.seq FROM log_epoch e JOIN gate g ON g.id = e.gate_id
+SELECT e.gate_id, e.epoch, CASE WHEN r.seq = 0 THEN 0 WHEN r.seq + 1 < e.seq THEN r.seq + 1 ELSE e.seq END AS seq
+FROM log_epoch e JOIN gate g ON g.id = e.gate_id LEFT JOIN revoked_head r ON r.gate_id = e.gate_id AND r.epoch = e.epoch
 WHERE g.group_id = :group AND e.seq > 0 ORDER BY e.gate_id, e.epoch
 """)
 _RECORDS = text("""
@@ -51,15 +54,18 @@ class Shape(NamedTuple):
     zones: tuple[tuple[int, int], ...]
     events: tuple[EventId, ...]
     limits: tuple[tuple[int, int, int], ...]
+    counted: tuple[Limit, ...] = ()
+    """Of gates whose records do not all count."""
 
 
 def shape(connection: Connection, group: int) -> Shape:
-    """Return zones with their parents, events, and the products' limits."""
+    """Return zones with their parents, events, the products' limits, and what does not count."""
     asked = {"group": group}
     return Shape(
         tuple((row.id, row.parent) for row in connection.execute(_ZONES, asked)),
         tuple(EventId(row.id) for row in connection.execute(_EVENTS, asked)),
         tuple((row.event_id, row.id, row.limit_session) for row in connection.execute(_LIMITS, asked)),
+        quarantine.limits_of_group(connection, group),
     )
 
 
@@ -69,7 +75,7 @@ def tree(parents: Sequence[tuple[int, int]]) -> ZoneTree:
 
 
 def ends(connection: Connection, group: int) -> dict[Log, int]:
-    """Return how far each log of the group's gates is held."""
+    """Return how far each log of the group's gates is held and counts."""
     return {(GateId(row.gate_id), row.epoch): row.seq for row in connection.execute(_LOGS, {"group": group})}
 
 

@@ -1,6 +1,6 @@
 """One ticket's way over all gates: every record that names it, in order of time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, text
 
@@ -25,7 +25,10 @@ _SUBJECT_AT, _TICKET_BYTES = 33, 12
 
 # A walk over the group's records: one person asks for one ticket, seldom. Denials stand in no other table.
 _NAMING = text("""
-SELECT r.gate_id, g.name, r.epoch, r.seq, r.blob FROM record r JOIN gate g ON g.id = r.gate_id
+SELECT r.gate_id, g.name, r.epoch, r.seq, r.blob,
+  CASE WHEN q.seq = 0 OR r.seq > q.seq + 1 THEN 1 ELSE 0 END AS quarantined
+FROM record r JOIN gate g ON g.id = r.gate_id
+LEFT JOIN revoked_head q ON q.gate_id = r.gate_id AND q.epoch = r.epoch
 WHERE g.group_id = :group AND length(r.blob) = 56 AND substr(r.blob, :at, :bytes) = :subject LIMIT :most
 """)
 _NAMED_SOMEWHERE = text("SELECT id, name FROM zone WHERE group_id = :group")
@@ -61,7 +64,10 @@ def steps(connection: Connection, group: int, event: EventId, ticket: TicketId, 
         except MalformedRecord:
             continue
         if isinstance(body, Record) and body.flags & Flag.TICKET:
-            found.append(_step(body, row.name, zones.get(body.zone, ""), words))
+            step = _step(body, row.name, zones.get(body.zone, ""), words)
+            if row.quarantined:
+                step = replace(step, tone="off", notes=(words("flag_quarantined"), *step.notes))
+            found.append(step)
     found.sort(key=lambda one: one.at_us)
     return found
 

@@ -122,7 +122,8 @@ SELECT gate_id, epoch, max(last_seq) AS seq FROM arrival WHERE group_id = :group
 """)
 _REVOKE = text("""
 INSERT INTO revoked_head (gate_id, epoch, seq, at_s) VALUES (:gate, :epoch, :seq, :now)
-ON CONFLICT (gate_id, epoch) DO NOTHING
+ON CONFLICT (gate_id, epoch) DO UPDATE SET
+  seq = CASE WHEN excluded.seq < revoked_head.seq THEN excluded.seq ELSE revoked_head.seq END
 """)
 _EPOCHS = text("SELECT epoch, head_seq FROM log_epoch WHERE gate_id = :gate")
 _QUARANTINED = text("""
@@ -147,6 +148,14 @@ def note(connection: Connection, gate: GateId, epochs: Iterable[Epoch]) -> int:
     pieces = [piece for epoch in epochs for piece in _pieces(connection, gate, epoch)]
     if not pieces or group is None:
         return 0
+    forward(connection, group, gate, pieces)
+    return len(pieces)
+
+
+def forward(
+    connection: Connection, group: int, gate: GateId, pieces: Sequence[tuple[Epoch, int, int]]
+) -> None:
+    """Number pieces of a gate's logs for the readers: (epoch, first seq, last seq), the last a head's record."""
     newest = connection.execute(_COUNT, {"group": group, "more": len(pieces)}).scalar_one()
     connection.execute(
         _ARRIVAL,
@@ -163,7 +172,6 @@ def note(connection: Connection, gate: GateId, epochs: Iterable[Epoch]) -> int:
             for n, (epoch, first, last) in enumerate(pieces, start=newest - len(pieces) + 1)
         ],
     )
-    return len(pieces)
 
 
 def _pieces(connection: Connection, gate: GateId, epoch: Epoch) -> list[tuple[Epoch, int, int]]:

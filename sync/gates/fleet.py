@@ -17,7 +17,7 @@ from admission.lane import LaneState
 from sync.accounts.audit import noted
 from sync.events import rows as events
 from sync.events import tables as event_tables
-from sync.gates import enrolment, feed, former_keys, roster, snapshots, tables
+from sync.gates import enrolment, feed, former_keys, quarantine, refold, roster, snapshots, tables
 from sync.store.database import CentreFault
 from sync.store.schema import next_id
 from sync.tickets import changes
@@ -69,6 +69,8 @@ class GateView(msgspec.Struct, frozen=True, kw_only=True):
     enrolled_s: int
     revoked_s: int = 0
     reason: str = ""
+    quarantined: int = 0
+    """Records that do not count, because the gate was shut out before them."""
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,9 +89,10 @@ class NewCode(Body, frozen=True, kw_only=True):
 
 
 class Revoke(Body, frozen=True, kw_only=True):
-    """Why a gate is shut out."""
+    """Why a gate is shut out. `since_s`: what it recorded from then on does not count, 0: all that was heard does."""
 
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    since_s: Seconds = 0
 
 
 class EventLag(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +215,7 @@ def _view(connection: Connection, row: Any) -> GateView:
         enrolled_s=row.enrolled_at_s or 0,
         revoked_s=last.at_s if last is not None and revoked else 0,
         reason=last.reason if last is not None and revoked else "",
+        quarantined=quarantine.count(connection, GateId(row.id)),
     )
 
 
@@ -277,18 +281,22 @@ def _revoke(connection: Connection, asked: Asked) -> GateView:
     if not row.public:
         raise Refused(409, "not_enrolled", "No box is enrolled as this gate; there is nothing to shut out.")
     with changes.change(connection, changes.events_of_group(connection, row.group_id), asked.now_s):
-        revoke(connection, GateId(row.id), asked.body.reason, asked.now_s)
-        noted(connection, asked, "gate.revoke", str(row.id), {"reason": asked.body.reason})
+        revoke(connection, GateId(row.id), asked.body.reason, asked.now_s, asked.body.since_s)
+        noted(connection, asked, "gate.revoke", str(row.id), msgspec.to_builtins(asked.body))
     return _gate(connection, asked)
 
 
-def revoke(connection: Connection, gate: GateId, reason: str, now_s: int) -> None:
+def revoke(connection: Connection, gate: GateId, reason: str, now_s: int, since_s: int = 0) -> None:
     """Shut a gate out, within `changes.change` of its group's events: only a new enrolment undoes it.
 
-    Its streams end once the change is seen, its requests are refused, its records count up to the last head heard.
+    Its streams end once the change is seen, its requests are refused, its records count up to the last head heard;
+    with `since_s` up to the last one below which it recorded nothing from then on. What does not count stays for good
+    in quarantine, here and at every gate (`sync.wire.counted`).
     The group's next snapshot has a new secret, so whoever holds the box reads no list from now on.
     """
-    feed.revoke(connection, gate, now_s)
+    believed = quarantine.heads_before(connection, gate, since_s * 1_000_000) if since_s else None
+    feed.revoke(connection, gate, now_s, believed)
+    refold.forget(connection, gate)
     group = feed.group_of(connection, gate)
     assert group is not None, "a gate is of a group"
     snapshots.new_secret(connection, group, now_s)

@@ -19,8 +19,9 @@ from admission.records import (
     Record,
     record_from_bytes,
 )
-from sync.gates import bulk, feed, former_keys, tables
+from sync.gates import bulk, feed, former_keys, quarantine, tables
 from sync.store.schema import signed, unsigned
+from sync.wire.counted import Counted
 from sync.wire.messages import CLOCK_OFF_MAX_S, Push, Pushed, Trouble
 from sync.wire.replication import (
     Accepted,
@@ -84,19 +85,22 @@ _NEVER_US = 1 << 62
 
 
 def former_of(
-    connection: Connection, gate: GateId, push: Push, keys: Sequence[former_keys.FormerKey]
+    connection: Connection, gate: GateId, push: Push, held_keys: Sequence[former_keys.FormerKey]
 ) -> Former:
     """Return which of a gate's former keys may have signed an epoch's heads.
 
     Where heads are held, the one that signed those; else those that were in use when the epoch began, by the
-    gate's clock: whatever begins after the gate was enrolled anew is its present key's alone.
+    gate's clock: whatever begins after the gate was enrolled anew is its present key's alone. A key that was shut out
+    signs nothing but what the revocation names.
     """
-    if not keys:
+    if not held_keys:
         return no_former
+    shut_out_s, named = quarantine.shut_out(connection, gate)
     firsts = {chunk.epoch: chunk.blobs[0] for chunk in push.chunks if chunk.first_seq == 1 and chunk.blobs}
 
     def former(epoch: Epoch) -> Sequence[Ed25519PublicKey]:
         at = {"gate": gate, "epoch": signed(epoch)}
+        keys = [one for one in held_keys if epoch in named or one.until_s > shut_out_s]
         row = connection.execute(_LAST_HEAD, at).first()
         if row is not None:
             head = Head(gate, epoch, *row)
@@ -172,7 +176,7 @@ def take_all(connection: Connection, arrivals: Sequence[Arrival], now_s: int) ->
     _queue(connection, gates)
     held = _held(connection, gates)
     former = former_keys.of_gates(connection, gates)
-    batch = _Batch(connection, now_s)
+    batch = _Batch(connection, now_s, quarantine.counted(connection, gates))
     answers = [batch.judge(one, held[one.gate], former.get(one.gate, ())) for one in arrivals]
     batch.write()
     return answers
@@ -187,9 +191,10 @@ def _queue(connection: Connection, gates: Sequence[GateId]) -> None:
 class _Batch:
     """What one transaction takes in: judged gate by gate, written at the end by one statement a table."""
 
-    def __init__(self, connection: Connection, now_s: int) -> None:
+    def __init__(self, connection: Connection, now_s: int, counted: Counted) -> None:
         self._connection = connection
         self._now_s = now_s
+        self._counted = counted
         self._records: list[bulk.RecordRow] = []
         self._presence: list[tuple[int | bytes, ...]] = []
         self._resets: list[tuple[int | bytes, ...]] = []
@@ -304,10 +309,11 @@ class _Batch:
         self, gate: GateId, epoch: Epoch, body: Record, extensions: Sequence[ExtensionRecord]
     ) -> None:
         for row in rows_of(gate, epoch, body, tuple(extensions), body.time_us):
-            self._presence.append(row.as_columns())
+            if not self._counted or self._counted.row(row):
+                self._presence.append(row.as_columns())
         if body.kind is Kind.RESET:
             reset = reset_of(gate, epoch, body, tuple(extensions), body.time_us)
-            if reset is not None:
+            if reset is not None and self._counted.record(reset.id):
                 self._resets.append(reset.as_columns())
 
     def _keep_fork(self, gate: GateId, answer: Fork) -> None:

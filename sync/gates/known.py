@@ -1,11 +1,12 @@
 """What one decision at the centre rests on: the same facts as a gate's list and log hold, read from the tables."""
 
 import struct
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, tuple_
+import msgspec
+from sqlalchemy import Connection, column, select, text
 
 from admission.credentials import CredentialKind, Known
 from admission.entitlements import (
@@ -35,15 +36,16 @@ from admission.observed import (
     RESET_COLUMNS,
     PresenceRow,
     Resets,
-    Role,
     from_columns,
     reset_from_columns,
 )
 from admission.question import VenueFacts
+from admission.records import MalformedRecord, Record, record_from_bytes
 from sync.events import rows as programme
 from sync.events import tables as events_tables
 from sync.gates import roster
 from sync.gates import tables as gates_tables
+from sync.store.keyed import Keyed
 from sync.store.schema import signed, unsigned
 from sync.tickets import tables
 from sync.tickets.rows import read_keys
@@ -53,9 +55,44 @@ Rows = Sequence[tuple[Ticket, CredentialStanding]]
 Tickets = dict[Hashable, list[tuple[Ticket, CredentialStanding]]]
 """By a credential's digest, and by (event, ticket) for what was asked by number."""
 
-_BY_NUMBER = struct.Struct(">QQ")
-_PRESENCE = [gates_tables.presence.c[name] for name in COLUMNS]
+HEARD_S = 30
+"""A gate not heard for so long is cut off (DESIGN.md, Deciding)."""
+
+_TICKET_NUMBER = struct.Struct(">QQ")
 _RESETS = [gates_tables.presence_reset.c[name] for name in RESET_COLUMNS]
+_TICKET = (
+    "event_id", "id", "product", "holder", "zones", "session", "standing", "not_before", "not_after", "admits", "home_gate",
+    "attention",
+)  # fmt: skip
+_OF_TICKET = ", ".join(f"t.{name}" for name in _TICKET)
+_BY_DIGEST = Keyed(
+    f"""
+SELECT {_OF_TICKET}, c.digest, c.standing AS worth
+FROM credential c JOIN ticket t ON t.event_id = c.event_id AND t.id = c.ticket
+WHERE c.event_id IN (SELECT id FROM event WHERE group_id = :group) AND c.digest IN (:keys)
+""",  # noqa: S608 - fixed names
+    *_TICKET,
+    "digest",
+    "worth",
+)
+_BY_NUMBER = Keyed(
+    f"SELECT {_OF_TICKET} FROM ticket t WHERE t.event_id = :event AND t.id IN (:keys)", *_TICKET
+)  # noqa: S608 - fixed names
+_OF_TICKETS = Keyed(
+    f"SELECT {', '.join(COLUMNS)} FROM presence WHERE event = :event AND ticket IN (:keys)",  # noqa: S608 - fixed names
+    *COLUMNS,
+)
+# What resets said first is never taken back: they become more, and one that was cut from its extensions names more.
+_MARK = text("""
+SELECT id, version, generation FROM event WHERE group_id = :group
+UNION ALL
+SELECT 0, count(*), coalesce(sum(length(r.heard)), 0) FROM presence_reset r JOIN gate g ON g.id = r.gate
+WHERE g.group_id = :group
+""").columns(column("id"), column("version"), column("generation"))
+_RECORD = text("SELECT blob FROM record WHERE gate_id = :gate AND epoch = :epoch AND seq = :seq")
+_HEARD = text(
+    "SELECT r.gate_id, r.heard_s FROM reading r JOIN gate g ON g.id = r.gate_id WHERE g.group_id = :group"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +105,10 @@ class GroupFacts:
     plans: Mapping[tuple[GateId, LaneId], LanePlan]
     events: tuple[EventId, ...]
     resets: Resets
+    zone_gates: Mapping[ZoneId, tuple[GateId, ...]]
+    """The gates that serve a zone and have a box: somebody may be let in there unseen."""
+    limited: tuple[ZoneId, ...]
+    """The zones that hold so many people and no more."""
 
     def plan(
         self, event: EventId, gate: int | None, lane: int, zone: int, session: int | None, mode: Mode
@@ -100,111 +141,157 @@ class GroupFacts:
         )
 
 
+class EventOwner(NamedTuple):
+    """Where an event belongs: neither ever changes."""
+
+    group: int
+    organization: int
+
+
 class Facts:
     """Facts of groups, kept until the versions of their lists rise."""
 
     def __init__(self) -> None:
-        self._groups: dict[int, int] = {}
+        self._owners: dict[int, EventOwner] = {}
         self._kept: dict[int, tuple[object, GroupFacts]] = {}
+        self._cut_off: dict[int, tuple[int, GroupFacts, frozenset[ZoneId]]] = {}
 
-    def group_of(self, connection: Connection, event: int) -> int:
-        """Return the group of an event that exists; an event never changes its group."""
-        if event not in self._groups:
-            e = events_tables.event.c
-            self._groups[event] = connection.execute(select(e.group_id).where(e.id == event)).scalar_one()
-        return self._groups[event]
+    def last(self, event: int) -> GroupFacts | None:
+        """Return the facts as they were last, if this event's group was ever asked about."""
+        owner = self._owners.get(event)
+        kept = None if owner is None else self._kept.get(owner.group)
+        return None if kept is None else kept[1]
+
+    def owner_of(self, connection: Connection, event: int) -> EventOwner | None:
+        """Return where an event belongs; None for one that does not exist."""
+        found = self._owners.get(event)
+        if found is None:
+            e, g = events_tables.event.c, events_tables.event_group.c
+            row = connection.execute(
+                select(g.id, g.organization_id)
+                .join(events_tables.event, e.group_id == g.id)
+                .where(e.id == event)
+            ).first()
+            if row is None:
+                return None
+            found = self._owners[event] = EventOwner(*row)
+        return found
 
     def of(self, connection: Connection, group: int, gate: GateId, now_s: int) -> GroupFacts:
         """Return a group's facts as they are now."""
-        e, g, r = events_tables.event.c, gates_tables.gate.c, gates_tables.presence_reset.c
-        versions = connection.execute(
-            select(e.id, e.version, e.generation).where(e.group_id == group).order_by(e.id)
-        ).all()
-        mine = select(g.id).where(g.group_id == group)
-        resets = connection.execute(
-            select(*_RESETS).where(r.gate.in_(mine)).order_by(r.gate, r.epoch, r.seq)
-        ).all()
-        # A ticket signed seconds ago may be sold elsewhere; what is older stands in the tables, or is no ticket.
-        mark = ([tuple(row) for row in versions], [tuple(row) for row in resets], gate, now_s // 60)
+        mark = (gate, sorted(tuple(row) for row in connection.execute(_MARK, {"group": group}).all()))
         kept = self._kept.get(group)
-        if kept is not None and kept[0] == mark:
-            return kept[1]
-        zones = ZoneTree(programme.read_zones(connection, group))
-        facts = GroupFacts(
-            VenueFacts(
-                zones=zones,
-                sessions={(one.event, one.id): one for one in programme.read_sessions(connection, group)},
-                products={(one.event, one.id): one for one in programme.read_products(connection, group)},
-                list_cut_s={EventId(row.id): now_s // 60 * 60 for row in versions},
-                this_gate=gate,
-            ),
-            KeyRing(
-                IssuerKey(
-                    kid_of(one.public), one.public, KeyFormat(one.format), one.event,
-                    not_before=one.not_before, not_after=one.not_after, status=KeyStatus(one.status),
-                )
-                for one in read_keys(connection, group)
-            ),
-            programme.digest_key(connection, group) or b"",
-            {(of, plan.lane): plan for of, plan in roster.plans(connection, group)},
-            tuple(EventId(row.id) for row in versions),
-            Resets([reset_from_columns(tuple(row)) for row in resets], zones),
-        )  # fmt: skip
-        self._kept[group] = (mark, facts)
+        facts = kept[1] if kept is not None and kept[0] == mark else _read(connection, group, gate)
+        # A ticket signed seconds ago may be sold elsewhere; what is older stands in the tables, or is no ticket.
+        cut_s = now_s // 60 * 60
+        if any(at_s != cut_s for at_s in facts.venue.list_cut_s.values()):
+            cuts = dict.fromkeys(facts.events, cut_s)
+            facts = replace(facts, venue=msgspec.structs.replace(facts.venue, list_cut_s=cuts))
+        if kept is None or kept[1] is not facts:
+            self._kept[group] = (mark, facts)
         return facts
+
+    def cut_off(self, connection: Connection, group: int, facts: GroupFacts, now_s: int) -> frozenset[ZoneId]:
+        """Return the zones with a gate that was not heard for `HEARD_S`: it may have let somebody in meanwhile."""
+        kept = self._cut_off.get(group)
+        if kept is not None and kept[0] == now_s and kept[1] is facts:
+            return kept[2]
+        heard = {
+            row.gate_id
+            for row in connection.execute(_HEARD, {"group": group}).all()
+            if now_s - row.heard_s < HEARD_S
+        }
+        found = frozenset(zone for zone, gates in facts.zone_gates.items() if not heard.issuperset(gates))
+        self._cut_off[group] = (now_s, facts, found)
+        return found
+
+
+def _read(connection: Connection, group: int, gate: GateId) -> GroupFacts:
+    e, g, r = events_tables.event.c, gates_tables.gate.c, gates_tables.presence_reset.c
+    events = [
+        EventId(one)
+        for one in connection.execute(select(e.id).where(e.group_id == group).order_by(e.id)).scalars()
+    ]
+    resets = connection.execute(
+        select(*_RESETS)
+        .where(r.gate.in_(select(g.id).where(g.group_id == group)))
+        .order_by(r.gate, r.epoch, r.seq)
+    ).all()
+    zones = ZoneTree(programme.read_zones(connection, group))
+    gates = [one for one in roster.gates(connection, group) if one.public]
+    return GroupFacts(
+        VenueFacts(
+            zones=zones,
+            sessions={(one.event, one.id): one for one in programme.read_sessions(connection, group)},
+            products={(one.event, one.id): one for one in programme.read_products(connection, group)},
+            list_cut_s=dict.fromkeys(events, 0),
+            this_gate=gate,
+        ),
+        KeyRing(
+            IssuerKey(
+                kid_of(one.public), one.public, KeyFormat(one.format), one.event,
+                not_before=one.not_before, not_after=one.not_after, status=KeyStatus(one.status),
+            )
+            for one in read_keys(connection, group)
+        ),
+        programme.digest_key(connection, group) or b"",
+        {(of, plan.lane): plan for of, plan in roster.plans(connection, group)},
+        tuple(events),
+        Resets([reset_from_columns(tuple(row)) for row in resets], zones),
+        {zone: tuple(one.id for one in gates if zone in one.zones) for zone in zones.by_id},
+        tuple(zone.id for zone in zones.by_id.values() if zone.capacity),
+    )  # fmt: skip
 
 
 def tickets(
     connection: Connection,
-    events: Sequence[EventId],
+    group: int,
     digests: Collection[bytes],
     numbers: Collection[tuple[EventId, TicketId]],
 ) -> Tickets:
     """Return the tickets of credentials, and those asked for by number."""
-    t, c = tables.ticket.c, tables.credential.c
-    of_ticket = (
-        t.event_id, t.id, t.product, t.holder, t.zones, t.session, t.standing.label("ticket_worth"), t.not_before, t.not_after, t.admits,
-        t.home_gate, t.attention,
-    )  # fmt: skip
     found: Tickets = {}
-    if digests:
-        joined = select(c.digest, c.standing.label("worth"), *of_ticket).join(
-            tables.ticket, (t.event_id == c.event_id) & (t.id == c.ticket)
-        )
-        for row in connection.execute(joined.where(c.event_id.in_(events), c.digest.in_(digests))):
-            found.setdefault(bytes(row.digest), []).append((_ticket(row), CredentialStanding(row.worth)))
-    if numbers:
-        wanted = [(event, signed(ticket)) for event, ticket in numbers]
-        for row in connection.execute(select(*of_ticket).where(tuple_(t.event_id, t.id).in_(wanted))):
+    for row in _BY_DIGEST.rows(connection, sorted(digests), group=group):
+        found.setdefault(bytes(row.digest), []).append((_ticket(row), CredentialStanding(row.worth)))
+    for event, some in _by_event(numbers):
+        for row in _BY_NUMBER.rows(connection, some, event=event):
             ticket = _ticket(row)
             found[ticket.event, ticket.id] = [(ticket, CredentialStanding.ACTIVE)]
     return found
 
 
 def presence(
-    connection: Connection, wanted: Sequence[tuple[EventId, TicketId]]
+    connection: Connection, wanted: Collection[tuple[EventId, TicketId]]
 ) -> dict[tuple[EventId, TicketId], list[PresenceRow]]:
     """Return what every log says of these tickets."""
-    p = gates_tables.presence.c
     found: dict[tuple[EventId, TicketId], list[PresenceRow]] = {}
-    if wanted:
-        keys = sorted({(event, signed(ticket)) for event, ticket in wanted})
-        for columns in connection.execute(select(*_PRESENCE).where(tuple_(p.event, p.ticket).in_(keys))):
-            row = from_columns(tuple(columns))
+    for event, some in _by_event(wanted):
+        for columns in _OF_TICKETS.rows(connection, some, event=event):
+            row = from_columns(columns)
             found.setdefault((row.event, row.ticket), []).append(row)
     return found
 
 
-def entry(connection: Connection, event: EventId, name: RecordId) -> PresenceRow | None:
-    """Return the entry that a record is, if it is one of this event."""
-    p = gates_tables.presence.c
-    row = connection.execute(
-        select(*_PRESENCE).where(
-            p.event == event, p.gate == name.gate, p.epoch == signed(name.epoch), p.seq == name.seq,
-            p.role == int(Role.ENTRY),
-        )
-    ).first()  # fmt: skip
-    return None if row is None else from_columns(tuple(row))
+def _by_event(wanted: Iterable[tuple[EventId, TicketId]]) -> Iterable[tuple[EventId, list[int]]]:
+    """Return tickets as the tables number them, in order, by event."""
+    found: dict[EventId, set[int]] = {}
+    for event, ticket in wanted:
+        found.setdefault(event, set()).add(signed(ticket))
+    return [(event, sorted(some)) for event, some in sorted(found.items())]
+
+
+def entry(connection: Connection, event: EventId, name: RecordId) -> list[PresenceRow]:
+    """Return what every log says of the ticket that a record let in; nothing where it let in none of this event."""
+    at = {"gate": name.gate, "epoch": signed(name.epoch), "seq": name.seq}
+    blob = connection.execute(_RECORD, at).scalar()
+    try:
+        body = None if blob is None else record_from_bytes(bytes(blob))
+    except MalformedRecord:
+        return []  # of a format this version does not know
+    ticket = body.ticket if isinstance(body, Record) else None
+    if ticket is None or ticket[0] != event:
+        return []
+    return presence(connection, [ticket]).get(ticket, [])
 
 
 def product_of(connection: Connection, event: EventId, ticket: TicketId) -> ProductId:
@@ -216,7 +303,7 @@ def product_of(connection: Connection, event: EventId, ticket: TicketId) -> Prod
 
 def by_number(event: EventId, ticket: TicketId) -> Known:
     """Return what was presented where a scanner names the ticket itself."""
-    return Known(CredentialKind.OPAQUE, _BY_NUMBER.pack(event, ticket), None, None)
+    return Known(CredentialKind.OPAQUE, _TICKET_NUMBER.pack(event, ticket), None, None)
 
 
 def gate_id(text: str) -> GateId:
@@ -230,9 +317,23 @@ def epoch_id(text: str) -> Epoch:
 
 
 def _ticket(row: Any) -> Ticket:
-    """Return a ticket of a row that has its columns."""
+    """Return a ticket of a row that begins with the columns of `_TICKET`."""
+    (
+        event,
+        number,
+        product,
+        holder,
+        zones,
+        session,
+        standing,
+        not_before,
+        not_after,
+        admits,
+        home,
+        attention,
+    ) = row[:12]
     return Ticket(
-        TicketId(unsigned(row.id)), EventId(row.event_id), ProductId(row.product), HolderId(unsigned(row.holder)),
-        tuple(ZoneId(one) for one in programme.numbers(row.zones)), SessionId(row.session), Standing(row.ticket_worth),
-        row.not_before, row.not_after, row.admits, GateId(row.home_gate), Attention(row.attention),
+        TicketId(unsigned(number)), EventId(event), ProductId(product), HolderId(unsigned(holder)),
+        tuple(ZoneId(one) for one in programme.numbers(zones)), SessionId(session), Standing(standing), not_before,
+        not_after, admits, GateId(home), Attention(attention),
     )  # fmt: skip

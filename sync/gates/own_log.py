@@ -1,22 +1,36 @@
-"""The log a replica writes as a gate: chained and signed like any gate's, taken in like any gate's."""
+"""The log a replica writes as a gate: chained and signed like any gate's, so that every gate can check it.
+
+The first records of an epoch are taken in like any gate's. Those after it go straight to the tables, as long as the
+log stands there where this replica left it.
+"""
 
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, text
 
 from admission import chain
 from admission.ids import Epoch, GateId
+from admission.observed import PresenceRow, rows_of
 from admission.records import Extension, ExtensionRecord, Kind, Record, Trust
-from sync.gates import ingest, tables
-from sync.store.schema import next_id, unsigned
+from sync.gates import bulk, feed, ingest, tables
+from sync.store.schema import next_id, signed, unsigned
 from sync.tickets import changes
 from sync.wire.messages import Chunk, Push
 
 _EPOCH = struct.Struct(">Q")
 MONO_MS_MASK = 0xFFFF_FFFF
+
+_HEAD = text("""
+INSERT INTO head (gate_id, epoch, seq, link, signature) VALUES (:gate, :epoch, :seq, :link, :signature)
+""")
+_GROWN = text("""
+UPDATE log_epoch SET seq = :to_seq, link = :to_link, head_seq = :head_seq
+WHERE gate_id = :gate AND epoch = :epoch AND seq = :seq AND link = :link AND forked_seq = 0
+""")
 
 
 class LogBroken(Exception):
@@ -27,6 +41,7 @@ class LogBroken(Exception):
 class Position:
     """Where a log stands. `begun_us`: of its epoch."""
 
+    group: int
     gate: GateId
     epoch: Epoch
     seq: int
@@ -44,6 +59,7 @@ class Pages:
     blobs: list[bytes] = field(default_factory=list)
     seq: int = 0
     link: bytes = b""
+    _rows: list[PresenceRow] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.seq, self.link = self.at.seq, self.at.link
@@ -58,8 +74,20 @@ class Pages:
         """Milliseconds since the epoch began."""
         return max(0, self.time_us - self.at.begun_us) // 1000 & MONO_MS_MASK
 
-    def add(self, body: Record | ExtensionRecord) -> None:
-        """Add a record; its seq is `next_seq`."""
+    def add(
+        self, body: Record, extensions: Sequence[tuple[Extension, bytes]] = ()
+    ) -> tuple[PresenceRow, ...]:
+        """Add a record, whose seq is `next_seq`, with what extends it; return what it says of presence."""
+        self._append(body)
+        made = []
+        for kind, payload in extensions:
+            made.append(ExtensionRecord(kind, self.next_seq, payload))
+            self._append(made[-1])
+        rows = rows_of(self.at.gate, self.at.epoch, body, tuple(made), body.time_us)
+        self._rows += rows
+        return rows
+
+    def _append(self, body: Record | ExtensionRecord) -> None:
         blob = body.to_bytes()
         self.seq += 1
         self.link = chain.link(self.link, blob)
@@ -68,24 +96,47 @@ class Pages:
     def store(self, connection: Connection, now_s: int) -> Position:
         """Sign what was added and store it; return where the log stands then. LogBroken where it is not taken."""
         head = chain.Head.sign(self.key, self.at.gate, self.at.epoch, self.seq, self.link)
-        self.add(ExtensionRecord(Extension.HEAD, self.next_seq, head.payload()))
-        push = Push((Chunk(self.at.gate, self.at.epoch, self.at.seq + 1, tuple(self.blobs), self.at.link),))
+        self._append(ExtensionRecord(Extension.HEAD, self.next_seq, head.payload()))
+        if self.at.seq:
+            self._go_on(connection, head)
+        else:
+            self._begin(connection, now_s)
+        return replace(self.at, seq=self.seq, link=self.link)
+
+    def _begin(self, connection: Connection, now_s: int) -> None:
+        at = self.at
+        push = Push((Chunk(at.gate, at.epoch, 1, tuple(self.blobs), at.link),))
         public = self.key.public_key().public_bytes_raw()
-        answer = ingest.take(connection, self.at.gate, public, push, now_s)
+        answer = ingest.take(connection, at.gate, public, push, now_s)
         if answer.troubles:
             raise LogBroken(answer.troubles[0].what)
-        return replace(self.at, seq=self.seq, link=self.link)
+
+    def _go_on(self, connection: Connection, head: chain.Head) -> None:
+        at, epoch = self.at, signed(self.at.epoch)
+        grown = {
+            "gate": at.gate, "epoch": epoch, "seq": at.seq, "link": at.link,
+            "to_seq": self.seq, "to_link": self.link, "head_seq": head.seq,
+        }  # fmt: skip
+        # Taken with the row's lock: who else goes on from there, with a copy of the key, finds that it has moved.
+        if connection.execute(_GROWN, grown).rowcount != 1:
+            raise LogBroken("the log stands elsewhere than it was left")
+        bulk.add_records(
+            connection, [(at.gate, epoch, seq, blob) for seq, blob in enumerate(self.blobs, start=at.seq + 1)]
+        )
+        bulk.add_presence(connection, [row.as_columns() for row in self._rows])
+        signed_at = {"gate": at.gate, "epoch": epoch, "seq": head.seq, "link": head.link}
+        connection.execute(_HEAD, {**signed_at, "signature": head.signature})
+        feed.forward(connection, at.group, at.gate, [(at.epoch, at.seq + 1, self.seq)])
 
 
 def begin(connection: Connection, group: int, key: Ed25519PrivateKey, now_us: int) -> Pages:
     """Begin an epoch of this replica's gate in a group, which becomes one at the first time; within a transaction."""
     gate = _gate(connection, group, key, now_us // 1_000_000)
     epoch = Epoch(_EPOCH.unpack(os.urandom(8))[0] or 1)
-    pages = Pages(Position(gate, epoch, 0, chain.seed(gate, epoch), now_us), key, now_us)
-    pages.add(Record(Kind.RESTART, 1, now_us, 0, trust=Trust.SYNCED))
+    pages = Pages(Position(group, gate, epoch, 0, chain.seed(gate, epoch), now_us), key, now_us)
     before = _newest(connection, gate)
-    if before is not None:
-        pages.add(ExtensionRecord(Extension.PREDECESSOR, 2, before.to_bytes()))
+    named = [(Extension.PREDECESSOR, before.to_bytes())] if before is not None else []
+    pages.add(Record(Kind.RESTART, 1, now_us, 0, trust=Trust.SYNCED), named)
     return pages
 
 

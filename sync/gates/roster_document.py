@@ -1,6 +1,8 @@
 """The roster as it is signed: made from the tables, with a version that rises whenever it says something else."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -12,13 +14,14 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     delete,
+    func,
     insert,
     select,
 )
 
-from admission.ids import Epoch, GateId
+from admission.ids import Epoch, GateId, LaneId, ZoneId
+from sync.gates import declared, tables
 from sync.gates import roster as lanes
-from sync.gates import tables
 from sync.gates.feed import revoked_head
 from sync.keys import VenueKeys
 from sync.store.schema import METADATA, queue, unsigned
@@ -26,6 +29,7 @@ from sync.wire.roster import (
     DAY_S,
     RENEW_S,
     VALID_DAYS,
+    FormerKey,
     LastHead,
     Revoked,
     Roster,
@@ -42,16 +46,16 @@ roster = Table(
     Column("digest", LargeBinary(32), nullable=False),
     Column("issued_at_s", BigInteger, nullable=False),
 )
-"""The newest roster of each group; `digest`: SHA-256 of its gates and revocations."""
+"""The newest roster of each group; `digest`: SHA-256 of its gates, revocations and former keys."""
 
 
 def is_current(connection: Connection, group: int, now_s: int) -> Roster | None:
     """Return the newest roster where it still says what the tables do and is not due for renewal."""
-    gates, revoked, digest = _content(connection, group)
+    content = _content(connection, group)
     row = connection.execute(select(roster).where(roster.c.group_id == group)).first()
-    if row is None or row.digest != digest or not 0 <= now_s - row.issued_at_s < RENEW_S:
+    if row is None or row.digest != content.digest() or not 0 <= now_s - row.issued_at_s < RENEW_S:
         return None
-    return Roster(group, row.version, row.issued_at_s, row.issued_at_s + VALID_DAYS * DAY_S, gates, revoked)
+    return content.roster(group, row.version, row.issued_at_s)
 
 
 def renew(connection: Connection, group: int, now_s: int) -> Roster:
@@ -60,9 +64,10 @@ def renew(connection: Connection, group: int, now_s: int) -> Roster:
     current = is_current(connection, group, now_s)
     if current is not None:
         return current
-    gates, revoked, digest = _content(connection, group)
+    content = _content(connection, group)
     row = connection.execute(select(roster).where(roster.c.group_id == group)).first()
     before = 0 if row is None else row.version
+    digest = content.digest()
     same = row is not None and row.digest == digest
     # Of the clock, so that a centre restored from its backup does not give a version again that gates have taken.
     version = before if same else max(before + 1, now_s)
@@ -70,7 +75,7 @@ def renew(connection: Connection, group: int, now_s: int) -> Roster:
     connection.execute(
         insert(roster).values(group_id=group, version=version, digest=digest, issued_at_s=now_s)
     )
-    return Roster(group, version, now_s, now_s + VALID_DAYS * DAY_S, gates, revoked)
+    return content.roster(group, version, now_s)
 
 
 def signed(keys: VenueKeys, found: Roster) -> bytes:
@@ -78,10 +83,25 @@ def signed(keys: VenueKeys, found: Roster) -> bytes:
     return pack_roster(found, keys.roster_key)
 
 
-def _content(connection: Connection, group: int) -> tuple[tuple[RosterGate, ...], tuple[Revoked, ...], bytes]:
-    plans: dict[GateId, list[RosterLane]] = {}
+class _Content(NamedTuple):
+    """What a roster says, whenever and under whatever version."""
+
+    gates: tuple[RosterGate, ...]
+    revoked: tuple[Revoked, ...]
+    former: tuple[FormerKey, ...]
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(msgspec.msgpack.encode(tuple(self))).digest()
+
+    def roster(self, group: int, version: int, issued_at_s: int) -> Roster:
+        return Roster(group, version, issued_at_s, issued_at_s + VALID_DAYS * DAY_S, *self)
+
+
+def _content(connection: Connection, group: int) -> _Content:
+    told = declared.of_group(connection, group)
+    zones: dict[GateId, dict[LaneId, ZoneId]] = {}
     for gate, plan in lanes.plans(connection, group):
-        plans.setdefault(gate, []).append(RosterLane(plan.lane, plan.zone))
+        zones.setdefault(gate, {})[plan.lane] = plan.zone
     g = tables.gate.c
     found = connection.execute(
         select(g.id, g.name, g.public, g.sealing)
@@ -94,25 +114,51 @@ def _content(connection: Connection, group: int) -> tuple[tuple[RosterGate, ...]
             row.name,
             bytes(row.public),
             bytes(row.sealing),
-            tuple(plans.get(GateId(row.id), ())),
+            _lanes(zones.get(row.id, {}), told.get(row.id)),
         )
         for row in found
     )
-    revoked = _revoked(connection, group)
-    return gates, revoked, hashlib.sha256(msgspec.msgpack.encode((gates, revoked))).digest()
+    return _Content(gates, _revoked(connection, group), _former(connection, group))
+
+
+def _lanes(zones: Mapping[LaneId, ZoneId], told: Mapping[LaneId, int] | None) -> tuple[RosterLane, ...]:
+    """Return a gate's lanes: those that are planned, and those that its box has."""
+    if told is None:
+        return tuple(RosterLane(lane, zone, declared.UNKNOWN) for lane, zone in sorted(zones.items()))
+    return tuple(
+        RosterLane(lane, zones.get(lane, ZoneId(0)), told.get(lane, 0)) for lane in sorted({*zones, *told})
+    )
 
 
 def _revoked(connection: Connection, group: int) -> tuple[Revoked, ...]:
-    t, g = revoked_head.c, tables.gate.c
-    heads: dict[GateId, list[LastHead]] = {}
-    at_s: dict[GateId, int] = {}
-    wanted = (
-        select(t.gate_id, t.epoch, t.seq, t.at_s)
-        .join_from(revoked_head, tables.gate, g.id == t.gate_id)
+    t, g, r = revoked_head.c, tables.gate.c, tables.revocation.c
+    # Also one that was enrolled anew since: what was shut out then stays so.
+    found = connection.execute(
+        select(r.gate_id, func.max(r.at_s).label("at_s"))
+        .join_from(tables.revocation, tables.gate, g.id == r.gate_id)
         .where(g.group_id == group)
+        .group_by(r.gate_id)
+        .order_by(r.gate_id)
+    ).all()
+    heads: dict[int, list[LastHead]] = {}
+    wanted = (
+        select(t.gate_id, t.epoch, t.seq)
+        .where(t.gate_id.in_([row.gate_id for row in found]))
         .order_by(t.gate_id, t.epoch)
     )
-    for row in connection.execute(wanted):
-        heads.setdefault(GateId(row.gate_id), []).append(LastHead(Epoch(unsigned(row.epoch)), row.seq))
-        at_s[GateId(row.gate_id)] = row.at_s
-    return tuple(Revoked(gate, at_s[gate], tuple(named)) for gate, named in heads.items())
+    for row in connection.execute(wanted) if found else ():
+        heads.setdefault(row.gate_id, []).append(LastHead(Epoch(unsigned(row.epoch)), row.seq))
+    return tuple(Revoked(GateId(row.gate_id), row.at_s, tuple(heads.get(row.gate_id, ()))) for row in found)
+
+
+def _former(connection: Connection, group: int) -> tuple[FormerKey, ...]:
+    t, g = tables.former_key.c, tables.gate.c
+    wanted = (
+        select(t.gate_id, t.public, t.until_s)
+        .join_from(tables.former_key, tables.gate, g.id == t.gate_id)
+        .where(g.group_id == group)
+        .order_by(t.gate_id, t.until_s, t.public)
+    )
+    return tuple(
+        FormerKey(GateId(row.gate_id), bytes(row.public), row.until_s) for row in connection.execute(wanted)
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from admission.ids import GateId
-from sync.gates import tables
+from sync.gates import declared, refold, tables
 from sync.store.database import CentreFault, Database
 from sync.wire.deltas import GateStatus
 
@@ -60,10 +60,16 @@ class Statuses:
 
 def _write(connection: Connection, fresh: dict[GateId, tuple[GateStatus, int]]) -> None:
     t = tables.gate_status
-    rows = [
-        {"gate_id": gate, "heard_s": now_s, "status": msgspec.json.encode(status).decode()}
-        for gate, (status, now_s) in sorted(fresh.items())
-    ]
+    before = declared.of_gates(connection, fresh)
+    rows = []
+    for gate, (status, now_s) in sorted(fresh.items()):
+        whole = declared.kept(before.get(gate, {}), status)
+        rows.append({"gate_id": gate, "heard_s": now_s, "status": msgspec.json.encode(whole).decode()})
     for row in rows:
         connection.execute(delete(t).where(t.c.gate_id == row["gate_id"]))
     connection.execute(insert(t), rows)
+    had, have = declared.without_exit(before), declared.without_exit(declared.of_gates(connection, fresh))
+    for gate in sorted(have - had):
+        refold.forget(connection, gate)
+    for gate in sorted(had - have):
+        refold.recall_exits(connection, gate)

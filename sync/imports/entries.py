@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
+from operator import itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,7 @@ YEARS = range(1990, 2101)
 WORD_CHARS_MAX = 200
 """Of a name, an order number, an address: what the tables hold."""
 CACHED_MAX = 10_000
-"""Different products, dates or zones remembered: files repeat a few of them in every row."""
+"""Combinations of product, date, zones … remembered: files repeat a few of them in every row."""
 KEY_BYTES = 16
 PRINT_BYTES = 8
 """Of what a row says: tells whether it changed, among rows of the same key."""
@@ -97,7 +98,9 @@ _EMAIL = re.compile(r"[^@\s<>\"',;]+@[^@\s<>\"',;]+\.[^@\s<>\"',;]+")
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d?):(\d\d)(?::(\d\d)(?:\.\d+)?)?)?\s*(Z|[+-]\d\d:?\d\d)?")
 _DAY_FIRST = re.compile(r"(\d\d?)[./-](\d\d?)[./-](\d{4})(?:,?\s+(\d\d?):(\d\d)(?::(\d\d))?)?")
 _SEPARATORS = re.compile(r"\s*[|;,+/]\s*")
-_UNITS = b"\x1f"
+_UNITS = "\x1f"
+_ODD = ("  ", "=", "'", "\ufffd")
+"""What a cell has that needs cleaning or is refused, besides what cannot be printed."""
 
 _UID_WHAT = {
     "uid_size": "A tag's UID has 4, 7, 8 or 10 bytes in hexadecimal, such as 04A1B2C3D4E580.",
@@ -129,6 +132,24 @@ _STATUS: Mapping[str, Standing] = {
 }
 
 
+_CHOICES = (
+    Column.PRODUCT, Column.SESSION, Column.ZONES, Column.VALID_FROM, Column.VALID_UNTIL, Column.ADMITS, Column.STATUS,
+)  # fmt: skip
+"""Columns in which a file repeats a few texts in all its rows."""
+
+
+class _Chosen(NamedTuple):
+    """What `_CHOICES` say. 0, or -1 for the standing: nothing."""
+
+    product: int
+    session: int
+    zones: str
+    valid_from: int
+    valid_until: int
+    admits: int
+    standing: int
+
+
 class RowReader:
     """Reads the rows of one file. Its memory is bounded by `CACHED_MAX` and the file's own rows."""
 
@@ -140,7 +161,8 @@ class RowReader:
         self._places = layout.places
         self._width = max(layout.places.values()) + 1
         self._seen: dict[bytes, int] = {}
-        self._known: dict[tuple[Column, str], int | str] = {}
+        self._known: dict[tuple[str, ...], _Chosen] = {}
+        self._pick = _picker(tuple(layout.places.values()))
         # Names the file uses for what the fingerprint is of, so that the same list in two layouts stays the same.
         self._order = sorted(column for column in layout.places if column is not Column.NAME)
 
@@ -150,32 +172,11 @@ class RowReader:
         cells = self._cells(row, refused)
         if refused:
             return self._bad(row, cells, refused)
-
-        def take(column: Column, parse: Callable[[str], int | str]) -> int | str:
-            text = cells.get(column, "")
-            known = self._known.get((column, text))
-            if known is not None:
-                return known
-            try:
-                value = parse(text)
-            except ValueError as error:
-                refused.append(Refusal(column, str(error)))
-                return 0
-            if len(self._known) < CACHED_MAX:
-                self._known[column, text] = value
-            return value
-
-        product = take(Column.PRODUCT, self._product_of)
-        session = take(Column.SESSION, self._session_of)
-        zones = take(Column.ZONES, self._zones_of) or "[]"
-        valid_from = take(Column.VALID_FROM, self._time_of)
-        valid_until = take(Column.VALID_UNTIL, self._end_of)
-        admits = take(Column.ADMITS, _admits_of)
-        standing = take(Column.STATUS, _standing_of)
+        chosen = self._chosen(cells, refused)
         email = cells.get(Column.EMAIL, "")
         if email and not _EMAIL.fullmatch(email):
             refused.append(Refusal(Column.EMAIL, "This is no e-mail address; mend it or leave it empty."))
-        if valid_from and valid_until and int(valid_until) <= int(valid_from):
+        if chosen.valid_from and chosen.valid_until and chosen.valid_until <= chosen.valid_from:
             refused.append(Refusal(Column.VALID_UNTIL, "It ends before it begins; mend one of the two."))
         codes = self._codes(cells, refused)
         key = self._key(cells)
@@ -188,21 +189,60 @@ class RowReader:
         if refused:
             return self._bad(row, cells, refused)
         own_session, own_from, own_until, own_admits = self._catalogue.defaults.get(
-            int(product), (0, 0, 0, 1)
+            chosen.product, (0, 0, 0, 1)
         )
         first, last = _person(cells)
-        said = [cells.get(column, "").encode() for column in self._order]
-        print_ = blake2b(
-            _UNITS.join((*said, first.encode(), last.encode())), digest_size=PRINT_BYTES
-        ).digest()
+        said = _UNITS.join((*[cells.get(column, "") for column in self._order], first, last))
         return Entry(
-            row.number, key, print_, codes, int(product), str(zones), int(session) or own_session,
-            int(valid_from) or own_from, int(valid_until) or own_until, int(admits) or own_admits, int(standing), cells.get(Column.ORDER, ""), first, last, email,
-            cells.get(Column.PHONE, ""),
+            row.number, key, blake2b(said.encode(), digest_size=PRINT_BYTES).digest(), codes, chosen.product,
+            chosen.zones, chosen.session or own_session, chosen.valid_from or own_from,
+            chosen.valid_until or own_until, chosen.admits or own_admits, chosen.standing,
+            cells.get(Column.ORDER, ""), first, last, email, cells.get(Column.PHONE, ""),
         )  # fmt: skip
+
+    def _chosen(self, cells: Mapping[Column, str], refused: list[Refusal]) -> "_Chosen":
+        """Return what the cells that choose among few things say."""
+        texts = tuple([cells.get(column, "") for column in _CHOICES])
+        known = self._known.get(texts)
+        if known is not None:
+            return known
+        before = len(refused)
+
+        def take(column: Column, parse: Callable[[str], int]) -> int:
+            try:
+                return parse(cells.get(column, ""))
+            except ValueError as error:
+                refused.append(Refusal(column, str(error)))
+                return 0
+
+        product = take(Column.PRODUCT, self._product_of)
+        session = take(Column.SESSION, self._session_of)
+        zones = "[]"
+        try:
+            zones = self._zones_of(cells.get(Column.ZONES, ""))
+        except ValueError as error:
+            refused.append(Refusal(Column.ZONES, str(error)))
+        found = _Chosen(
+            product, session, zones, take(Column.VALID_FROM, self._time_of), take(Column.VALID_UNTIL, self._end_of),
+            take(Column.ADMITS, _admits_of), take(Column.STATUS, _standing_of),
+        )  # fmt: skip
+        if len(refused) == before and len(self._known) < CACHED_MAX:
+            self._known[texts] = found
+        return found
 
     def _cells(self, row: Row, refused: list[Refusal]) -> dict[Column, str]:
         """Return what the row says by column, each cell cleaned of what spreadsheets wrap around it."""
+        if self._width <= len(row.cells) <= len(self._layout.headings):
+            picked = self._pick(row.cells)
+            whole = "|".join(picked)
+            # Most rows need no cleaning, which a few looks at the whole row tell: printable is neither a control
+            # character nor any space but the plain one.
+            if whole.isprintable() and len(whole) <= WORD_CHARS_MAX and not any(one in whole for one in _ODD):
+                return {
+                    column: text
+                    for column, cell in zip(self._places, picked, strict=True)
+                    if (text := cell.strip())
+                }
         found = {}
         if len(row.cells) > len(self._layout.headings) and any(row.cells[len(self._layout.headings) :]):
             refused.append(
@@ -351,6 +391,13 @@ class RowReader:
             return int(at.timestamp())
         after = datetime(day.year, day.month, day.day, tzinfo=self._zone) + timedelta(days=whole_day_s)
         return int(after.timestamp()) - whole_day_s
+
+
+def _picker(places: tuple[int, ...]) -> Callable[[Sequence[str]], Sequence[str]]:
+    """Return what takes the cells at these places out of a row."""
+    if len(places) == 1:
+        return lambda cells: (cells[places[0]],)
+    return itemgetter(*places)
 
 
 def _found(text: str, names: Mapping[str, int], numbers: frozenset[int], what: str) -> int:

@@ -5,28 +5,28 @@ two people may have one name. A row with neither belongs to nobody.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, update
 
 from sync.customers.profiles import FIRST_ID
 from sync.customers.search import key_of
 from sync.customers.tables import customer
+from sync.imports import slabs
 from sync.imports.entries import Entry
 from sync.store.schema import next_id
 
 ORIGIN = "import"
 
 
-class Holders(NamedTuple):
-    """Customers by e-mail key, and by row where a name is all there is."""
+Holders = Mapping[int, int]
+"""Whose the ticket of a row is, by the row's number; who is not named belongs to nobody."""
 
-    by_email: Mapping[str, int]
-    by_row: Mapping[int, int]
 
-    def of(self, entry: Entry) -> int:
-        """Return whose a ticket is; 0 for nobody."""
-        return self.by_email[key_of(entry.email)] if entry.email else self.by_row.get(entry.row, 0)
+def first_of(connection: Connection, entries: Sequence[Entry]) -> int:
+    """Return the id of the first customer that these entries make, if they do; none is made by others meanwhile."""
+    if not any(one.email or _is_named(one) for one in entries):
+        return 0
+    return max(next_id(connection, customer.c.id), FIRST_ID)
 
 
 def find_or_make(
@@ -34,58 +34,49 @@ def find_or_make(
     organization: int,
     new: Sequence[Entry],
     changed: Sequence[tuple[Entry, int]],
+    first: int,
     now_s: int,
 ) -> Holders:
     """Return the customers of these entries. `changed`: with the customer that each ticket has now, who is kept
-    where the row names no address, and renamed where nobody else knows that customer."""
-    emails: dict[str, Entry] = {}
-    for one in (*new, *(one for one, _ in changed)):
-        said = emails.get(key_of(one.email))
-        if one.email and (said is None or (not said.last_name and one.last_name)):
-            emails[key_of(one.email)] = one  # the first row with a name speaks for its address
-    found: dict[str, int] = {}
-    if emails:
-        t = customer.c
-        known = connection.execute(
-            select(t.email_key, t.id)
-            .where(t.organization_id == organization, t.email_key.in_(list(emails)))
-            .order_by(t.id.desc())  # of several with one address, the oldest
-        )
-        found = {row.email_key: row.id for row in known}
-    named = {one.row: one for one in new if not one.email and (one.first_name or one.last_name or one.phone)}
-    kept = {one.row: holder for one, holder in changed if not one.email and holder}
-    named |= {
-        one.row: one for one, holder in changed
-        if not one.email and not holder and (one.first_name or one.last_name or one.phone)
-    }  # fmt: skip
-    missing = [one for key, one in emails.items() if key not in found]
-    if not missing and not named:
-        _rename(connection, [(one, holder) for one, holder in changed if one.row in kept])
-        return Holders(found, kept)
-    first = max(next_id(connection, customer.c.id), FIRST_ID)
-    if missing and connection.dialect.name != "sqlite":
-        # In the queue of ids now: whoever made one of these meanwhile has ended.
-        again = connection.execute(
-            select(customer.c.email_key, customer.c.id).where(
-                customer.c.organization_id == organization,
-                customer.c.email_key.in_([key_of(one.email) for one in missing]),
-            )
-        )
-        found |= {row.email_key: row.id for row in again}
-        missing = [one for one in missing if key_of(one.email) not in found]
-    people = [*missing, *named.values()]
-    if people:
-        connection.execute(
-            insert(customer),
-            [_values(organization, number, one, now_s) for number, one in enumerate(people, start=first)],
-        )
-    for number, one in enumerate(people, start=first):
+    where the row names no address, and renamed where nobody else knows that customer. `first`: of `first_of`."""
+    holders = {one.row: holder for one, holder in changed if not one.email and holder}
+    kept = [(one, holder) for one, holder in changed if one.row in holders]
+    keys: list[tuple[int, str]] = []
+    speaking: dict[str, Entry] = {}
+    """By address, the first row that has a name."""
+    alone: list[Entry] = []
+    for one in (*new, *[one for one, _ in changed]):
         if one.email:
-            found[key_of(one.email)] = number
-        else:
-            kept[one.row] = number
-    _rename(connection, [(one, holder) for one, holder in changed if kept.get(one.row) == holder])
-    return Holders(found, kept)
+            key = key_of(one.email)
+            keys.append((one.row, key))
+            said = speaking.get(key)
+            if said is None or (not said.last_name and one.last_name):
+                speaking[key] = one
+        elif one.row not in holders and _is_named(one):
+            alone.append(one)
+    found = _known(connection, organization, list(speaking))
+    missing = [(key, one) for key, one in speaking.items() if key not in found]
+    people = list(enumerate((*missing, *[("", one) for one in alone]), start=first))
+    slabs.add(
+        connection, customer, _CUSTOMER,
+        [_row(organization, number, key, one, now_s) for number, (key, one) in people],
+    )  # fmt: skip
+    found.update((key, number) for number, (key, _) in people if key)
+    holders.update((row, found[key]) for row, key in keys)
+    holders.update((one.row, number) for number, (key, one) in people if not key)
+    _rename(connection, kept)
+    return holders
+
+
+def _is_named(one: Entry) -> bool:
+    return bool(one.first_name or one.last_name or one.phone)
+
+
+def _known(connection: Connection, organization: int, keys: Sequence[str]) -> dict[str, int]:
+    """Return the customers of these addresses; of several with one address, the oldest."""
+    t = customer.c
+    rows = slabs.find(connection, (t.email_key, t.id), t.email_key, keys, organization_id=organization)
+    return {row.email_key: row.id for row in sorted(rows, key=lambda row: row.id, reverse=True)}
 
 
 def _rename(connection: Connection, entries: Sequence[tuple[Entry, int]]) -> None:
@@ -114,20 +105,15 @@ def _names(one: Entry) -> dict[str, str]:
     }
 
 
-def _values(organization: int, number: int, one: Entry, now_s: int) -> dict[str, object]:
-    return {
-        "id": number,
-        "organization_id": organization,
-        "email": one.email,
-        "email_key": key_of(one.email),
-        "postcode": "",
-        "address": "",
-        "city": "",
-        "country": "",
-        "gender": "",
-        "anonymous": False,
-        "banned": False,
-        "origin": ORIGIN,
-        "created_s": now_s,
-        **_names(one),
-    }
+_CUSTOMER = (
+    "id", "organization_id", "email", "first_name", "last_name", "phone", "postcode", "address", "city", "country",
+    "gender", "anonymous", "banned", "origin", "created_s", "email_key", "first_key", "last_key",
+)  # fmt: skip
+
+
+def _row(organization: int, number: int, key: str, one: Entry, now_s: int) -> tuple[object, ...]:
+    first, last = one.first_name, one.last_name
+    return (
+        number, organization, one.email, first, last, one.phone, "", "", "", "", "", False, False, ORIGIN, now_s,
+        key, key_of(f"{first} {last}"), key_of(f"{last} {first}"),
+    )  # fmt: skip

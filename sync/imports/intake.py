@@ -7,11 +7,11 @@ ticket that a list does not name any more is not touched.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from admission.entitlements import Attention, CredentialStanding, Standing
 from admission.ids import EventId
-from sync.imports import holders, tables
+from sync.imports import holders, slabs, tables
 from sync.imports.entries import Entry
 from sync.tickets import changes
 from sync.tickets import tables as sold
@@ -44,17 +44,12 @@ class Written(NamedTuple):
 def compare(connection: Connection, event: int, shop: str, entries: Sequence[Entry]) -> Compared:
     """Compare entries of one shop, a chunk at most, with the event's tickets."""
     s, c = tables.import_source.c, sold.credential.c
-
-    asked_keys = select(s.key, s.shop, s.ticket, s.print).where(
-        s.event_id == event, s.key.in_([one.key for one in entries])
-    )
-    sources = {row.key: row for row in connection.execute(asked_keys) if row.shop == shop}
+    keys = [one.key for one in entries]
+    known_rows = slabs.find(connection, (s.key, s.ticket, s.print), s.key, keys, event_id=event, shop=shop)
+    sources = {row.key: row for row in known_rows}
     digests = [code.digest for one in entries for code in one.codes]
-    owners: dict[bytes, int] = {}
-    for start in range(0, len(digests), _ASKED_MAX):
-        asked = digests[start : start + _ASKED_MAX]
-        found = connection.execute(select(c.digest, c.ticket).where(c.event_id == event, c.digest.in_(asked)))
-        owners.update((row.digest, row.ticket) for row in found)
+    found = slabs.find(connection, (c.digest, c.ticket), c.digest, digests, event_id=event)
+    owners = {row.digest: row.ticket for row in found}
     new: list[Entry] = []
     changed: list[tuple[Entry, int]] = []
     taken: set[int] = set()
@@ -76,28 +71,18 @@ def compare(connection: Connection, event: int, shop: str, entries: Sequence[Ent
     return Compared(new, changed, same, frozenset(taken))
 
 
-_ASKED_MAX = 10_000
-"""Values in one statement; SQLite takes 32,766 (SQLITE_MAX_VARIABLE_NUMBER), PostgreSQL's protocol 65,535."""
-
-
 def write(
     connection: Connection, event: int, shop: str, organization: int, entries: Sequence[Entry], now_s: int
 ) -> Written:
     """Write a chunk. The caller raises the list's version where something is new or changed."""
-    wanted = compare(connection, event, shop, entries)
-    before = _before(connection, event, [number for _, number in wanted.changed])
-    people = holders.find_or_make(
-        connection,
-        organization,
-        wanted.new,
-        [(one, before[number].holder) for one, number in wanted.changed],
-        now_s,
-    )
+    # Customers' ids first and the event after them, as whoever makes a customer and sells to him; then nobody else
+    # writes what is looked at here.
+    first = holders.first_of(connection, entries)
     changes.take(connection, (EventId(event),))
-    found = wanted
-    if connection.dialect.name != "sqlite":  # again, in the queue: what others wrote since then counts too
-        found = compare(connection, event, shop, entries)
-        before = _before(connection, event, [number for _, number in found.changed])
+    found = compare(connection, event, shop, entries)
+    before = _before(connection, event, [number for _, number in found.changed])
+    changed = [(one, before[number].holder) for one, number in found.changed]
+    people = holders.find_or_make(connection, organization, found.new, changed, first, now_s)
     _add(connection, event, shop, found.new, people)
     _change(connection, event, shop, found.changed, people, before)
     return Written(len(found.new), len(found.changed), found.same, len(found.taken))
@@ -111,45 +96,41 @@ def _add(
     t = sold.ticket.c
     last = connection.execute(select(func.max(t.id)).where(t.event_id == event)).scalar() or 0
     numbered = list(enumerate(entries, start=last + 1))
-    _insert(
-        connection, sold.ticket,
-        ("event_id", "id", "product", "holder", "zones", "session", "standing", "not_before", "not_after", "admits",
-         "home_gate", "attention"),
+    # The event is ours to the end of the transaction, so its next version is known: written now, the rows need not
+    # be written once more to be stamped.
+    version = changes.coming(connection, EventId(event))
+    slabs.add(
+        connection, sold.ticket, _TICKET,
         [
-            (event, number, one.product, people.of(one), one.zones, one.session, max(one.standing, 0),
-             one.valid_from, one.valid_until, one.admits, 0, int(Attention.NONE))
+            (event, number, one.product, people.get(one.row, 0), one.zones, one.session, max(one.standing, 0),
+             one.valid_from, one.valid_until, one.admits, 0, _NO_ATTENTION, version)
             for number, one in numbered
         ],
     )  # fmt: skip
-    _insert(connection, sold.credential, _CREDENTIAL, _credentials(event, numbered))
-    _insert(
-        connection, tables.import_source, ("event_id", "shop", "key", "ticket", "print", "reference"),
-        [(event, shop, one.key, number, one.print, one.order) for number, one in numbered],
+    # In the order of their keys, which are digests: neighbours share the table's pages.
+    slabs.add(connection, sold.credential, _CREDENTIAL, sorted(_credentials(event, version, numbered)))
+    slabs.add(
+        connection, tables.import_source, ("event_id", "key", "shop", "ticket", "print", "reference"),
+        sorted([(event, one.key, shop, number, one.print, one.order) for number, one in numbered]),
     )  # fmt: skip
 
 
-_CREDENTIAL = ("event_id", "digest", "ticket", "kind", "text", "standing")
+_TICKET = (
+    "event_id", "id", "product", "holder", "zones", "session", "standing", "not_before", "not_after", "admits",
+    "home_gate", "attention", "version",
+)  # fmt: skip
+_CREDENTIAL = ("event_id", "digest", "ticket", "kind", "text", "standing", "version")
+_NO_ATTENTION, _ACTIVE = int(Attention.NONE), int(CredentialStanding.ACTIVE)
 
 
-def _credentials(event: int, numbered: Iterable[tuple[int, Entry]]) -> list[tuple[object, ...]]:
+def _credentials(
+    event: int, version: int | None, numbered: Iterable[tuple[int, Entry]]
+) -> list[tuple[int, bytes, int, str, str | None, int, int | None]]:
     return [
-        (event, code.digest, number, code.kind, code.text, int(CredentialStanding.ACTIVE))
+        (event, code.digest, number, code.kind, code.text, _ACTIVE, version)
         for number, one in numbered
         for code in one.codes
     ]
-
-
-def _insert(
-    connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[object, ...]]
-) -> None:
-    """Insert many rows: written as the driver takes them, since SQLAlchemy's own way costs three times as much."""
-    if not rows:
-        return
-    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    quoted = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
-    marks = ", ".join(mark for _ in names)
-    statement = f"INSERT INTO {table.name} ({quoted}) VALUES ({marks})"  # noqa: S608 - fixed names of our own
-    connection.exec_driver_sql(statement, list(rows))
 
 
 class _Before(NamedTuple):
@@ -161,9 +142,7 @@ class _Before(NamedTuple):
 
 def _before(connection: Connection, event: int, numbers: Sequence[int]) -> dict[int, _Before]:
     t = sold.ticket.c
-    found = connection.execute(
-        select(t.id, t.standing, t.holder).where(t.event_id == event, t.id.in_(numbers))
-    )
+    found = slabs.find(connection, (t.id, t.standing, t.holder), t.id, numbers, event_id=event)
     return {row.id: _Before(row.standing, row.holder) for row in found}
 
 
@@ -191,7 +170,7 @@ def _change(
         ),
         [
             {
-                "of": number, "new_product": one.product, "new_holder": people.of(one), "new_zones": one.zones,
+                "of": number, "new_product": one.product, "new_holder": people.get(one.row, 0), "new_zones": one.zones,
                 "new_session": one.session, "new_standing": _standing(before[number].standing, one.standing),
                 "new_not_before": one.valid_from, "new_not_after": one.valid_until, "new_admits": one.admits,
             }
@@ -199,14 +178,11 @@ def _change(
         ],
     )  # fmt: skip
     held: dict[int, dict[bytes, int]] = {number: {} for number in numbers}
-    for row in connection.execute(
-        select(c.c.ticket, c.c.digest, c.c.standing).where(c.c.event_id == event, c.c.ticket.in_(numbers))
-    ):
+    wanted = (c.c.ticket, c.c.digest, c.c.standing)
+    for row in slabs.find(connection, wanted, c.c.ticket, numbers, event_id=event):
         held[row.ticket][row.digest] = row.standing
-    _insert(
-        connection, c, _CREDENTIAL,
-        [row for row in _credentials(event, ((number, one) for one, number in entries)) if row[1] not in held[row[2]]],  # type: ignore[index]  # a digest and a ticket's number
-    )  # fmt: skip
+    added = _credentials(event, None, ((number, one) for one, number in entries))
+    slabs.add(connection, c, _CREDENTIAL, [row for row in added if row[1] not in held[row[2]]])
     moved = [
         {"of": number, "digest_": digest, "new_standing": after}
         for one, number in entries

@@ -14,19 +14,25 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 from admission.ids import EventId
 from sync.accounts import audit
 from sync.accounts.principal import Actor
+from sync.customers.tables import customer
 from sync.events import tables as events
-from sync.imports import intake, tables
+from sync.imports import intake, slabs, tables
 from sync.imports.columns import Column, Layout
 from sync.imports.entries import Entry
 from sync.imports.faults import BadCell, BadFile, shown
 from sync.imports.files import Checked, How, packed, unpacked
 from sync.store.schema import next_id, queue
 from sync.tickets import changes
+from sync.tickets import tables as sold
 
 KEPT_S = 7 * 86_400
 """A job that nobody goes on with holds names and codes; after a week they are deleted."""
 SLAB_ROWS = 500
 """Bad rows written at a time."""
+
+
+_GROWING = (customer, sold.ticket, sold.credential, tables.import_source)
+"""What a chunk writes to, and looks things up in."""
 
 
 class State(StrEnum):
@@ -211,6 +217,7 @@ def advance(connection: Connection, number: int, now_s: int) -> Job:
 
     Nothing of the transaction may follow. BadFile where the job does not run.
     """
+    slabs.know_sizes(connection, _GROWING)
     found = _locked(connection, number)
     if found.state is State.DONE:
         return found

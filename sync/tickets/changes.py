@@ -51,6 +51,11 @@ def take(connection: Connection, events: Iterable[EventId]) -> None:
     connection.execute(wanted.with_for_update(key_share=True))  # SQLite's one writer needs no such words
 
 
+def coming(connection: Connection, event: EventId) -> int:
+    """Return the version that a change under way, which took the event, gives its rows: new ones may name it at once."""
+    return int(connection.execute(select(tables.event.c.version).where(tables.event.c.id == event)).scalar_one()) + 1
+
+
 def stamp(connection: Connection, events: Iterable[EventId], now_s: int) -> None:
     """Raise the versions of these events and stamp their rows; nothing of the transaction may follow."""
     for event in sorted(events):  # always in this order, so that two changes never wait for each other

@@ -10,8 +10,7 @@ from sqlalchemy import Connection
 from sync.accounts.principal import Role
 from sync.customers.pages import customer_name, event_names, product_names
 from sync.events import programme
-from sync.web.acts import Act, Acts
-from sync.web.api import Refused
+from sync.web.acts import Act, Acts, Faulty
 from sync.web.pages import Answer, Form, PageAsked, PageRoute, View
 
 METHODS = ("none", "cash", "card", "transfer", "voucher", "other")
@@ -67,8 +66,8 @@ class TicketPages:
             one = self._acts.do(
                 connection, asked, "POST /api/v1/unsold", body={"code": asked.form.raw("code")}
             )
-        except Refused as refused:
-            return View("people/unsold.html", {"place": "people", "said": refused.detail}, 422)
+        except Faulty as faulty:
+            return View("people/unsold.html", {"place": "people", "said": faulty.detail}, 422)
         return View(
             "people/unsold.html", {"place": "people", "done": asked.words("taken_back", n=one.ticket)}
         )

@@ -1,6 +1,5 @@
 """Pages do what the API does, by the same routes: one set of rules, roles and audit entries for people and programs."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,16 +11,12 @@ from sync.keys import VenueKeys
 from sync.web.api import Asked, Refused, Route, not_found
 from sync.web.mount import Owner
 from sync.web.pages import Answer, PageAsked, Redirect
+from sync.web.refusals import Faulty, faulty, misfit
 
-_FIELD = re.compile(r" - at `\$\.([a-z_]+)")
+__all__ = ["Act", "Acts", "Faulty"]
 
-
-class Faulty(Exception):
-    """What was filled in cannot be done. `fields`: what is wrong, by the name of the API's field; "" for all of it."""
-
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        super().__init__(", ".join(fields))
-        self.fields = dict(fields)
+_ELSEWHERE = frozenset({401, 403, 404})
+"""What is not to be mended in the form: these have a page of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +52,8 @@ class Acts:
     ) -> Any:
         """Return what the operation answers.
 
-        Faulty where the body is not what it takes, or it refuses a value; Refused as the API does for the rest.
+        Faulty, in the reader's words, where the body is not what it takes or the API refuses what was asked; Refused
+        where the person may not, or the thing is not there.
         """
         route = self._routes[key]
         who, numbers = asked.who, dict(path or {})
@@ -71,16 +67,15 @@ class Acts:
             sent = msgspec.convert(body, route.body) if isinstance(body, Mapping) else body
             wanted = msgspec.convert(query or {}, route.query) if route.query is not None else None
         except msgspec.ValidationError as error:
-            found = _FIELD.search(str(error))
-            raise Faulty({found[1] if found else "": str(error).partition(" - at ")[0]}) from error
+            raise misfit(asked.words, error) from error
         try:
             return route.handler(
                 connection, Asked(who, numbers, wanted, sent, asked.now_s, self._keys, texts or {})
             )
         except Refused as refused:
-            if refused.status == 422:
-                raise Faulty({"": refused.detail}) from refused
-            raise
+            if refused.status in _ELSEWHERE:
+                raise
+            raise faulty(asked.words, refused) from refused
 
     def press(
         self,
@@ -92,16 +87,12 @@ class Acts:
     ) -> Answer:
         """Do what a button says and show the page `here` anew; where it cannot be done, what `again` makes of why.
 
-        `act` None: the page has no such button. What is refused for its state (409) is said on the page as well.
+        `act` None: the page has no such button. `again` gets what is wrong by field, and the first of it for the page.
         """
         if act is None or not self.has(act.key):
             raise Refused(404, "not_found", asked.words("not_found"))
         try:
             self.do(connection, asked, act.key, act.path, act.body)
-        except Faulty as faulty:
-            return again(faulty.fields)
-        except Refused as refused:
-            if refused.status in {403, 404}:
-                raise
-            return again({"": refused.detail})
+        except Faulty as wrong:
+            return again({"": wrong.detail, **wrong.fields})
         return Redirect(f"{here}?done=saved")

@@ -8,7 +8,7 @@ is not what the route takes or gives cannot be documented.
 import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
@@ -19,7 +19,7 @@ from sync.accounts.principal import Actor, Principal, Role
 from sync.keys import VenueKeys
 
 __all__ = [
-    "Actor", "Asked", "Batch", "Body", "Count", "Download", "Handler", "Id", "Line", "Name", "Page", "Paged", "Principal",
+    "Actor", "Asked", "Batch", "Body", "Caller", "Count", "Download", "Handler", "Id", "Line", "Name", "Page", "Paged", "Principal",
     "Query", "Refused", "Role", "Route", "Seconds", "cursor_of", "page_of", "read_cursor",
 ]  # fmt: skip
 
@@ -111,13 +111,27 @@ class Asked:
 Handler = Callable[[Connection, Asked], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks for what is answered together with others, before a transaction has said who that is.
+
+    `token`: the digest of the token sent; None where none of ours was, and `found` says who it is otherwise.
+    """
+
+    token: bytes | None
+    found: Callable[[Connection], Principal | None]
+    admitted: Callable[[Principal | None], Principal]
+    """Returns who it is, if they may ask this of their own organization's things; else Refused."""
+
+
 class Batch(Protocol):
     """Answers requests together, where one transaction for each would be too slow."""
 
-    async def put(self, asked: Asked, who: Hashable, admit: Callable[[Connection], Principal]) -> bytes:
-        """Return the answer as JSON, once it is durable. `admit`, within the transaction, says who asks, or Refused.
+    async def put(self, asked: Asked, caller: Caller) -> bytes:
+        """Return the answer as JSON, once it is durable. Refused as by any route.
 
-        It says the same for the same `who` and event; until then the principal in `asked` is nobody.
+        Who asks is found in the transaction of the answer, and what the path names must be their organization's; until
+        then the principal in `asked` is nobody.
         """
         ...
 

@@ -89,6 +89,7 @@ def application(
     )
     app[SIGN_IN] = SignIn(database, keys, now_s)
     site = Site(database, keys, routes, OWNERS, app[SIGN_IN], now_s)
+    app.middlewares.append(site.lost)
     app.add_routes(
         [
             web.get("/healthz", healthz),

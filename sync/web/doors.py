@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -89,6 +90,9 @@ class Doors:
             self._quiet_since[protocol] = self._mono_s()
 
     async def _read_body(self, request: web.Request) -> web.Response | None:
+        if request.content.is_eof():  # it came with its head, as short ones do
+            await request.read()
+            return None
         house = house_of(request.remote or "")
         if self._bodies.total() >= BODIES_MAX or self._bodies[house] >= BODIES_PER_HOUSE_MAX:
             answer = problem(503, "busy", "Too much comes in at a time. Try again in a moment.")
@@ -192,6 +196,7 @@ def house_size() -> int:
     return max(16, min(CONNECTIONS_MAX, soft - FILES_KEPT))
 
 
+@lru_cache(CONNECTIONS_MAX)
 def house_of(address: str) -> str:
     """Return what is counted as one sender: an IPv4 address or an IPv6 /64; "" for loopback, which is the machine."""
     try:

@@ -20,7 +20,18 @@ from sync.accounts import idempotency
 from sync.accounts.principal import SYSTEM, Principal, Role
 from sync.keys import VenueKeys
 from sync.store.database import Database
-from sync.web.api import NUMBER_MAX, PATH_NUMBER, Asked, Batch, Download, Refused, Route, not_found
+from sync.web.api import (
+    NUMBER_MAX,
+    PATH_NUMBER,
+    Asked,
+    Batch,
+    Caller,
+    Download,
+    Refused,
+    Route,
+    not_found,
+)
+from sync.web.perimeter import sent_token
 from sync.web.problems import problem
 
 Identify = Callable[[Connection, web.Request, int], Principal | None]
@@ -109,20 +120,19 @@ class Api:
 
     async def _together(self, route: Route, request: web.Request, raw: bytes, now_s: int) -> Sent:
         """Have a request answered with others. Whether it is well formed is asked first here, and told only those who may."""
-        who = (route.key, request.headers.get(hdrs.AUTHORIZATION, ""), request.headers.get(hdrs.COOKIE, ""))
-        batch = self._batches[route.batch]
-
-        def admit(connection: Connection) -> Principal:
-            return self._admitted(connection, route, request, now_s)
-
         try:
             query, body = _read_query(route, request), _read_body(route, request, raw)
             numbers, texts = _path(route, request)
         except Refused:
-            await self._database.read(admit)
+            await self._database.read(lambda connection: self._admitted(connection, route, request, now_s))
             raise
+        caller = Caller(
+            sent_token(request),
+            lambda connection: self._identify(connection, request, now_s),
+            lambda principal: _may(principal, route, request),
+        )
         asked = Asked(NOBODY, numbers, query, body, now_s, self._keys, texts)
-        return Sent(route.status, await batch.put(asked, who, admit))
+        return Sent(route.status, await self._batches[route.batch].put(asked, caller))
 
     async def _written(self, work: Callable[[Connection], Sent]) -> Sent:
         try:
@@ -140,23 +150,29 @@ class Api:
         """Return who asks, if they may ask this."""
         if route.role is None:
             return NOBODY
-        principal = self._identify(connection, request, now_s)
-        if principal is None:
-            raise Refused(401, "not_signed_in", "Send a token that is valid: Authorization: Bearer ght_…")
-        if not route.anywhere and not principal.role.may(route.role):
-            raise Refused(
-                403, "role", f"This needs the role {route.role.value}; yours is {principal.role.value}."
-            )
+        principal = _may(self._identify(connection, request, now_s), route, request)
         numbers, _ = _path(route, request)
-        if principal.event and numbers.get("event", 0) != principal.event and not route.anywhere:
-            if "event" in numbers:
-                raise not_found("event")
-            raise Refused(403, "token_scope", "This token is for one event only; use one without an event.")
         for name, number in numbers.items():
             owner = self._owners.get(name)
             if owner is not None and not owner(connection, principal.organization, number):
                 raise not_found(name)
         return principal
+
+
+def _may(principal: Principal | None, route: Route, request: web.Request) -> Principal:
+    """Return who asks, if anybody does and if their role and their token's event are right for a route."""
+    if principal is None:
+        raise Refused(401, "not_signed_in", "Send a token that is valid: Authorization: Bearer ght_…")
+    if route.role is not None and not route.anywhere and not principal.role.may(route.role):
+        raise Refused(
+            403, "role", f"This needs the role {route.role.value}; yours is {principal.role.value}."
+        )
+    numbers, _ = _path(route, request)
+    if principal.event and numbers.get("event", 0) != principal.event and not route.anywhere:
+        if "event" in numbers:
+            raise not_found("event")
+        raise Refused(403, "token_scope", "This token is for one event only; use one without an event.")
+    return principal
 
 
 def refusal(refused: Refused) -> web.Response:

@@ -5,19 +5,23 @@ A view with a status of 400 or more undoes what the handler wrote. A page that c
 site (Origin, Sec-Fetch-Site) and by somebody signed in; the policy lets no inline script or style run.
 """
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from aiohttp import web
 from multidict import MultiDictProxy
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError
 
 from sync.store.database import Database
-from sync.web.api import Principal, Refused, Role
+from sync.store.engines import DatabaseFault
+from sync.web.api import NUMBER_MAX, Principal, Refused, Role
 from sync.web.perimeter import same_site, scheme, sender, session_cookie
+from sync.web.refusals import said
 from sync.web.rendering import Templates
 from sync.web.words import LANGUAGES, Language, Words, language_of
 
@@ -148,12 +152,14 @@ class PageAsked:
     def number(self, name: str) -> int:
         """Return a number of the path; Refused 404 for what is none."""
         raw = self.path[name]
-        if not raw.isascii() or not raw.isdigit() or len(raw) > 19:
+        if not raw.isascii() or not raw.isdigit() or len(raw) > 16 or int(raw) > NUMBER_MAX:
             raise Refused(404, "not_found", self.words("not_found"))
         return int(raw)
 
 
 PageHandler = Callable[[Connection, PageAsked], Answer]
+ApartHandler = Callable[[PageAsked], Awaitable[Answer]]
+"""A coroutine function, with transactions of its own: for what a transaction must not wait for, as a password's hash."""
 Chrome = Callable[[Connection, PageAsked], Mapping[str, object]]
 """What every page shows around its own content: the organization's name, its events."""
 SignedIn = Callable[[Connection, str, int], Principal | None]
@@ -166,7 +172,7 @@ class PageRoute:
 
     method: str
     path: str
-    handler: PageHandler
+    handler: PageHandler | ApartHandler
     role: Role | None = Role.VIEWER
 
 
@@ -213,13 +219,33 @@ class Pages:
             if form is None:
                 return self._page(request, words, {}, _error(400, words("form_unreadable")))
 
-            return await self._answered(route, request, form, words)
+            try:
+                return await self._answered(route, request, form, words)
+            except Exception as error:  # noqa: BLE001 - the HTTP edge: whoever looks at a page is answered by a page
+                return self._page(request, words, {}, _trouble(error, route, words))
 
         return serve
+
+    @web.middleware
+    async def lost(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Answer a browser that asks for a page that is not there with a page; programs get a problem (RFC 9457)."""
+        try:
+            return await handler(request)
+        except web.HTTPNotFound:
+            by_program = request.method != "GET" or request.path.startswith("/api/")
+            if by_program or "text/html" not in request.headers.get("Accept", ""):
+                raise
+            words = Words(wanted_language(request))
+            return self._page(request, words, {}, _error(404, words("not_found")))
 
     async def _answered(
         self, route: PageRoute, request: web.Request, form: Form, words: Words
     ) -> web.Response:
+        if inspect.iscoroutinefunction(route.handler):
+            return await self._answered_apart(route, request, form, words)
+
         def work(connection: Connection) -> tuple[Answer, Mapping[str, object]]:
             return self._answer(connection, route, request, form, words)
 
@@ -234,6 +260,21 @@ class Pages:
                 lambda connection: self._chrome(connection, self._asked(connection, request, form, words))
             )
             return self._page(request, words, around, view)
+        return self._page(request, words, around, answer)
+
+    async def _answered_apart(
+        self, route: PageRoute, request: web.Request, form: Form, words: Words
+    ) -> web.Response:
+        asked = await self._database.read(lambda connection: self._asked(connection, request, form, words))
+        answer = _barred(route, asked)
+        if answer is None:
+            try:
+                answer = await cast("ApartHandler", route.handler)(asked)
+            except Refused as refused:
+                answer = _error(refused.status, said(words, refused.code, refused.detail))
+        around: Mapping[str, object] = {}
+        if isinstance(answer, View):
+            around = await self._database.read(lambda connection: self._chrome(connection, asked))
         return self._page(request, words, around, answer)
 
     def _asked(self, connection: Connection, request: web.Request, form: Form, words: Words) -> PageAsked:
@@ -257,24 +298,16 @@ class Pages:
         self, connection: Connection, route: PageRoute, request: web.Request, form: Form, words: Words
     ) -> tuple[Answer, Mapping[str, object]]:
         asked = self._asked(connection, request, form, words)
-        if route.role is not None:
-            if asked.principal is None:
-                back = f"?to={quote(asked.return_to, safe='')}" if asked.return_to != "/" else ""
-                return Redirect(f"/sign-in{back}"), {}
-            if not asked.principal.role.may(route.role):
-                return _error(403, words("role_too_low")), self._chrome(connection, asked)
+        answer = _barred(route, asked)
         try:
-            answer = route.handler(connection, asked)
+            if answer is None:
+                answer = cast("PageHandler", route.handler)(connection, asked)
         except Refused as refused:
-            answer = _error(refused.status, refused.detail)
+            answer = _error(refused.status, said(words, refused.code, refused.detail))
         if isinstance(answer, View) and answer.status >= 400 and route.method != "GET":
             raise _Undone(answer)
         around = self._chrome(connection, asked) if isinstance(answer, View) else {}
         return answer, around
-
-    def answer(self, request: web.Request, words: Words, answer: Answer) -> web.Response:
-        """Return the response for an answer that some other route gives, to somebody who is not signed in."""
-        return self._page(request, words, {}, answer)
 
     def _page(
         self, request: web.Request, words: Words, around: Mapping[str, object], answer: Answer
@@ -319,8 +352,31 @@ def local_path(raw: str) -> str:
     return raw if plain and "\\" not in raw else "/"
 
 
+def _barred(route: PageRoute, asked: PageAsked) -> Answer | None:
+    """Return what somebody is answered who may not see a page; None for who may."""
+    if route.role is None:
+        return None
+    if asked.principal is None:
+        back = f"?to={quote(asked.return_to, safe='')}" if asked.return_to != "/" else ""
+        return Redirect(f"/sign-in{back}")
+    return None if asked.principal.role.may(route.role) else _error(403, asked.words("role_too_low"))
+
+
 def _error(status: int, said: str) -> View:
     return View("error.html", {"said": said}, status)
+
+
+def _trouble(error: Exception, route: PageRoute, words: Words) -> View:
+    """Return the page for what no handler foresaw; what is our own fault is logged, without what came in."""
+    if isinstance(error, DatabaseFault):
+        log.error("the database does not answer: %s", error)
+        return _error(503, words("refused_database"))
+    if isinstance(error, IntegrityError):
+        return _error(409, words("refused_conflict"))
+    if isinstance(error, (DataError, OverflowError)):
+        return _error(422, words("refused_out_of_range"))
+    log.error("a page failed: %s %s", route.method, route.path, exc_info=error)
+    return _error(500, words("failed"))
 
 
 async def form_of(request: web.Request) -> Form | None:

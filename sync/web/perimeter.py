@@ -7,6 +7,7 @@ cookie must come from a page of ours. What gates sign needs neither.
 
 import ipaddress
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -34,6 +35,8 @@ HSTS = "max-age=31536000"
 USED_STEP_S = 60
 """A token's or session's last use is written down once a minute."""
 REMEMBERED_MAX = 10_000
+ADDRESSES_MAX = 4096
+"""Read ones that are kept: a request asks for three, and a keep-alive connection for the same ones each time."""
 _SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _LOOPBACK = frozenset({"localhost", "localhost.localdomain"})
 _GATES = ("/api/v1/gate/", "/healthz", "/metrics")
@@ -106,6 +109,12 @@ def identify(connection: Connection, request: web.Request, now_s: int) -> Princi
     if found is not None and request.method not in _SAFE and not same_site(request):
         raise Refused(403, "other_site", "Only a page of the centre may change something with its cookie.")
     return found
+
+
+def sent_token(request: web.BaseRequest) -> bytes | None:
+    """Return the digest of the token that was sent; None where none of ours was."""
+    scheme, _, secret = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return tokens.sent_digest(secret.strip()) if scheme.lower() == "bearer" else None
 
 
 def same_site(request: web.BaseRequest) -> bool:
@@ -189,6 +198,7 @@ def _local_address(request: web.Request) -> str:
     return str(name[0]) if isinstance(name, tuple) else ""
 
 
+@lru_cache(ADDRESSES_MAX)
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         found = ipaddress.ip_address(text.partition("%")[0])

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from sync.accounts import sessions
+from sync.accounts.own import OwnAccount
 from sync.accounts.pages import AccountPages, chrome
 from sync.accounts.sign_in import SignIn
 from sync.board.boards import Boards
@@ -40,15 +42,15 @@ class Site:
     ) -> None:
         acts = Acts(routes, owners, keys)
         templates = Templates()
-        self._accounts = AccountPages(sign_in)
+        accounts = AccountPages(database, sign_in, OwnAccount(database, keys, sign_in, now_s))
         self._board = BoardPages(database, Boards(mono_s), templates, sessions.principal, now_s)
         self.pages: tuple[PageRoute, ...] = (
-            *self._accounts.pages(),
+            *accounts.pages(),
             *EventPages(acts).pages(),
             *CustomerPages(acts).pages(),
             *TicketPages(acts).pages(),
             *OrderPages(acts).pages(),
-            *GatePages(keys, acts).pages(),
+            *GatePages(acts).pages(),
             *import_pages.pages(),
             *self._board.pages(),
         )
@@ -58,9 +60,13 @@ class Site:
         """Return every route, with the static files and the streams."""
         return [
             *self._pages.routes(),
-            *self._accounts.routes(self._pages),
             *self._board.routes(),
         ]
+
+    @property
+    def lost(self) -> Middleware:
+        """Return the middleware that answers browsers which ask for a page that is not there."""
+        return self._pages.lost
 
     async def stop(self, app: web.Application) -> None:
         """End the streams of people, so that the centre need not wait for them."""

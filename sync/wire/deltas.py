@@ -117,6 +117,13 @@ class EventVersion(msgspec.Struct, frozen=True, array_like=True):
     version: int
 
 
+class LaneWays(msgspec.Struct, frozen=True, array_like=True):
+    """Which ways a lane is passed (`sync.wire.roster.Ways`)."""
+
+    lane: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+    ways: Annotated[int, msgspec.Meta(ge=0, le=3)]
+
+
 class GateStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a gate is, for the device board. Nothing personal; every field is bounded."""
 
@@ -132,6 +139,8 @@ class GateStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Code of the uplink's tile."""
     verdict: Annotated[str, msgspec.Meta(max_length=20)] = ""
     """Ready, degraded or not ready, as the gate's own page says."""
+    lanes: Annotated[tuple[LaneWays, ...], msgspec.Meta(max_length=64)] = ()
+    """Which ways each lane is passed, as the box is wired; none: not told."""
 
 
 def pack_delta(delta: Delta, key: Ed25519PrivateKey) -> bytes:

@@ -32,7 +32,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from admission.digests import DIGEST_BYTES, ticket_digest
+from admission.digests import DIGEST_BYTES, ticket_digest, ticket_digests
 from admission.entitlements import (
     Attention,
     CredentialStanding,
@@ -217,10 +217,11 @@ class ListWriter:
         self._file.write(self._key.sign(DOMAIN + self._digest.digest()))
 
     def _counted(self, sort: int, rows: Iterable[Any]) -> Iterator[Any]:
-        for row in rows:
-            self._counts[sort] += 1
-            if sum(self._counts) > ROWS_MAX:
+        room = ROWS_MAX - sum(self._counts)
+        for count, row in enumerate(rows, 1):
+            if count > room:
                 raise ValueError(f"a list holds at most {ROWS_MAX} rows; split the event group")
+            self._counts[sort] += 1
             yield row
 
     def _write(self, part: bytes) -> None:
@@ -248,10 +249,10 @@ class ListFile:
         return map(ListRow._make, list_blocks.in_order(self._found(), self.row_count, room))
 
     def _found(self) -> Iterator[list_blocks.Row]:
-        key = self.head.digest_key
+        digest_of = ticket_digests(self.head.digest_key)
         self.file.seek(len(MAGIC))
         for row in list_blocks.unpacked(self.file, self.own_count):
-            yield (ticket_digest(row[0], row[1], key), *row)
+            yield (digest_of(row[0], row[1]), *row)
         yield from list_blocks.unpacked_with_digests(self.file, self.given_count)
 
 

@@ -3,8 +3,8 @@
     0   n   body: `Roster`, MessagePack
     n  64   Ed25519 signature by the roster key over "gatehouse roster 0\\n" and the body
 
-A gate takes the highest version it meets and believes no other gate that is not in it. A revocation names the last record
-of each epoch that still counts; what comes after it is quarantined.
+A gate takes the highest version it meets and believes no other gate that is not in it. A revocation names the last head
+of each epoch that still counts; what comes after it is quarantined (`sync.wire.counted`).
 """
 
 from enum import IntFlag
@@ -13,7 +13,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from admission.ids import Epoch, GateId, LaneId, ZoneId
-from sync.wire.messages import is_signed
+from sync.wire.messages import CLOCK_OFF_MAX_S, is_signed
 
 VALID_DAYS = 14
 """A gate cut off for longer trusts no neighbour any more, for one of them may have been revoked."""
@@ -60,12 +60,12 @@ class RosterGate(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def has_exit(self) -> bool:
-        """Whether its exits count."""
-        return any(lane.ways & Ways.EXIT for lane in self.lanes)
+        """Whether its exits count: one of its lanes is left by, or nothing is known of its lanes yet."""
+        return not self.lanes or any(lane.ways & Ways.EXIT for lane in self.lanes)
 
 
 class LastHead(msgspec.Struct, frozen=True, array_like=True):
-    """The last record of an epoch that counts."""
+    """The last head of an epoch that counts, with its own record; `seq` 0: nothing of it does."""
 
     epoch: Epoch
     seq: int
@@ -79,6 +79,14 @@ class Revoked(msgspec.Struct, frozen=True, array_like=True):
     heads: tuple[LastHead, ...]
 
 
+class FormerKey(msgspec.Struct, frozen=True, array_like=True):
+    """A key that a gate signed with before its present one, and until when (unix seconds)."""
+
+    gate: GateId
+    public: bytes
+    until_s: int
+
+
 class Roster(msgspec.Struct, frozen=True, array_like=True):
     """The gates of an event group, as of a version. Times in unix seconds."""
 
@@ -88,6 +96,24 @@ class Roster(msgspec.Struct, frozen=True, array_like=True):
     expires_at_s: int
     gates: tuple[RosterGate, ...]
     revoked: tuple[Revoked, ...] = ()
+    former: tuple[FormerKey, ...] = ()
+
+    def former_of(self, number: GateId, epoch: Epoch, begun_us: int | None) -> tuple[bytes, ...]:
+        """Return the former keys that may have signed an epoch of a gate, oldest first.
+
+        One that was revoked only signs what the revocation names; any only what began in its time, by the gate's clock.
+        `begun_us`: when the epoch's first record was made, None where that is not known.
+        """
+        revoked = next((one for one in self.revoked if one.gate == number), None)
+        shut_out_s = revoked.at_s if revoked is not None else 0
+        named = revoked is not None and any(head.epoch == epoch and head.seq for head in revoked.heads)
+        return tuple(
+            one.public
+            for one in self.former
+            if one.gate == number
+            and (named or one.until_s > shut_out_s)
+            and (begun_us is None or begun_us <= (one.until_s + CLOCK_OFF_MAX_S) * 1_000_000)
+        )
 
     def gate(self, number: GateId) -> RosterGate | None:
         """Return a gate that is believed."""

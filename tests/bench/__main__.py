@@ -17,11 +17,13 @@ from typing import Final
 import msgspec
 
 from tests.bench import (
+    cancel,
     deciding,
     hostile,
     imports,
     ingest,
     latency,
+    redeem,
     report,
     scale,
     search,
@@ -47,6 +49,8 @@ def groups(picture: Path) -> Mapping[str, Group]:
         "crash": hostile.crash_points,
         "fuzz": hostile.fuzz,
         "sync": venue_sync.measure,
+        "cancel": cancel.measure,
+        "redeem": redeem.measure,
         "search": search.measure,
         "imports": imports.measure,
     }

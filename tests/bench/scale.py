@@ -27,6 +27,15 @@ class Scale:
     """Tickets let in at one gate and looked for at another."""
     ingest_held: int = 1_000_000
     ingest_records: int = 400_000
+    real_gates: int = 20
+    """Daemons, each of three processes."""
+    streams: int = 2_000
+    """Gates connected to one centre, real ones among them."""
+    cancels: int = 100
+    queues: int = 40
+    """Gates that come back with records queued, and how many records each has."""
+    queue_records: int = 36_000
+    redeems: int = 20_000
 
 
 def full(folder: Path) -> Scale:
@@ -48,6 +57,12 @@ def quick(folder: Path) -> Scale:
         doubles=100,
         ingest_held=100_000,
         ingest_records=80_000,
+        real_gates=4,
+        streams=200,
+        cancels=20,
+        queues=8,
+        queue_records=5_000,
+        redeems=4_000,
     )
 
 
@@ -56,4 +71,5 @@ def tiny(folder: Path) -> Scale:
     return Scale(
         folder, "tiny", mean_s=0.1, scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
         checks=20, stored=20, starts=1, points=5, lines=50, doubles=3, ingest_held=1_000, ingest_records=800,
+        real_gates=1, streams=12, cancels=3, queues=2, queue_records=200, redeems=64,
     )  # fmt: skip

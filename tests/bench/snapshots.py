@@ -7,7 +7,6 @@ from io import BytesIO
 from pathlib import Path
 
 from admission.digests import CredentialKind, ticket_digest
-from admission.ids import TicketId
 from edge.front.centre import Centre as CentreClient
 from edge.front.snapshot import Snapshots
 from edge.link import Done
@@ -17,7 +16,7 @@ from sync import compose, demo
 from sync.compose import Centre
 from sync.events.rows import GROUP
 from sync.gates.snapshots import Snapshots as Published
-from sync.tickets import changes, rows
+from sync.tickets import changes
 from sync.wire.lists import pack_list
 from sync.wire.snapshots import write_snapshot
 from tests.bench.report import Goal, Row, median
@@ -26,8 +25,18 @@ from tests.sync.requests import NOW_S
 from tests.sync.venue import Venue, venue_at
 
 SEED = 7
-SALE_ROWS = 20_000
-"""Tickets made in one change while the tables are filled; not what is measured."""
+SALE_ROWS = 50_000
+"""Rows of one statement while the tables are filled; not what is measured."""
+FIRST = 1_000
+"""The demo's own tickets come before."""
+BUILDS = 3
+_TICKET = """
+INSERT INTO ticket (event_id, id, product, holder, zones, session, standing, not_before, not_after, admits, home_gate,
+  attention, version) VALUES (?, ?, ?, ?, '[]', ?, ?, 0, 0, ?, 0, 0, 1)
+"""
+_CREDENTIAL = (
+    "INSERT INTO credential (event_id, digest, ticket, kind, standing, version) VALUES (?, ?, ?, ?, ?, 1)"
+)
 
 
 def size_and_build(scale: Scale) -> list[Row]:
@@ -36,16 +45,17 @@ def size_and_build(scale: Scale) -> list[Row]:
     centre = compose.open_centre(data)
     try:
         demo.make_demo(centre.database, centre.keys, data, NOW_S)
-        _sell(centre, scale.tickets)
+        listed = demo.bulk(scale.tickets, SEED, NOW_S, centre.keys)
+        _sell(centre, listed)
         published = Published(centre.database, centre.keys, data, lambda: NOW_S)
         seconds, made = [], None
-        for _ in range(min(3, scale.starts)):
+        for _ in range(min(BUILDS, scale.starts)):
             began = time.perf_counter()
             made = published.build(GROUP)
             seconds.append(time.perf_counter() - began)
         published.close()
         assert made is not None
-        floor_s = _floor_s(centre, scale.tickets)
+        floor_s = _floor_s(centre, listed)
     finally:
         centre.close()
         shutil.rmtree(data, ignore_errors=True)
@@ -71,32 +81,41 @@ def size_and_build(scale: Scale) -> list[Row]:
     ]
 
 
-def _sell(centre: Centre, tickets: int) -> None:
-    """Have so many tickets of the demo's mix in the tables."""
-    made = demo.bulk(tickets, SEED, NOW_S, centre.keys)
-    first = 1_000  # the demo's own tickets come before
+def _sell(centre: Centre, listed: demo.Bulk) -> None:
+    """Have a bulk list's tickets in the tables: rows as `sync.tickets.rows` writes them, too many for its own pace."""
     key = demo.demo_venue(NOW_S, centre.keys).digest_key
-    by_ticket: dict[int, list[rows.NewCredential]] = {}
-    sold = []
-    for row in made.rows:
-        number = first + row.ticket
-        ticket = made.head.ticket(row._replace(ticket=TicketId(number)))
-        if row.ticket not in by_ticket:
-            by_ticket[row.ticket] = [
-                rows.NewCredential(ticket.id, ticket_digest(demo.EVENT, number, key), CredentialKind.TK1)
-            ]
-            sold.append(ticket)
-        else:
-            by_ticket[row.ticket].append(rows.NewCredential(ticket.id, row.digest, CredentialKind.UID))
-    for at in range(0, len(sold), SALE_ROWS):
-        part = sold[at : at + SALE_ROWS]
-        with changes.change(centre.database, [demo.EVENT], NOW_S) as connection:
-            credentials = [one for ticket in part for one in by_ticket[ticket.id - first]]
-            rows.add_tickets(connection, demo.EVENT, part, credentials)
+    tickets, credentials = [], []
+    last = 0
+    for row in listed.rows:
+        number, profile = FIRST + row.ticket, listed.head.profiles[row.profile]
+        if row.ticket == last:
+            credentials.append(
+                (demo.EVENT, row.digest, number, CredentialKind.UID.value, int(row.credential_standing))
+            )
+            continue
+        last = row.ticket
+        tickets.append(
+            (
+                demo.EVENT,
+                number,
+                profile.product,
+                row.holder,
+                profile.session,
+                int(row.standing),
+                profile.admits,
+            )
+        )
+        found = ticket_digest(demo.EVENT, number, key)
+        credentials.append(
+            (demo.EVENT, found, number, CredentialKind.TK1.value, int(row.credential_standing))
+        )
+    with changes.change(centre.database, [demo.EVENT], NOW_S) as connection:
+        for statement, rows in ((_TICKET, tickets), (_CREDENTIAL, sorted(credentials))):
+            for at in range(0, len(rows), SALE_ROWS):
+                connection.exec_driver_sql(statement, rows[at : at + SALE_ROWS])
 
 
-def _floor_s(centre: Centre, tickets: int) -> float:
-    made = demo.bulk(tickets, SEED, NOW_S, centre.keys)
+def _floor_s(centre: Centre, made: demo.Bulk) -> float:
     began = time.perf_counter()
     with centre.database.reading() as connection:
         found = connection.exec_driver_sql(
@@ -144,7 +163,8 @@ async def _fetched_s(venue: Venue, box: Path) -> float:
 
 async def _fetch(scale: Scale) -> tuple[list[float], int]:
     async with venue_at(scale.folder / "snapshot-centre") as venue:
-        await asyncio.to_thread(_sell, venue.centre, scale.load_tickets)
+        listed = demo.bulk(scale.load_tickets, SEED, NOW_S, venue.centre.keys)
+        await asyncio.to_thread(_sell, venue.centre, listed)
         seconds = [
             await _fetched_s(venue, scale.folder / f"snapshot-box-{number}") for number in range(scale.starts)
         ]

@@ -6,7 +6,7 @@ from admission.ids import Epoch, GateId, RecordId
 from admission.observed import PresenceRow, Role
 from admission.reasons import Reason
 from admission.records import Direction, Outcome
-from edge.judge import share_of
+from admission.rules import share_of
 from edge.link import FOREIGN_MAX, Foreign, Health, HeardGates, Part
 from edge.others import FLUSH_RECORDS, HEARD_S
 from tests.edge.rig import ARENA, EVENT, GATE, SESSION, code, row, running

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from edge.store.disk import LocalDisk
 from edge.store.log import LogStore
 from edge.store.log_reader import LogReader
 from edge.store.log_schema import FEED_CURSOR, Batch, StoredRecord
+from sync.wire.counted import Limit
+from sync.wire.deltas import LaneWays
 from sync.wire.replication import head_in
 from tests.sync.logs import EpochLog
 
@@ -44,6 +46,9 @@ class Box:
         """The next list finds no lane."""
         self.memory: EpochLog | None = None
         """What of the running epoch the disk has not taken is held as this log."""
+        self.limits: tuple[Limit, ...] = ()
+        """What the lane was told of whose records count."""
+        self.ways: tuple[LaneWays, ...] = ()
         self.heard = HeardGates({})
         """What the lane was told of other gates."""
         self.acked: dict[Epoch, int] = {}
@@ -107,6 +112,11 @@ class Box:
         self.store.append([batch])
         self.changed.set()
         return Done(slice_.number, ok=True)
+
+    async def believe(self, limits: Sequence[Limit]) -> Done:
+        self.limits = tuple(limits)
+        self.changed.set()
+        return Done(0, ok=True)
 
     def say_heard(self, heard: HeardGates) -> None:
         self.heard = heard

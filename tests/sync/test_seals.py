@@ -109,7 +109,7 @@ ROSTER = Roster(
 def test_a_roster_is_read_by_whom_it_is_for() -> None:
     packed = pack_roster(ROSTER, KEY)
     assert read_roster(packed, KEY.public_key(), 1) == ROSTER
-    assert packed[:18].hex() == "960105ce6b02d940ce6b02d9a4929501a44d"
+    assert packed[:18].hex() == "970105ce6b02d940ce6b02d9a4929501a44d"
     with pytest.raises(RosterRefused) as refused:
         read_roster(packed, KEY.public_key(), 2)
     assert refused.value.code == "roster.wrong_group"

@@ -27,9 +27,11 @@ def enrolled(connection: Connection, gate: GateId) -> None:
 class GateLog:
     """What one gate of one event records and pushes."""
 
-    def __init__(self, gate: GateId, event: EventId, epoch: int = 7) -> None:
+    def __init__(
+        self, gate: GateId, event: EventId, epoch: int = 7, key: Ed25519PrivateKey | None = None
+    ) -> None:
         self.gate, self.event = gate, event
-        self.log = EpochLog(Epoch(epoch), gate, KEYS[gate])
+        self.log = EpochLog(Epoch(epoch), gate, key or KEYS[gate])
         self.log.begin()
         self._sent = 0
 
@@ -74,12 +76,16 @@ class GateLog:
 
     def push(self, connection: Connection, now_s: int) -> None:
         """Push what is new, signed."""
-        self.log.sign()
         public = KEYS[self.gate].public_key().public_bytes_raw()
+        pushed = ingest.take(connection, self.gate, public, self.news(), now_s)
+        assert pushed.troubles == ()
+
+    def news(self) -> Push:
+        """What was not pushed yet, signed."""
+        self.log.sign()
         chunk = self.log.chunk(self._sent + 1)
         self._sent = len(self.log.blobs)
-        pushed = ingest.take(connection, self.gate, public, Push((chunk,)), now_s)
-        assert pushed.troubles == ()
+        return Push((chunk,))
 
 
 def busy(

@@ -24,9 +24,9 @@ EVENT_PATH = f"/events/{EVENT}"
 
 
 @contextlib.asynccontextmanager
-async def house(data: Path, role: Role = Role.OWNER) -> AsyncIterator[Venue]:
-    """A centre with the demo venue and one person who may sign in."""
-    async with venue_at(data) as venue:
+async def house(data: Path, role: Role = Role.OWNER, database: str = "") -> AsyncIterator[Venue]:
+    """A centre with the demo venue and one person who may sign in. `database`: URL of PostgreSQL, else SQLite."""
+    async with venue_at(data, database) as venue:
         with venue.centre.database.writing() as connection:
             users.add(connection, 1, EMAIL, "Ada Lovelace", role, PASSWORD, venue.now_s)
         yield venue
@@ -56,12 +56,25 @@ class Seat:
     async def go(self, path: str) -> None:
         await self.page.goto(self.url + path)
 
-    async def sign_in(self) -> None:
+    async def sign_in(self, code: str = "") -> None:
         await self.go("/sign-in")
         await self.page.fill("#f-email", EMAIL)
         await self.page.fill("#f-password", PASSWORD)
         await self.page.press("#f-password", "Enter")
+        if code:
+            await self.page.fill("#f-code", code)
+            await self.page.press("#f-code", "Enter")
         await self.page.wait_for_selector("nav.main")
+
+    async def press(self, selector: str) -> None:
+        """Press a button that asks whether one is sure, and say so."""
+        await self.page.click(selector)
+        await self.page.click(selector)
+        await self.page.wait_for_selector(".notice.good")
+
+    async def open(self, summary: str) -> None:
+        """Open what stands folded behind a summary."""
+        await self.page.click(f"summary:text-is('{summary}')")
 
     async def violations(self) -> list[str]:
         """What axe-core finds against WCAG 2.2 AA and best practice."""

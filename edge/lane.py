@@ -5,7 +5,6 @@ thread's, the relay the guard's.
 """
 
 import asyncio
-import itertools
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -39,16 +38,17 @@ from admission.lane import (
     Write,
 )
 from admission.lane_machine import Lane
-from admission.question import LaneFacts, Verdict
-from admission.records import Direction, Flag, Kind, Outcome, Record
+from admission.question import LaneFacts
+from admission.records import Direction, Flag, Kind, Outcome
 from admission.rules import mode_for
 from drivers.base import InputChanged, Removed, Scan, Signal
 from edge.clock import Clock
 from edge.failpoints import failpoint
 from edge.journal import Journal, Stamp
 from edge.judge import Answer, Judge
+from edge.lane_rows import LaneRows, said_at
 from edge.last_scans import after_of
-from edge.link import BY_HAND, After, Seen
+from edge.link import After, Seen
 from edge.settings import LaneSettings, ReaderSettings, Way
 from edge.store.faults import StoreFault
 
@@ -100,8 +100,6 @@ class _AtReader:
     settings: ReaderSettings
     bad_signatures: int = 0
     latest: _Presentation | None = None
-    waiting: "tuple[_Presentation, int] | None" = None
-    """What was told to wait, and its row on the page: judged again, it corrects that row."""
     feedback: Callable[[Signal], None] | None = None
 
 
@@ -130,12 +128,11 @@ class LaneShell:
         self._journal = journal
         self._clock = clock
         self._relay = relay
-        self._on_seen = on_seen
         self._on_layout = on_layout
         self._on_fault = on_fault
         self._on_became = on_became
         self._on_alert = on_alert
-        self._rows = itertools.count(1)
+        self._rows = LaneRows(settings.id, journal.epoch, clock, on_seen)
         self._readers = {reader.id: _AtReader(reader) for reader in settings.readers}
         self._seqs: OrderedDict[int, int] = OrderedDict()
         self._awaiting: deque[tuple[int, int]] = deque()
@@ -259,38 +256,14 @@ class LaneShell:
     def _tell(
         self, at: _AtReader, shown: _Presentation, answer: Answer, effects: tuple[LaneEffect, ...], seq: int
     ) -> None:
-        """Tell reader and page. The machine has the last word: it may have made a wait or a refusal of a grant."""
-        said = (one.verdict for one in effects if isinstance(one, Show) and one.reader == at.settings.id)
-        verdict = next((one for one in said if one is not None), answer.verdict)
+        """Tell reader and page."""
+        verdict = said_at(at.settings.id, answer, effects)
         if at.feedback is not None:
             at.feedback(_SIGNALS[verdict.outcome])
-        waited = at.waiting is not None and at.waiting[0] is shown
-        row = at.waiting[1] if waited and at.waiting else next(self._rows)
-        at.waiting = (shown, row) if verdict.outcome is Outcome.WAIT else None
-        scan = next((one for one in effects if isinstance(one, Write) and one.kind is Kind.SCAN), None)
-        flags = verdict.flags | (scan.flags & _OF_THE_LANE if scan is not None and seq else Flag.NONE)
-        self._on_seen(self._seen(at, answer.identity, verdict, seq, row, flags))
+        self._rows.answered(at.settings.id, shown, answer, verdict, effects, seq)
 
     def _tell_by_hand(self, write: Write, time_us: int) -> None:
-        """Tell the page of an override: a row of its own, that can be taken back."""
-        seq = self._seqs.get(write.token, 0)
-        record = Record(write.kind, seq, time_us, 0, flags=write.flags, subject=write.subject)
-        self._on_seen(
-            Seen(
-                seq=seq,
-                time_s=time_us / 1e6,
-                lane=self.settings.id,
-                reader=0,
-                direction=write.direction,
-                kind=BY_HAND,
-                outcome=write.outcome,
-                reason=write.reason,
-                flags=int(write.flags),
-                ticket="" if record.ticket is None else str(record.ticket[1]),
-                epoch=self._journal.epoch,
-                row=next(self._rows),
-            )
-        )
+        self._rows.by_hand(write, self._seqs.get(write.token, 0), time_us)
 
     def _became(self, write: Write) -> None:
         """Tell the page what became of somebody who was let through."""
@@ -484,28 +457,6 @@ class LaneShell:
     def _now_ms(self) -> int:
         return self._clock.mono_ns() // 1_000_000
 
-    def _seen(
-        self, at: _AtReader, identity: Identity, verdict: Verdict, seq: int, row: int, flags: Flag
-    ) -> Seen:
-        ticket = "" if verdict.candidate is None else str(verdict.candidate.ticket.id)
-        kind = getattr(getattr(identity, "kind", None), "value", "malformed")
-        return Seen(
-            seq=seq,
-            time_s=self._clock.now_us() / 1e6,
-            lane=self.settings.id,
-            reader=at.settings.id,
-            direction=verdict.direction,
-            kind=str(kind),
-            outcome=verdict.outcome,
-            reason=verdict.reason,
-            flags=int(flags),
-            ticket=ticket,
-            gate=verdict.gate,
-            last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
-            epoch=self._journal.epoch,
-            row=row,
-        )
-
 
 def _scan_of(effects: tuple[LaneEffect, ...]) -> int:
     """Return the token of the presentation's own record; counts of earlier ones may stand before it."""
@@ -525,8 +476,6 @@ def fire_key(lane: int) -> str:
     return f"fire.{lane}"
 
 
-_OF_THE_LANE = Flag.REHEARSAL | Flag.NO_PULSE
-"""What the lane, not the verdict, says of a grant."""
 _SIGNALS = {
     Outcome.NONE: Signal.REJECT,
     Outcome.GRANT: Signal.ACCEPT,

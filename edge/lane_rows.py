@@ -1,0 +1,92 @@
+"""What the page shows of one lane: a row for each presentation, and for each opening by hand."""
+
+import itertools
+from collections.abc import Callable
+
+from admission.ids import Epoch
+from admission.lane import LaneEffect, Show, Write
+from admission.question import Verdict
+from admission.records import Flag, Kind, Outcome, Record
+from edge.clock import Clock
+from edge.judge import Answer
+from edge.link import BY_HAND, Seen
+
+_OF_THE_LANE = Flag.REHEARSAL | Flag.NO_PULSE
+"""What the lane, not the verdict, says of a grant."""
+
+
+class LaneRows:
+    """Makes the rows of one lane in one run of the gate."""
+
+    def __init__(self, lane: int, epoch: Epoch, clock: Clock, on_seen: Callable[[Seen], None]) -> None:
+        self._lane = lane
+        self._epoch = epoch
+        self._clock = clock
+        self._on_seen = on_seen
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, tuple[object, int]] = {}
+        """By reader: what was told to wait, and its row. Judged again, it corrects that row."""
+
+    def answered(
+        self,
+        reader: int,
+        shown: object,
+        answer: Answer,
+        verdict: Verdict,
+        effects: tuple[LaneEffect, ...],
+        seq: int,
+    ) -> None:
+        """Tell of a presentation. `shown`: the same object when it is judged again; `verdict`: what was said of it."""
+        waiting, row = self._waiting.pop(reader, (None, 0))
+        if waiting is not shown or not row:
+            row = next(self._numbers)
+        if verdict.outcome is Outcome.WAIT:
+            self._waiting[reader] = (shown, row)
+        scan = next((one for one in effects if isinstance(one, Write) and one.kind is Kind.SCAN), None)
+        flags = verdict.flags | (scan.flags & _OF_THE_LANE if scan is not None and seq else Flag.NONE)
+        ticket = "" if verdict.candidate is None else str(verdict.candidate.ticket.id)
+        kind = getattr(getattr(answer.identity, "kind", None), "value", "malformed")
+        self._on_seen(
+            Seen(
+                seq=seq,
+                time_s=self._clock.now_us() / 1e6,
+                lane=self._lane,
+                reader=reader,
+                direction=verdict.direction,
+                kind=str(kind),
+                outcome=verdict.outcome,
+                reason=verdict.reason,
+                flags=int(flags),
+                ticket=ticket,
+                gate=verdict.gate,
+                last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
+                epoch=self._epoch,
+                row=row,
+            )
+        )
+
+    def by_hand(self, write: Write, seq: int, time_us: int) -> None:
+        """Tell of an override: a row of its own, that can be taken back."""
+        record = Record(write.kind, seq, time_us, 0, flags=write.flags, subject=write.subject)
+        self._on_seen(
+            Seen(
+                seq=seq,
+                time_s=time_us / 1e6,
+                lane=self._lane,
+                reader=0,
+                direction=write.direction,
+                kind=BY_HAND,
+                outcome=write.outcome,
+                reason=write.reason,
+                flags=int(write.flags),
+                ticket="" if record.ticket is None else str(record.ticket[1]),
+                epoch=self._epoch,
+                row=next(self._numbers),
+            )
+        )
+
+
+def said_at(reader: int, answer: Answer, effects: tuple[LaneEffect, ...]) -> Verdict:
+    """Return what a reader's visitor is told. The machine has the last word: it may have made a wait or a refusal of a grant."""
+    said = (one.verdict for one in effects if isinstance(one, Show) and one.reader == reader)
+    return next((one for one in said if one is not None), answer.verdict)

@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
+
 from admission import chain
-from admission.ids import Epoch, LaneId
+from admission.ids import Epoch, LaneId, ZoneId
 from admission.lane import LaneConfig, LaneState, Write
 from admission.lane_machine import Lane
 from admission.records import DeviceKind, Extension, Kind
@@ -82,6 +84,8 @@ FLOOR_STEP_S = 3600
 """The time's floor is kept when it rose by so much: a finer one would write to the card all day long."""
 EX_TEMPFAIL = 75
 """sysexits.h: start me again (the unit does)."""
+SHARES = "shares"
+"""The name under which it is kept how many people were in each zone when it was cut off."""
 SOCKET = "lane.sock"
 
 
@@ -159,6 +163,8 @@ class Daemon:
         self.judge = Judge(self.enrolment.gate, self.time, self.memory)
         self.others = Others(self, self._loop.time)
         self.judge.heard = self.others.is_heard
+        self.judge.known_at_cut.update(_shares(self.reader.meta(SHARES)))
+        self.judge.on_dealt = self._keep_shares
         self.lists = Lists(self, self._parts.disk)
         self.barriers = {
             relay.id: Barrier(
@@ -413,6 +419,10 @@ class Daemon:
             self._floor_kept_s = self.time.floor_s
             self.journal.keep("floor", str(self.time.floor_s).encode())
 
+    def _keep_shares(self) -> None:
+        """Remember across restarts from what a gate that is cut off counts its share of a zone's room."""
+        self.journal.keep(SHARES, msgspec.json.encode(self.judge.known_at_cut))
+
     def changed(self) -> None:
         """Something the page shows changed; several changes make one status."""
         self._telling.changed()
@@ -489,3 +499,7 @@ class Daemon:
         self.lists.close()
         self.reader.close()
         log.info("gate is down", extra={"records": self.journal.last_seq})
+
+
+def _shares(kept: bytes | None) -> dict[ZoneId, int]:
+    return msgspec.json.decode(kept, type=dict[ZoneId, int]) if kept else {}

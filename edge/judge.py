@@ -98,8 +98,10 @@ class Judge:
         self._zone_gates: Mapping[ZoneId, tuple[GateId, ...]] = {}
         self.heard: Callable[[GateId], bool] = lambda _gate: False
         """Whether another gate was heard of within 30 s, directly or through the centre."""
-        self._known_at_cut: dict[ZoneId, int] = {}
-        """People in a zone, at most, when its first question after the cut was put."""
+        self.known_at_cut: dict[ZoneId, int] = {}
+        """People in a zone, at most, when its first question after the cut was put. A restart does not deal anew, so it
+        is kept: `on_dealt` is called when it changed."""
+        self.on_dealt: Callable[[], None] = lambda: None
 
     def use_list(self, source: ListSource, venue: Venue | None = None) -> None:
         """Judge by this list from now on; `venue` is what its head says, where that was found out already.
@@ -180,12 +182,22 @@ class Judge:
         return gates is not None and not all(map(self.heard, gates))
 
     def in_touch(self) -> None:
-        """A gate that was cut off is heard again: shares are dealt anew at the next cut."""
-        self._known_at_cut.clear()
+        """A gate that was cut off is heard again: where all of a zone are, shares are dealt anew at the next cut.
+
+        While one is still away, what it may fill by itself is not free for the others.
+        """
+        whole = [zone for zone in self.known_at_cut if not self._cut_off(zone)]
+        for zone in whole:
+            del self.known_at_cut[zone]
+        if whole:
+            self.on_dealt()
 
     def _beyond_share(self, zone: Zone, known: int) -> int:
         """Return the people known in a zone, and those that may be let in by the other gates meanwhile."""
-        at_cut = self._known_at_cut.setdefault(zone.id, known)
+        at_cut = self.known_at_cut.get(zone.id)
+        if at_cut is None:
+            at_cut = self.known_at_cut[zone.id] = known
+            self.on_dealt()
         share = share_of(zone.capacity, at_cut, 1 + len(self._zone_gates.get(zone.id, ())))
         return known + zone.capacity - share
 

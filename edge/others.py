@@ -44,10 +44,15 @@ class Others:
     def heard(self, said: HeardGates) -> None:
         """The front says until when it knows all of the others."""
         now_s = self._mono_s()
+        again = [
+            gate
+            for gate, age_ms in said.ages_ms.items()
+            if age_ms < HEARD_S * 1000 and not self.is_heard(gate)
+        ]
         for gate, age_ms in said.ages_ms.items():
-            if not self.is_heard(gate) and age_ms < HEARD_S * 1000:
-                self._gate.judge.in_touch()
             self._heard_s[gate] = max(now_s - age_ms / 1000, self._heard_s.get(gate, 0.0))
+        if again:
+            self._gate.judge.in_touch()
         for gate, what in said.troubles.items():
             if self._shown.get(gate) != what:
                 self._shown[gate] = what

@@ -195,6 +195,24 @@ async def test_a_full_zone_has_room_for_who_comes_back_into_the_place_they_left(
         assert (await gate.recorded(Kind.SCAN, 4)).flags & Flag.REENTRY
 
 
+async def test_a_restart_deals_no_second_share_of_the_room_to_a_gate_that_is_cut_off(tmp_path: Path) -> None:
+    """Room for four, another gate never heard: two are this gate's to let in, however often it starts."""
+    room = (Zone(ARENA, "Arena", capacity=4, gate=GATE),)
+    gates = tuple(GateInfo(GateId(n), f"Gate {n}", bytes(32), (ARENA,)) for n in (1, 2))
+    listed(tmp_path / "data", [row(number) for number in (1, 2, 3)], zones=room, gates=gates)
+    async with running(tmp_path, adjust=quick) as gate:
+        await gate.ready()
+        await gate.until(lambda: gate.daemon.memory.bounds(ARENA) is not None, "all were counted")
+        for number in (1, 2):
+            await goes_in(gate, number)
+    for _ in range(2):
+        async with running(tmp_path, adjust=quick) as gate:
+            await gate.ready()
+            await gate.until(lambda: gate.daemon.memory.bounds(ARENA) is not None, "all were counted")
+            await gate.hardware.entry.scan(code(3))
+            assert await answers(gate, 1) == (Outcome.DENY, Reason.FULL)
+
+
 # --- an exit under way ------------------------------------------------------------------------------------------------
 
 

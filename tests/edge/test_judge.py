@@ -205,3 +205,27 @@ def test_a_gate_that_is_cut_off_fills_its_share_of_what_was_free_and_no_more(des
     judge.in_touch()
     judge.heard = lambda _gate: False
     assert [asked(inside) for inside in (9, 9, 10)] == [Reason.FULL, Reason.FULL, Reason.FULL]
+
+
+def test_shares_are_dealt_anew_only_once_every_gate_of_the_zone_is_heard(desk: Desk) -> None:
+    judge, dealt, away = desk.judge, [], {GateId(2), GateId(3)}
+    head = msgspec.structs.replace(list_head(NOW_S), zones=(Zone(ARENA, "Arena", gate=GATE, capacity=9),))
+    source = ShortList(row(7))
+    others = tuple(GateInfo(GateId(n), f"Gate {n}", bytes(32), (ARENA,)) for n in (2, 3))
+    source.head = msgspec.structs.replace(head, gates=(*head.gates, *others))
+    judge.use_list(source)
+    judge.heard = lambda gate: gate not in away
+    judge.on_dealt = lambda: dealt.append(dict(judge.known_at_cut))
+
+    def asked(inside: int) -> Reason:
+        desk.memories.inside = inside
+        return Reason(desk.ask(code(7)).verdict.reason)
+
+    assert [asked(inside) for inside in (0, 2, 3)] == [Reason.NONE, Reason.NONE, Reason.FULL]
+    away.remove(GateId(2))
+    judge.in_touch()
+    assert asked(6) is Reason.FULL, "gate 3 may be filling its own three"
+    away.clear()
+    judge.in_touch()
+    assert asked(8) is Reason.NONE
+    assert dealt == [{ARENA: 0}, {}]

@@ -10,7 +10,7 @@ has. It names the last durable record, signed or not, so the next head covers th
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
@@ -329,16 +329,19 @@ def verify(
     public_key: Ed25519PublicKey,
     epochs: Iterable[tuple[Epoch, Iterable[tuple[int, bytes]]]],
     heads: Iterable[Head] = (),
+    former: Callable[[Epoch], Sequence[Ed25519PublicKey]] = lambda _: (),
 ) -> Report:
     """Check the logs of one gate, epochs oldest first. Never raises on what it reads; memory is bounded.
+
+    `former`: keys of before the present one that may have signed an epoch; it keeps the one that signed its first head.
 
     `heads`: heads known besides the log, of the prefix that was pruned or from peers. A log may begin behind one of
     them, must agree with those inside it and reach those beyond it.
     """
     known: dict[Epoch, dict[int, Head]] = {}
-    check = _Check(gate, public_key)
+    check = _Check(gate, public_key, former)
     for head in heads:
-        if head.gate == gate and head.signed_by(public_key):
+        if head.gate == gate and check.signed(head):
             known.setdefault(head.epoch, {})[head.seq] = head
         else:
             check.problem(Trouble.BAD_SIGNATURE, head.epoch, head.seq, head.seq)
@@ -360,12 +363,29 @@ class _Walked:
 class _Check:
     """One run of `verify`."""
 
-    def __init__(self, gate: GateId, public_key: Ed25519PublicKey) -> None:
+    def __init__(
+        self,
+        gate: GateId,
+        public_key: Ed25519PublicKey,
+        former: Callable[[Epoch], Sequence[Ed25519PublicKey]],
+    ) -> None:
         self._gate = gate
         self._key = public_key
+        self._former = former
+        self._keys: dict[Epoch, Ed25519PublicKey] = {}
+        """By epoch, the key that signed its first head."""
         self._walked: dict[Epoch, _Walked] = {}
         self._problems: list[Problem] = []
         self._total = self._records = self._heads = 0
+
+    def signed(self, head: Head) -> bool:
+        """Whether the gate signed a head, by the key of its epoch."""
+        known = self._keys.get(head.epoch)
+        for key in (known,) if known is not None else (self._key, *self._former(head.epoch)):
+            if head.signed_by(key):
+                self._keys[head.epoch] = key
+                return True
+        return False
 
     def problem(self, trouble: Trouble, epoch: Epoch, first: int = 0, last: int = 0) -> None:
         """Count a problem, and keep it while there is room."""
@@ -422,7 +442,7 @@ class _Check:
         """Check a head that stands in the log; a good one is believed from here on, so each wound shows once."""
         self._heads += 1
         epoch, seq = walk.state.epoch, walk.state.seq
-        if not head.signed_by(self._key):
+        if not self.signed(head):
             self.problem(Trouble.BAD_SIGNATURE, epoch, seq, seq)
             return
         if head.seq != seq - 1:

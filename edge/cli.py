@@ -173,11 +173,13 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from edge.held_roster import former_keys  # noqa: PLC0415
     from edge.verify import known_keys, verify_log  # noqa: PLC0415
 
     data = _data(arguments)
     _become_owner(data)
-    verdict = verify_log(data, known_keys(data, _enrolment(data)))
+    own = _enrolment(data)
+    verdict = verify_log(data, known_keys(data, own), former_keys(data, own))
     for line in verdict.lines():
         _say(line)
     return EX_FAILED if verdict.altered else EX_OK

@@ -15,9 +15,9 @@ from admission.presence import Bounds, PresenceRow, Reset, Resets, reset_of, row
 from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
 from edge.journal import Journal
 from edge.occupancy import SLICE_TICKETS, Occupancy
+from edge.store.faults import StoreFault
 from edge.store.log import LogStore
 from edge.store.log_reader import ROWS_MAX, LogReader
-from edge.store.faults import StoreFault
 from edge.store.log_schema import COUNTED_KEY, EpochRow, StandingChange
 from sync.wire.counted import Counted, Limit
 

@@ -92,8 +92,8 @@ class Others:
             board.remove(Part.LOG, f"gate {one}")
             self._shown.pop(one, None)
         for one in gates:
-            args: dict[str, str | int] = {"gate": names.get(one, str(one))}
-            board.put(Part.LOG, f"gate {one}", Health.DEGRADED, "others.revoked", args)
+            name = names.get(one, str(one))
+            board.put(Part.LOG, f"gate {one}", Health.DEGRADED, "others.revoked", {"gate": name})
         self._shut_out = gates
 
 

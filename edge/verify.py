@@ -89,8 +89,14 @@ def known_keys(data: Path, enrolment: Enrolment) -> dict[GateId, Ed25519PublicKe
     }
 
 
-def verify_log(data: Path, keys: Mapping[GateId, Ed25519PublicKey]) -> LogVerdict:
+def verify_log(
+    data: Path,
+    keys: Mapping[GateId, Ed25519PublicKey],
+    former: Mapping[GateId, list[Ed25519PublicKey]] | None = None,
+) -> LogVerdict:
     """Check every gate's log in a data folder against its gate's key. StoreFault where it cannot be read.
+
+    `former`: keys of before, which older epochs may be signed by; also of a gate that was shut out and has no other.
 
     Safe beside a running daemon: heads are read before records, so that none is missed below a head.
     """
@@ -102,7 +108,13 @@ def verify_log(data: Path, keys: Mapping[GateId, Ed25519PublicKey]) -> LogVerdic
         verdicts = tuple(
             GateVerdict(
                 gate,
-                _verify_gate(reader, gate, [row for row in epochs if row.gate == gate], keys.get(gate)),
+                _verify_gate(
+                    reader,
+                    gate,
+                    [row for row in epochs if row.gate == gate],
+                    keys.get(gate),
+                    (former or {}).get(gate, []),
+                ),
                 tuple(fork for fork in forks if fork.gate == gate),
             )
             for gate in gates
@@ -113,12 +125,17 @@ def verify_log(data: Path, keys: Mapping[GateId, Ed25519PublicKey]) -> LogVerdic
 
 
 def _verify_gate(
-    reader: LogReader, gate: GateId, rows: list[EpochRow], key: Ed25519PublicKey | None
+    reader: LogReader,
+    gate: GateId,
+    rows: list[EpochRow],
+    key: Ed25519PublicKey | None,
+    former: list[Ed25519PublicKey],
 ) -> Report | None:
-    if key is None:
+    if key is None and not former:
         return None
     heads = [head for row in rows for head in reader.heads(gate, row.epoch)]
-    return verify(gate, key, [(row.epoch, _records(reader, gate, row.epoch)) for row in rows], heads)
+    logs = [(row.epoch, _records(reader, gate, row.epoch)) for row in rows]
+    return verify(gate, key or former[0], logs, heads, lambda _: former)
 
 
 def _records(reader: LogReader, gate: GateId, epoch: Epoch) -> Iterator[tuple[int, bytes]]:

@@ -24,9 +24,10 @@ from sync.gates import enrolment, tables
 from sync.gates.certificates import authority
 from sync.imports.command import add_export, add_import
 from sync.journal import Seldom
-from sync.keys import Role, roll
+from sync.keys import AT_ONCE, Role, roll
 from sync.store.database import CentreFault, Database
 from sync.store.schema import unsigned
+from sync.tickets.ticket_keys import roll_tickets
 from sync.wire.messages import CODE_MINUTES, fingerprint_of
 
 EXIT_OK, EXIT_FAULT = 0, 1
@@ -106,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     key = commands.add_parser("key", help="keys").add_subparsers(required=True, metavar="WHAT")
     roll_parser = key.add_parser("roll", parents=[shared], help="replace a key; gates follow by themselves")
     roll_parser.add_argument("role", choices=[role.value for role in Role], help="which key")
+    roll_parser.add_argument(
+        "--compromised",
+        action="store_true",
+        help="with tickets: the old key is in other hands, so its tickets enter only where the list has them",
+    )
     roll_parser.set_defaults(run=_roll)
     certificate = key.add_parser(
         "authority", parents=[shared], help="print the certificate behind gates' pages"
@@ -180,11 +186,20 @@ def _code(centre: Centre, options: argparse.Namespace) -> int:
 
 
 def _roll(centre: Centre, options: argparse.Namespace) -> int:
-    rolled = roll(centre.data, Role(options.role))
-    _say(f"The {options.role} key is replaced; the key document is number {rolled.number}.")
+    role = Role(options.role)
+    if role is Role.TICKETS:
+        rolled = roll_tickets(centre.database, centre.data, system_now_s(), compromised=options.compromised)
+    else:
+        rolled = roll(centre.data, role)
+    _say(f"The {role.value} key is replaced; the key document is number {rolled.number}.")
     sys.stderr.write(
-        "Restart gatehouse-sync, every replica with this keys.json: it tells the gates, which follow within a poll.\n"
-        "Put the new keys.json into the backup.\n"
+        "Copy keys.json to every other replica"
+        + (
+            "; a running gatehouse-sync takes the key up by itself.\n"
+            if role in AT_ONCE
+            else " and restart gatehouse-sync there and here.\n"
+        )
+        + "Gates follow within a poll. Put the new keys.json into the backup.\n"
     )
     return EXIT_OK
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from sqlalchemy import select
 
 from sync.backup.archive import before_upgrade
+from sync.backup.retention import run_due
 from sync.chores import keep_doing
 from sync.gates import replica, tables
 from sync.gates.handlers import GateApi
@@ -105,7 +106,7 @@ async def listen(
     """Listen; port 0 takes a free one. CentreFault where the address cannot be had. `now_us`: `now_s`, finer."""
     doors = Doors(mono_s)
     redeemer = Redeemer(
-        centre.database, replica.seed_of(centre.data), now_us or (lambda: now_s() * 1_000_000)
+        centre.database, replica.seed_of(centre.data), now_us or (lambda: now_s() * 1_000_000), mono_s
     )
     gates = GateApi(centre.database, centre.keys, centre.data, now_s, mono_s)
     app = application(centre.database, centre.keys, gates, redeemer, doors.middleware, now_s, names)
@@ -142,7 +143,12 @@ async def serve(
     serving = await listen(centre, host, port, tls, names=names, now_us=system_now_us)
     address = centre.data / ADDRESS_FILE
     chores = asyncio.create_task(
-        keep_doing([lambda: expire_due(centre.database, centre.keys, system_now_s())])
+        keep_doing(
+            [
+                lambda: expire_due(centre.database, centre.keys, system_now_s()),
+                lambda: run_due(centre.database, system_now_s()),
+            ]
+        )
     )
     try:
         address.write_text(serving.url)

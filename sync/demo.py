@@ -237,7 +237,7 @@ def make_demo(database: Database, keys: VenueKeys, data: Path, now_s: int) -> bo
         events.add_products(connection, PRODUCTS)
         rows.add_keys(connection, venue.keys)
         for gate in GATES:
-            roster.add_gate(connection, gate, PLANS[gate.id])
+            roster.add_gate(connection, gate, PLANS[gate.id], events.GROUP)
         for event in made:
             rows.add_tickets(connection, event, venue.tickets[event], venue.credentials[event])
     handle = os.open(data / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -253,7 +253,7 @@ def demo_tickets(data: Path) -> tuple[DemoTicket, ...]:
 
 def _derived(keys: VenueKeys, name: bytes) -> bytes:
     """Return a secret of the demo: another for each venue, the same each time."""
-    return hashlib.sha256(b"gatehouse demo 0\n" + name + b"\n" + keys.tickets).digest()
+    return hashlib.sha256(b"gatehouse demo 0\n" + name + b"\n" + keys.accounts).digest()
 
 
 def _ticket(sort: _Sort, number: TicketId, now_s: int) -> Ticket:

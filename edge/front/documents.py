@@ -8,19 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec.structs import replace
 
 from edge import enrolment as enrolments
 from edge.enrolment import Enrolment
 from edge.front.tls import PageTls
+from edge.held_roster import ROSTER_FILE, load_roster, read
 from sync.wire.messages import Certified, SignedKeys
-from sync.wire.roster import RENEW_S, Roster, RosterRefused, newer, read_roster
+from sync.wire.roster import RENEW_S, Roster, newer
 from sync.wire.rotation import KeysRefused, Pinned, follow
 from sync.wire.snapshots import Manifest
-
-ROSTER_FILE = "roster.ghr"
-"""The newest roster as it was signed; it survives restarts, and neighbours may have it."""
 
 log = logging.getLogger("edge.front.documents")
 
@@ -99,7 +96,7 @@ class Documents:
 
     async def take_roster(self, data: bytes) -> Roster:
         """Go by a roster from whomever, where it is newer. RosterRefused; the one before stays then."""
-        seen = _read(data, self._enrolment)
+        seen = read(data, self._enrolment)
         found = newer(self.held, seen)
         if found is seen:
             await asyncio.to_thread(_keep, self._data / ROSTER_FILE, data)
@@ -122,20 +119,6 @@ class Documents:
         log.info("the page has a certificate of the venue's authority", extra={"code": "page.certified"})
 
 
-def load_roster(data: Path, enrolment: Enrolment) -> Roster | None:
-    """Return the roster in a data folder; None where there is none that its venue's roster key signed."""
-    try:
-        return _read((data / ROSTER_FILE).read_bytes(), enrolment)
-    except (OSError, RosterRefused):
-        return None
-
-
-def _read(data: bytes, enrolment: Enrolment) -> Roster:
-    if not enrolment.roster_public:
-        raise RosterRefused("roster.not_genuine", "this gate knows no roster key yet")
-    return read_roster(data, Ed25519PublicKey.from_public_bytes(enrolment.roster_public), enrolment.group)
-
-
 def _keep(path: Path, content: bytes) -> None:
     new = path.with_suffix(".new")
     with new.open("wb") as file:
@@ -145,4 +128,4 @@ def _keep(path: Path, content: bytes) -> None:
     new.rename(path)
 
 
-__all__ = ["Documents", "KeysRefused", "KeysRolled", "load_roster"]
+__all__ = ["Documents", "KeysRefused", "KeysRolled"]

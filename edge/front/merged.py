@@ -44,7 +44,6 @@ class MergedSource(Protocol):
         """Return a value that was kept under a name."""
         ...
 
-
     def heads_backwards(self, gate: GateId, epoch: Epoch, limit: int) -> tuple[Head, ...]:
         """Return the last signed heads of a log, newest first."""
         ...
@@ -208,7 +207,9 @@ class Merged:
             for one in signed.revoked:
                 keys.pop(one.gate, None)
             keys |= {one.id: one.public for one in signed.gates}
-        for gate in [one for one in self._replicas if one != self._own and keys.get(one) != self._keys.get(one)]:
+        for gate in [
+            one for one in self._replicas if one != self._own and keys.get(one) != self._keys.get(one)
+        ]:
             del self._replicas[gate]
         self._keys = keys
 
@@ -229,9 +230,7 @@ class Merged:
             return []
         held = self._source.heads_backwards(gate, epoch, 1)
         begun_us = None if held else self._begun(gate, epoch)
-        keys = [
-            Ed25519PublicKey.from_public_bytes(one) for one in signed.former_of(gate, epoch, begun_us)
-        ]
+        keys = [Ed25519PublicKey.from_public_bytes(one) for one in signed.former_of(gate, epoch, begun_us)]
         return [key for key in keys if held[0].signed_by(key)] if held else keys
 
     def _begun(self, gate: GateId, epoch: Epoch) -> int:

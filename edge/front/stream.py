@@ -104,6 +104,8 @@ class News:
         """Set when there is something to ask for."""
         self.moved = asyncio.Event()
         """Set when the lane holds a newer version; whoever waits for it clears it."""
+        self.on_settings: Callable[[], None] | None = None
+        """Called when the lane took other settings: gates, their keys and lanes may be others, too."""
 
     @property
     def versions(self) -> tuple[EventVersion, ...]:
@@ -280,5 +282,7 @@ class News:
         self._at[delta.event] = (delta.generation, delta.to)
         if fresh is not None:
             self._settings_digest = fresh.digest
+            if self.on_settings is not None:
+                self.on_settings()
         self.moved.set()
         return True

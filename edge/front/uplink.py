@@ -134,11 +134,7 @@ class Uplink:
             enrolment, data, log_reader, self._taking(take_list), lambda: self._trusted_s
         )
         self._merged = Merged(
-            log_reader,
-            enrolment.gate,
-            enrolment.public,
-            KeysOfList(data / LIST_FILE),
-            lambda: self._documents.held,
+            log_reader, enrolment.gate, enrolment.public, KeysOfList(data / LIST_FILE), self._held_roster
         )
         self._lane = lane
         self._say = say
@@ -149,6 +145,8 @@ class Uplink:
             enrolment.list_key, data, log_reader, self._centre, lane.change, self._want_list, self._list_answered,
             self._clock, self._chance,
         )  # fmt: skip
+        # Whoever was shut out is in the next roster, which a manifest tells of.
+        self._news.on_settings = self._ask_soon
         self._documents = Documents(
             enrolment, data, self._centre, lambda: self._trusted_s or self._clock.now_us() // 1_000_000, page
         )
@@ -309,6 +307,12 @@ class Uplink:
         if not done.ok:
             raise OSError(f"the lane did not take the roster: {done.code}")
         self._believed = held
+
+    def _held_roster(self) -> Roster | None:
+        return self._documents.held
+
+    def _ask_soon(self) -> None:
+        self._list_due.set()
 
     # --- records up ---------------------------------------------------------------------------------------------
 

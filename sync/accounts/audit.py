@@ -1,7 +1,8 @@
 """Who changed what: a log that only grows. No personal data goes in: subjects are numbers, details are what changed."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, insert, select
@@ -63,14 +64,16 @@ def entries(connection: Connection, organization: int, before: int | None, limit
     wanted = select(t).where(t.c.organization_id == organization).order_by(t.c.id.desc()).limit(limit)
     if before is not None:
         wanted = wanted.where(t.c.id < before)
-    return [
-        Entry(
-            row.id,
-            row.at_s,
-            Actor(row.actor_kind, row.actor_id, row.actor_name),
-            row.what,
-            row.subject,
-            row.detail,
-        )
-        for row in connection.execute(wanted)
-    ]
+    return [_entry(row) for row in connection.execute(wanted)]
+
+
+def about(connection: Connection, organization: int, subjects: Sequence[str], limit: int) -> list[Entry]:
+    """Return the newest changes of some things of an organization, newest first."""
+    t = audit_log
+    wanted = select(t).where(t.c.organization_id == organization, t.c.subject.in_(subjects))
+    return [_entry(row) for row in connection.execute(wanted.order_by(t.c.id.desc()).limit(limit))]
+
+
+def _entry(row: Any) -> Entry:
+    actor = Actor(row.actor_kind, row.actor_id, row.actor_name)
+    return Entry(row.id, row.at_s, actor, row.what, row.subject, row.detail)

@@ -101,5 +101,6 @@ audit_log = Table(
     Column("subject", String(200), nullable=False),
     Column("detail", Text, nullable=False),
     Index("ix_audit_log_organization_id_id", "organization_id", "id"),
+    Index("ix_audit_log_subject", "organization_id", "subject", "id"),
 )
 """Append-only: the database itself refuses to change or delete a row."""

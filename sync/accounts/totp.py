@@ -57,4 +57,4 @@ def opened(stored: bytes, keys: VenueKeys, user: int) -> str | None:
 
 
 def _cipher(keys: VenueKeys) -> ChaCha20Poly1305:
-    return ChaCha20Poly1305(hashlib.sha256(b"gatehouse totp 0\n" + keys.identity).digest())
+    return ChaCha20Poly1305(hashlib.sha256(b"gatehouse totp 0\n" + keys.accounts).digest())

@@ -5,6 +5,7 @@ A step reads at most `STEP_RECORDS` records, so that a board opened on a million
 instead of holding a thread. What is shown is whole: a board that counts anew shows the old numbers until it is done.
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 
 from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
 from admission.observed import PresenceRow, Role
+from admission.presence import Resets
 from admission.records import ExtensionRecord, Kind, MalformedRecord, Record, record_from_bytes
 from sync.board import logs
 from sync.board.logs import Expected, Log, Shape
@@ -24,6 +26,8 @@ STEP_RECORDS = 20_000
 FRESH_S = 1.0
 EXPECTED_S = 30
 """The walk over an event's tickets is taken at most so often, and only when its list has changed."""
+STEP_TICKETS = 10_000
+"""Weighed anew in one step, after a reset: as long as a step over records."""
 IDLE_S = 900.0
 """A group nobody watched for so long is forgotten; it is counted anew when somebody does."""
 
@@ -39,6 +43,12 @@ class _Count:
     ends: dict[Log, int] = field(default_factory=dict)
     """How far each log was held at the last step."""
     behind: int = 0
+    unknown_reset: bool = False
+    """A record told of a reset that the tally does not know yet."""
+    former: Resets | None = None
+    """What the tickets in `stale` were weighed by."""
+    stale: dict[tuple[EventId, TicketId], ProductId] = field(default_factory=dict)
+    """Tickets that a reset may have changed, not yet weighed anew."""
 
 
 @dataclass(slots=True)
@@ -154,19 +164,28 @@ class Boards:
 
 def _begin(connection: Connection, group: int, shape: Shape) -> _Count:
     tally = Tally(logs.tree(shape.zones), shape.events)
+    count = _Count(shape, tally, frozenset(), behind=1)
+    _take_resets(connection, group, count)
+    return count
+
+
+def _take_resets(connection: Connection, group: int, count: _Count) -> None:
+    """Learn every reset there is. Whom it may change is weighed anew in the steps that follow: those inside, no others."""
     known = logs.resets(connection, group)
-    for reset in known:
-        tally.resets.add(reset)
-    return _Count(
-        shape, tally, frozenset((int(one.id.gate), int(one.id.epoch), one.id.seq) for one in known), behind=1
-    )
+    count.former, count.tally.resets = count.tally.resets, Resets(known, count.tally.zones)
+    count.known_resets = frozenset((int(one.id.gate), int(one.id.epoch), one.id.seq) for one in known)
+    count.unknown_reset = False
+    count.stale = {
+        (event, ticket): product
+        for event, tally in count.tally.events.items()
+        for ticket, product in tally.open.items()
+    }
 
 
 def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, bool]:
     """Count the next records; return whether there were any, and whether the count must begin anew.
 
-    Anew: after a reset it did not know, which closes entries of any ticket; and where a push was cut between a record
-    and its extensions, so that a row has changed that was weighed before.
+    Anew: where a push was cut between a record and its extensions, so that a row has changed that was weighed before.
     """
     ends = logs.ends(connection, group)
     before = dict(count.marks)
@@ -186,26 +205,31 @@ def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, b
             if isinstance(body, ExtensionRecord):
                 anew = anew or (seq == mark + 1 and mark == count.ends.get(log))
                 continue
-            anew = _count_record(count, log, body, touched) or anew
+            _count_record(count, log, body, touched)
         left -= last - mark
         count.marks[log] = last
-    count.behind = sum(max(0, end - count.marks.get(log, 0)) for log, end in ends.items())
     count.ends = ends
+    moved = left < STEP_RECORDS or bool(count.stale) or count.unknown_reset
     if not anew:
+        if count.unknown_reset and not count.stale:
+            _take_resets(connection, group, count)
         _weigh(connection, count, before, touched)
-    return left < STEP_RECORDS, anew
+        _weigh(connection, count, count.marks, dict(itertools.islice(count.stale.items(), STEP_TICKETS)))
+    count.behind = sum(max(0, end - count.marks.get(log, 0)) for log, end in ends.items())
+    count.behind += len(count.stale) + count.unknown_reset
+    return moved, anew
 
 
 def _count_record(
     count: _Count, log: Log, body: Record, touched: dict[tuple[EventId, TicketId], ProductId]
-) -> bool:
-    """Count one record; return whether it is a reset that was not known."""
+) -> None:
+    """Count one record."""
     if body.kind is Kind.RESET:
-        return (log[0], unsigned(log[1]), body.seq) not in count.known_resets
+        count.unknown_reset |= (log[0], unsigned(log[1]), body.seq) not in count.known_resets
+        return
     name = count.tally.record(log[0], body)
     if name is not None:
         touched[name[0], name[1]] = name[2]
-    return False
 
 
 def _weigh(
@@ -214,7 +238,7 @@ def _weigh(
     before: dict[Log, int],
     touched: dict[tuple[EventId, TicketId], ProductId],
 ) -> None:
-    """Move the weight of each ticket that the new records spoke of."""
+    """Move the weight of these tickets from what their rows were at the marks of before to what they are now."""
     limits = {(event, product): limit for event, product, limit in count.shape.limits}
     by_event: dict[EventId, list[TicketId]] = {}
     for event, ticket in touched:
@@ -233,7 +257,10 @@ def _weigh(
                 _until(found, count.marks),
                 admits.get(ticket, 1),
                 limits.get((event, product), 0),
+                count.former if count.stale.pop((event, ticket), None) is not None else None,
             )
+    for name in touched:
+        count.stale.pop(name, None)  # one whose rows were taken away is not looked for again
 
 
 def _until(rows: Sequence[PresenceRow], marks: dict[Log, int]) -> list[PresenceRow]:

@@ -15,6 +15,7 @@ from admission.records import Outcome
 from sync.board.boards import Seen
 from sync.board.tally import EventTally
 from sync.events.programme import Event
+from sync.gates import quarantine
 from sync.web.words import Words
 
 SPANS = {"hours": (120, 1), "day": (24 * 60, 15)}
@@ -46,6 +47,8 @@ class Line:
     depth: int = 0
     capacity: int = 0
     last_s: int = 0
+    quarantined: int = 0
+    """Records of a gate that was shut out before them: they count in no number here."""
 
     @property
     def share(self) -> int | None:
@@ -73,7 +76,7 @@ def sheet(
         "denied": sum(tally.denials.values()),
         "zones": zones,
         "products": _products(connection, event, seen, tally),
-        "gates": _gates(gates, seen, tally),
+        "gates": _gates(connection, gates, seen, tally),
         "denials": _denials(tally, words),
         "bars": _bars(tally, event.timezone, now_s, span),
         "doubles": [
@@ -131,7 +134,9 @@ def _products(connection: Connection, event: Event, seen: Seen | None, tally: Ev
     return made
 
 
-def _gates(names: Mapping[GateId, str], seen: Seen | None, tally: EventTally) -> list[Line]:
+def _gates(
+    connection: Connection, names: Mapping[GateId, str], seen: Seen | None, tally: EventTally
+) -> list[Line]:
     last: Mapping[GateId, int] = seen.tally.last_us if seen is not None else {}
     return [
         Line(
@@ -141,6 +146,7 @@ def _gates(names: Mapping[GateId, str], seen: Seen | None, tally: EventTally) ->
             admitted=tally.admitted_by_gate[gate],
             denied=tally.denials_by_gate[gate],
             last_s=last.get(gate, 0) // 1_000_000,
+            quarantined=quarantine.count(connection, gate),
         )
         for gate, name in names.items()
     ]

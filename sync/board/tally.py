@@ -99,6 +99,8 @@ class EventTally:
         self.denials: Counter[int] = Counter()
         self.denials_by_gate: Counter[GateId] = Counter()
         self.minutes: dict[int, list[int]] = {}
+        self.open: dict[TicketId, ProductId] = {}
+        """Tickets with somebody inside, or with a double: all that a reset may change."""
         self._doubles: dict[TicketId, tuple[Double, ...]] = {}
 
     @property
@@ -130,6 +132,10 @@ class EventTally:
             self._doubles[ticket] = after.doubles
         elif before.doubles:
             self._doubles.pop(ticket, None)
+        if after.zones or after.doubles:
+            self.open[ticket] = product
+        else:
+            self.open.pop(ticket, None)
 
     def deny(self, gate: GateId, reason: int, times: int) -> None:
         """Count denials."""
@@ -196,9 +202,10 @@ class Tally:
         after: Sequence[PresenceRow],
         admits: int = 1,
         limit_session: int = 0,
+        former: Resets | None = None,
     ) -> None:
-        """Move a ticket's weight from its rows of before to those of now."""
+        """Move a ticket's weight from its rows of before to those of now. `former`: the resets it was weighed by."""
         event, ticket, product = name
-        was = weight(before, self.resets, self.zones, admits, limit_session)
+        was = weight(before, self.resets if former is None else former, self.zones, admits, limit_session)
         now = weight(after, self.resets, self.zones, admits, limit_session)
         self.events[event].add(ticket, product, was, now)

@@ -1,10 +1,11 @@
 """One ticket's way over all gates: every record that names it, in order of time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
-from admission.ids import EventId, TicketId
+from admission.ids import EventId, ProductId, TicketId
 from admission.reasons import Reason, say
 from admission.records import (
     Direction,
@@ -23,14 +24,14 @@ STEPS_MAX = 500
 _SUBJECT_AT, _TICKET_BYTES = 33, 12
 """Where a body names its ticket (`admission.records`: offset 32, event u32 and ticket u64), counted from 1 as SQL does."""
 
-# A walk over the group's records: one person asks for one ticket, seldom. Denials stand in no other table.
+# A walk over the group's records: one person asks for a few tickets, seldom. Denials stand in no other table.
 _NAMING = text("""
 SELECT r.gate_id, g.name, r.epoch, r.seq, r.blob,
   CASE WHEN q.seq = 0 OR r.seq > q.seq + 1 THEN 1 ELSE 0 END AS quarantined
 FROM record r JOIN gate g ON g.id = r.gate_id
 LEFT JOIN revoked_head q ON q.gate_id = r.gate_id AND q.epoch = r.epoch
-WHERE g.group_id = :group AND length(r.blob) = 56 AND substr(r.blob, :at, :bytes) = :subject LIMIT :most
-""")
+WHERE g.group_id = :group AND length(r.blob) = 56 AND substr(r.blob, :at, :bytes) IN :subjects LIMIT :most
+""").bindparams(bindparam("subjects", expanding=True))
 _NAMED_SOMEWHERE = text("SELECT id, name FROM zone WHERE group_id = :group")
 
 
@@ -42,6 +43,7 @@ class Step:
     gate: str
     zone: str
     lane: int
+    ticket: TicketId
     tone: str
     said: str
     notes: tuple[str, ...]
@@ -49,12 +51,19 @@ class Step:
 
 def steps(connection: Connection, group: int, event: EventId, ticket: TicketId, words: Words) -> list[Step]:
     """Return what all gates of a group recorded of a ticket, oldest first."""
+    return steps_of(connection, group, event, (ticket,), words)
+
+
+def steps_of(
+    connection: Connection, group: int, event: EventId, tickets: Sequence[TicketId], words: Words
+) -> list[Step]:
+    """Return what all gates of a group recorded of some tickets of an event, oldest first."""
     zones = {row.id: str(row.name) for row in connection.execute(_NAMED_SOMEWHERE, {"group": group})}
     asked = {
         "group": group,
         "at": _SUBJECT_AT,
         "bytes": _TICKET_BYTES,
-        "subject": ticket_subject(event, ticket, 0)[:_TICKET_BYTES],  # type: ignore[arg-type]  # the product is cut off
+        "subjects": [ticket_subject(event, one, ProductId(0))[:_TICKET_BYTES] for one in tickets],
         "most": STEPS_MAX,
     }
     found: list[Step] = []
@@ -86,7 +95,8 @@ def _step(body: Record, gate: str, zone: str, words: Words) -> Step:
         )
         if body.flags & flag and flag.name
     )
-    return Step(body.time_us, gate, zone, body.lane, tone, said, notes)
+    named = body.ticket
+    return Step(body.time_us, gate, zone, body.lane, named[1] if named else TicketId(0), tone, said, notes)
 
 
 def _said(body: Record, words: Words) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from admission.ids import EventId
 from sync.accounts import audit
@@ -109,6 +109,23 @@ def retain(connection: Connection, organization: int, days: int, now_s: int) -> 
     """
     if days < DAYS_MIN:
         raise ValueError(f"personal data is kept for {DAYS_MIN} day or more")
+    wanted = _overdue(organization, days, now_s)
+    found = connection.execute(wanted.order_by(tables.customer.c.id).limit(PER_RUN))
+    numbers = list(found.scalars())
+    events: set[EventId] = set()
+    for number in numbers:
+        events |= set(_erase(connection, organization, number, SYSTEM, now_s) or ())
+    changes.stamp(connection, events, now_s)
+    return len(numbers)
+
+
+def due(connection: Connection, organization: int, days: int, now_s: int) -> int:
+    """Return how many customers `retain` would make anonymous in all."""
+    overdue = _overdue(organization, days, now_s).subquery()
+    return int(connection.execute(select(func.count()).select_from(overdue)).scalar_one())
+
+
+def _overdue(organization: int, days: int, now_s: int) -> Select[int]:
     before = now_s - days * DAY_S
     c, t, e = tables.customer.c, sold.ticket.c, programme.event.c
     still = (
@@ -117,15 +134,6 @@ def retain(connection: Connection, organization: int, days: int, now_s: int) -> 
         .where(t.holder == c.id, (e.ends_s == 0) | (e.ends_s > before))
         .exists()
     )
-    found = connection.execute(
-        select(c.id)
-        .where(c.organization_id == organization, c.created_s <= before, c.anonymous.is_(False), ~still)
-        .order_by(c.id)
-        .limit(PER_RUN)
+    return select(c.id).where(
+        c.organization_id == organization, c.created_s <= before, c.anonymous.is_(False), ~still
     )
-    numbers = list(found.scalars())
-    events: set[EventId] = set()
-    for number in numbers:
-        events |= set(_erase(connection, organization, number, SYSTEM, now_s) or ())
-    changes.stamp(connection, events, now_s)
-    return len(numbers)

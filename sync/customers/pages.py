@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from sync.accounts.principal import Role
+from sync.customers import history
 from sync.customers.tables import customer as customers
 from sync.events import programme, tables
 from sync.web.acts import Act, Acts
@@ -27,6 +28,7 @@ class CustomerPages:
             PageRoute("GET", "/search", self.search),
             PageRoute("GET", "/customers/{customer}", self.show),
             PageRoute("POST", "/customers/{customer}", self.act, Role.BOX_OFFICE),
+            PageRoute("GET", "/customers/{customer}/history", self.history, Role.STEWARD),
         )
 
     def search(self, connection: Connection, asked: PageAsked) -> Answer:
@@ -45,6 +47,21 @@ class CustomerPages:
     def show(self, connection: Connection, asked: PageAsked) -> Answer:
         """GET: a customer with tickets and tags."""
         return View("people/customer.html", self._customer(connection, asked))
+
+    def history(self, connection: Connection, asked: PageAsked) -> Answer:
+        """GET: what happened to a customer, newest first; who changed what is for those who may see the audit log."""
+        own = asked.who.organization
+        one = self._acts.do(
+            connection, asked, "GET /api/v1/customers/{customer}", {"customer": asked.number("customer")}
+        )
+        held = {(row.event, row.ticket) for row in (*one.tickets, *one.tags) if row.ticket}
+        found = history.at_gates(connection, sorted(held), asked.words)
+        zones = programme.events(connection, own, 0, 0, 500)
+        timezone = next((event.timezone for event in zones if any(event.id == at for at, _ in held)), "UTC")
+        if asked.who.role.may(Role.ORGANIZER):
+            found += history.changes(connection, own, one, timezone, asked.words)
+        shown = {"customer": one, "happenings": history.newest(found), "place": "people"}
+        return View("people/happenings.html" if asked.partial else "people/history.html", shown)
 
     def act(self, connection: Connection, asked: PageAsked) -> Answer:
         """POST: one button of the page."""
@@ -69,6 +86,7 @@ class CustomerPages:
             "products": product_names(connection, held),
             "place": "people",
             "may_change": asked.who.role.may(Role.BOX_OFFICE),
+            "sees_history": asked.who.role.may(Role.STEWARD),
             "done": asked.words("saved") if asked.query.text("done") else "",
         }
 

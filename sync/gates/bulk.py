@@ -6,6 +6,7 @@ the cost of an INSERT on both sides. Rows are new by what the chain says, so no 
 
 import struct
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -38,7 +39,9 @@ def add_records(connection: Connection, rows: Sequence[RecordRow]) -> None:
     if not rows:
         return
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_RECORD, rows)
+        connection.exec_driver_sql(
+            _RECORD, [(gate, epoch, seq, bytearray(blob)) for gate, epoch, seq, blob in rows]
+        )
         return
     pack = _RECORD_FIELDS.pack
     _copy(
@@ -54,7 +57,7 @@ def add_presence(connection: Connection, rows: Sequence[tuple[int | bytes, ...]]
         return
     ordered = sorted(rows)  # neighbours in the table share its pages
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_PRESENCE, ordered)
+        connection.exec_driver_sql(_PRESENCE, list(map(_plain, ordered)))
     else:
         _copy(connection, _COPY_PRESENCE, map(_presence_fields, ordered))
 
@@ -67,6 +70,19 @@ def add_resets(connection: Connection, rows: Sequence[tuple[int | bytes, ...]]) 
         connection.exec_driver_sql(_RESET, list(rows))
     else:
         _copy(connection, _COPY_RESET, map(_reset_fields, rows))
+
+
+def _plain(row: Sequence[Any]) -> tuple[int | bytearray, ...]:
+    """Return a row of presence in the types that go to SQLite as they are.
+
+    Python's driver looks for an adapter for each value whose type is not exactly int, float, str or bytearray: for an
+    enum's member or bytes that takes as long as the rest of the value's way into the table.
+    """
+    event, ticket, gate, epoch, seq, role, time_us, state, way, zone, session, lane, mode, flags, names = row
+    return (
+        event, ticket, gate, epoch, seq, role + 0, time_us, state + 0, way + 0, zone, session, lane, mode + 0, flags,
+        bytearray(names),
+    )  # fmt: skip
 
 
 def _presence_fields(row: tuple[int | bytes, ...]) -> bytes:

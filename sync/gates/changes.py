@@ -6,15 +6,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, text
 
-from admission.entitlements import Attention, CredentialStanding, LanePlan, Standing
+from admission.entitlements import Attention, CredentialStanding, Standing
 from admission.ids import EventId, GateId, HolderId, ProductId, SessionId, TicketId, ZoneId
 from sync.events import rows as events
 from sync.events import tables
-from sync.gates import roster
+from sync.gates.group_settings import GroupSettings, Told
 from sync.keys import VenueKeys
 from sync.store.database import Database
 from sync.store.schema import unsigned
-from sync.tickets import rows as tickets
 from sync.wire.deltas import (
     DELTA_ROWS_MAX,
     INLINE_ROWS_MAX,
@@ -23,10 +22,8 @@ from sync.wire.deltas import (
     Delta,
     DeltaRow,
     pack_delta,
-    pack_settings,
-    settings_head,
 )
-from sync.wire.lists import EventInfo, ListHead, Profile
+from sync.wire.lists import Profile
 from sync.wire.seals import Seal, sign_seal
 
 PAGES_MAX = 256
@@ -110,8 +107,9 @@ class Changes:
         self._key = keys.list_key
         self._lock = threading.Lock()
         self._recent: dict[EventId, _Recent] = {}
-        self._settings: dict[int, tuple[bytes, bytes]] = {}
-        """By group: digest, and the signed settings."""
+        self._group_settings = GroupSettings(self._key)
+        self._settings: dict[int, Told] = {}
+        """By group, as of the last look."""
         self.reads = 0
         """How often the tables were read for rows: not once per gate."""
 
@@ -146,7 +144,7 @@ class Changes:
                 self._look()
             if group not in self._settings:
                 raise TooFar
-            return self._settings[group][1]
+            return self._settings[group].packed
 
     def seals(self, group: int, now_s: int) -> tuple[bytes, ...]:
         """Return what every event of a group is sealed at, as of the last look."""
@@ -173,7 +171,7 @@ class Changes:
             for gone in set(self._recent) - {one.event for one in found}:
                 del self._recent[gone]
             groups = {one.group for one in changed}
-            heads = {group: settings_of(connection, group) for group in groups}
+            told = {group: self._group_settings.of(connection, group) for group in groups}
             fresh: dict[EventId, int] = {}
             for state in changed:
                 known = self._recent.get(state.event)
@@ -184,19 +182,19 @@ class Changes:
                 since, known.state = known.state.version, state
                 known.pages = {}
                 self._read(connection, known, since)
-        return tuple(self._news(group, heads[group], fresh, now_s) for group in sorted(groups))
+        return tuple(self._news(group, told[group], fresh, now_s) for group in sorted(groups))
 
     def _is_news(self, state: EventState) -> bool:
         known = self._recent.get(state.event)
         return known is None or known.state != state
 
-    def _news(self, group: int, head: ListHead, fresh: dict[EventId, int], now_s: int) -> News:
-        digest, packed = pack_settings(head, self._key)
-        moved = self._settings.get(group, (b"",))[0] != digest
-        self._settings[group] = (digest, packed)
+    def _news(self, group: int, told: Told, fresh: dict[EventId, int], now_s: int) -> News:
+        before = self._settings.get(group)
+        moved = before is None or before.digest != told.digest
+        self._settings[group] = told
         parts: list[tuple[str, bytes]] = []
-        if moved and len(packed) <= INLINE_SETTINGS_BYTES_MAX:
-            parts.append(("settings", packed))
+        if moved and len(told.packed) <= INLINE_SETTINGS_BYTES_MAX:
+            parts.append(("settings", told.packed))
         for event, one in sorted(self._recent.items()):
             if one.state.group != group or (event not in fresh and not moved):
                 continue
@@ -204,7 +202,7 @@ class Changes:
                 one.pages[fresh[event]] = self._made(one, fresh[event])
                 parts.append(("changes", one.pages[fresh[event]]))
             parts.append(("seal", self._seal(one.state, now_s)))
-        return News(group, tuple(parts), {gate.id: gate.public for gate in head.gates})
+        return News(group, tuple(parts), {gate.id: gate.public for gate in told.head.gates})
 
     def _is_small(self, known: _Recent, since: int) -> bool:
         newer = (1 for row in known.rows.values() if row.version > since)
@@ -212,7 +210,7 @@ class Changes:
 
     def _seal(self, state: EventState, now_s: int) -> bytes:
         """Seal an event: `digest` is that of the settings, which all replicas make alike."""
-        digest = self._settings[state.group][0]
+        digest = self._settings[state.group].digest
         seal = Seal(state.event, state.generation, state.version, digest, max(now_s, state.sealed_at_s))
         return sign_seal(seal, self._key)
 
@@ -275,7 +273,7 @@ class Changes:
                 to=to,
                 newest=state.version,
                 sealed_at_s=state.sealed_at_s,
-                settings=self._settings[state.group][0],
+                settings=self._settings[state.group].digest,
                 profiles=tuple(shared),
                 rows=told,
             ),
@@ -294,32 +292,6 @@ def states(connection: Connection) -> tuple[EventState, ...]:
         select(t.id, t.group_id, t.generation, t.version, t.sealed_at_s).order_by(t.id)
     )
     return tuple(EventState(EventId(row[0]), *row[1:]) for row in found)
-
-
-def settings_of(connection: Connection, group: int) -> ListHead:
-    """Return all that a group's list says beside its rows, without seals and keys that are not public."""
-    gate_plans = roster.plans(connection, group)
-    lanes: dict[GateId, tuple[int, ...]] = {}
-    for index, (gate, _) in enumerate(gate_plans):
-        lanes[gate] = (*lanes.get(gate, ()), index)
-    t = tables.event.c
-    named = connection.execute(select(t.id, t.name, t.timezone).where(t.group_id == group).order_by(t.id))
-    head = ListHead(
-        group=group,
-        events=tuple(EventInfo(EventId(row.id), row.name, 0, 0, 0, row.timezone) for row in named),
-        products=events.read_products(connection, group),
-        sessions=events.read_sessions(connection, group),
-        zones=events.read_zones(connection, group),
-        plans=tuple[LanePlan, ...](plan for _, plan in gate_plans),
-        gate_lanes=lanes,
-        keys=tickets.read_keys(connection, group),
-        gates=tuple(gate.info() for gate in roster.gates(connection, group)),
-        profiles=(),
-        digest_key=b"",
-        schedules=roster.schedules(connection, group),
-        orders=roster.orders(connection, group),
-    )
-    return settings_head(head)
 
 
 def rows_since(connection: Connection, event: EventId, since: int) -> list[_Row]:

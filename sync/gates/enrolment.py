@@ -3,6 +3,7 @@
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, delete, insert, select, update
 
+from admission.ids import GateId
 from sync.gates import former_keys, tables
 from sync.keys import KEY_BYTES, VenueKeys
 from sync.store.database import CentreFault
@@ -94,14 +95,7 @@ def enrol(connection: Connection, keys: VenueKeys, asked: Enrol, now_s: int) -> 
     ).scalar()  # once, whoever else asks
     if gate is None:
         return None
-    former_keys.retire(connection, gate, asked.public, now_s)
-    r = tables.revocation
-    connection.execute(update(r).where(r.c.gate_id == gate, r.c.undone_s == 0).values(undone_s=now_s))
-    connection.execute(
-        update(tables.gate)
-        .where(tables.gate.c.id == gate)
-        .values(public=asked.public, sealing=asked.sealing, enrolled_at_s=now_s)
-    )
+    join(connection, GateId(gate), asked.public, asked.sealing, now_s)
     known = tables.gate.c
     name, group = connection.execute(select(known.name, known.group_id).where(known.id == gate)).one()
     changes.stamp(connection, changes.events_of_group(connection, group), now_s)
@@ -113,6 +107,21 @@ def enrol(connection: Connection, keys: VenueKeys, asked: Enrol, now_s: int) -> 
         identity=signed.identity,
         document=signed.document,
         signature=signed.signature,
+    )
+
+
+def join(connection: Connection, gate: GateId, public: bytes, sealing: bytes, now_s: int) -> None:
+    """Make the box with these keys the gate, within `changes.change` of its group's events.
+
+    Place and plans are the gate's; the key of the box before is a former one, and a revocation is undone for what begins now.
+    """
+    former_keys.retire(connection, gate, public, now_s)
+    r = tables.revocation
+    connection.execute(update(r).where(r.c.gate_id == gate, r.c.undone_s == 0).values(undone_s=now_s))
+    connection.execute(
+        update(tables.gate)
+        .where(tables.gate.c.id == gate)
+        .values(public=public, sealing=sealing, enrolled_at_s=now_s)
     )
 
 

@@ -5,20 +5,17 @@ believe nobody on the way. The counter row of a group is locked until the transa
 order of commits, and who has read up to `n` misses nothing before it.
 """
 
-import asyncio
 import secrets
 import struct
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, text
 
 from admission.chain import link
 from admission.ids import Epoch, GateId
-from sync.store.database import Database
 from sync.store.schema import METADATA, signed, unsigned
-from sync.wire.feed import FEED_BYTES_MAX, WAIT_MAX_MS, Ask, HeardOf, Want, pack_feed
+from sync.wire.feed import FEED_BYTES_MAX, Want
 from sync.wire.messages import CHUNKS_MAX, PUSH_RECORDS_MAX, Chunk
 
 arrival = Table(
@@ -66,12 +63,6 @@ UNSIGNED_MAX = 4096
 """A gate of ours signs every 256 records. What more than these stand unsigned between is not forwarded."""
 ARRIVALS_MAX = 512
 """Looked at for one page."""
-FRESH_S = 2.0
-"""How far each gate has read is written down so often, for all gates in one transaction."""
-SILENT_S = 15.0
-"""A gate heard again after so long is news: who waits is told at once that it is there."""
-POLL_S = 1.0
-"""The net below the signal: another replica may have taken the records."""
 _CURSOR = struct.Struct(">QQ")
 _BODY_BYTES = 56
 
@@ -358,126 +349,7 @@ def read_up_to(connection: Connection, group: int, n: int) -> dict[tuple[GateId,
     return {(GateId(row.gate_id), Epoch(unsigned(row.epoch))): row.seq for row in found}
 
 
-class Feeds:
-    """Answers gates that ask for news, and lets them wait for it. One in each process of the centre."""
-
-    def __init__(
-        self, database: Database, now_s: Callable[[], int], mono_s: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._database = database
-        self._now_s = now_s
-        self._mono_s = mono_s
-        self._groups: dict[GateId, int] = {}
-        self._signals: dict[int, asyncio.Event] = {}
-        self._reads: dict[tuple[int, bytes], asyncio.Task[Page]] = {}
-        self._heard: dict[GateId, float] = {}
-        """By gate of this process's connections, until when all is known of it, by the monotonic clock."""
-        self._turns: dict[int, int] = {}
-        """By group, how often a gate came back."""
-        self._unwritten: dict[GateId, tuple[int, int]] = {}
-        self._written_s = 0.0
-        self._closing = False
-
-    def close(self) -> None:
-        """Let nobody wait any longer: the centre ends."""
-        self._closing = True
-        for signal in self._signals.values():
-            signal.set()
-
-    def changed(self, group: int) -> asyncio.Event:
-        """Return what is set at the next news of a group; ask anew each time, and look at `newest` in between."""
-        return self._signals.setdefault(group, asyncio.Event())
-
-    async def arrived(self, gate: GateId) -> None:
-        """A transaction that took records of this gate was committed: tell who waits in its group."""
-        group = await self._group(gate)
-        if group is not None:
-            self._signal(group)
-
-    async def newest(self, group: int) -> int:
-        """Return the number of the last piece that became known in a group."""
-        return await self._database.read(lambda connection: newest(connection, group))
-
-    async def answer(self, gate: GateId, ask: Ask) -> bytes:
-        """Return the feed for a gate, as it travels; waits as long as it was asked to where there is nothing new."""
-        group = await self._group(gate)
-        assert group is not None, "an enrolled gate is in a group"
-        began_s = self._mono_s()
-        self._hear(gate, group, began_s - ask.behind_s)
-        chunks: tuple[Chunk, ...] = ()
-        complete = True
-        if ask.wants:
-            chunks, complete = await self._database.read(lambda one: wanted(one, group, ask.wants))
-        turn = self._turns.get(group, 0)
-        deadline_s = began_s + min(ask.wait_ms, WAIT_MAX_MS) / 1000
-        cursor = ask.cursor
-        while True:
-            signal = self.changed(group)
-            found = await self._page(group, cursor)
-            others = tuple(one for one in found.chunks if one.gate != gate)
-            left_s = deadline_s - self._mono_s()
-            is_over = left_s <= 0 or self._closing or self._turns.get(group, 0) != turn
-            if others or chunks or is_over:
-                break
-            cursor = found.cursor  # what there was is the asker's own
-            if found.more:
-                continue
-            try:
-                await asyncio.wait_for(signal.wait(), min(POLL_S, left_s))
-            except TimeoutError:
-                continue
-        await self._keep(gate, found.n, ask.behind_s)
-        heard = self._ages(gate, group, found)
-        more = found.more or not complete
-        return await asyncio.to_thread(pack_feed, found.cursor, (*chunks, *others), heard, more=more)
-
-    async def _group(self, gate: GateId) -> int | None:
-        known = self._groups.get(gate)
-        if known is None:
-            known = await self._database.read(lambda connection: group_of(connection, gate))
-            if known is not None:
-                self._groups[gate] = known
-        return known
-
-    async def _page(self, group: int, cursor: bytes) -> Page:
-        """Read a page; gates that stand at the same place share one reading."""
-        key = (group, cursor)
-        reads = self._reads.get(key)
-        if reads is None:
-            reads = asyncio.create_task(self._database.read(lambda one: page(one, group, cursor)))
-            self._reads[key] = reads
-            reads.add_done_callback(lambda _: self._reads.pop(key, None))
-        return await asyncio.shield(reads)
-
-    def _signal(self, group: int) -> None:
-        # Whoever read a page before this commit must read again, so no reading under way is shared any more.
-        for key in [key for key in self._reads if key[0] == group]:
-            del self._reads[key]
-        self._signals.pop(group, asyncio.Event()).set()
-
-    def _hear(self, gate: GateId, group: int, until_s: float) -> None:
-        before = self._heard.get(gate)
-        self._heard[gate] = max(until_s, before if before is not None else until_s)
-        if before is None or until_s - before > SILENT_S:
-            self._turns[group] = self._turns.get(group, 0) + 1
-            self._signal(group)
-
-    def _ages(self, asker: GateId, group: int, found: Page) -> tuple[HeardOf, ...]:
-        """Return how long ago each other gate was heard, by whichever replica."""
-        now_s, mono_s = self._now_s(), self._mono_s()
-        ages = {gate: max(0, now_s - heard_s) * 1000 for gate, heard_s in found.heard_s.items()}
-        for gate, until_s in self._heard.items():
-            if self._groups.get(gate) == group:
-                age_ms = max(0, int((mono_s - until_s) * 1000))
-                ages[gate] = min(age_ms, ages.get(gate, age_ms))
-        return tuple(HeardOf(gate, age_ms) for gate, age_ms in ages.items() if gate != asker)
-
-    async def _keep(self, gate: GateId, n: int, behind_s: int) -> None:
-        """Write down how far gates have read, now and then and for all of them at once."""
-        self._unwritten[gate] = (n, self._now_s() - behind_s)
-        if self._mono_s() - self._written_s < FRESH_S and self._written_s:
-            return
-        self._written_s = self._mono_s()
-        rows, self._unwritten = self._unwritten, {}
-        values = [{"gate": one, "n": n, "heard": heard_s} for one, (n, heard_s) in sorted(rows.items())]
-        await self._database.write(lambda connection: connection.execute(_READ, values) and None)
+def has_read(connection: Connection, rows: Mapping[GateId, tuple[int, int]]) -> None:
+    """Write down up to which piece gates have read, and until when all of them is known: (n, unix seconds)."""
+    values = [{"gate": gate, "n": n, "heard": heard_s} for gate, (n, heard_s) in sorted(rows.items())]
+    connection.execute(_READ, values)

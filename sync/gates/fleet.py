@@ -444,8 +444,8 @@ def _order(connection: Connection, asked: Asked) -> Ordered:
             raise not_found("gate")
         try:
             order = roster.order_state(
-                connection, state, asked.now_s,
-                zone=ZoneId(body.zone), gate=GateId(body.gate), lane=LaneId(body.lane), group=group,
+                connection, state, asked.now_s, group,
+                zone=ZoneId(body.zone), gate=GateId(body.gate), lane=LaneId(body.lane),
             )  # fmt: skip
         except ValueError as error:
             raise Refused(422, "bad_target", f"{error}.".capitalize()) from error

@@ -12,7 +12,7 @@ import zstandard
 from aiohttp import web
 
 from sync.gates import enrolment, ingest, roster
-from sync.gates.feed import Feeds
+from sync.gates.feed_asked import Feeds
 from sync.gates.intake import Intake
 from sync.gates.news import NewsApi
 from sync.gates.proofs import Asker, Proofs

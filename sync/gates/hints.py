@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from admission.ids import GateId
 from sync.gates.changes import Changes, News
+from sync.gates.roster import gate_key
 from sync.store.database import CentreFault, Database
 from sync.tickets.changes import CHANNEL
 from sync.wire.deltas import HEARTBEAT_S
@@ -116,10 +117,6 @@ class Hints:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
                 self._loop.call_soon_threadsafe(self._due.set)
 
-    def feed_grew(self, group: int, newest: int) -> None:
-        """Tell the group's gates that the merged log has more for them. In the loop."""
-        self._send(group, part("feed", str(newest).encode()))
-
     def end(self, gate: GateId) -> None:
         """Close a gate's stream at once. In the loop."""
         stream = self._streams.get(gate)
@@ -144,6 +141,9 @@ class Hints:
         )
         try:
             await response.prepare(request)
+            # Who was shut out between the proof and here was told to no stream of this replica.
+            if await self._database.read(lambda connection: gate_key(connection, gate)) != public:
+                stream.close()
             seals = await asyncio.to_thread(self._changes.seals, group, self._now_s())
             stream.put(f"retry: {RETRY_MS}\n\n".encode() + b"".join(part("seal", one) for one in seals))
             await self._pump(response, stream)

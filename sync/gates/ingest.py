@@ -194,7 +194,7 @@ class _Batch:
     def __init__(self, connection: Connection, now_s: int, counted: Counted) -> None:
         self._connection = connection
         self._now_s = now_s
-        self._counted = counted
+        self._counted, self._limited = counted, bool(counted)
         self._records: list[bulk.RecordRow] = []
         self._presence: list[tuple[int | bytes, ...]] = []
         self._resets: list[tuple[int | bytes, ...]] = []
@@ -251,9 +251,8 @@ class _Batch:
         at = signed(epoch)
         records: list[Record | ExtensionRecord] = []
         for answer in answers:
-            self._records += [
-                (gate, at, seq, blob) for seq, blob in enumerate(answer.blobs, start=answer.first_seq)
-            ]
+            seqs = range(answer.first_seq, answer.first_seq + len(answer.blobs))
+            self._records += zip(itertools.repeat(gate), itertools.repeat(at), seqs, answer.blobs)
             records += answer.records
             for head in answer.heads:
                 self._heads.append(
@@ -292,27 +291,25 @@ class _Batch:
     def _fold(self, gate: GateId, epoch: Epoch, records: Sequence[Record | ExtensionRecord]) -> None:
         """Note what each body with its extensions says of presence."""
         body: Record | None = None
-        extensions: list[ExtensionRecord] = []
+        extensions: tuple[ExtensionRecord, ...] = ()
         for one in records:
             if isinstance(one, ExtensionRecord):
-                extensions.append(one)
+                extensions += (one,)
                 continue
             if body is not None:
                 self._fold_one(gate, epoch, body, extensions)
-            body = one
-            if extensions:
-                extensions = []
+            body, extensions = one, ()
         if body is not None:
             self._fold_one(gate, epoch, body, extensions)
 
     def _fold_one(
-        self, gate: GateId, epoch: Epoch, body: Record, extensions: Sequence[ExtensionRecord]
+        self, gate: GateId, epoch: Epoch, body: Record, extensions: tuple[ExtensionRecord, ...]
     ) -> None:
-        for row in rows_of(gate, epoch, body, tuple(extensions), body.time_us):
-            if not self._counted or self._counted.row(row):
+        for row in rows_of(gate, epoch, body, extensions, body.time_us):
+            if not self._limited or self._counted.row(row):
                 self._presence.append(row.as_columns())
         if body.kind is Kind.RESET:
-            reset = reset_of(gate, epoch, body, tuple(extensions), body.time_us)
+            reset = reset_of(gate, epoch, body, extensions, body.time_us)
             if reset is not None and self._counted.record(reset.id):
                 self._resets.append(reset.as_columns())
 

@@ -76,8 +76,9 @@ WHERE c.event_id IN (SELECT id FROM event WHERE group_id = :group) AND c.digest 
     "worth",
 )
 _BY_NUMBER = Keyed(
-    f"SELECT {_OF_TICKET} FROM ticket t WHERE t.event_id = :event AND t.id IN (:keys)", *_TICKET
-)  # noqa: S608 - fixed names
+    f"SELECT {_OF_TICKET} FROM ticket t WHERE t.event_id = :event AND t.id IN (:keys)",  # noqa: S608 - fixed names
+    *_TICKET,
+)
 _OF_TICKETS = Keyed(
     f"SELECT {', '.join(COLUMNS)} FROM presence WHERE event = :event AND ticket IN (:keys)",  # noqa: S608 - fixed names
     *COLUMNS,

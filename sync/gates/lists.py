@@ -12,8 +12,7 @@ from admission.entitlements import Attention, CredentialStanding, Standing
 from admission.ids import EventId, GateId, HolderId, ProductId, SessionId, TicketId, ZoneId
 from sync.events import rows as events
 from sync.events import tables
-from sync.events.rows import GROUP
-from sync.gates.changes import settings_of
+from sync.gates.group_settings import settings_of
 from sync.store.schema import unsigned
 from sync.wire.list_blocks import Plain, Row
 from sync.wire.lists import NO_KEY, EventInfo, ListHead, ListRow, ListWriter, Profile, version_tag
@@ -36,7 +35,7 @@ WHERE c.event_id = :event AND c.kind <> 'tk1' ORDER BY c.digest, c.ticket
 """)  # noqa: S608 - fixed names
 
 
-def seals(connection: Connection, group: int = GROUP) -> tuple[EventInfo, ...]:
+def seals(connection: Connection, group: int) -> tuple[EventInfo, ...]:
     """Return every event of a group with the seal its list was cut at."""
     t = tables.event
     found = connection.execute(select(t).where(t.c.group_id == group).order_by(t.c.id))
@@ -46,7 +45,7 @@ def seals(connection: Connection, group: int = GROUP) -> tuple[EventInfo, ...]:
     )
 
 
-def content(connection: Connection, group: int = GROUP) -> tuple[ListHead, list[ListRow]]:
+def content(connection: Connection, group: int) -> tuple[ListHead, list[ListRow]]:
     """Return all that a list says, from one consistent state of the tables. For small lists."""
     found = _Rows(connection, group)
     own = [ListRow(ticket_digest(row[0], row[1], found.key), *_typed(row)) for row in found.own()]
@@ -65,7 +64,7 @@ def write_list(connection: Connection, group: int, file: BinaryIO, key: Ed25519P
     return head
 
 
-def tag_of(told: tuple[EventInfo, ...], group: int = GROUP) -> str:
+def tag_of(told: tuple[EventInfo, ...], group: int) -> str:
     """Return the ETag of the list cut at these seals."""
     return version_tag(group, ((one.id, one.generation, one.version) for one in told))
 
@@ -129,9 +128,12 @@ class _Rows:
         return tuple(_profile(*one) for one in self._shared)
 
     def _found(self, wanted: Any, event: EventId) -> Iterator[Any]:
-        connection = self._connection.execution_options(yield_per=ROWS_AT_A_TIME)
-        for some in connection.execute(wanted, {"event": event}).partitions(ROWS_AT_A_TIME):
-            yield from some
+        # For this statement only: options of the connection would stay with it. And who stops early leaves no cursor
+        # open: PostgreSQL's is the server's.
+        streamed = {"yield_per": ROWS_AT_A_TIME}
+        with self._connection.execute(wanted, {"event": event}, execution_options=streamed) as result:
+            for some in result.partitions(ROWS_AT_A_TIME):
+                yield from some
 
 
 def _typed(row: Plain) -> tuple[EventId, TicketId, int, HolderId, Standing, CredentialStanding]:

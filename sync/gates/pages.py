@@ -8,11 +8,12 @@ import segno
 from markupsafe import Markup
 from sqlalchemy import Connection, func, select
 
+from admission.ids import GateId
 from admission.lane import LaneState
 from sync.accounts.principal import Role
 from sync.events import houses, programme, rows
 from sync.events import tables as events
-from sync.gates import fleet, roster, tables
+from sync.gates import device_history, fleet, quarantine, roster, tables
 from sync.web.acts import Act, Acts, Faulty
 from sync.web.api import Refused
 from sync.web.pages import Answer, Form, PageAsked, PageRoute, Redirect, View
@@ -242,6 +243,7 @@ def _gate(connection: Connection, asked: PageAsked, gate: int) -> dict[str, Any]
     return {
         "gate": row,
         "device": device,
+        "timezone": held[0].timezone if held else "UTC",
         "plans": [
             {
                 "plan": one,
@@ -250,6 +252,8 @@ def _gate(connection: Connection, asked: PageAsked, gate: int) -> dict[str, Any]
             }
             for one in plans
         ],
+        "steps": device_history.steps(connection, GateId(row.id)),
+        "quarantined": quarantine.count(connection, GateId(row.id)),
         "next_lane": max((one.lane for one in plans), default=0) + 1,
         "zones": [(one.id, one.name) for one in programme.zones(connection, group, 0, 500)],
         "dates": dates,

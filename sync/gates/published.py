@@ -24,7 +24,7 @@ import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sync.gates import certificates, roster, roster_document
+from sync.gates import certificates, lists, roster, roster_document
 from sync.gates.proofs import Asker, Known, Proofs
 from sync.gates.snapshots import REBUILD_S, Snapshots
 from sync.keys import VenueKeys
@@ -34,6 +34,8 @@ from sync.wire.messages import Certified
 from sync.wire.snapshots import is_address
 
 PIECE_BYTES = 128 * 1024
+ROSTER_LOOK_S = 60
+"""What boxes tell of their lanes is in the roster so soon; all else is there at once."""
 PIECE_S = 60.0
 """A piece in a minute is 17 kbit/s; a gate that takes less is not there."""
 _FROM = re.compile(r"bytes=(\d{1,15})-", re.ASCII)
@@ -62,6 +64,11 @@ class PublishedApi:
         self._known = known
         self._counts = counts
         self.snapshots = Snapshots(database, keys, data, now_s, rebuild_s)
+        self._rosters: dict[int, tuple[tuple[str, int, int], tuple[bytes, int]]] = {}
+        """By group: what it was read at, and the signed roster with its version."""
+        self._roster_marks: dict[int, tuple[bytes, int, int]] = {}
+        """By group: the settings that roster was made beside; another ticket changes none of both."""
+        self._reading_roster = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes with their handlers."""
@@ -135,7 +142,26 @@ class PublishedApi:
         return web.Response(body=found.public_bytes(Encoding.PEM), content_type="application/x-pem-file")
 
     async def _roster_of(self, group: int) -> tuple[bytes, int]:
+        """Return the signed roster and its version; read anew when a list of the group changed, and now and then."""
         now_s = self._now_s()
+        seals = await self._database.read(lambda connection: lists.seals(connection, group))
+        mark = (lists.tag_of(seals, group), now_s // ROSTER_LOOK_S, self._keys.number)
+        async with self._reading_roster:  # whoever asks meanwhile has what this one reads
+            kept = self._rosters.get(group)
+            if kept is not None and kept[0] == mark:
+                return kept[1]
+            settings = await self._database.read(
+                lambda connection: self.snapshots.settings.of(connection, group).digest
+            )
+            beside = (settings, *mark[1:])
+            if kept is not None and self._roster_marks.get(group) == beside:
+                self._rosters[group] = (mark, kept[1])
+                return kept[1]
+            signed = await self._read_roster(group, now_s)
+            self._rosters[group], self._roster_marks[group] = (mark, signed), beside
+            return signed
+
+    async def _read_roster(self, group: int, now_s: int) -> tuple[bytes, int]:
         found = await self._database.read(
             lambda connection: roster_document.is_current(connection, group, now_s)
         )
@@ -143,7 +169,7 @@ class PublishedApi:
             found = await self._database.write(
                 lambda connection: roster_document.renew(connection, group, now_s)
             )
-        return roster_document.signed(self._keys, found), found.version
+        return await asyncio.to_thread(roster_document.signed, self._keys, found), found.version
 
     def _answer(self, asker: Asker, request: web.Request, body: bytes) -> web.Response:
         """Return a body with its ETag, or that it is the one known; proved either way."""

@@ -7,13 +7,11 @@ token that was revoked a moment ago lets nobody in. Each replica writes what hap
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from admission.ids import EventId
@@ -46,10 +44,6 @@ _PRUNE = text("""
 DELETE FROM idempotency_key WHERE route = :route AND (principal, key) IN (
   SELECT principal, key FROM idempotency_key WHERE made_s < :before AND route = :route LIMIT :most
 )
-""")
-_LIMITED = text("""
-SELECT g.id, EXISTS (SELECT 1 FROM zone z WHERE z.group_id = g.id AND z.capacity > 0) AS limited
-FROM event e JOIN event_group g ON g.id = e.group_id WHERE e.id = :event
 """)
 
 
@@ -109,9 +103,8 @@ class Redeemer:
         self._facts = known.Facts()
         self._rooms = Rooms()
         self._boards = Boards(mono_s)
-        self._met: set[int] = set()
-        """Events whose group was counted, where one of its zones can be full."""
         self._counted_s: dict[int, float] = {}
+        """By group with a zone that can be full, when who is inside was counted last."""
         self._counting: set[asyncio.Task[None]] = set()
         self._prune_s = mono_s() + PRUNED_EVERY_S
 
@@ -143,10 +136,10 @@ class Redeemer:
     async def _commit(self, batch: list[_Waiting]) -> None:
         now_us = self._now_us()
         try:
-            await self._meet({one.asked.path["event"] for one in batch} - self._met)
             done = await self._database.write(lambda connection: self._work(connection, batch, now_us))
         except Exception as error:  # noqa: BLE001 - told to each who waits; whether it was committed is not known,
             self._logs.clear()  # so nothing is written behind it: the next records begin an epoch
+            self._facts = known.Facts()  # nor judged by versions that may never have come about
             for one in batch:
                 if not one.answer.done():
                     one.answer.set_exception(error)
@@ -187,6 +180,10 @@ class Redeemer:
             pages = own_log.begin(connection, group, key, now_us) if at is None else Pages(at, key, now_us)
             facts = self._facts.of(connection, group, pages.at.gate, now_s)
             cut_off = self._facts.cut_off(connection, group, facts, now_s)
+            if facts.limited and group not in self._counted_s:
+                # Here, so that the first scans are judged too; one bounded step, and the rest beside the scans.
+                self._counted_s[group] = self._mono_s()
+                self._rooms.counted(group, self._boards.inside(connection, group))
             room = self._rooms.of(group, facts, cut_off, pages.at.gate, pages.at.epoch)
             desk = Desk(connection, group, facts, pages, now_s, room)
             answers.update(zip(scans, desk.answer(list(scans.values())), strict=True))
@@ -215,22 +212,11 @@ class Redeemer:
 
     # --- who is inside -------------------------------------------------------------------------------------------
 
-    async def _meet(self, events: Collection[int]) -> None:
-        """Count who is inside before the first scan of an event is judged, as far as one step goes."""
-        for event in events:
-            row = await self._database.read(partial(_limited, event=event))
-            if row is None:
-                continue
-            self._met.add(event)
-            if row.limited and row.id not in self._counted_s:
-                self._counted_s[row.id] = self._mono_s()
-                await self._count_once(row.id)
-
     def _count(self, groups: Iterable[int]) -> None:
         """Count on beside the scans where that is due."""
         now = self._mono_s()
         for group in groups:
-            if now - self._counted_s.get(group, -COUNTED_EVERY_S) >= COUNTED_EVERY_S and not self._counting:
+            if now - self._counted_s[group] >= COUNTED_EVERY_S and not self._counting:
                 self._counted_s[group] = now
                 task = asyncio.create_task(self._count_beside(group))
                 self._counting.add(task)
@@ -238,13 +224,11 @@ class Redeemer:
 
     async def _count_beside(self, group: int) -> None:
         try:
-            await self._count_once(group)
+            inside = await self._database.read(lambda connection: self._boards.inside(connection, group))
         except (CentreFault, SQLAlchemyError) as error:
             log.warning("who is inside cannot be counted: %s", type(error).__name__)
-
-    async def _count_once(self, group: int) -> None:
-        inside = await self._database.read(lambda connection: self._boards.inside(connection, group))
-        self._rooms.counted(group, inside)
+        else:
+            self._rooms.counted(group, inside)
 
     async def _prune(self) -> None:
         """Forget some answers that are older than `KEPT_S`."""
@@ -259,7 +243,3 @@ class Redeemer:
         except (CentreFault, SQLAlchemyError) as error:  # they go a minute later
             log.warning("old answers to scanners cannot be removed: %s", type(error).__name__)
         self._prune_s = self._mono_s() + (PRUNED_AGAIN_S if more else PRUNED_EVERY_S)
-
-
-def _limited(connection: Connection, event: int) -> Row[Any] | None:
-    return connection.execute(_LIMITED, {"event": event}).first()

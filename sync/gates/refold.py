@@ -17,12 +17,6 @@ from sync.store.schema import unsigned
 SLICE_ROWS = 10_000
 """Read at a time: some 5 MB."""
 
-_ROWS = 10_000
-"""Read at a time: some 5 MB."""
-
-_Key = tuple[int, int, int, int]
-"""Event, ticket, epoch and seq as the table has them."""
-
 _ROWS = text("SELECT event, ticket, epoch, seq, role FROM presence WHERE gate = :gate")
 _FORGET = text("""
 DELETE FROM presence WHERE event = :event AND ticket = :ticket AND gate = :gate AND epoch = :epoch AND seq = :seq
@@ -56,14 +50,14 @@ def forget(connection: Connection, gate: GateId) -> None:
 def recall_exits(connection: Connection, gate: GateId) -> None:
     """Bring the exits of a gate into presence, now that they count, in a writing transaction."""
     counted = quarantine.counted(connection, (gate,))
-    there = {row[:4] for row in _rows(connection, gate) if row.role == Role.EXIT}
+    there = {row[:4] for row in _rows(connection, gate)}
     found = [row.as_columns() for row in _exits(connection, gate) if counted.row(row)]
     bulk.add_presence(connection, [row for row in found if (row[0], row[1], row[3], row[4]) not in there])
 
 
 def _rows(connection: Connection, gate: GateId) -> Iterator[Any]:
     """Walk through a gate's presence rows once, whatever their tickets: the table is keyed by those."""
-    found = connection.execution_options(yield_per=SLICE_ROWS).execute(_ROWS, {"gate": gate})
+    found = connection.execute(_ROWS.execution_options(yield_per=SLICE_ROWS), {"gate": gate})
     for some in found.partitions(SLICE_ROWS):
         yield from some
 
@@ -73,7 +67,7 @@ def _exits(connection: Connection, gate: GateId) -> Iterator[PresenceRow]:
     body: Record | None = None
     epoch = Epoch(0)
     extensions: list[ExtensionRecord] = []
-    found = connection.execution_options(yield_per=SLICE_ROWS).execute(_RECORDS, {"gate": gate})
+    found = connection.execute(_RECORDS.execution_options(yield_per=SLICE_ROWS), {"gate": gate})
     for some in found.partitions(SLICE_ROWS):
         for row in some:
             record = _read(row.blob)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from admission.entitlements import LaneOrder, LanePlan, LaneSchedule, Mode
 from admission.ids import EventId, GateId, LaneId, SessionId, ZoneId
 from admission.lane import LaneState
-from sync.events.rows import GROUP, numbers, numbers_text
+from sync.events.rows import numbers, numbers_text
 from sync.gates import tables
 from sync.store.schema import queue
 from sync.wire.lists import GateInfo
@@ -27,7 +27,7 @@ class Gate(msgspec.Struct, frozen=True):
         return GateInfo(self.id, self.name, self.public, self.zones)
 
 
-def add_gate(connection: Connection, gate: Gate, plans: Iterable[LanePlan], group: int = GROUP) -> None:
+def add_gate(connection: Connection, gate: Gate, plans: Iterable[LanePlan], group: int) -> None:
     """Make a gate and say what its lanes serve, within `changes.change` of all the group's events."""
     connection.execute(
         insert(tables.gate).values(
@@ -63,7 +63,7 @@ def set_plan(connection: Connection, gate: GateId, plan: LanePlan) -> None:
     )
 
 
-def gates(connection: Connection, group: int = GROUP) -> tuple[Gate, ...]:
+def gates(connection: Connection, group: int) -> tuple[Gate, ...]:
     """Return the gates of a group, in order."""
     found = connection.execute(
         select(tables.gate).where(tables.gate.c.group_id == group).order_by(tables.gate.c.id)
@@ -91,7 +91,7 @@ def gate_key(connection: Connection, gate: GateId) -> bytes | None:
     return connection.execute(select(tables.gate.c.public).where(tables.gate.c.id == gate)).scalar()
 
 
-def plans(connection: Connection, group: int = GROUP) -> tuple[tuple[GateId, LanePlan], ...]:
+def plans(connection: Connection, group: int) -> tuple[tuple[GateId, LanePlan], ...]:
     """Return every lane plan of a group with its gate, in order."""
     t, g = tables.lane_plan, tables.gate
     found = connection.execute(
@@ -130,7 +130,7 @@ def set_schedule(
         connection.execute(insert(t).values(gate_id=gate, lane=lane, from_s=from_s, state=state))
 
 
-def schedules(connection: Connection, group: int = GROUP) -> tuple[LaneSchedule, ...]:
+def schedules(connection: Connection, group: int) -> tuple[LaneSchedule, ...]:
     """Return what every lane of a group does by itself, in order."""
     t, g = tables.lane_schedule, tables.gate
     stored = select(t).join(g, g.c.id == t.c.gate_id).where(g.c.group_id == group)
@@ -144,11 +144,11 @@ def order_state(
     connection: Connection,
     state: LaneState,
     now_s: int,
+    group: int,
     *,
     zone: ZoneId = ZoneId(0),
     gate: GateId = GateId(0),
     lane: LaneId = LaneId(0),
-    group: int = GROUP,
 ) -> LaneOrder:
     """Give a state to the lanes of a zone and those inside it, of a gate, or to one lane; returns the order.
 
@@ -171,7 +171,7 @@ def order_state(
     return LaneOrder(version, now_s, state, zone, gate, lane)
 
 
-def orders(connection: Connection, group: int = GROUP) -> tuple[LaneOrder, ...]:
+def orders(connection: Connection, group: int) -> tuple[LaneOrder, ...]:
     """Return the newest order of each target, in the order they were given."""
     t = tables.lane_order
     found = connection.execute(select(t).where(t.c.group_id == group).order_by(t.c.version))

@@ -34,11 +34,10 @@ from admission.ids import GateId
 from sync.events import rows as events
 from sync.events.tables import event as event_table
 from sync.gates import lists, tables
-from sync.gates.changes import settings_of
+from sync.gates.group_settings import GroupSettings
 from sync.keys import VenueKeys
 from sync.store.database import Database
 from sync.store.schema import METADATA, queue
-from sync.wire.deltas import pack_settings
 from sync.wire.lists import NO_KEY
 from sync.wire.sealed import KEY_BYTES, GroupSecrets, seal
 from sync.wire.seals import RENEW_S, Seal, sign_seal
@@ -110,6 +109,7 @@ class Snapshots:
         self._newest: dict[int, _Newest] = {}
         self._sealed: dict[tuple[GateId, bytes, bytes], bytes] = {}
         """By gate, its key and the secret: sealed once, so that what is told changes only when something did."""
+        self.settings = GroupSettings(keys.list_key)
         self._seals: dict[int, tuple[str, int, tuple[bytes, ...]]] = {}
         """By group: list's tag, minute, and the seals of it."""
         self.built = 0
@@ -124,8 +124,14 @@ class Snapshots:
         if found is None:
             return None
         group, public = found
-        # One at a time for each group: whoever asks while a snapshot is made is told of that one.
-        async with self._turns.setdefault(group, asyncio.Lock()):
+        turn = self._turns.setdefault(group, asyncio.Lock())
+        if turn.locked() and not fresh:
+            # Who follows by changes is as well served by the one before; but not by one that who was shut out can read.
+            told = await asyncio.to_thread(self._manifest_of_before, group, gate, public)
+            if told is not None:
+                return told
+        # One at a time for each group: whoever comes anew while a snapshot is made is told of that one.
+        async with turn:
             return await asyncio.get_running_loop().run_in_executor(
                 self._thread, lambda: self._manifest(group, gate, public, fresh=fresh)
             )
@@ -189,6 +195,23 @@ class Snapshots:
             published = self._build(group, secrets.list_secret)
         else:
             published = newest.published
+        return self._told(group, published, tag, secrets, gate, public)
+
+    def _manifest_of_before(self, group: int, gate: GateId, public: bytes) -> Manifest | None:
+        """Return what a gate is told while a snapshot is made; None where there is none that will do."""
+        with self._database.reading() as connection:
+            told = lists.seals(connection, group)
+            if _is_closed(connection, group):
+                return None
+        secrets = self._secrets(group)
+        newest = self._known(group, secrets.list_secret)
+        if newest is None:
+            return None
+        return self._told(group, newest.published, lists.tag_of(told, group), secrets, gate, public)
+
+    def _told(
+        self, group: int, published: Published, tag: str, secrets: GroupSecrets, gate: GateId, public: bytes
+    ) -> Manifest:
         return Manifest(
             group, published, self._sealed_seals(group, tag), self._sealed_secrets(secrets, gate, public)
         )
@@ -226,7 +249,7 @@ class Snapshots:
         if known is None or known[:2] != (tag, minute):
             with self._database.reading() as connection:
                 told = lists.seals(connection, group)
-                digest = pack_settings(settings_of(connection, group), self._keys.list_key)[0]
+                digest = self.settings.of(connection, group).digest
             made = tuple(
                 sign_seal(
                     Seal(one.id, one.generation, one.version, digest, max(minute * RENEW_S, one.sealed_at_s)),

@@ -1,7 +1,7 @@
 """Which column holds what: headings of shops in German, French, Italian and English."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -106,6 +106,21 @@ class Layout(NamedTuple):
         """Return the file's own heading of a column."""
         place = self.places.get(column, -1)
         return self.headings[place] if 0 <= place < len(self.headings) else column.value
+
+
+def named(lines: Iterable[str]) -> dict[Column, str]:
+    """Return which heading each column has, of texts such as `code=Barcode`. BadFile for a column there is none of."""
+    found = {}
+    for one in lines:
+        name, _, heading = one.partition("=")
+        try:
+            found[Column(name.strip())] = heading.strip()
+        except ValueError:
+            raise BadFile(
+                f"{shown(name)!r} is nothing a column holds",
+                f"Take one of: {', '.join(column.value for column in Column)}.",
+            ) from None
+    return found
 
 
 def plain(heading: str) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from admission.ids import EventId
 from sync.accounts.principal import Actor
 from sync.imports import export, jobs, pretix
-from sync.imports.columns import Column
+from sync.imports.columns import Column, named
 from sync.imports.faults import BadFile
 from sync.imports.files import How, catalogue, outer_zones, read_file
 from sync.imports.texts import FILE_BYTES_MAX
@@ -96,7 +96,7 @@ def import_csv(database: Database, options: argparse.Namespace) -> int:
 
 def _import_csv(database: Database, options: argparse.Namespace, say: Say) -> int:
     data = _read(options.file)
-    how = How(_columns(options.column), options.product, options.keep_text)
+    how = How(named(options.column), options.product, options.keep_text)
     came = jobs.source(options.shop, options.file.name, data, how)
     with database.reading() as connection:
         known = catalogue(connection, options.event)
@@ -216,20 +216,6 @@ def _read(path: Path) -> bytes:
         raise CentreFault(
             f"{path} cannot be read: {error.strerror}", "Give a CSV file this user may read."
         ) from error
-
-
-def _columns(given: list[str]) -> dict[Column, str]:
-    found = {}
-    for one in given:
-        name, _, heading = one.partition("=")
-        try:
-            found[Column(name)] = heading
-        except ValueError:
-            raise CentreFault(
-                f"{name!r} is nothing a column holds",
-                f"Take one of: {', '.join(column.value for column in Column)}.",
-            ) from None
-    return found
 
 
 def _now_s() -> int:

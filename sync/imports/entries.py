@@ -162,6 +162,12 @@ class RowReader:
         self._width = max(layout.places.values()) + 1
         self._seen: dict[bytes, int] = {}
         self._known: dict[tuple[str, ...], _Chosen] = {}
+        self._choices = tuple(column for column in _CHOICES if column in layout.places)
+        # Keyed once and copied for each row: keying costs more than the row.
+        self._own, self._coded = (
+            blake2b(digest_size=KEY_BYTES, key=catalogue.digest_key, person=kind)
+            for kind in (b"external", b"code")
+        )
         self._pick = _picker(tuple(layout.places.values()))
         # Names the file uses for what the fingerprint is of, so that the same list in two layouts stays the same.
         self._order = sorted(column for column in layout.places if column is not Column.NAME)
@@ -180,7 +186,7 @@ class RowReader:
             refused.append(Refusal(Column.VALID_UNTIL, "It ends before it begins; mend one of the two."))
         codes = self._codes(cells, refused)
         key = self._key(cells)
-        twice = self._twice(row.number, (key, *(one.digest for one in codes)))
+        twice = self._twice(row.number, (key, *[one.digest for one in codes]))
         if twice and not refused:
             column = Column.CODE if Column.CODE in cells else Column.UID
             refused.append(
@@ -202,7 +208,7 @@ class RowReader:
 
     def _chosen(self, cells: Mapping[Column, str], refused: list[Refusal]) -> "_Chosen":
         """Return what the cells that choose among few things say."""
-        texts = tuple([cells.get(column, "") for column in _CHOICES])
+        texts = tuple([cells.get(column, "") for column in self._choices])
         known = self._known.get(texts)
         if known is not None:
             return known
@@ -309,11 +315,10 @@ class RowReader:
         return Code(digest(kind, material, self._catalogue.digest_key), kind.value, kept)
 
     def _key(self, cells: Mapping[Column, str]) -> bytes:
-        own = cells.get(Column.EXTERNAL) or cells.get(Column.CODE) or cells.get(Column.UID, "")
-        kind = b"external" if cells.get(Column.EXTERNAL) else b"code"
-        return blake2b(
-            own.encode(), digest_size=KEY_BYTES, key=self._catalogue.digest_key, person=kind
-        ).digest()
+        own = cells.get(Column.EXTERNAL)
+        found = (self._own if own else self._coded).copy()
+        found.update((own or cells.get(Column.CODE) or cells.get(Column.UID, "")).encode())
+        return found.digest()
 
     def _twice(self, number: int, marks: Sequence[bytes]) -> int:
         """Return the earlier row that says one of these already; 0 where none does."""

@@ -6,9 +6,10 @@ quotation marks as RFC 4180 says. Times are ISO 8601 in UTC.
 
 import csv
 import io
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Connection, select
 
@@ -55,6 +56,22 @@ def csv_pieces(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> Iter
     yield out.getvalue()
 
 
+def spooled(pieces: Iterable[str]) -> IO[bytes]:
+    """Return a file, at its beginning and without a name, that holds these pieces.
+
+    So a table of any size takes no memory, and who reads it slowly keeps no transaction open.
+    """
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever has sent it
+    try:
+        for piece in pieces:
+            file.write(piece.encode())
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
 TICKETS = (
     "ticket", "product", "session", "zones", "standing", "valid_from", "valid_until", "admits", "order", "shop",
     "first_name", "last_name", "email", "code",
@@ -64,9 +81,8 @@ TICKETS = (
 def tickets(connection: Connection, event: int) -> Iterator[str]:
     """Yield the tickets of an event; `code` where it was kept readable, several with spaces between."""
     t, p, s, i, h = sold.ticket, events.product, events.session, tables.import_source, customer
-    streamed = connection.execution_options(yield_per=PIECE_ROWS)
     zones = {row.id: row.name for row in connection.execute(select(events.zone.c.id, events.zone.c.name))}
-    found = streamed.execute(
+    found = connection.execute(
         select(
             t, p.c.name.label("product_name"), s.c.name.label("session_name"), i.c.shop, i.c.reference,
             h.c.first_name, h.c.last_name, h.c.email,
@@ -77,6 +93,7 @@ def tickets(connection: Connection, event: int) -> Iterator[str]:
         .outerjoin(h, h.c.id == t.c.holder)
         .where(t.c.event_id == event)
         .order_by(t.c.id)
+        .execution_options(yield_per=PIECE_ROWS)  # the statement's: a connection would keep them
     )  # fmt: skip
 
     def lines() -> Iterator[Sequence[object]]:
@@ -102,8 +119,11 @@ CUSTOMERS = (
 def customers(connection: Connection, organization: int) -> Iterator[str]:
     """Yield the customers of an organization."""
     t = customer
-    found = connection.execution_options(yield_per=PIECE_ROWS).execute(
-        select(t).where(t.c.organization_id == organization).order_by(t.c.id)
+    found = connection.execute(
+        select(t)
+        .where(t.c.organization_id == organization)
+        .order_by(t.c.id)
+        .execution_options(yield_per=PIECE_ROWS)
     )
     return csv_pieces(
         CUSTOMERS,
@@ -148,11 +168,12 @@ def scans(connection: Connection, event: int) -> Iterator[str]:
     """Yield what gates recorded of an event, scans of unknown codes in its group with it, as their logs hold it."""
     g, r, e = gates.gate, gates.record, events.event
     group = connection.execute(select(e.c.group_id).where(e.c.id == event)).scalar()
-    found = connection.execution_options(yield_per=PIECE_ROWS).execute(
+    found = connection.execute(
         select(r.c.gate_id, r.c.epoch, r.c.seq, r.c.blob, g.c.name)
         .join(g, g.c.id == r.c.gate_id)
         .where(g.c.group_id == group)
         .order_by(r.c.gate_id, r.c.epoch, r.c.seq)
+        .execution_options(yield_per=PIECE_ROWS)
     )
 
     def lines() -> Iterator[Sequence[object]]:
@@ -194,4 +215,5 @@ def _scan_line(row: Any, body: Record) -> Sequence[object]:
 
 _REASONS = frozenset(int(one) for one in Reason)
 
-EXPORTS: Mapping[str, Export] = {"tickets": tickets, "customers": customers, "scans": scans}
+OF_EVENT: Mapping[str, Export] = {"tickets": tickets, "scans": scans}
+EXPORTS: Mapping[str, Export] = {**OF_EVENT, "customers": customers}

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import msgspec
 import zstandard
@@ -88,8 +88,8 @@ def outer_zones(connection: Connection, event: int) -> tuple[int, ...]:
     return tuple(found.scalars())
 
 
-def read_file(data: bytes, known: Catalogue, how: How) -> Checked:
-    """Read a file whole. BadFile where no row of it can be judged."""
+def read_file(data: bytes | IO[bytes], known: Catalogue, how: How) -> Checked:
+    """Read a file to its end. BadFile where no row of it can be judged."""
     opened = sheet(data)
     heading = next(opened.rows)
     where = layout(heading.cells, how.columns)

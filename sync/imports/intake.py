@@ -33,12 +33,13 @@ class Compared(NamedTuple):
 
 
 class Written(NamedTuple):
-    """How many entries did what."""
+    """How many entries did what. `new_at`: as given to `write`, for the chunks behind."""
 
     new: int
     changed: int
     same: int
     taken: int
+    new_at: int | None
 
 
 def compare(connection: Connection, event: int, shop: str, entries: Sequence[Entry]) -> Compared:
@@ -72,24 +73,45 @@ def compare(connection: Connection, event: int, shop: str, entries: Sequence[Ent
 
 
 def write(
-    connection: Connection, event: int, shop: str, organization: int, entries: Sequence[Entry], now_s: int
+    connection: Connection,
+    event: int,
+    shop: str,
+    organization: int,
+    entries: Sequence[Entry],
+    new_at: int | None,
+    now_s: int,
 ) -> Written:
-    """Write a chunk. The caller raises the list's version where something is new or changed."""
+    """Write a chunk. The caller raises the list's version where something is new or changed.
+
+    `new_at`: the version of the list at which all of it was new. Whoever adds a ticket or a code raises the version,
+    so that it need not be looked for again while it is the same.
+    """
     # Customers' ids first and the event after them, as whoever makes a customer and sells to him; then nobody else
     # writes what is looked at here.
     first = holders.first_of(connection, entries)
     changes.take(connection, (EventId(event),))
-    found = compare(connection, event, shop, entries)
+    version = changes.coming(connection, EventId(event))
+    if version - 1 == new_at:
+        found = Compared(list(entries), [], 0, frozenset())
+        new_at = version  # ours alone, as codes of one file are told apart
+    else:
+        found = compare(connection, event, shop, entries)
+        new_at = None
     before = _before(connection, event, [number for _, number in found.changed])
     changed = [(one, before[number].holder) for one, number in found.changed]
     people = holders.find_or_make(connection, organization, found.new, changed, first, now_s)
-    _add(connection, event, shop, found.new, people)
+    _add(connection, event, shop, found.new, people, version)
     _change(connection, event, shop, found.changed, people, before)
-    return Written(len(found.new), len(found.changed), found.same, len(found.taken))
+    return Written(len(found.new), len(found.changed), found.same, len(found.taken), new_at)
 
 
 def _add(
-    connection: Connection, event: int, shop: str, entries: Sequence[Entry], people: holders.Holders
+    connection: Connection,
+    event: int,
+    shop: str,
+    entries: Sequence[Entry],
+    people: holders.Holders,
+    version: int,
 ) -> None:
     if not entries:
         return
@@ -98,7 +120,6 @@ def _add(
     numbered = list(enumerate(entries, start=last + 1))
     # The event is ours to the end of the transaction, so its next version is known: written now, the rows need not
     # be written once more to be stamped.
-    version = changes.coming(connection, EventId(event))
     slabs.add(
         connection, sold.ticket, _TICKET,
         [
@@ -111,7 +132,7 @@ def _add(
     slabs.add(connection, sold.credential, _CREDENTIAL, sorted(_credentials(event, version, numbered)))
     slabs.add(
         connection, tables.import_source, ("event_id", "key", "shop", "ticket", "print", "reference"),
-        sorted([(event, one.key, shop, number, one.print, one.order) for number, one in numbered]),
+        sorted([(event, bytearray(one.key), shop, number, bytearray(one.print), one.order) for number, one in numbered]),
     )  # fmt: skip
 
 
@@ -125,9 +146,10 @@ _NO_ATTENTION, _ACTIVE = int(Attention.NONE), int(CredentialStanding.ACTIVE)
 
 def _credentials(
     event: int, version: int | None, numbered: Iterable[tuple[int, Entry]]
-) -> list[tuple[int, bytes, int, str, str | None, int, int | None]]:
+) -> list[tuple[int, bytearray, int, str, str | None, int, int | None]]:
+    # SQLite's driver takes a bytearray as it is; for bytes it looks for an adapter first, which costs as much again.
     return [
-        (event, code.digest, number, code.kind, code.text, _ACTIVE, version)
+        (event, bytearray(code.digest), number, code.kind, code.text, _ACTIVE, version)
         for number, one in numbered
         for code in one.codes
     ]
@@ -182,7 +204,7 @@ def _change(
     for row in slabs.find(connection, wanted, c.c.ticket, numbers, event_id=event):
         held[row.ticket][row.digest] = row.standing
     added = _credentials(event, None, ((number, one) for one, number in entries))
-    slabs.add(connection, c, _CREDENTIAL, [row for row in added if row[1] not in held[row[2]]])
+    slabs.add(connection, c, _CREDENTIAL, [row for row in added if bytes(row[1]) not in held[row[2]]])
     moved = [
         {"of": number, "digest_": digest, "new_standing": after}
         for one, number in entries

@@ -4,9 +4,10 @@ A chunk is written, counted and removed in one transaction, so that whoever goes
 replica, goes on with the next one. A file that was finished may come again: nothing changes.
 """
 
+import io
 from enum import StrEnum
 from hashlib import sha256
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
@@ -27,6 +28,8 @@ from sync.tickets import tables as sold
 
 KEPT_S = 7 * 86_400
 """A job that nobody goes on with holds names and codes; after a week they are deleted."""
+PIECE_BYTES = 256 * 1024
+"""Of a file, read at a time."""
 SLAB_ROWS = 500
 """Bad rows written at a time."""
 
@@ -80,10 +83,14 @@ class Source(NamedTuple):
     digest: bytes
 
 
-def source(shop: str, name: str, data: bytes, how: How) -> Source:
+def source(shop: str, name: str, data: bytes | IO[bytes], how: How) -> Source:
     """Return what tells one file and its reading from another."""
-    said = msgspec.json.encode([sorted(how.columns.items()), how.product, how.keeps_text])
-    return Source(shop[: tables.SHOP_CHARS], name[: tables.NAME_CHARS], sha256(said + b"\n" + data).digest())
+    digest = sha256(msgspec.json.encode([sorted(how.columns.items()), how.product, how.keeps_text]) + b"\n")
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
+    file.seek(0)
+    while piece := file.read(PIECE_BYTES):
+        digest.update(piece)
+    return Source(shop[: tables.SHOP_CHARS], name[: tables.NAME_CHARS], digest.digest())
 
 
 def open_job(connection: Connection, event: int, digest: bytes, shop: str) -> Job | None:
@@ -115,9 +122,10 @@ def keep(connection: Connection, event: int, checked: Checked, came: Source, now
             id=number, event_id=event, shop=came.shop, digest=came.digest, name=came.name, state=State.CHECKED,
             made_at_s=now_s, changed_at_s=now_s, encoding=checked.encoding, delimiter=checked.delimiter,
             columns=msgspec.json.encode(columns).decode(), rows_good=0, rows_bad=0, rows_done=0, rows_new=0,
-            rows_changed=0, rows_same=0, rows_taken=0, keeps_good=False,
+            rows_changed=0, rows_same=0, rows_taken=0, keeps_good=False, new_at=None,
         )
     )  # fmt: skip
+    version = changes.coming(connection, EventId(event)) - 1  # first: what comes while we look raises it
     bad, taken_rows = list(checked.bad), 0
     good = new = changed = same = 0
     for place, chunk in enumerate(checked.chunks, start=1):
@@ -152,6 +160,7 @@ def keep(connection: Connection, event: int, checked: Checked, came: Source, now
             rows_new=new,
             rows_changed=changed,
             rows_same=same,
+            new_at=None if changed or same else version,
         )
     )
     return job(connection, number)
@@ -229,7 +238,9 @@ def advance(connection: Connection, number: int, now_s: int) -> Job:
         connection.execute(update(t).where(t.c.id == number).values(state=State.DONE, changed_at_s=now_s))
         return job(connection, number)
     house = _organization(connection, found.event)
-    written = intake.write(connection, found.event, found.shop, house, unpacked(chunk.entries), now_s)
+    new_at = connection.execute(select(t.c.new_at).where(t.c.id == number)).scalar()
+    entries = unpacked(chunk.entries)
+    written = intake.write(connection, found.event, found.shop, house, entries, new_at, now_s)
     connection.execute(delete(c).where(c.c.job_id == number, c.c.number == chunk.number))
     left = connection.execute(select(func.count()).select_from(c).where(c.c.job_id == number)).scalar_one()
     connection.execute(
@@ -242,6 +253,7 @@ def advance(connection: Connection, number: int, now_s: int) -> Job:
             rows_same=t.c.rows_same + written.same,
             rows_taken=t.c.rows_taken + written.taken,
             state=State.RUNNING if left else State.DONE,
+            new_at=written.new_at,
             changed_at_s=now_s,
         )
     )

@@ -1,15 +1,14 @@
 """An event's lists: a file from any shop goes in after everybody has seen what is wrong with it; tables come out."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from sync.accounts.audit import note
 from sync.accounts.principal import Role
 from sync.events import programme
 from sync.imports import export, jobs
 from sync.imports.faults import BadFile
-from sync.imports.files import How, catalogue, read_file
+from sync.imports.files import Checked, How, catalogue, read_file
 from sync.web.api import Refused
 from sync.web.pages import Answer, File, PageAsked, PageRoute, Redirect, View
 
@@ -22,7 +21,7 @@ def pages() -> tuple[PageRoute, ...]:
     at, job = "/events/{event}/lists", "/events/{event}/lists/{job}"
     return (
         PageRoute("GET", at, lists),
-        PageRoute("POST", at, check, Role.ORGANIZER),
+        PageRoute("POST", at, check, Role.ORGANIZER, prepare=read),
         PageRoute("GET", job, show),
         PageRoute("POST", job, go_on, Role.ORGANIZER),
         PageRoute("GET", "/events/{event}/export/{what}", take_out, Role.ORGANIZER),
@@ -34,8 +33,15 @@ def lists(connection: Connection, asked: PageAsked) -> Answer:
     return View("imports/lists.html", _lists(connection, asked))
 
 
-def check(connection: Connection, asked: PageAsked) -> Answer:
-    """POST: a file is read whole and kept; nothing of it is written yet."""
+class _Read(NamedTuple):
+    """A file that was sent, read."""
+
+    came: jobs.Source
+    checked: Checked
+
+
+def read(connection: Connection, asked: PageAsked) -> _Read | BadFile:
+    """Read the file that was sent, which takes seconds, before anything is kept from being written."""
     event = programme.event(connection, asked.who.organization, asked.number("event"))
     name, data = asked.form.files.get("file", ("", b""))
     if not data:
@@ -44,14 +50,24 @@ def check(connection: Connection, asked: PageAsked) -> Answer:
     if known is None:
         raise Refused(404, "not_found", asked.words("not_found"))
     how = How({}, asked.form.number("product", 0, 65_535) or 0, bool(asked.form.text("keep_text")))
-    came = jobs.source(asked.form.text("shop") or "csv", name, data, how)
-    job = jobs.open_job(connection, event.id, came.digest, came.shop)
+    try:
+        return _Read(
+            jobs.source(asked.form.text("shop") or "csv", name, data, how), read_file(data, known, how)
+        )
+    except BadFile as fault:
+        return fault
+
+
+def check(connection: Connection, asked: PageAsked) -> Answer:
+    """POST: a file that was read whole is kept; nothing of it is written yet."""
+    event = programme.event(connection, asked.who.organization, asked.number("event"))
+    found: _Read | BadFile = asked.prepared
+    if isinstance(found, BadFile):
+        shown = {**_lists(connection, asked), "form": asked.form}
+        return View("imports/lists.html", {**shown, "errors": {"file": f"{found}. {found.hint}"}}, 422)
+    job = jobs.open_job(connection, event.id, found.came.digest, found.came.shop)
     if job is None:
-        try:
-            job = jobs.keep(connection, event.id, read_file(data, known, how), came, asked.now_s)
-        except BadFile as fault:
-            shown = {**_lists(connection, asked), "form": asked.form}
-            return View("imports/lists.html", {**shown, "errors": {"file": f"{fault}. {fault.hint}"}}, 422)
+        job = jobs.keep(connection, event.id, found.checked, found.came, asked.now_s)
     return Redirect(f"/events/{event.id}/lists/{job.id}")
 
 
@@ -68,8 +84,6 @@ def go_on(connection: Connection, asked: PageAsked) -> Answer:
         if do == "start":
             good = bool(asked.form.text("keep_good"))
             jobs.start(connection, job.id, asked.who.actor, asked.now_s, keeps_good=good)
-            who = asked.who
-            note(connection, who.actor, who.organization, "import.start", f"import {job.id}", "", asked.now_s)
         elif do == "advance" and job.state is jobs.State.RUNNING:
             jobs.advance(connection, job.id, asked.now_s)
         elif do == "discard":
@@ -89,8 +103,7 @@ def take_out(connection: Connection, asked: PageAsked) -> Answer:
     if work is None:
         raise Refused(404, "not_found", asked.words("not_found"))
     of = asked.who.organization if what == "customers" else event.id
-    body = "".join(work(connection, of)).encode()
-    return File(body, "text/csv", f"{what}-{of}.csv")
+    return File(export.spooled(work(connection, of)), "text/csv", f"{what}-{of}.csv")
 
 
 def _lists(connection: Connection, asked: PageAsked) -> dict[str, Any]:

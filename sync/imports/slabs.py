@@ -56,6 +56,8 @@ def find(
         found: list[Any] = []
         for at in range(0, len(keys), ASKED_MAX):
             asked = keys[at : at + ASKED_MAX]
+            if isinstance(key.type, LargeBinary):
+                asked = [bytearray(one) for one in asked]  # type: ignore[call-overload]  # a column of bytes is asked for bytes
             marks = ", ".join("?" * len(asked))
             statement = f"SELECT {wanted} FROM {table} WHERE {fixed}{quote(key.name)} IN ({marks})"  # noqa: S608 - fixed names of our own
             found += connection.exec_driver_sql(statement, (*where.values(), *asked)).all()
@@ -82,7 +84,9 @@ def know_sizes(connection: Connection, tables: Sequence[Table]) -> None:
     asked = {"names": names, "unknown": UNKNOWN_PAGES, "times": GROWN_TIMES}
     for name in connection.execute(_GROWN, asked).scalars():
         # Who is looking at it already does so for us.
-        connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {connection.dialect.identifier_preparer.quote(name)}")
+        connection.exec_driver_sql(
+            f"ANALYZE (SKIP_LOCKED) {connection.dialect.identifier_preparer.quote(name)}"
+        )
 
 
 UNKNOWN_PAGES = 8

@@ -40,10 +40,12 @@ import_job = Table(
     Column("rows_same", Integer, nullable=False),
     Column("rows_taken", Integer, nullable=False),
     Column("keeps_good", Boolean, nullable=False),
+    Column("new_at", BigInteger),
     Index("ix_import_job_event", "event_id", "id"),
 )
 """`digest`: of the file and how it is read. `rows_new`, `_changed`, `_same`: as foreseen until it runs, then as done.
-`rows_taken`: left out while it ran, since their code had become another ticket's."""
+`rows_taken`: left out while it ran, since their code had become another ticket's. `new_at`: the version of the event's
+list at which all rows still to be written were new; empty where some were not."""
 import_bad = Table(
     "import_bad",
     METADATA,
@@ -67,7 +69,7 @@ import_chunk = Table(
 import_source = Table(
     "import_source",
     METADATA,
-    Column("event_id", Integer, ForeignKey("event.id"), primary_key=True),
+    Column("event_id", Integer, primary_key=True),
     Column("key", LargeBinary(16), primary_key=True),
     Column("shop", String(SHOP_CHARS), primary_key=True),
     Column("ticket", BigInteger, nullable=False),

@@ -3,13 +3,14 @@
 import codecs
 import csv
 import io
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import IO, NamedTuple
 
 from sync.imports.faults import BadFile
 
 FILE_BYTES_MAX = 256 * 1024 * 1024
-"""A million rows of 256 bytes; read whole, once."""
+"""A million rows of 256 bytes."""
 ROWS_MAX = 1_000_000
 """The largest event; a longer list is cut in two by whoever sends it."""
 COLUMNS_MAX = 200
@@ -20,6 +21,7 @@ CELL_CHARS_MAX = 4096
 DELIMITERS = (";", "\t", ",", "|")
 """In the order in which a tie goes: `;` is what spreadsheets of comma-decimal countries write."""
 _SNIFF_BYTES = 4096
+_PIECE_BYTES = 256 * 1024
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _SPREADSHEET_HINT = "sep="
 """First line of some exports: names the delimiter."""
@@ -40,46 +42,73 @@ class Sheet(NamedTuple):
     rows: Iterator[Row]
 
 
-def sheet(data: bytes) -> Sheet:
-    """Return the rows of a file, empty ones left out. BadFile here or while reading them, where it is no such file."""
-    if len(data) > FILE_BYTES_MAX:
+def sheet(data: bytes | IO[bytes]) -> Sheet:
+    """Return the rows of a file, empty ones left out. BadFile here or while reading them, where it is no such file.
+
+    An open file is read from its beginning and left open.
+    """
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
+    if file.seek(0, io.SEEK_END) > FILE_BYTES_MAX:
         raise BadFile(
             f"the file has more than {FILE_BYTES_MAX // 2**20} MiB",
             "Cut it into several files, each with its heading.",
         )
-    text, encoding = decoded(data)
-    if not text.strip():
-        raise BadFile("the file is empty", "Export it again; it needs a heading and a row for each ticket.")
-    first = text.split("\n", 1)[0].strip().strip('"')
+    encoding = encoding_of(file)
+    file.seek(0)
+    # The five bytes that Windows-1252 leaves unassigned become U+FFFD, which the row's check names.
+    text = _Text(file, encoding, errors="replace" if encoding == "cp1252" else "strict", newline="")
+    head = text.read(_SNIFF_BYTES)
+    text.seek(0)
+    first = head.split("\n", 1)[0].strip().strip('"')
     if first[:4].lower() == _SPREADSHEET_HINT and first[4:] in DELIMITERS:
         delimiter, skipped = first[4:], 1
     else:
-        delimiter, skipped = delimiter_of(text[:_SNIFF_BYTES]), 0
-    return Sheet(encoding, delimiter, _rows(text, delimiter, skipped))
+        delimiter, skipped = delimiter_of(head), 0
+    rows = _rows(text, delimiter, skipped)
+    heading = next(rows, None)
+    if heading is None:
+        raise BadFile("the file is empty", "Export it again; it needs a heading and a row for each ticket.")
+    return Sheet(_NAMES.get(encoding, encoding), delimiter, chain((heading,), rows))
 
 
-def decoded(data: bytes) -> tuple[str, str]:
-    """Return a file's text and the name of its encoding: by its BOM, by its NULs, as UTF-8, or as Windows-1252."""
-    for bom, encoding in _BOMS:
-        if data.startswith(bom):
-            return _decode(data, encoding)
-    head = data[:_SNIFF_BYTES]
-    if head.count(0) * 4 >= len(head) > 1:  # Latin letters in UTF-16: every other byte is 0
-        return _decode(data, "utf-16-le" if head[1] == 0 else "utf-16-be")
-    try:
-        return data.decode(), "utf-8"
-    except UnicodeDecodeError:
-        # Its five unassigned bytes become U+FFFD, which the row's check names.
-        return data.decode("cp1252", errors="replace"), "windows-1252"
+class _Text(io.TextIOWrapper):
+    """A file's text. The file is somebody else's to close."""
+
+    def close(self) -> None:
+        """Leave it open."""
 
 
-def _decode(data: bytes, encoding: str) -> tuple[str, str]:
-    try:
-        return data.decode(encoding), encoding.removesuffix("-sig")
-    except UnicodeDecodeError as error:
-        raise BadFile(
-            f"the file says it is {encoding} and is not, at byte {error.start}", "Save it again as CSV UTF-8."
-        ) from error
+_NAMES = {"utf-8-sig": "utf-8", "cp1252": "windows-1252"}
+
+
+def encoding_of(file: IO[bytes]) -> str:
+    """Return a file's encoding: by its BOM, by its NULs, as UTF-8, or Windows-1252, which any bytes are."""
+    file.seek(0)
+    head = file.read(_SNIFF_BYTES)
+    said = next((encoding for bom, encoding in _BOMS if head.startswith(bom)), "")
+    if not said and head.count(0) * 4 >= len(head) > 1:  # Latin letters in UTF-16: every other byte is 0
+        said = "utf-16-le" if head[1] == 0 else "utf-16-be"
+    bad = _not_in(file, said or "utf-8")
+    if bad is None:
+        return said or "utf-8"
+    if said:
+        raise BadFile(f"the file says it is {said} and is not, at byte {bad}", "Save it again as CSV UTF-8.")
+    return "cp1252"
+
+
+def _not_in(file: IO[bytes], encoding: str) -> int | None:
+    """Return where a file is not of an encoding; None where it is throughout."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    file.seek(0)
+    while True:
+        at = file.tell() - len(decoder.getstate()[0])
+        piece = file.read(_PIECE_BYTES)
+        try:
+            decoder.decode(piece, final=not piece)
+        except UnicodeDecodeError as error:
+            return at + error.start
+        if not piece:
+            return None
 
 
 def delimiter_of(head: str) -> str:
@@ -96,8 +125,8 @@ def delimiter_of(head: str) -> str:
     return best if counts[best] else ","
 
 
-def _rows(text: str, delimiter: str, skipped: int) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+def _rows(text: Iterable[str], delimiter: str, skipped: int) -> Iterator[Row]:
+    reader = csv.reader(text, delimiter=delimiter)
     number, filled = 0, 0
     while True:
         number += 1

@@ -37,7 +37,7 @@ __all__ = ["FILE", "CentreFault", "Database", "migrate", "upgrade"]
 
 FILE = "centre.sqlite3"
 THREADS = 4
-"""SQLite has one writer; more threads would only wait for it."""
+"""SQLite has one writer, with a thread of its own: whoever waits to write keeps nobody from reading."""
 THREADS_POSTGRESQL = 8
 """Enough to keep one machine's disk busy; more only take turns on two cores."""
 TRIES = 5
@@ -58,6 +58,7 @@ class Database:
         """Use `Database.open`."""
         self._engine = engine
         self._threads = ThreadPoolExecutor(threads, "database")
+        self._writers = self._threads if self.is_postgresql else ThreadPoolExecutor(1, "database-writer")
         self._uses = 0
         self._closed = False
         self._unused = Condition()
@@ -104,6 +105,7 @@ class Database:
     def close(self) -> None:
         """Wait for who still uses it, then give the file, or the connections, back."""
         self._threads.shutdown()
+        self._writers.shutdown()
         with self._unused:
             self._closed = True
             self._unused.wait_for(lambda: not self._uses, STATEMENT_S)
@@ -178,7 +180,7 @@ class Database:
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:
         """Run `work` in a thread, in one transaction; it may run more than once, and counts once."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.transact, work)
+        return await asyncio.get_running_loop().run_in_executor(self._writers, self.transact, work)
 
 
 def upgrade(engine: Engine, before: BeforeUpgrade | None = None) -> None:

@@ -53,7 +53,10 @@ def take(connection: Connection, events: Iterable[EventId]) -> None:
 
 def coming(connection: Connection, event: EventId) -> int:
     """Return the version that a change under way, which took the event, gives its rows: new ones may name it at once."""
-    return int(connection.execute(select(tables.event.c.version).where(tables.event.c.id == event)).scalar_one()) + 1
+    return (
+        int(connection.execute(select(tables.event.c.version).where(tables.event.c.id == event)).scalar_one())
+        + 1
+    )
 
 
 def stamp(connection: Connection, events: Iterable[EventId], now_s: int) -> None:

@@ -58,5 +58,4 @@ def _digest_keys(connection: Connection, organization: int) -> list[tuple[EventI
 
 
 def _ring(keys: VenueKeys) -> KeyRing:
-    public = keys.ticket_key.public_key().public_bytes_raw()
-    return KeyRing([IssuerKey(kid_of(public), public, KeyFormat.TK1, 0)])
+    return KeyRing([IssuerKey(kid_of(one), one, KeyFormat.TK1, 0) for one in keys.ticket_publics])

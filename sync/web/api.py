@@ -10,7 +10,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import IO, Annotated, Any, Generic, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -88,11 +88,11 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file as an answer."""
+    """A file as an answer. An open file as `data` is read while it is sent, then closed."""
 
     media_type: str
     name: str
-    data: bytes
+    data: bytes | IO[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,11 @@ class Route:
     media_type: str = "application/json"
     anywhere: bool = False
     """For every token, also a device's and one that is for one event only."""
+    takes_file: bool = False
+    """The body is a file: kept on the disk while it comes in, handed over open, and closed after the answer. Only from
+    those who may."""
+    prepare: Handler | None = None
+    """Of a route that writes: reads, in a transaction that does not write; what it returns is the handler's body."""
     batch: str = ""
     """Answered with others in one transaction: by the `Batch` of this name that the application has."""
 

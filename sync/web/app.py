@@ -17,6 +17,7 @@ from sync.events import handlers as events
 from sync.gates import fleet, redeem
 from sync.gates.handlers import GateApi
 from sync.gates.redeem import Redeemer
+from sync.imports import handlers as imports
 from sync.keys import VenueKeys
 from sync.orders import handlers as orders
 from sync.store.database import Database
@@ -45,6 +46,7 @@ def api_routes() -> tuple[Route, ...]:
         *orders.routes(),
         *tickets.routes(),
         *customers.routes(),
+        *imports.routes(),
     )
 
 

@@ -18,15 +18,16 @@ from aiohttp import web
 
 from sync.web.pace import Pace
 from sync.web.problems import Handler, problem
+from sync.web.uploads import STREAMED
 
-CONNECTIONS_MAX = 4096
-"""A gate holds three; some 100 kB each with TLS."""
+CONNECTIONS_MAX = 6144
+"""2,000 gates that each hold a stream, a question for news, and one more now and then; some 100 kB each with TLS."""
 FILES_KEPT = 256
 """Descriptors left for the database and for what this process opens itself."""
 PER_HOUSE_MAX = 512
 """One address (IPv6: one /64) alone never fills the house; a venue's gates may share one. Loopback is not limited."""
-CONNECTIONS_PER_S = 200
-"""A TLS handshake costs a millisecond of a core."""
+CONNECTIONS_PER_S = 300
+"""A TLS handshake costs a millisecond of a core; 2,000 gates that come back are in within 20 s."""
 HANDSHAKES_MAX = 256
 HANDSHAKE_S = 5.0
 IDLE_S = 15.0
@@ -38,7 +39,10 @@ BODIES_MAX = 64
 BODIES_PER_HOUSE_MAX = 16
 RETRY_AFTER_S = 2
 SWEEP_S = 1.0
-BACKLOG = 128
+BACKLOG = 2048
+"""Connections that wait for the pace in the kernel, 7 s of it: a gate gives up after 10. One that finds no room there is
+not refused but forgotten, and asks again after 1, 3, 7 s, which a storm makes longer than the wait. Linux caps it at
+`net.core.somaxconn`, 4,096 by default."""
 
 log = logging.getLogger("sync.web.doors")
 
@@ -54,6 +58,10 @@ class Doors:
         self._quiet_since: dict[asyncio.BaseProtocol, float] = {}
         self._under_way: Counter[asyncio.BaseProtocol] = Counter()
         self._bodies: Counter[str] = Counter()
+        self._houses: dict[asyncio.BaseProtocol, str] = {}
+        """Of each connection let in; those gone since are found when it matters, and once a second."""
+        self._held: Counter[str] = Counter()
+        """Connections by house, handshakes among them."""
         self._runs: list[asyncio.Task[None]] = []
         self._sockets: list[socket.socket] = []
 
@@ -78,7 +86,8 @@ class Doors:
         protocol = request.protocol
         self._under_way[protocol] += 1
         try:
-            if request.can_read_body and request.match_info.http_exception is None:
+            streamed = getattr(request.match_info.handler, STREAMED, None) == request.content_type
+            if request.can_read_body and request.match_info.http_exception is None and not streamed:
                 trouble = await self._read_body(request)
                 if trouble is not None:
                     return trouble
@@ -130,20 +139,21 @@ class Doors:
                 sock.close()
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = loop.create_task(self._welcome(sock))
+            task = loop.create_task(self._welcome(sock, house))
             self._knocking[task] = house
-            task.add_done_callback(self._knocking.pop)
+            self._held[house] += 1
+            task.add_done_callback(self._welcomed)
 
     def _makes_room(self, house: str) -> bool:
         """Whether one more may come in from there; where the house is full, the one quiet longest goes for it."""
-        held = Counter(self._knocking.values())
-        for protocol in self._server.connections:
-            held[_house_behind(protocol)] += 1
-        if house and held[house] >= min(PER_HOUSE_MAX, self._connections_max // 2):
+        most = min(PER_HOUSE_MAX, self._connections_max // 2)
+        if (house and self._held[house] >= most) or self._total >= self._connections_max:
+            self._forget_gone()
+        if house and self._held[house] >= most:
             return False
         if len(self._knocking) >= min(HANDSHAKES_MAX, self._connections_max // 2):
             next(iter(self._knocking)).cancel()
-        if held.total() < self._connections_max:
+        if self._total < self._connections_max:
             return True
         idle = [one for one in self._server.connections if not self._under_way[one] and one.transport]
         if not idle:
@@ -154,7 +164,25 @@ class Doors:
             longest.transport.abort()
         return True
 
-    async def _welcome(self, sock: socket.socket) -> None:
+    @property
+    def _total(self) -> int:
+        return len(self._knocking) + len(self._houses)
+
+    def _welcomed(self, task: asyncio.Task[None]) -> None:
+        """Count a handshake no more; the connection it led to is counted by then."""
+        self._leave(self._knocking.pop(task))
+
+    def _leave(self, house: str) -> None:
+        self._held[house] -= 1
+        if not self._held[house]:
+            del self._held[house]
+
+    def _forget_gone(self) -> None:
+        alive = set(self._server.connections)
+        for protocol in [one for one in self._houses if one not in alive]:
+            self._leave(self._houses.pop(protocol))
+
+    async def _welcome(self, sock: socket.socket, house: str) -> None:
         """Shake hands; the server's own list holds the connection from then on."""
         try:
             _, protocol = await asyncio.get_running_loop().connect_accepted_socket(
@@ -164,6 +192,8 @@ class Doors:
                 ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
             )
             self._quiet_since[protocol] = self._mono_s()
+            self._houses[protocol] = house
+            self._held[house] += 1
         except OSError:
             sock.close()  # no TLS spoken, or gone again: strangers' business, not worth a line in the journal
         except asyncio.CancelledError:
@@ -178,6 +208,7 @@ class Doors:
     def sweep_once(self) -> None:
         """Close each connection on which no request was under way for `IDLE_S`."""
         now_s = self._mono_s()
+        self._forget_gone()
         alive = set(self._server.connections)
         for protocol in [one for one in self._quiet_since if one not in alive]:
             del self._quiet_since[protocol]
@@ -207,12 +238,6 @@ def house_of(address: str) -> str:
     if found.is_loopback:
         return ""
     return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
-
-
-def _house_behind(protocol: web.RequestHandler) -> str:
-    transport = protocol.transport
-    peer = None if transport is None else transport.get_extra_info("peername")
-    return house_of(str(peer[0])) if isinstance(peer, tuple) else ""
 
 
 async def listening(host: str, port: int) -> list[socket.socket]:

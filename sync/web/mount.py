@@ -4,11 +4,12 @@ The order of the questions is the same for every route: is somebody signed in (4
 path names theirs (404, the same as for what is not there), is the request well formed (4xx), and only then the handler.
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import IO, Any
 from urllib.parse import quote
 
 import msgspec
@@ -33,6 +34,7 @@ from sync.web.api import (
 )
 from sync.web.perimeter import sent_token
 from sync.web.problems import problem
+from sync.web.uploads import PIECE_BYTES, STREAMED, uploaded
 
 Identify = Callable[[Connection, web.Request, int], Principal | None]
 """Who asks, by token or cookie, if anybody; Refused where a cookie's request comes from elsewhere."""
@@ -51,7 +53,7 @@ class Sent:
     """What goes back; also what an idempotency key remembers."""
 
     status: int
-    body: bytes
+    body: bytes | IO[bytes]
     media_type: str = "application/json"
     name: str = ""
 
@@ -83,14 +85,22 @@ class Api:
     def _serving(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             try:
-                return _response(await self._answer(route, request))
+                if not route.takes_file:
+                    return _response(await self._answer(route, request, await request.read()))
+                # Who may not is not listened to.
+                now_s = self._now_s()
+                await self._database.read(
+                    lambda connection: self._admitted(connection, route, request, now_s)
+                )
+                async with uploaded(request, route.body_bytes_max) as file:
+                    return _response(await self._answer(route, request, file))
             except Refused as refused:
                 return refusal(refused)
 
+        setattr(serve, STREAMED, route.media_type if route.takes_file else None)
         return serve
 
-    async def _answer(self, route: Route, request: web.Request) -> Sent:
-        raw = await request.read()
+    async def _answer(self, route: Route, request: web.Request, raw: bytes | IO[bytes]) -> Sent:
         now_s = self._now_s()
 
         def admit(connection: Connection) -> tuple[Asked, tuple[str, str, str] | None]:
@@ -98,6 +108,8 @@ class Api:
             query, body = _read_query(route, request), _read_body(route, request, raw)
             numbers, texts = _path(route, request)
             asked = Asked(principal, numbers, query, body, now_s, self._keys, texts)
+            if route.prepare is not None:
+                asked = replace(asked, body=route.prepare(connection, asked))
             return asked, _scope(route, request, principal)
 
         if route.batch:
@@ -112,13 +124,13 @@ class Api:
         if scope in self._in_flight:
             raise idempotency.in_flight()
         self._in_flight.add(scope)
-        digest = hashlib.sha256(request.path_qs.encode("utf-8", "surrogateescape") + b"\n" + raw).digest()
         try:
+            digest = await asyncio.to_thread(_digest, request.path_qs, raw)
             return await self._written(lambda connection: _once(route, connection, asked, scope, digest))
         finally:
             self._in_flight.discard(scope)
 
-    async def _together(self, route: Route, request: web.Request, raw: bytes, now_s: int) -> Sent:
+    async def _together(self, route: Route, request: web.Request, raw: bytes | IO[bytes], now_s: int) -> Sent:
         """Have a request answered with others. Whether it is well formed is asked first here, and told only those who may."""
         try:
             query, body = _read_query(route, request), _read_body(route, request, raw)
@@ -202,6 +214,7 @@ def _once(
     if stored is not None:
         return Sent(stored.status, stored.body)
     sent = _done(route, connection, asked)
+    assert isinstance(sent.body, bytes), "files are answers to questions, which have no key"
     idempotency.keep(connection, scope, digest, sent.status, sent.body, asked.now_s)
     return sent
 
@@ -248,7 +261,23 @@ def _read_query(route: Route, request: web.Request) -> Any:
         raise Refused(400, "bad_query", f"The query does not fit: {_short(str(error))}") from error
 
 
-def _read_body(route: Route, request: web.Request, raw: bytes) -> Any:
+def _digest(path: str, raw: bytes | IO[bytes]) -> bytes:
+    """Return what tells one request from another of the same idempotency key."""
+    found = hashlib.sha256(path.encode("utf-8", "surrogateescape") + b"\n")
+    if isinstance(raw, bytes):
+        found.update(raw)
+        return found.digest()
+    raw.seek(0)
+    while piece := raw.read(PIECE_BYTES):
+        found.update(piece)
+    return found.digest()
+
+
+def _read_body(route: Route, request: web.Request, raw: bytes | IO[bytes]) -> Any:
+    if not isinstance(raw, bytes):
+        if request.content_type != route.media_type:
+            raise Refused(415, "media_type", f"Send it as Content-Type: {route.media_type}.")
+        return raw
     if route.body is None:
         if raw:
             raise Refused(400, "bad_body", "No body is taken here.")

@@ -5,15 +5,16 @@ A view with a status of 400 or more undoes what the handler wrote. A page that c
 site (Origin, Sec-Fetch-Site) and by somebody signed in; the policy lets no inline script or style run.
 """
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass, field, replace
+from typing import IO, Any, cast
 from urllib.parse import quote
 
-from aiohttp import web
-from multidict import MultiDictProxy
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
@@ -23,6 +24,7 @@ from sync.web.api import NUMBER_MAX, Principal, Refused, Role
 from sync.web.perimeter import same_site, scheme, sender, session_cookie
 from sync.web.refusals import said
 from sync.web.rendering import Templates
+from sync.web.uploads import STREAMED, parts
 from sync.web.words import LANGUAGES, Language, Words, language_of
 
 FIELDS_MAX = 400
@@ -31,6 +33,9 @@ FIELD_CHARS_MAX = 4_000
 """A note is shorter; what is longer comes as a file to the import."""
 TEXT_CHARS_MAX = 3_000_000
 """The one field that holds a pasted list: 100,000 rows of 30 characters."""
+FORM_WITH_FILES = "multipart/form-data"
+UPLOAD_BYTES_MAX = 257 * 1024 * 1024
+"""The largest list, and the fields beside it."""
 YEAR_S = 365 * 86_400
 
 POLICY = (
@@ -72,9 +77,9 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Something to save or to show as it is."""
+    """Something to save or to show as it is. A file as the body is read while it is sent, then closed."""
 
-    body: bytes
+    body: bytes | IO[bytes]
     content_type: str
     name: str = ""
 
@@ -86,7 +91,9 @@ class Form(Mapping[str, str]):
     """What a form or a query sent: text by name, stripped; `all` where a name may come several times."""
 
     def __init__(
-        self, pairs: Sequence[tuple[str, str]] = (), files: Mapping[str, tuple[str, bytes]] | None = None
+        self,
+        pairs: Sequence[tuple[str, str]] = (),
+        files: Mapping[str, tuple[str, bytes | IO[bytes]]] | None = None,
     ) -> None:
         self.files = dict(files or {})
         """Files that were chosen: their name and content, by field."""
@@ -142,6 +149,8 @@ class PageAsked:
     origin: str = ""
     """The address of this site as the browser has it, as in https://tickets.example."""
     return_to: str = "/"
+    prepared: Any = None
+    """What the route's `prepare` returned."""
 
     @property
     def who(self) -> Principal:
@@ -174,6 +183,8 @@ class PageRoute:
     path: str
     handler: PageHandler | ApartHandler
     role: Role | None = Role.VIEWER
+    prepare: Callable[[Connection, PageAsked], object] | None = None
+    """Reads a large file that was sent, before anything is kept from being written; the handler has what it returns."""
 
 
 class _Undone(Exception):
@@ -213,18 +224,37 @@ class Pages:
             words = Words(wanted_language(request))
             if route.method != "GET" and not same_site(request):
                 return self._page(request, words, {}, _error(403, words("other_site")))
-            form: Form | None = Form()
-            if route.method != "GET":
-                form = await form_of(request)
-            if form is None:
-                return self._page(request, words, {}, _error(400, words("form_unreadable")))
-
             try:
+                if route.prepare is not None and request.content_type == FORM_WITH_FILES:
+                    return await self._received(route, request, words)
+                form = Form() if route.method == "GET" else await form_of(request)
+                if form is None:
+                    return self._page(request, words, {}, _error(400, words("form_unreadable")))
                 return await self._answered(route, request, form, words)
+            except Refused as refused:
+                answer = _error(refused.status, said(words, refused.code, refused.detail))
+                return self._page(request, words, {}, answer)
             except Exception as error:  # noqa: BLE001 - the HTTP edge: whoever looks at a page is answered by a page
                 return self._page(request, words, {}, _trouble(error, route, words))
 
+        setattr(serve, STREAMED, FORM_WITH_FILES if route.prepare is not None else None)
         return serve
+
+    async def _received(self, route: PageRoute, request: web.Request, words: Words) -> web.Response:
+        """Take a form with a large file from somebody who may send it; others are not listened to."""
+        asked = await self._database.read(lambda connection: self._asked(connection, request, Form(), words))
+        barred = _barred(route, asked)
+        if barred is not None:
+            return self._page(request, words, {}, barred)
+        async with parts(request, UPLOAD_BYTES_MAX) as found:
+            pairs = [
+                (one.name, one.file.read(TEXT_CHARS_MAX).decode()) for one in found if one.filename is None
+            ]
+            files = {one.name: (one.filename, one.file) for one in found if one.filename}
+            form = _form(pairs, files)
+            if form is None:
+                return self._page(request, words, {}, _error(400, words("form_unreadable")))
+            return await self._answered(route, request, form, words)
 
     @web.middleware
     async def lost(
@@ -246,8 +276,14 @@ class Pages:
         if inspect.iscoroutinefunction(route.handler):
             return await self._answered_apart(route, request, form, words)
 
+        prepared: object = None
+        if route.prepare is not None:
+            prepared = await self._database.read(
+                lambda connection: self._prepared(connection, route, request, form, words)
+            )
+
         def work(connection: Connection) -> tuple[Answer, Mapping[str, object]]:
-            return self._answer(connection, route, request, form, words)
+            return self._answer(connection, route, request, form, words, prepared)
 
         try:
             if route.method == "GET":
@@ -294,10 +330,24 @@ class Pages:
             return_to=request.path_qs if request.method == "GET" else "/",
         )
 
-    def _answer(
+    def _prepared(
         self, connection: Connection, route: PageRoute, request: web.Request, form: Form, words: Words
-    ) -> tuple[Answer, Mapping[str, object]]:
+    ) -> object:
         asked = self._asked(connection, request, form, words)
+        if route.prepare is None or _barred(route, asked) is not None:
+            return None
+        return route.prepare(connection, asked)
+
+    def _answer(
+        self,
+        connection: Connection,
+        route: PageRoute,
+        request: web.Request,
+        form: Form,
+        words: Words,
+        prepared: object = None,
+    ) -> tuple[Answer, Mapping[str, object]]:
+        asked = replace(self._asked(connection, request, form, words), prepared=prepared)
         answer = _barred(route, asked)
         try:
             if answer is None:
@@ -382,21 +432,42 @@ def _trouble(error: Exception, route: PageRoute, words: Words) -> View:
 async def form_of(request: web.Request) -> Form | None:
     """Return a form that was posted; None for what no page of ours sends."""
     try:
-        posted: MultiDictProxy[Any] = await request.post()
+        if request.content_type == FORM_WITH_FILES:
+            return await _parts_of(request)
+        posted = await request.post()
     except (ValueError, LookupError):
         return None
-    if len(posted) > FIELDS_MAX:
-        return None
-    pairs = []
+    return _form([(name, str(value)) for name, value in posted.items()], {})
+
+
+async def _parts_of(request: web.Request) -> Form | None:
+    """Return a form with files (RFC 7578). The doors have read its body, so its parts come from memory."""
+    whole, loop = await request.read(), asyncio.get_running_loop()
+    stream = StreamReader(
+        BaseProtocol(loop), len(whole), loop=loop
+    )  # all of it at once: there is nobody to hold back
+    stream.feed_data(whole)
+    stream.feed_eof()
+    pairs: list[tuple[str, str]] = []
     files: dict[str, tuple[str, bytes]] = {}
-    for name, value in posted.items():
-        if isinstance(value, web.FileField):
-            files[name] = (value.filename, value.file.read())  # no larger than the application lets bodies be
-        elif isinstance(value, str) and "\0" not in value:  # PostgreSQL takes no NUL in text
-            pairs.append((name, value[: TEXT_CHARS_MAX if name == "pasted" else FIELD_CHARS_MAX]))
-        else:
+    async for part in MultipartReader(request.headers, stream):
+        if not isinstance(part, BodyPartReader) or part.name is None or len(pairs) + len(files) >= FIELDS_MAX:
             return None
-    return Form(pairs, files)
+        body = bytes(await part.read())
+        if part.filename is None:
+            pairs.append((part.name, body.decode()))
+        elif part.filename:  # "" where no file was chosen
+            files[part.name] = (part.filename, body)
+    return _form(pairs, files)
+
+
+def _form(
+    pairs: Sequence[tuple[str, str]], files: Mapping[str, tuple[str, bytes | IO[bytes]]]
+) -> Form | None:
+    if len(pairs) > FIELDS_MAX or any("\0" in value for _, value in pairs):  # PostgreSQL takes no NUL in text
+        return None
+    longest = {"pasted": TEXT_CHARS_MAX}
+    return Form([(name, value[: longest.get(name, FIELD_CHARS_MAX)]) for name, value in pairs], files)
 
 
 def _redirect(request: web.Request, answer: Redirect) -> web.Response:

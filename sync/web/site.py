@@ -10,6 +10,7 @@ from sync.accounts import sessions
 from sync.accounts.own import OwnAccount
 from sync.accounts.pages import AccountPages, chrome
 from sync.accounts.sign_in import SignIn
+from sync.backup import pages as retention_pages
 from sync.board.boards import Boards
 from sync.board.pages import BoardPages
 from sync.customers.pages import CustomerPages
@@ -52,6 +53,7 @@ class Site:
             *OrderPages(acts).pages(),
             *GatePages(acts).pages(),
             *import_pages.pages(),
+            *retention_pages.pages(),
             *self._board.pages(),
         )
         self._pages = Pages(database, self.pages, sessions.principal, now_s, chrome, templates)

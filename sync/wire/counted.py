@@ -70,9 +70,7 @@ def end_of(head_seq: int) -> int:
 def limits_of(roster: Roster, foreign: Iterable[tuple[GateId, Epoch]] = ()) -> tuple[Limit, ...]:
     """Return the limits that a roster sets. `foreign`: epochs held that are not their gate's by its present key."""
     enrolled = {one.id: one for one in roster.gates}
-    ends = {
-        one.gate: {head.epoch: end_of(head.seq) for head in one.heads} for one in roster.revoked
-    }
+    ends = {one.gate: {head.epoch: end_of(head.seq) for head in one.heads} for one in roster.revoked}
     for gate, epoch in foreign:
         if gate in ends:
             ends[gate].setdefault(epoch, 0)

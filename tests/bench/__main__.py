@@ -18,6 +18,7 @@ import msgspec
 
 from tests.bench import (
     cancel,
+    crowd,
     deciding,
     hostile,
     imports,
@@ -50,6 +51,7 @@ def groups(picture: Path) -> Mapping[str, Group]:
         "fuzz": hostile.fuzz,
         "sync": venue_sync.measure,
         "cancel": cancel.measure,
+        "crowd": crowd.measure,
         "redeem": redeem.measure,
         "search": search.measure,
         "imports": imports.measure,

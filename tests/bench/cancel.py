@@ -286,10 +286,11 @@ def _pushers(stack: ExitStack, folder: Path, house: House, url: str) -> Child:
 
 def _row(found: Cancels, heard: Heard, real: int, beside: str, pushed: str, memory: float) -> Row:
     everybody_s = [
-        (last_ns - began_ns) / 1e9
-        for last_ns, began_ns in zip(heard.last_ns, found.began_ns, strict=False)
+        (last_ns - began_ns) / 1e9 for last_ns, began_ns in zip(heard.last_ns, found.began_ns, strict=False)
     ]
-    crowd = f"the last stream beside told after p99 {percentile(everybody_s, 99):.2f} s; " if everybody_s else ""
+    crowd = (
+        f"the last stream beside told after p99 {percentile(everybody_s, 99):.2f} s; " if everybody_s else ""
+    )
     return Row(
         name="cancel_to_gate_p99_s",
         value=percentile(found.applied_s, 99),

@@ -41,7 +41,7 @@ FILES = 20_000
 """Descriptors that the centre, and each process of the crowd, may have: a stream is one."""
 START_S = 60.0
 END_S = 20.0
-PASSWORD = "a long enough password"  # noqa: S105 - of a centre that lives for one measurement
+PASSWORD = "a long enough password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,7 @@ def fill(data: Path, gates: int, tickets: int = 0, others: int = 0, database: st
 def _sell(connection: Connection, keys: VenueKeys, numbers: Sequence[TicketId]) -> None:
     key = events.digest_key(connection, 1) or b""
     sold = [
-        Ticket(
-            id=one, event=demo.EVENT, product=demo.DAY, holder=HolderId(one), zones=(), session=demo.TODAY
-        )
+        Ticket(id=one, event=demo.EVENT, product=demo.DAY, holder=HolderId(one), zones=(), session=demo.TODAY)
         for one in numbers
     ]
     credentials = [

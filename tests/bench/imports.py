@@ -34,7 +34,8 @@ def measure(size: Scale) -> list[Row]:
                 name="import_pg_rows_per_s",
                 value=value,
                 unit="rows/s",
-                conditions=f"PostgreSQL over a socket, {said}",
+                goal=GOAL,
+                conditions=f"PostgreSQL over a socket, fsync on, {said}",
             )
         )
     return found

@@ -174,7 +174,7 @@ async def _rates(database: Database, size: Scale) -> tuple[float, float]:
         events.add_group(connection, "Bench", bytes(32))
         events.add_event(connection, EVENT, "Bench", "UTC")
         for number in range(1, GATES + 1):
-            roster.add_gate(connection, roster.Gate(GateId(number), f"Gate {number}", ()), ())
+            roster.add_gate(connection, roster.Gate(GateId(number), f"Gate {number}", ()), (), events.GROUP)
     intake = Intake(database, lambda: NOW_S)
     logs = [Log(GateId(number), Epoch(number)) for number in range(1, GATES + 1)]
     for _ in range(0, size.ingest_held, FILL_RECORDS):

@@ -104,18 +104,19 @@ def request(gate: Enrolment, host: str) -> bytes:
     return "\r\n".join((*lines, "", "")).encode()
 
 
-async def listen(gates: list[Enrolment], heard: Heard) -> list[asyncio.BaseTransport]:
+async def listen(gates: list[Enrolment], heard: Heard) -> list[asyncio.Transport]:
     """Open every gate's stream; one that the centre did not take is asked for again."""
     loop = asyncio.get_running_loop()
     at_a_time = asyncio.Semaphore(OPENING_MAX)
-    held: list[asyncio.BaseTransport] = []
+    held: list[asyncio.Transport] = []
 
     async def one(gate: Enrolment) -> None:
         parts = urlsplit(gate.centre_url)
         async with at_a_time, asyncio.timeout(OPEN_S):
+            assert parts.hostname is not None, "a centre's address"
             while True:
                 transport, protocol = await loop.create_connection(
-                    lambda: _Stream(heard), parts.hostname, parts.port
+                    lambda: _Stream(heard), parts.hostname, parts.port or 80
                 )
                 transport.write(request(gate, parts.netloc))
                 if await protocol.sealed:

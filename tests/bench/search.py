@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, Table, insert, select, text
 
 from sync.customers import search, tables
 from sync.customers.profiles import FIRST_ID
 from sync.events import rows as programme
 from sync.events import tables as programme_tables
+from sync.imports import slabs
 from sync.orders.tables import order
 from sync.store.database import Database
 from sync.tickets.tables import ticket
@@ -129,9 +130,10 @@ def _slab(connection: Connection, numbers: Sequence[int], chance: random.Random)
                 "first_key": search.key_of(f"{first} {last}"), "last_key": search.key_of(f"{last} {first}"),
             }
         )  # fmt: skip
-    connection.execute(insert(tables.customer), customers)
-    connection.execute(
-        insert(ticket),
+    _add(connection, tables.customer, customers)
+    _add(
+        connection,
+        ticket,
         [
             {
                 "event_id": 1, "id": number, "product": 1, "holder": FIRST_ID + number, "zones": "[]", "session": 0,
@@ -140,8 +142,9 @@ def _slab(connection: Connection, numbers: Sequence[int], chance: random.Random)
             for number in numbers
         ],
     )  # fmt: skip
-    connection.execute(
-        insert(order),
+    _add(
+        connection,
+        order,
         [
             {
                 "id": number, "organization_id": 1, "ticketing_id": 1, "number": _order_number(number), "state": "paid",
@@ -151,8 +154,9 @@ def _slab(connection: Connection, numbers: Sequence[int], chance: random.Random)
             for number in numbers
         ],
     )  # fmt: skip
-    connection.execute(
-        insert(tables.tag),
+    _add(
+        connection,
+        tables.tag,
         [
             {
                 "id": number, "organization_id": 1, "customer_id": FIRST_ID + number, "event_id": 1,
@@ -162,6 +166,12 @@ def _slab(connection: Connection, numbers: Sequence[int], chance: random.Random)
             for number in numbers
         ],
     )  # fmt: skip
+
+
+def _add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows as a list of a shop is, so that a million are there in a minute on either engine."""
+    names = list(rows[0])
+    slabs.add(connection, table, names, [tuple(row[name] for name in names) for row in rows])
 
 
 def _order_number(number: int) -> str:

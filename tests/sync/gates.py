@@ -15,6 +15,7 @@ from edge.enrol import enrol
 from edge.link import Health, Part
 from edge.parts import Factories
 from sync import demo
+from sync.events.rows import GROUP
 from sync.gates import roster
 from sync.tickets import changes
 from tests.edge import rig
@@ -33,7 +34,10 @@ def add_second_gate(venue: Venue) -> None:
     """Make a gate that serves the main gate's zones."""
     with changes.change(venue.centre.database, [demo.EVENT, demo.OTHER_EVENT], NOW_S + 1) as connection:
         roster.add_gate(
-            connection, roster.Gate(SECOND_GATE, SECOND_NAME, (demo.ARENA, demo.FLOOR, demo.VIP)), PLANS
+            connection,
+            roster.Gate(SECOND_GATE, SECOND_NAME, (demo.ARENA, demo.FLOOR, demo.VIP)),
+            PLANS,
+            GROUP,
         )
 
 

@@ -11,15 +11,17 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission.ids import GateId
 from edge.enrolment import Enrolment, load
 from edge.front import self_signed, tls
 from edge.front.centre import Centre, CentreRefused
-from edge.front.documents import Documents, load_roster
+from edge.front.documents import Documents
+from edge.held_roster import load_roster
 from sync.gates import certificates
 from sync.gates.certificates import LIFE_DAYS, RequestRefused, authority, issue
-from sync.keys import FILE, load_or_make, new_keys
+from sync.keys import AT_ONCE, FILE, Role, load_or_make, new_keys, replace, roll, rolled
 from sync.store.database import CentreFault
 from tests.sync.requests import NOW_S, GateClient
 from tests.sync.venue import Venue
@@ -161,13 +163,41 @@ async def gate_of(venue: Venue, folder: Path) -> bytes:
         return await centre.roster()
 
 
-def test_a_key_file_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> None:
-    old = {name: os.urandom(32) for name in ("identity", "lists", "time", "tickets")}
-    (tmp_path / FILE).write_bytes(msgspec.json.encode(old))
+@pytest.mark.parametrize("form", [1, 2])
+def test_a_key_file_of_an_earlier_format_is_brought_up_to_date(tmp_path: Path, form: int) -> None:
+    names = ("identity", "lists", "time", "tickets") + (("successor", "roster", "pages") if form == 2 else ())
+    old = {name: os.urandom(32) for name in names}
+    more = {"format": 2, "number": 7} if form == 2 else {}
+    (tmp_path / FILE).write_bytes(msgspec.json.encode({**old, **more}))
     keys = load_or_make(tmp_path, may_make=False)
-    assert {name: getattr(keys, name) for name in old} == old
+    assert {name: getattr(keys.held, name) for name in old} == old
+    # What was stored under the identity is read still, whatever becomes of that.
+    assert (keys.accounts, keys.number) == (old["identity"], 7 if form == 2 else 1)
+    assert rolled(keys, Role.IDENTITY).accounts == keys.accounts
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
     assert load_or_make(tmp_path, may_make=False) == keys
-    (tmp_path / FILE).write_bytes(b'{"format":3}')
+    (tmp_path / FILE).write_bytes(b'{"format":4}')
     with pytest.raises(CentreFault, match="another version"):
         load_or_make(tmp_path, may_make=False)
+
+
+def test_a_running_centre_takes_up_what_it_can(tmp_path: Path) -> None:
+    keys = load_or_make(tmp_path, may_make=True)
+    first = keys.held
+    for role in AT_ONCE:
+        before = keys.held
+        assert roll(tmp_path, role) == keys
+        assert keys.held != before
+    assert keys.number == first.number + 1, "gates are told of the identity, ticket keys come with the list"
+    assert keys.ticket_publics == (
+        keys.ticket_key.public_key().public_bytes_raw(),
+        Ed25519PrivateKey.from_private_bytes(first.tickets).public_key().public_bytes_raw(),
+    )
+    assert keys.accounts == first.accounts
+    now = keys.held
+    (tmp_path / FILE).write_bytes(b"no keys")
+    assert keys.held == now, "the keys of before stay in use"
+    replace(tmp_path, keys)
+    roll(tmp_path, Role.LISTS)
+    assert keys.held == now, "what is signed by it lies in memory: at the next start"
+    assert load_or_make(tmp_path, may_make=False).number == now.number + 1

@@ -23,6 +23,7 @@ from edge.link import Changes as Asked
 from edge.link import Done
 from sync import demo
 from sync.events import rows as events
+from sync.events.rows import GROUP
 from sync.gates import lists, tables
 from sync.gates.changes import Changes, TooFar
 from sync.keys import VenueKeys, new_keys
@@ -140,7 +141,7 @@ class Pair:
 
     def give_list(self) -> None:
         with self.database.reading() as connection:
-            assert not self.desk.give_list(*lists.content(connection))
+            assert not self.desk.give_list(*lists.content(connection, GROUP))
 
     async def hand_over(self, asked: Asked) -> Done:
         self.given.append(asked)
@@ -202,7 +203,7 @@ def test_a_gate_answers_as_the_tables_would(template: Path, steps: list[tuple[ob
                     case _:
                         pair.change(step)
             with database.reading() as connection:
-                head, listed = lists.content(connection)
+                head, listed = lists.content(connection, GROUP)
             reference = Tables(head, listed).judge(demo.MAIN_GATE)
             signed = {
                 row.ticket

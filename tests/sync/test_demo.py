@@ -26,6 +26,7 @@ from admission.reasons import Reason
 from admission.records import Direction, Outcome, Trust
 from sync import compose, demo
 from sync.demo import DemoTicket
+from sync.events.rows import GROUP
 from sync.gates.lists import content
 from sync.keys import new_keys
 from sync.wire.lists import ListHead, ListRow, pack_list, unpack_list
@@ -96,7 +97,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> tuple[Door, dict[str, Demo
         assert demo.make_demo(centre.database, centre.keys, data, NOW_S)
         assert not demo.make_demo(centre.database, centre.keys, data, NOW_S)
         with centre.database.reading() as connection:
-            head, rows = content(connection)
+            head, rows = content(connection, GROUP)
         key = centre.keys.list_key
     finally:
         centre.close()

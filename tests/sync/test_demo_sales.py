@@ -8,6 +8,7 @@ from admission.credentials import Medium
 from admission.records import Outcome
 from sync import compose, demo, demo_sales
 from sync.compose import Centre
+from sync.events.rows import GROUP
 from sync.gates.lists import content
 from sync.orders.states import State
 from tests.sync.test_demo import Door
@@ -32,7 +33,7 @@ def found(centre: Centre, sql: str) -> list[tuple[object, ...]]:
 
 def test_every_demo_ticket_still_gets_its_verdict(sold: Centre) -> None:
     with sold.database.reading() as connection:
-        head, rows = content(connection)
+        head, rows = content(connection, GROUP)
     door = Door(head, rows)
     for ticket in demo.demo_tickets(sold.data):
         verdict = door.judge(ticket, 1)
@@ -64,7 +65,7 @@ def test_products_have_prices_of_the_ticketing_and_what_is_sold_counts(sold: Cen
 
 def test_the_gates_are_told_what_was_sold(sold: Centre) -> None:
     with sold.database.reading() as connection:
-        head, rows = content(connection)
+        head, rows = content(connection, GROUP)
     door = Door(head, rows)
     code = demo.DemoTicket(
         key="", data="DEMO-1000", medium=Medium.BARCODE, label_en="", label_de="", outcome=Outcome.GRANT

@@ -1,5 +1,6 @@
 """A gate that was enrolled anew: what its former key signed is taken still, what that key signs later is not."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,11 +8,15 @@ import pytest
 
 from admission.ids import Epoch
 from admission.records import Kind, Record
-from edge.enrolment import Enrolment
+from edge.enrolment import FILE, Enrolment
+from edge.held_roster import former_keys
+from edge.verify import known_keys, verify_log
+from sync.store.schema import unsigned
 from sync.wire.messages import CLOCK_OFF_MAX_S, Push
 from tests.sync.logs import OTHER_KEY, EpochLog
 from tests.sync.requests import GateClient
-from tests.sync.venue import NOW_S, Venue, venue_at
+from tests.sync.test_cloned_card import one_run, pushing
+from tests.sync.venue import NOW_S, Venue, query, venue_at
 
 
 @pytest.fixture
@@ -81,3 +86,22 @@ async def test_a_key_that_was_never_the_gates_is_not_taken(former: Enrolment, ga
     log.key = OTHER_KEY
     answer = await gate.push(Push((log.scans(12).chunk(),)))
     assert [one.what for one in answer.pushed.troubles] == ["altered"]
+
+
+async def test_a_gates_own_verify_knows_the_key_it_had_before(venue: Venue, tmp_path: Path) -> None:
+    venue.now_s = int(time.time())
+    data = tmp_path / "data"
+    former = await venue.enrolled(data)
+    first = await one_run(tmp_path)
+    (data / FILE).unlink()  # damaged, say: the log stays
+    own = await venue.enrolled(data)
+    assert (own.gate, own.public != former.public) == (former.gate, True)
+    second = await one_run(tmp_path)
+    assert verify_log(data, known_keys(data, own)).altered, "by its present key alone nobody can tell"
+    async with pushing(data, own) as box:
+        await box.until(box.is_drained)
+        await box.until(lambda: former_keys(data, own))
+    verdict = verify_log(data, known_keys(data, own), former_keys(data, own))
+    assert not verdict.altered, list(verdict.lines())
+    wanted = {Epoch(first), Epoch(second)}
+    assert {Epoch(unsigned(epoch)) for (epoch,) in query(venue, "SELECT epoch FROM head")} == wanted  # type: ignore[arg-type]  # the column's type

@@ -26,6 +26,7 @@ from admission.records import (
     ticket_subject,
 )
 from sync.events import rows as events
+from sync.events.rows import GROUP
 from sync.gates import ingest, roster, tables
 from sync.gates.ingest import Arrival
 from sync.gates.intake import Intake
@@ -44,7 +45,7 @@ def gates(database: Database) -> Database:
         events.add_group(connection, "Venue", bytes(32))
         events.add_event(connection, EventId(1), "Event", "UTC")
         for number in range(1, GATES + 1):
-            roster.add_gate(connection, roster.Gate(GateId(number), f"Gate {number}", ()), ())
+            roster.add_gate(connection, roster.Gate(GateId(number), f"Gate {number}", ()), (), GROUP)
     return database
 
 

@@ -9,6 +9,7 @@ from admission.entitlements import LaneOrder, LaneSchedule, Session, Zone
 from admission.ids import EventId, GateId, LaneId, SessionId, ZoneId
 from admission.lane import LaneState
 from sync.events import rows as events
+from sync.events.rows import GROUP
 from sync.gates import lists, roster
 from sync.keys import new_keys
 from sync.store.database import Database
@@ -33,7 +34,7 @@ def database(tmp_path: Path) -> Database:
                 Session(SessionId(2), EVENT, "Two", 20261123),
             ),
         )
-        roster.add_gate(connection, roster.Gate(GATE, "North", (HALL,)), ())
+        roster.add_gate(connection, roster.Gate(GATE, "North", (HALL,)), (), GROUP)
     return opened
 
 
@@ -43,9 +44,9 @@ def test_the_list_tells_what_was_planned(database: Database) -> None:
     with changes.change(database, (EVENT,), NOW_S) as connection:
         roster.set_schedule(connection, GATE, LaneId(2), ((1, LaneState.REHEARSAL),))
         roster.set_schedule(connection, GATE, LaneId(2), entries)
-        given = roster.order_state(connection, LaneState.CLOSED, NOW_S, zone=HALL)
+        given = roster.order_state(connection, LaneState.CLOSED, NOW_S, GROUP, zone=HALL)
     with database.reading() as connection:
-        head, listed = lists.content(connection)
+        head, listed = lists.content(connection, GROUP)
     told = unpack_head(pack_list(head, listed, keys.list_key), keys.list_key.public_key())
     assert told.schedules == (LaneSchedule(GATE, LaneId(2), ((NOW_S, 1), (NOW_S + 9, 0))),)
     assert told.orders == (LaneOrder(NOW_S, NOW_S, 0, HALL),) == (given,)
@@ -57,12 +58,15 @@ def test_the_list_tells_what_was_planned(database: Database) -> None:
 
 def test_an_order_takes_its_targets_last_ones_place_under_a_new_version(database: Database) -> None:
     with database.writing() as connection:
-        first = roster.order_state(connection, LaneState.CLOSED, NOW_S, zone=HALL)
-        second = roster.order_state(connection, LaneState.EMERGENCY, NOW_S, gate=GATE, lane=LaneId(2))
-        third = roster.order_state(connection, LaneState.CONTROLLED, NOW_S - 100, zone=HALL)
+        first = roster.order_state(connection, LaneState.CLOSED, NOW_S, GROUP, zone=HALL)
+        second = roster.order_state(connection, LaneState.EMERGENCY, NOW_S, GROUP, gate=GATE, lane=LaneId(2))
+        third = roster.order_state(connection, LaneState.CONTROLLED, NOW_S - 100, GROUP, zone=HALL)
         assert [one.version for one in (first, second, third)] == [NOW_S, NOW_S + 1, NOW_S + 2]
-        assert roster.orders(connection) == (second, third)
-        assert roster.order_state(connection, LaneState.CLOSED, NOW_S + 50, gate=GATE).version == NOW_S + 50
+        assert roster.orders(connection, GROUP) == (second, third)
+        assert (
+            roster.order_state(connection, LaneState.CLOSED, NOW_S + 50, GROUP, gate=GATE).version
+            == NOW_S + 50
+        )
     database.close()
 
 
@@ -77,9 +81,15 @@ def test_an_order_for_nobody_in_particular_is_refused(
     with database.writing() as connection:
         with pytest.raises(ValueError, match="an order names"):
             roster.order_state(
-                connection, LaneState.CLOSED, NOW_S, zone=ZoneId(zone), gate=GateId(gate), lane=LaneId(lane)
+                connection,
+                LaneState.CLOSED,
+                NOW_S,
+                GROUP,
+                zone=ZoneId(zone),
+                gate=GateId(gate),
+                lane=LaneId(lane),
             )
-        assert roster.orders(connection) == ()
+        assert roster.orders(connection, GROUP) == ()
     database.close()
 
 
@@ -90,7 +100,7 @@ def test_an_emergency_is_no_plan(database: Database) -> None:
     ):
         roster.set_schedule(connection, GATE, LaneId(1), ((NOW_S, LaneState.EMERGENCY),))
     with database.reading() as connection:
-        assert roster.schedules(connection) == ()
+        assert roster.schedules(connection, GROUP) == ()
     database.close()
 
 

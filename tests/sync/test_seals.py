@@ -144,6 +144,10 @@ def test_the_newest_roster_holds() -> None:
 KEYS = new_keys()
 
 
+def altered(keys: VenueKeys, **changes: object) -> VenueKeys:
+    return VenueKeys(msgspec.structs.replace(keys.held, **changes))
+
+
 def pins(keys: VenueKeys) -> Pinned:
     document = follow(Pinned(keys.identity_key.public_key().public_bytes_raw()), keys.document(NOW_S))
     return Pinned(document.identity, document.successor, document.number)
@@ -155,7 +159,7 @@ def code_of(pinned: Pinned, signed: SignedKeys) -> str:
     return refused.value.code
 
 
-@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.TICKETS])
 def test_a_gate_follows_every_roll_and_never_back(role: Role) -> None:
     pinned, keys = pins(KEYS), KEYS
     for number in range(2, 6):
@@ -171,19 +175,19 @@ def test_an_identity_that_was_left_is_nobody() -> None:
     taken_over = rolled(KEYS, Role.IDENTITY)
     pinned = pins(taken_over)
     assert pinned.identity == pins(KEYS).successor
-    late = msgspec.structs.replace(KEYS, number=99)
+    late = altered(KEYS, number=99)
     assert code_of(pinned, late.document(NOW_S)) == "keys.foreign"
 
 
 def test_who_stole_the_identity_cannot_name_the_successor() -> None:
-    stolen = msgspec.structs.replace(KEYS, number=2, successor=bytes(range(32)))
+    stolen = altered(KEYS, number=2, successor=bytes(range(32)))
     assert code_of(pins(KEYS), stolen.document(NOW_S)) == "keys.successor"
     skipped = rolled(rolled(KEYS, Role.IDENTITY), Role.IDENTITY)
     assert code_of(pins(KEYS), skipped.document(NOW_S)) == "keys.foreign"
 
 
 def test_a_successor_that_says_nothing_newer_is_refused() -> None:
-    same = msgspec.structs.replace(rolled(KEYS, Role.IDENTITY), number=KEYS.number)
+    same = altered(rolled(KEYS, Role.IDENTITY), number=KEYS.number)
     assert code_of(pins(KEYS), same.document(NOW_S)) == "keys.rolled_back"
 
 

@@ -191,9 +191,9 @@ def test_keys_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
     keys = load_or_make(tmp_path, may_make=True)
     assert load_or_make(tmp_path, may_make=True) == keys
     assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
-    assert len({keys.identity, keys.lists, keys.time, keys.tickets}) == 4
-    assert keys.tickets.hex() not in repr(keys)
-    assert str(list(keys.tickets)[:4]) not in repr(keys)
+    assert len({keys.held.identity, keys.held.lists, keys.held.time, keys.held.tickets}) == 4
+    assert keys.held.tickets.hex() not in repr(keys)
+    assert str(list(keys.held.tickets)[:4]) not in repr(keys)
 
 
 def test_a_code_is_stored_under_a_key(tmp_path: Path) -> None:

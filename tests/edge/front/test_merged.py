@@ -31,6 +31,7 @@ from edge.store.disk import LocalDisk
 from edge.store.log import LogStore
 from edge.store.log_schema import FEED_CURSOR, Batch, StoredRecord
 from sync.wire.messages import Chunk
+from sync.wire.roster import FormerKey, LastHead, Revoked, Roster, RosterGate
 from tests.sync.logs import KEY, OTHER_KEY, EpochLog
 
 OWN, ONE, TWO = GateId(1), GateId(2), GateId(3)
@@ -45,6 +46,7 @@ class Keeper:
 
     store: LogStore
     roster: dict[GateId, bytes] = field(default_factory=lambda: dict(ROSTER))
+    signed: Roster | None = None
     token: int = 0
 
     def __post_init__(self) -> None:
@@ -52,7 +54,7 @@ class Keeper:
 
     def restart(self) -> None:
         public = OWN_KEY.public_key().public_bytes_raw()
-        self.merged = Merged(self.store, OWN, public, lambda: self.roster)
+        self.merged = Merged(self.store, OWN, public, lambda: self.roster, lambda: self.signed)
 
     def take(self, *chunks: Chunk, cursor: bytes = b"c") -> tuple[Foreign, ...]:
         """Read a feed and keep what it brought, as the lane does."""
@@ -196,6 +198,52 @@ def test_a_gate_that_is_not_in_the_list_yet_is_asked_for_when_it_is(keeper: Keep
     keeper.take(log.chunk(), cursor=b"1")
     assert keeper.held(log) == log.blobs
     assert keeper.merged.wants() == ()
+
+
+def signed(key: Ed25519PrivateKey | None, *revoked: Revoked, until_s: int = 500) -> Roster:
+    """A roster in which `KEY` is a former key of ONE, and `key` its present one."""
+    gates = () if key is None else (RosterGate(ONE, "", key.public_key().public_bytes_raw(), bytes(32), ()),)
+    return Roster(1, 1, 0, 9, gates, revoked, (FormerKey(ONE, ROSTER[ONE], until_s),))
+
+
+def test_runs_of_before_a_gate_was_swapped_are_read_by_its_former_key(keeper: Keeper) -> None:
+    keeper.signed = signed(OTHER_KEY)
+    before = log_of(ONE, 7).scans(27)  # the last record of both is a head's
+    after = EpochLog(Epoch(8), ONE, OTHER_KEY).begin(before).scans(26)
+    keeper.take(before.chunk(1, 21))
+    keeper.take(after.chunk())
+    keeper.restart()
+    keeper.take(before.chunk(22))  # by the key that signed what is held
+    for log in (before, after):
+        assert [one.blob for one in keeper.store.records(ONE, log.epoch, 0, 99)] == log.blobs
+    assert keeper.merged.troubles == {}
+    assert keeper.merged.foreign() == ((ONE, before.epoch),)
+    # What begins after its time is not the gate's.
+    late = EpochLog(Epoch(9), ONE)
+    late.add(Record(Kind.RESTART, 1, 801_000_000, 0).to_bytes())
+    keeper.take(late.scans(30).chunk())
+    assert keeper.store.records(ONE, late.epoch, 0, 99) == ()
+    assert keeper.merged.troubles == {ONE: "altered"}
+
+
+def test_of_a_gate_that_is_shut_out_only_what_the_revocation_names_is_read(keeper: Keeper) -> None:
+    named, other = log_of(ONE, 7).scans(30), log_of(ONE, 8).scans(30)
+    keeper.signed = signed(None, Revoked(ONE, 500, (LastHead(Epoch(7), 20),)))
+    keeper.take(named.chunk(1, 21), other.chunk())
+    assert [one.blob for one in keeper.store.records(ONE, named.epoch, 0, 99)] == named.blobs[:21]
+    assert keeper.store.records(ONE, other.epoch, 0, 99) == ()
+
+
+def test_a_key_that_was_rolled_is_taken_up_while_running(keeper: Keeper) -> None:
+    keeper.signed = signed(KEY)
+    before = log_of(ONE, 7).scans(27)
+    keeper.take(before.chunk())
+    keeper.signed = signed(OTHER_KEY)
+    after = EpochLog(Epoch(8), ONE, OTHER_KEY).begin(before).scans(26)
+    keeper.merged.wants()
+    keeper.take(after.chunk())
+    assert [one.blob for one in keeper.store.records(ONE, after.epoch, 0, 99)] == after.blobs
+    assert keeper.merged.troubles == {}
 
 
 def test_a_log_with_a_hole_is_asked_for_from_there(keeper: Keeper) -> None:

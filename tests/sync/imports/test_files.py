@@ -17,7 +17,7 @@ from sync.imports.entries import Catalogue, Entry, RowReader
 from sync.imports.export import csv_pieces
 from sync.imports.faults import BadCell, BadFile
 from sync.imports.files import How, read_file, unpacked
-from sync.imports.texts import COLUMNS_MAX, Row, decoded, delimiter_of, sheet
+from sync.imports.texts import COLUMNS_MAX, Row, delimiter_of, sheet
 from tests.sync.imports.house import EVENT, KEY
 
 CATALOGUE = Catalogue(
@@ -55,7 +55,7 @@ def read(text: str | bytes, **how: object) -> tuple[list[Entry], list[BadCell]]:
     ],
 )
 def test_encodings(data: bytes, encoding: str) -> None:
-    assert decoded(data) == (TEXT, encoding)
+    assert sheet(data).encoding == encoding
     entries, bad = read(data)
     assert [(one.first_name, one.last_name) for one in entries] == [("Zoë", "Müller")]
     assert bad == []

@@ -145,6 +145,37 @@ def test_chunks_are_versions_and_any_replica_goes_on(database: Database) -> None
         assert connection.execute(select(func.count()).select_from(tables.import_chunk)).scalar() == 0
 
 
+def test_what_came_since_the_preview_counts(database: Database) -> None:
+    """One ticket of our second chunk comes from elsewhere in the very version that brings all of our first."""
+    furnish(database)
+    run(database, check(database, b"code;product\nR000000;VIP\n", shop="another"))
+    ours = check(database, rows_of(2_001))
+    assert (ours.rows_good, ours.rows_new, ours.rows_bad) == (2_000, 2_000, 1)
+    more = check(database, rows_of(2_002))
+    before = version(database)
+    other = b"code;product\n" + b"".join(b"R%06d;VIP\n" % number for number in range(1, 2_001))
+    run(database, check(database, other))
+    assert version(database) == before + 1
+    done = run(database, ours, keeps_good=True)
+    assert (done.rows_new, done.rows_same, done.rows_taken) == (0, 2_000, 0)
+    done = run(database, more, keeps_good=True)
+    assert (done.rows_new, done.rows_same) == (1, 2_000)
+    assert len(tickets(database)) == 2_002
+
+
+def test_the_tables_sizes_are_known_while_they_grow(database: Database) -> None:
+    """Else PostgreSQL takes any index of an organization's customers for as good as another."""
+    furnish(database)
+    people = b"code;product;email\n" + b"".join(b"R%06d;VIP;p%d@example.org\n" % (n, n) for n in range(4_100))
+    run(database, check(database, people))
+    if database.is_postgresql:
+        with database.reading() as connection:
+            known = connection.exec_driver_sql(
+                "SELECT relname FROM pg_class WHERE reltuples > 1000 AND relname IN ('customer', 'import_source')"
+            )
+            assert len(known.all()) == 2
+
+
 def test_a_discarded_job_leaves_nothing_and_does_not_run(database: Database) -> None:
     furnish(database)
     job = check(database, LIST)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sync.demo import ARENA, EVENT, MAIN_GATE, TERRACE, TERRACE_GATE
+from sync.demo_sales import make_sales
 from tests.sync.pages.evening import GateLog, busy, enrolled
 from tests.sync.pages.seat import DESK, EVENT_PATH, PHONE, browser, client, house, seat
 from tests.sync.venue import query
@@ -16,6 +17,7 @@ async def test_axe_finds_nothing_and_nothing_sticks_out(tmp_path: Path) -> None:
     async with house(tmp_path / "centre") as venue, browser() as chromium:
         with venue.centre.database.writing() as connection:
             busy(connection, EVENT, (MAIN_GATE, TERRACE_GATE), (ARENA, TERRACE), venue.now_s)
+        make_sales(venue.centre.database, venue.centre.keys, venue.now_s)
         async with client(venue) as ada:
             person = {
                 "customer": {"first_name": "Grace", "last_name": "Hopper", "email": "grace@navy.example"},
@@ -28,9 +30,10 @@ async def test_axe_finds_nothing_and_nothing_sticks_out(tmp_path: Path) -> None:
         paths = (
             "/", "/events/new", EVENT_PATH, f"{EVENT_PATH}/board", f"{EVENT_PATH}/lists", "/search?q=grace", "/unsold",
             f"{EVENT_PATH}/tickets/1", f"{EVENT_PATH}/tickets/500001/way",
-            f"/customers/{customer}", "/gates", f"/gates/{MAIN_GATE}",
+            f"/customers/{customer}", f"/customers/{customer}/history", "/orders/1", "/gates", f"/gates/{MAIN_GATE}",
+            "/account", "/retention",
         )  # fmt: skip
-        for size, scheme, locale in ((DESK, "dark", "de-CH"), (PHONE, "light", "en-GB")):
+        for size, scheme, locale in ((DESK, "dark", "de-CH"), (PHONE, "light", "fr-CH")):
             async with seat(chromium, venue.url, size, scheme, locale) as s:
                 await s.go("/sign-in")
                 assert await s.violations() == []

@@ -1,5 +1,6 @@
 """Pages as a browser without a screen asks for them: who may, what a form says back, what stays harmless."""
 
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -184,6 +185,40 @@ async def test_a_pasted_list_is_shown_first_and_written_when_told(
     async with ada.post(job, data={"do": "advance"}) as answer:
         assert "1 of 1 rows written" in await answer.text()
     assert query(home, "SELECT COUNT(*) FROM ticket")[0][0] == int(str(before[0][0])) + 1
+
+
+@pytest.mark.parametrize("size", [1, 300_000])
+async def test_a_file_that_was_chosen_is_read_as_a_browser_sends_it(
+    home: Venue, ada: aiohttp.ClientSession, size: int
+) -> None:
+    rows = "code;product\n" + "".join(f"FILE{n:07d};Day ticket\n" for n in range(size // 24 + 1))
+    form = aiohttp.FormData({"shop": "kiosk", "pasted": "", "keep_text": "1"}, quote_fields=False)
+    form.add_field("file", io.BytesIO(rows.encode()), filename="list ü.csv", content_type="text/csv")
+    async with ada.post(f"{EVENT_PATH}/lists", data=form) as answer:
+        page = await answer.text()
+        assert answer.status == 200, page
+    assert "list ü.csv" in page
+    assert "Every row is good." in page
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no parts at all",
+        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\ncut off',
+        b"--x\r\nContent-Disposition: form-data\r\n\r\nnameless\r\n--x--\r\n",
+        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\xff\xfe\r\n--x--\r\n',
+        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\na\x00b\r\n--x--\r\n',
+        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n' * 401 + b"--x--\r\n",
+        b"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\n\r\n--y--\r\n--x--\r\n",
+    ],
+)
+async def test_a_form_that_no_page_sends_is_refused(ada: aiohttp.ClientSession, body: bytes) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    async with ada.post("/language", data=body, headers=headers, allow_redirects=False) as answer:
+        assert answer.status in {303, 400}
+        assert answer.status == 400 or body == b""
 
 
 async def test_a_gate_is_named_enrolled_planned_and_its_lanes_set(

@@ -20,7 +20,8 @@ from sync.gates.lists import content
 from sync.store.database import Database
 from tests.sync.conftest import Home
 from tests.sync.pages.evening import GateLog
-from tests.sync.pages.seat import DESK, EVENT_PATH, PHONE, Seat, browser, client, house, seat
+from tests.sync.pages.seat import DESK, EVENT_PATH, PASSWORD, PHONE, Seat, browser, client, house, seat
+from tests.sync.people import other_organization
 from tests.sync.requests import GateClient
 from tests.sync.venue import Venue, query
 
@@ -57,7 +58,7 @@ async def test_an_evening_from_the_first_page_to_the_export(home: Home, tmp_path
         assert standing == {(3, 1): Standing.CANCELLED, (3, 2): Standing.BANNED}
         what = {row[0] for row in query(venue, "SELECT what FROM audit_log WHERE organization_id = 1")}
         assert what >= {
-            "event.add",
+            "event.make",
             "import.start",
             "gate.make",
             "gate.code",
@@ -227,3 +228,35 @@ async def test_a_ticket_is_exchanged_and_reissued_and_a_reservation_split(home: 
             'SELECT state, COUNT(*) FROM "order" JOIN order_line ON id = order_id GROUP BY id, state ORDER BY id',
         )
         assert halves == [("reservation", 2), ("reservation", 1)]
+
+
+async def test_codes_are_set_up_by_the_picture_and_the_organization_is_switched(tmp_path: Path) -> None:
+    async with (
+        house(tmp_path / "centre") as venue,
+        browser() as chromium,
+        seat(chromium, venue.url, PHONE) as s,
+    ):
+        rival = other_organization(venue.centre.database)
+        with venue.centre.database.writing() as connection:
+            connection.exec_driver_sql(f"INSERT INTO membership VALUES (1, {rival}, 'steward')")
+        await s.sign_in()
+        await s.page.click("summary:has(svg)")
+        await s.page.click(".sheet >> text=Your account")
+        await s.page.fill("#t-password", PASSWORD)
+        await s.page.click("button:text('Set up an app')")
+        await s.page.wait_for_selector(".qr svg")
+        assert await s.violations() == []
+        assert await s.wide() == []
+        app = pyotp.TOTP((await s.page.inner_text(".secret")).replace(" ", ""))
+        await s.page.fill("#f-code", app.at(venue.now_s))
+        await s.page.click("button:text('Turn on')")
+        await s.page.wait_for_selector(".notice.good")
+        await s.page.click("tr:has-text('The rival') >> button")
+        await s.page.wait_for_selector("text=No event yet.")
+        await s.page.click("summary:has(svg)")
+        await s.page.click("button:text('Sign out')")
+        await s.page.wait_for_selector("#f-password")
+        venue.now_s += 60
+        await s.sign_in(app.at(venue.now_s))
+        await s.page.wait_for_selector("text=Demo festival")
+        assert s.trouble == []

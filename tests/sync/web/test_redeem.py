@@ -17,8 +17,9 @@ from sync import demo
 from sync.accounts.principal import Role
 from sync.store.schema import unsigned
 from sync.tickets import changes, rows
+from tests.sync.conftest import Home
 from tests.sync.people import Caller, Said, token_of
-from tests.sync.venue import NOW_S, Venue, query
+from tests.sync.venue import NOW_S, Venue, query, venue_at
 
 REDEEM, ANNUL = (f"/api/v1/events/{demo.EVENT}/{verb}" for verb in ("redeem", "annul"))
 
@@ -33,6 +34,12 @@ class Scanner(Caller):
         if said:
             body["code"] = said
         return await self.ask("POST", REDEEM, body)
+
+
+@pytest.fixture
+async def venue(home: Home) -> AsyncIterator[Venue]:
+    async with venue_at(home.data / "centre", home.url) as made:
+        yield made
 
 
 @pytest.fixture
@@ -170,7 +177,7 @@ async def test_the_log_is_one_that_everybody_can_check_over_restarts(venue: Venu
             await scanner.scan(f"unknown {round_}")
         await venue.stop()
         await venue.start()
-    [(gate, public)] = query(venue, "SELECT id, public FROM gate WHERE name LIKE 'API %'")
+    [(gate, public)] = query(venue, "SELECT id, public FROM gate WHERE substr(name, 1, 4) = 'API '")
     assert query(venue, "SELECT count(*) FROM trouble") == [(0,)]
     logs: dict[Epoch, list[tuple[int, bytes]]] = {}
     for epoch, seq, blob in query(

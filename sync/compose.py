@@ -105,10 +105,14 @@ async def listen(
 ) -> Serving:
     """Listen; port 0 takes a free one. CentreFault where the address cannot be had. `now_us`: `now_s`, finer."""
     doors = Doors(mono_s)
-    redeemer = Redeemer(
-        centre.database, replica.seed_of(centre.data), now_us or (lambda: now_s() * 1_000_000), mono_s
-    )
     gates = GateApi(centre.database, centre.keys, centre.data, now_s, mono_s)
+    redeemer = Redeemer(
+        centre.database,
+        replica.seed_of(centre.data),
+        now_us or (lambda: now_s() * 1_000_000),
+        mono_s,
+        gates.feeds.recorded,
+    )
     app = application(centre.database, centre.keys, gates, redeemer, doors.middleware, now_s, names)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, logger=_STRANGERS)
     await runner.setup()

@@ -6,15 +6,18 @@ threads are there for list changes and records meanwhile.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from admission.ids import GateId
 from sync.gates import feed
 from sync.gates.feed import Page
-from sync.store.database import Database
+from sync.store.database import CentreFault, Database
 from sync.wire.feed import WAIT_MAX_MS, Ask, HeardOf, pack_feed
 from sync.wire.messages import Chunk
 
@@ -25,7 +28,7 @@ SILENT_S = 15.0
 TURN_S_PER_GATE = 0.005
 """Least time between two such turns, for each gate of the group: they cost 200 answers a second at most."""
 POLL_S = 1.0
-"""The net below the signal: another replica may have taken the records."""
+"""The net below the signal: another replica may have taken the records. One look for all who wait in a group."""
 SHARED_S = 0.5
 """A reading that found nothing serves whoever asks from the same place for so long, unless news comes."""
 READINGS_MAX = 256
@@ -74,6 +77,10 @@ class Feeds:
         self._unwritten: dict[GateId, tuple[int, int]] = {}
         self._written_s = 0.0
         self._packing = asyncio.Semaphore(PACKED_AT_A_TIME)
+        self._read_up_to: dict[int, int] = {}
+        """By group with gates that wait, the least piece that one of them has read up to since the last news."""
+        self._waiting: Counter[int] = Counter()
+        self._polls: dict[int, asyncio.Task[None]] = {}
         self._closing = False
 
     def close(self) -> None:
@@ -81,6 +88,8 @@ class Feeds:
         self._closing = True
         for timer in self._turning.values():
             timer.cancel()
+        for poll in self._polls.values():
+            poll.cancel()
         for signal in self._signals.values():
             signal.set()
 
@@ -92,7 +101,11 @@ class Feeds:
         """A transaction that took records of this gate was committed: tell who waits in its group."""
         group = await self._group(gate)
         if group is not None:
-            self._signal(group)
+            self.recorded(group)
+
+    def recorded(self, group: int) -> None:
+        """As `arrived`, where the group is known."""
+        self._signal(group)
 
     async def newest(self, group: int) -> int:
         """Return the number of the last piece that became known in a group."""
@@ -122,10 +135,7 @@ class Feeds:
             cursor = found.cursor  # what there was is the asker's own
             if found.more:
                 continue
-            try:
-                await asyncio.wait_for(signal.wait(), min(POLL_S, left_s))
-            except TimeoutError:
-                continue
+            await self._wait(group, signal, found.n, left_s)
         await self._keep(gate, found.n, ask.behind_s)
         more = found.more or not complete
         async with self._packing:
@@ -139,6 +149,34 @@ class Feeds:
             if known is not None:
                 self._groups[gate] = known
         return known
+
+    # --- waiting ------------------------------------------------------------------------------------------------
+
+    async def _wait(self, group: int, signal: asyncio.Event, n: int, left_s: float) -> None:
+        """Wait for news behind piece `n`, at most so long."""
+        self._read_up_to[group] = min(n, self._read_up_to.get(group, n))
+        self._waiting[group] += 1
+        if group not in self._polls:
+            self._polls[group] = asyncio.create_task(self._poll(group))
+        try:
+            with contextlib.suppress(TimeoutError):  # the asker is answered that there is nothing
+                async with asyncio.timeout(left_s):
+                    await signal.wait()
+        finally:
+            self._waiting[group] -= 1
+
+    async def _poll(self, group: int) -> None:
+        """See what other replicas took, as long as somebody waits."""
+        try:
+            while self._waiting[group]:
+                await asyncio.sleep(POLL_S)
+                with contextlib.suppress(
+                    CentreFault, SQLAlchemyError
+                ):  # whoever waits finds that out by itself
+                    if await self.newest(group) > self._read_up_to.get(group, 0):
+                        self._signal(group)
+        finally:
+            del self._polls[group]
 
     # --- what waiting gates share -------------------------------------------------------------------------------
 
@@ -169,6 +207,7 @@ class Feeds:
         # Whoever read a page before this commit must read again, so no reading of then is shared any more.
         for key in [key for key in self._readings if key[0] == group]:
             del self._readings[key]
+        self._read_up_to.pop(group, None)
         self._signals.pop(group, asyncio.Event()).set()
 
     def _ages_of(self, group: int, found: Page) -> tuple[HeardOf, ...]:

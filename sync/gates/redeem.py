@@ -94,7 +94,10 @@ class Redeemer:
         seed: bytes,
         now_us: Callable[[], int],
         mono_s: Callable[[], float] = time.monotonic,
+        on_recorded: Callable[[int], None] = lambda _group: None,
     ) -> None:
+        """`on_recorded`: told of each group that records were committed for."""
+        self._on_recorded = on_recorded
         self._database, self._seed, self._now_us, self._mono_s = database, seed, now_us, mono_s
         self._waiting: list[_Waiting] = []
         self._running: asyncio.Task[None] | None = None
@@ -147,6 +150,7 @@ class Redeemer:
         self._logs.update(done.logs)
         for group, room in done.rooms.items():
             self._rooms.committed(group, room)
+            self._on_recorded(group)
         for one, said in zip(batch, done.answers, strict=True):
             if one.answer.done():
                 continue

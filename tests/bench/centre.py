@@ -37,6 +37,8 @@ FIRST_GATE = 1_001
 FIRST_TICKET = 10_001
 OTHER_GROUP, OTHER_EVENT = 2, EventId(3)
 """A second house's event of the same centre: its records come in, and go to none of the measured gates."""
+FIRST_HOUSE = 101
+"""Group and event of the first of many houses that gates are spread over."""
 FILES = 20_000
 """Descriptors that the centre, and each process of the crowd, may have: a stream is one."""
 START_S = 60.0
@@ -80,19 +82,32 @@ def allow_files(wanted: int = FILES) -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def fill(data: Path, gates: int, tickets: int = 0, others: int = 0, database: str = "") -> House:
-    """Make a centre with the demo event, enrolled gates of its group and of another, and tickets beside the demo's."""
+def fill(
+    data: Path, gates: int, tickets: int = 0, others: int = 0, database: str = "", houses: int = 0
+) -> House:
+    """Make a centre with the demo event, enrolled gates of its group and of another, and tickets beside the demo's.
+
+    `houses`: gates are spread over so many groups of their own instead.
+    """
     now_s = int(time.time())
     centre = open_centre(data, database)
     try:
         keys = centre.keys
         demo.make_demo(centre.database, keys, data, now_s)
         numbers = [TicketId(FIRST_TICKET + n) for n in range(tickets)]
-        with changes.change(centre.database, (demo.EVENT, demo.OTHER_EVENT), now_s) as connection:
+        more = [FIRST_HOUSE + n for n in range(houses)]
+        changed = (demo.EVENT, demo.OTHER_EVENT, OTHER_EVENT, *map(EventId, more))
+        with changes.change(centre.database, changed, now_s) as connection:
             events.add_group(connection, "Other house", bytes(32), OTHER_GROUP, 1)
             events.add_event(connection, OTHER_EVENT, "Other event", "UTC", OTHER_GROUP)
+            for number in more:
+                events.add_group(connection, f"House {number}", bytes(32), number, 1)
+                events.add_event(connection, EventId(number), f"Event {number}", "UTC", number)
             _sell(connection, keys, numbers)
-            mine = _gates(connection, keys, range(FIRST_GATE, FIRST_GATE + gates), 1, now_s)
+            mine: tuple[Enrolment, ...] = ()
+            for place, group in enumerate(more or [1]):
+                these = range(FIRST_GATE + place, FIRST_GATE + gates, max(1, houses))
+                mine += _gates(connection, keys, these, group, now_s)
             first = FIRST_GATE + gates
             theirs = _gates(connection, keys, range(first, first + others), OTHER_GROUP, now_s)
         with centre.database.writing() as connection:

@@ -24,6 +24,8 @@ BACK_MAX_S = 120.0
 TRUE_MAX_S = 240.0
 QUEUED_MAX_S = 120.0
 GOAL_S = 60
+GATES_OF_A_HOUSE = 40
+"""Two thousand gates are not one house's: each hears of the others of its own only."""
 READ_BYTES = 1 << 16
 MEMORY_EVERY_S = 1.0
 _ADMITTED = re.compile(r"<dt>Admitted</dt><dd>([^<]*)</dd>")
@@ -44,7 +46,8 @@ def measure(size: Scale) -> list[Row]:
 
 def _returning(size: Scale) -> list[Row]:
     folder = size.folder / "returning"
-    house = fill(folder / "centre", size.streams)
+    houses = max(1, size.streams // GATES_OF_A_HOUSE)
+    house = fill(folder / "centre", size.streams, houses=houses)
     with ExitStack() as stack:
         first = stack.enter_context(ExitStack())
         centre = first.enter_context(serving(house))
@@ -57,7 +60,7 @@ def _returning(size: Scale) -> list[Row]:
         back_s, wrong = _in_order(crowd)
         memory = pss_mb([centre.process.pid])
     conditions = (
-        f"{size.streams} light gates of one group, four connections each, with the uplink's own client, waits and jitter; "
+        f"{size.streams} light gates of {houses} houses, four connections each, with the uplink's own client, waits and jitter; "
         f"centre killed and started anew on the same port; from the first cut until every gate's stream, changes, "
         f"records and feed were answered; at their first start {opened_s:.1f} s; centre {memory:.0f} MB then; plain "
         f"http on loopback, SQLite"

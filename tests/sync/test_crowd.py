@@ -83,7 +83,7 @@ def test_settings_follow_every_row_that_they_are_made_of(tmp_path: Path) -> None
     try:
         digests = []
         for change in (
-            lambda connection: None,
+            lambda connection: roster.orders(connection, 1),
             lambda connection: events.add_products(
                 connection, [Product(ProductId(90), demo.EVENT, "Late", (demo.FLOOR,))]
             ),

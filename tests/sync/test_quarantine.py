@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from admission.ids import Epoch, EventId, GateId, TicketId
+from admission.ids import Epoch, EventId, GateId, LaneId, TicketId
 from admission.presence import State
 from admission.reasons import Reason
 from admission.records import Outcome
@@ -17,8 +17,10 @@ from sync.accounts.principal import Role
 from sync.board.boards import Boards
 from sync.board.timeline import steps
 from sync.events.rows import GROUP
+from sync.gates import declared
 from sync.store.schema import signed
 from sync.web.words import Language, Words
+from sync.wire.roster import Ways
 from tests.edge.rig import Gate
 from tests.sync.gates import WAIT_S, codes, two_gates
 from tests.sync.people import Caller, token_of
@@ -41,6 +43,11 @@ def rows_at_centre(venue: Venue, of: tuple[EventId, TicketId]) -> int:
         return int(found.scalar_one())
 
 
+def ways_at_centre(venue: Venue) -> list[dict[LaneId, int]]:
+    with venue.centre.database.reading() as connection:
+        return list(declared.of_group(connection, GROUP).values())
+
+
 def inside(boards: Boards, connection: Connection) -> int:
     """How many the board shows in the arena at most, once all is counted."""
     while (seen := boards.see(connection, GROUP, demo.EVENT, NOW_S)) is None or seen.behind:
@@ -56,6 +63,9 @@ async def test_what_a_stolen_gate_let_in_counts_nowhere(venue: Venue, tmp_path: 
         two_gates(venue, tmp_path) as (stolen, other),
         Caller(venue.url, token_of(venue.centre.database, Role.ORGANIZER)) as organizer,
     ):
+        # A two-way tripod and a one-way turnstile, as the boxes' own configurations have them.
+        wired = {LaneId(1): int(Ways.ENTRY | Ways.EXIT), LaneId(2): int(Ways.ENTRY)}
+        await other.until(lambda: ways_at_centre(venue) == [wired, wired], "the lanes are told of", WAIT_S)
         await stolen.hardware.entry.scan(good.encode())
         assert (await stolen.seen()).outcome == Outcome.GRANT
         await stolen.walk()

@@ -6,9 +6,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, update
 
 from admission.entitlements import Mode
-from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, SessionId, TicketId, ZoneId
+from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, RecordId, SessionId, TicketId, ZoneId
+from admission.observed import reset_payloads
 from admission.reasons import Reason
-from admission.records import Direction, Flag, Kind, Outcome, Record, ticket_subject
+from admission.records import Direction, ExtensionRecord, Flag, Kind, Outcome, Record, ticket_subject
 from sync.gates import ingest, tables
 from sync.wire.messages import Push
 from tests.sync.logs import EpochLog
@@ -73,6 +74,14 @@ class GateLog:
             Kind.SCAN, int(at_s * 1_000_000), outcome=Outcome.DENY, reason=reason, direction=Direction.ENTRY,
             flags=Flag(flags), subject=subject, data=times,
         )  # fmt: skip
+
+    def reset(self, zone: int, at_s: float, *heard: "GateLog") -> None:
+        """Nobody is inside any more, as far as was heard of other gates."""
+        at_us = int(at_s * 1_000_000)
+        self._add(Kind.RESET, at_us, zone=ZoneId(zone), direction=Direction.NONE)
+        names = [RecordId(one.gate, one.log.epoch, len(one.log.blobs)) for one in heard]
+        for kind, payload in reset_payloads(names):
+            self.log.add(ExtensionRecord(kind, len(self.log.blobs) + 1, payload).to_bytes())
 
     def push(self, connection: Connection, now_s: int) -> None:
         """Push what is new, signed."""

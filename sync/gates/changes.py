@@ -107,6 +107,8 @@ class Changes:
         self._key = keys.list_key
         self._lock = threading.Lock()
         self._recent: dict[EventId, _Recent] = {}
+        self._sealed: dict[int, tuple[int, tuple[EventState, ...], tuple[bytes, ...]]] = {}
+        """By group: the seals of a second, which all streams that open then are told."""
         self._group_settings = GroupSettings(self._key)
         self._settings: dict[int, Told] = {}
         """By group, as of the last look."""
@@ -149,11 +151,12 @@ class Changes:
     def seals(self, group: int, now_s: int) -> tuple[bytes, ...]:
         """Return what every event of a group is sealed at, as of the last look."""
         with self._lock:
-            return tuple(
-                self._seal(one.state, now_s)
-                for _, one in sorted(self._recent.items())
-                if one.state.group == group
-            )
+            states = tuple(one.state for _, one in sorted(self._recent.items()) if one.state.group == group)
+            known = self._sealed.get(group)
+            if known is None or known[:2] != (now_s, states):
+                made = tuple(self._seal(state, now_s) for state in states)
+                known = self._sealed[group] = (now_s, states, made)
+            return known[2]
 
     def look(self, now_s: int) -> tuple[News, ...]:
         """Read what is new in the tables; returns it by group, with small changes whole."""

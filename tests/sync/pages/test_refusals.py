@@ -25,7 +25,7 @@ from tests.sync.venue import Venue
 SYNC = Path(__file__).resolve().parents[3] / "sync"
 PROTOCOL = {
     "bad_cursor", "bad_key", "bad_query", "bad_json", "media_type", "too_large", "token_scope", "not_signed_in",
-    "key_reused", "in_flight", "bad_filter", "wait", "code_needed", "no_zone", "which_session", "no_session",
+    "key_reused", "in_flight", "bad_filter", "wait", "code_needed", "no_zone", "which_session", "no_session", "slow", "bad_file",
 }  # fmt: skip
 """Codes of how a program speaks to the API; no page of ours provokes one."""
 

@@ -163,6 +163,8 @@ class Uplink:
         self._sender = Sender(enrolment.gate, self._own.link_at)
         self._thread = ThreadPoolExecutor(1, "uplink")
         """The log's reader and the sender are used in this one thread only."""
+        self._feed_wait_ms = 0
+        """How long the next question for news waits at the centre."""
         self._more = asyncio.Event()
         self._acked: dict[Epoch, int] = {}
         """What the lane was told that the centre has."""
@@ -410,7 +412,10 @@ class Uplink:
         cursor, wants = await self._in_thread(lambda: (self._merged.cursor, self._merged.wants()))
         since_ns, now_ns = self._behind_since_ns, self._clock.mono_ns()
         behind_s = 0 if since_ns is None else (now_ns - since_ns) // 1_000_000_000
-        feed, chunks = await self._centre.feed(Ask(cursor, WAIT_MAX_MS, behind_s, wants))
+        # After a cut nobody waits for news before it is known who was heard meanwhile.
+        wait_ms, self._feed_wait_ms = self._feed_wait_ms, 0
+        feed, chunks = await self._centre.feed(Ask(cursor, wait_ms, behind_s, wants))
+        self._feed_wait_ms = WAIT_MAX_MS
         told_ns = self._clock.mono_ns()
         slices = await self._in_thread(lambda: self._merged.take(feed.cursor, chunks))
         try:

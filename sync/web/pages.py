@@ -5,7 +5,6 @@ A view with a status of 400 or more undoes what the handler wrote. A page that c
 site (Origin, Sec-Fetch-Site) and by somebody signed in; the policy lets no inline script or style run.
 """
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,29 +12,33 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any, cast
 from urllib.parse import quote
 
-from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
-from aiohttp.base_protocol import BaseProtocol
+from aiohttp import web
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
 from sync.store.database import Database
 from sync.store.engines import DatabaseFault
 from sync.web.api import NUMBER_MAX, Principal, Refused, Role
+from sync.web.forms import (
+    FIELD_CHARS_MAX,
+    FORM_WITH_FILES,
+    TEXT_CHARS_MAX,
+    UPLOAD_BYTES_MAX,
+    Form,
+    form_from,
+    form_of,
+)
 from sync.web.perimeter import same_site, scheme, sender, session_cookie
 from sync.web.refusals import said
 from sync.web.rendering import Templates
 from sync.web.uploads import STREAMED, parts
 from sync.web.words import LANGUAGES, Language, Words, language_of
 
-FIELDS_MAX = 400
-"""A form has a few dozen fields; a lane plan with every session ticked some hundred."""
-FIELD_CHARS_MAX = 4_000
-"""A note is shorter; what is longer comes as a file to the import."""
-TEXT_CHARS_MAX = 3_000_000
-"""The one field that holds a pasted list: 100,000 rows of 30 characters."""
-FORM_WITH_FILES = "multipart/form-data"
-UPLOAD_BYTES_MAX = 257 * 1024 * 1024
-"""The largest list, and the fields beside it."""
+__all__ = [
+    "HEADERS", "LANGUAGE_COOKIE", "Answer", "Chrome", "File", "Form", "PageAsked", "PageRoute", "Pages", "Redirect", "SignedIn",
+    "View", "local_path", "wanted_language",
+]  # fmt: skip
+
 YEAR_S = 365 * 86_400
 
 POLICY = (
@@ -85,51 +88,6 @@ class File:
 
 
 Answer = View | Redirect | File
-
-
-class Form(Mapping[str, str]):
-    """What a form or a query sent: text by name, stripped; `all` where a name may come several times."""
-
-    def __init__(
-        self,
-        pairs: Sequence[tuple[str, str]] = (),
-        files: Mapping[str, tuple[str, bytes | IO[bytes]]] | None = None,
-    ) -> None:
-        self.files = dict(files or {})
-        """Files that were chosen: their name and content, by field."""
-        self._values: dict[str, list[str]] = {}
-        self._typed = dict(pairs)
-        for name, value in pairs:
-            self._values.setdefault(name, []).append(value.strip())
-
-    def __getitem__(self, name: str) -> str:
-        return self._values[name][0]
-
-    def __iter__(self) -> Any:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def text(self, name: str) -> str:
-        """Return a field; "" where it did not come."""
-        return self.get(name, "")
-
-    def raw(self, name: str) -> str:
-        """Return a field as it was typed: a password may begin with a space."""
-        return self._typed.get(name, "")
-
-    def number(self, name: str, least: int, most: int) -> int | None:
-        """Return a whole number within bounds; None where that is not what was written."""
-        try:
-            value = int(self.text(name))
-        except ValueError:
-            return None
-        return value if least <= value <= most else None
-
-    def all(self, name: str) -> list[str]:
-        """Return every value of a name, in the order of the page."""
-        return list(self._values.get(name, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +209,7 @@ class Pages:
                 (one.name, one.file.read(TEXT_CHARS_MAX).decode()) for one in found if one.filename is None
             ]
             files = {one.name: (one.filename, one.file) for one in found if one.filename}
-            form = _form(pairs, files)
+            form = form_from(pairs, files)
             if form is None:
                 return self._page(request, words, {}, _error(400, words("form_unreadable")))
             return await self._answered(route, request, form, words)
@@ -427,47 +385,6 @@ def _trouble(error: Exception, route: PageRoute, words: Words) -> View:
         return _error(422, words("refused_out_of_range"))
     log.error("a page failed: %s %s", route.method, route.path, exc_info=error)
     return _error(500, words("failed"))
-
-
-async def form_of(request: web.Request) -> Form | None:
-    """Return a form that was posted; None for what no page of ours sends."""
-    try:
-        if request.content_type == FORM_WITH_FILES:
-            return await _parts_of(request)
-        posted = await request.post()
-    except (ValueError, LookupError):
-        return None
-    return _form([(name, str(value)) for name, value in posted.items()], {})
-
-
-async def _parts_of(request: web.Request) -> Form | None:
-    """Return a form with files (RFC 7578). The doors have read its body, so its parts come from memory."""
-    whole, loop = await request.read(), asyncio.get_running_loop()
-    stream = StreamReader(
-        BaseProtocol(loop), len(whole), loop=loop
-    )  # all of it at once: there is nobody to hold back
-    stream.feed_data(whole)
-    stream.feed_eof()
-    pairs: list[tuple[str, str]] = []
-    files: dict[str, tuple[str, bytes]] = {}
-    async for part in MultipartReader(request.headers, stream):
-        if not isinstance(part, BodyPartReader) or part.name is None or len(pairs) + len(files) >= FIELDS_MAX:
-            return None
-        body = bytes(await part.read())
-        if part.filename is None:
-            pairs.append((part.name, body.decode()))
-        elif part.filename:  # "" where no file was chosen
-            files[part.name] = (part.filename, body)
-    return _form(pairs, files)
-
-
-def _form(
-    pairs: Sequence[tuple[str, str]], files: Mapping[str, tuple[str, bytes | IO[bytes]]]
-) -> Form | None:
-    if len(pairs) > FIELDS_MAX or any("\0" in value for _, value in pairs):  # PostgreSQL takes no NUL in text
-        return None
-    longest = {"pasted": TEXT_CHARS_MAX}
-    return Form([(name, value[: longest.get(name, FIELD_CHARS_MAX)]) for name, value in pairs], files)
 
 
 def _redirect(request: web.Request, answer: Redirect) -> web.Response:

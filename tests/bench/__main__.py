@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from tests.bench import (
+    boards,
     cancel,
     crowd,
     deciding,
@@ -54,6 +55,7 @@ def groups(picture: Path) -> Mapping[str, Group]:
         "crowd": crowd.measure,
         "redeem": redeem.measure,
         "search": search.measure,
+        "boards": boards.measure,
         "imports": imports.measure,
     }
 

@@ -73,6 +73,8 @@ class LightGate:
         """Event, generation and version that a list would hold: as the first seal says."""
         self._due = {loop: asyncio.Event() for loop in ("changes", "records")}
         self._cursor = b""
+        self._next_wait_ms = 0
+        """As the uplink's own: after a cut the first question does not wait."""
 
     async def run(self) -> None:
         """Talk to the centre until cancelled."""
@@ -142,7 +144,9 @@ class LightGate:
         return 0.0
 
     async def _feed(self) -> float:
-        feed, chunks = await self._centre.feed(Ask(self._cursor, self._wait_ms))
+        wait_ms, self._next_wait_ms = self._next_wait_ms, 0
+        feed, chunks = await self._centre.feed(Ask(self._cursor, wait_ms))
+        self._next_wait_ms = self._wait_ms
         self._cursor = feed.cursor
         self._crowd.well(self._own.gate, "feed")
         return 0.0 if feed.more or chunks else FEED_PAUSE_S

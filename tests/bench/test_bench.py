@@ -29,6 +29,7 @@ NAMES = {
     "deciding": {"token_check_ratio", "decide_1m_over_10k", "scans_per_s"},
     "ingest": {"ingest_sqlite_per_s", "ingest_pg_per_s"},
     "redeem": {"redeem_api_per_s", "redeem_api_p99_ms", "redeem_api_pg_per_s", "redeem_api_pg_p99_ms"},
+    "boards": {"board_1m_ms"},
     "crash": {"crash_points", "acked_lost"},
     "fuzz": {"fuzz_lines", "fuzz_escapes"},
 }

@@ -7,19 +7,19 @@ instead of holding a thread. What is shown is whole: a board that counts anew sh
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
-from admission.observed import PresenceRow, Role
+from admission.ids import EventId, ProductId, TicketId, ZoneId
 from admission.presence import Resets
 from admission.records import ExtensionRecord, Kind, MalformedRecord, Record, record_from_bytes
 from sync.board import logs
 from sync.board.logs import Expected, Log, Shape
-from sync.board.tally import Tally
-from sync.store.schema import signed, unsigned
+from sync.board.tally import Tally, Weight
+from sync.board.weights import Weights, has_several_entries, until
+from sync.store.schema import unsigned
 
 STEP_RECORDS = 20_000
 """About 300 ms of a core: longer would hold one of the few database threads."""
@@ -38,6 +38,7 @@ class _Count:
 
     shape: Shape
     tally: Tally
+    weights: Weights
     known_resets: frozenset[tuple[int, int, int]]
     marks: dict[Log, int] = field(default_factory=dict)
     ends: dict[Log, int] = field(default_factory=dict)
@@ -164,7 +165,7 @@ class Boards:
 
 def _begin(connection: Connection, group: int, shape: Shape) -> _Count:
     tally = Tally(logs.tree(shape.zones), shape.events)
-    count = _Count(shape, tally, frozenset(), behind=1)
+    count = _Count(shape, tally, Weights(tally.zones), frozenset(), behind=1)
     _take_resets(connection, group, count)
     return count
 
@@ -245,24 +246,21 @@ def _weigh(
         by_event.setdefault(event, []).append(ticket)
     for event, tickets in by_event.items():
         rows = logs.presence(connection, event, tickets)
-        several = [
-            ticket for ticket, found in rows.items() if sum(one.role is Role.ENTRY for one in found) > 1
-        ]
+        several = [ticket for ticket, found in rows.items() if has_several_entries(found)]
         admits = logs.admits(connection, event, several)
+        resets = count.tally.resets
+        former = resets if count.former is None else count.former
+        alike: dict[tuple[ProductId, int, int], tuple[list[TicketId], Weight, Weight]] = {}
+        """Tickets that move from one weight to another together: weights of one sort are one object."""
         for ticket, found in rows.items():
             product = touched[event, ticket]
-            count.tally.ticket(
-                (event, ticket, product),
-                _until(found, before),
-                _until(found, count.marks),
-                admits.get(ticket, 1),
-                limits.get((event, product), 0),
-                count.former if count.stale.pop((event, ticket), None) is not None else None,
-            )
+            rules = admits.get(ticket, 1), limits.get((event, product), 0)
+            then = former if count.stale.pop((event, ticket), None) is not None else resets
+            was = count.weights.of(until(found, before), then, *rules)
+            now = count.weights.of(until(found, count.marks), resets, *rules)
+            if was is not now:
+                alike.setdefault((product, id(was), id(now)), ([], was, now))[0].append(ticket)
+        for (product, _, _), (moved, was, now) in alike.items():
+            count.tally.events[event].add(moved, product, was, now)
     for name in touched:
         count.stale.pop(name, None)  # one whose rows were taken away is not looked for again
-
-
-def _until(rows: Sequence[PresenceRow], marks: dict[Log, int]) -> list[PresenceRow]:
-    """Return the rows as they were when the logs stood at these marks."""
-    return [one for one in rows if one.id.seq <= marks.get((GateId(one.id.gate), signed(one.id.epoch)), 0)]

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
 
 from admission.entitlements import Zone, ZoneTree
 from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
-from admission.observed import COLUMNS, RESET_COLUMNS, PresenceRow, Reset, from_columns, reset_from_columns
+from admission.observed import COLUMNS, RESET_COLUMNS, Reset, reset_from_columns
+from sync.board.weights import Columns
 from sync.gates import quarantine
+from sync.store.keyed import Keyed
 from sync.store.schema import signed
 from sync.wire.counted import Limit
 
@@ -27,9 +29,10 @@ WHERE g.group_id = :group AND e.seq > 0 ORDER BY e.gate_id, e.epoch
 _RECORDS = text("""
 SELECT seq, blob FROM record WHERE gate_id = :gate AND epoch = :epoch AND seq BETWEEN :first AND :last ORDER BY seq
 """)
-_ROWS = text(
-    f"SELECT {', '.join(COLUMNS)} FROM presence WHERE event = :event AND ticket IN :tickets"  # noqa: S608 - fixed names
-).bindparams(bindparam("tickets", expanding=True))
+_ROWS = Keyed(
+    f"SELECT {', '.join(COLUMNS)} FROM presence WHERE event = :event AND ticket IN (:keys)",  # noqa: S608 - fixed names
+    *COLUMNS,
+)
 _RESETS = text(
     f"SELECT {', '.join('r.' + name for name in RESET_COLUMNS)} "  # noqa: S608 - fixed names
     "FROM presence_reset r JOIN gate g ON g.id = r.gate WHERE g.group_id = :group"
@@ -79,10 +82,10 @@ def ends(connection: Connection, group: int) -> dict[Log, int]:
     return {(GateId(row.gate_id), row.epoch): row.seq for row in connection.execute(_LOGS, {"group": group})}
 
 
-def records(connection: Connection, log: Log, first: int, last: int) -> list[tuple[int, bytes]]:
-    """Return the records of a log from one seq to another."""
+def records(connection: Connection, log: Log, first: int, last: int) -> Sequence[Any]:
+    """Return the records of a log from one seq to another, as pairs of seq and bytes."""
     asked = {"gate": log[0], "epoch": log[1], "first": first, "last": last}
-    return [(row.seq, bytes(row.blob)) for row in connection.execute(_RECORDS, asked)]
+    return connection.execute(_RECORDS, asked).all()
 
 
 def resets(connection: Connection, group: int) -> list[Reset]:
@@ -92,13 +95,12 @@ def resets(connection: Connection, group: int) -> list[Reset]:
 
 def presence(
     connection: Connection, event: EventId, tickets: Iterable[TicketId]
-) -> Mapping[TicketId, list[PresenceRow]]:
-    """Return the presence rows of these tickets, by ticket."""
-    found: dict[TicketId, list[PresenceRow]] = {}
-    for some in _parts(tickets):
-        for row in connection.execute(_ROWS, {"event": event, "tickets": [signed(one) for one in some]}):
-            one = from_columns(tuple(row))
-            found.setdefault(one.ticket, []).append(one)
+) -> Mapping[TicketId, list[Columns]]:
+    """Return the presence rows of these tickets, each once, by ticket."""
+    wanted = {signed(one): one for one in tickets}
+    found: dict[TicketId, list[Columns]] = {}
+    for row in _ROWS.rows(connection, tuple(wanted), event=event):
+        found.setdefault(wanted[row[1]], []).append(row)
     return found
 
 

@@ -115,9 +115,10 @@ class EventTally:
         """How many doubles there are in all."""
         return sum(map(len, self._doubles.values()))
 
-    def add(self, ticket: TicketId, product: ProductId, before: Weight, after: Weight) -> None:
-        """Replace what a ticket added by what it adds now."""
-        for weight_, sign in ((before, -1), (after, 1)):
+    def add(self, tickets: Sequence[TicketId], product: ProductId, before: Weight, after: Weight) -> None:
+        """Replace what each of these tickets of one product added by what it adds now."""
+        times = len(tickets)
+        for weight_, sign in ((before, -times), (after, times)):
             for zone, (low, high) in weight_.zones.items():
                 _move(self.zones, zone, sign * low, sign * high)
             low, high = weight_.inside
@@ -128,14 +129,15 @@ class EventTally:
             for gate, people in weight_.admitted.items():
                 self.admitted_by_gate[gate] += sign * people
                 self.admitted_by_product[product] += sign * people
-        if after.doubles:
-            self._doubles[ticket] = after.doubles
-        elif before.doubles:
-            self._doubles.pop(ticket, None)
-        if after.zones or after.doubles:
-            self.open[ticket] = product
-        else:
-            self.open.pop(ticket, None)
+        for ticket in tickets:
+            if after.doubles:
+                self._doubles[ticket] = after.doubles
+            elif before.doubles:
+                self._doubles.pop(ticket, None)
+            if after.zones or after.doubles:
+                self.open[ticket] = product
+            else:
+                self.open.pop(ticket, None)
 
     def deny(self, gate: GateId, reason: int, times: int) -> None:
         """Count denials."""
@@ -177,8 +179,8 @@ class Tally:
             self.last_us[gate] = body.time_us
         if body.flags & Flag.REHEARSAL:
             return None
-        ticket = body.ticket
-        if body.kind is Kind.SCAN and body.outcome is Outcome.DENY:
+        ticket, kind = body.ticket, body.kind
+        if kind is Kind.SCAN and body.outcome is Outcome.DENY:
             times = body.data if body.flags & Flag.REPEATED else 1
             # A code that nobody knows belongs to no event: each board of the group shows it.
             for event in (ticket[0],) if ticket else tuple(self.events):
@@ -187,25 +189,7 @@ class Tally:
             return None
         if ticket is None or ticket[0] not in self.events:
             return None
-        if (
-            body.kind in _PASSAGES
-            and body.direction is not Direction.NONE
-            and not self.zones.outer(body.zone)
-        ):
-            self.events[ticket[0]].pass_(body.time_us, body.direction)
+        way = body.direction
+        if kind in _PASSAGES and way is not Direction.NONE and not self.zones.outer(body.zone):
+            self.events[ticket[0]].pass_(body.time_us, way)
         return ticket[0], ticket[1], body.product
-
-    def ticket(
-        self,
-        name: tuple[EventId, TicketId, ProductId],
-        before: Sequence[PresenceRow],
-        after: Sequence[PresenceRow],
-        admits: int = 1,
-        limit_session: int = 0,
-        former: Resets | None = None,
-    ) -> None:
-        """Move a ticket's weight from its rows of before to those of now. `former`: the resets it was weighed by."""
-        event, ticket, product = name
-        was = weight(before, self.resets if former is None else former, self.zones, admits, limit_session)
-        now = weight(after, self.resets, self.zones, admits, limit_session)
-        self.events[event].add(ticket, product, was, now)

@@ -72,12 +72,12 @@ def test_what_is_remembered_is_what_folding_gives(
 def test_one_sort_is_one_object_and_another_gate_is_another_sort() -> None:
     known, none = Weights(ZONES), Resets((), ZONES)
 
-    def came_in(gate: GateId, seq: int) -> list[tuple[int | bytes, ...]]:
+    def came_in(gate: GateId, seq: int, state: State = State.COMMITTED) -> list[tuple[int | bytes, ...]]:
         entry = RecordId(gate, EPOCH, seq)
         return [
             PresenceRow(EventId(1), TicketId(seq), entry, Role.ENTRY, seq, way=Direction.ENTRY, zone=ZoneId(1)).as_columns(),
             PresenceRow(
-                EventId(1), TicketId(seq), RecordId(gate, EPOCH, seq + 1), Role.STATE, seq + 1, State.COMMITTED,
+                EventId(1), TicketId(seq), RecordId(gate, EPOCH, seq + 1), Role.STATE, seq + 1, state,
                 Direction.ENTRY, ZoneId(1), names=(entry,),
             ).as_columns(),
         ]  # fmt: skip
@@ -85,6 +85,7 @@ def test_one_sort_is_one_object_and_another_gate_is_another_sort() -> None:
     first = known.of(came_in(GateId(1), 1), none)
     assert known.of(came_in(GateId(1), 5), none) is first
     assert known.of(came_in(GateId(2), 5), none) != first
+    assert known.of(came_in(GateId(1), 9, State.GIVEN_BACK), none).zones == {}
     assert first.zones == {ZoneId(1): (1, 1)}
 
 

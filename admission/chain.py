@@ -11,6 +11,7 @@ has. It names the last durable record, signed or not, so the next head covers th
 
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
@@ -22,6 +23,7 @@ from msgspec.structs import replace
 
 from admission.ids import Epoch, GateId
 from admission.records import (
+    BODY_BYTES,
     Extension,
     ExtensionRecord,
     Kind,
@@ -213,6 +215,29 @@ class LogSet:
         if state is not None:
             self.states[epoch] = state
         return finding
+
+    def accept_bodies(self, epoch: Epoch, blobs: Sequence[bytes], start: int) -> list[Record]:
+        """Count as held, and return, the bodies from index `start` that continue a log, up to what `accept` has to judge.
+
+        That is an extension, what is malformed or out of place, and where an epoch begins: little of a log.
+        """
+        held = self.states.get(epoch)
+        if held is None or held.seq < PREDECESSOR_SEQ:
+            return []
+        seq, at = held.seq, held.link
+        found: list[Record] = []
+        with suppress(MalformedRecord):
+            for index in range(start, len(blobs)):
+                blob = blobs[index]
+                record = record_from_bytes(blob) if len(blob) == BODY_BYTES else None
+                if not isinstance(record, Record) or record.seq != seq + 1:
+                    break
+                seq += 1
+                at = sha256(at + blob).digest()
+                found.append(record)
+        if found:
+            self.states[epoch] = replace(held, seq=seq, link=at)
+        return found
 
     def _next(
         self, epoch: Epoch, seq: int, blob: bytes, stored: bytes | None

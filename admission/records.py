@@ -223,10 +223,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     @property
     def ticket(self) -> tuple[EventId, TicketId] | None:
         """The ticket this record is about, if it is about one."""
-        if not self.flags & Flag.TICKET:
+        if not self.flags & _IS_TICKET:
             return None
         event, ticket, _, _ = _TICKET.unpack(self.subject)
-        return EventId(event), TicketId(ticket)
+        return event, ticket
 
     @property
     def product(self) -> ProductId:
@@ -343,7 +343,8 @@ _DIRECTIONS = {int(one): one for one in Direction}
 _MODES = {int(one): one for one in Mode}
 _TRUSTS = {int(one): one for one in Trust}
 _FLAGS = _Flags()
-_SUBJECT = int(Flag.TICKET) | int(Flag.DIGEST)
+_IS_TICKET = int(Flag.TICKET)
+_SUBJECT = _IS_TICKET | int(Flag.DIGEST)
 
 
 def pack_record_ids(ids: tuple[RecordId, ...]) -> tuple[bytes, ...]:

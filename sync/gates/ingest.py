@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, select, text
 
 from admission.chain import EpochState, Head, Predecessor
-from admission.ids import Epoch, GateId
-from admission.observed import reset_of, rows_of
+from admission.ids import Epoch, GateId, RecordId
+from admission.observed import COLUMNS, Role, columns_of, reset_of
 from admission.records import (
     Extension,
     ExtensionRecord,
@@ -73,6 +73,7 @@ _UNSAID = (
 DELETE FROM presence WHERE event = :event AND ticket = :ticket AND gate = :gate AND epoch = :epoch AND seq = :seq"""),
     text("DELETE FROM presence_reset WHERE gate = :gate AND epoch = :epoch AND seq = :seq"),
 )
+_SEQ, _ROLE = COLUMNS.index("seq"), COLUMNS.index("role")
 _OF_PRESENCE = frozenset({Extension.OBSERVED, Extension.RESET})
 REPORTED = frozenset({"fork", "rewind", "altered", "malformed", "foreign"})
 """Troubles kept for people; a gap is only a push that came too early."""
@@ -305,13 +306,20 @@ class _Batch:
     def _fold_one(
         self, gate: GateId, epoch: Epoch, body: Record, extensions: tuple[ExtensionRecord, ...]
     ) -> None:
-        for row in rows_of(gate, epoch, body, extensions, body.time_us):
-            if not self._limited or self._counted.row(row):
-                self._presence.append(row.as_columns())
+        row = columns_of(gate, epoch, body, extensions, body.time_us)
+        if row is not None and (not self._limited or self._counts(gate, epoch, row)):
+            self._presence.append(row)
         if body.kind is Kind.RESET:
             reset = reset_of(gate, epoch, body, extensions, body.time_us)
             if reset is not None and self._counted.record(reset.id):
                 self._resets.append(reset.as_columns())
+
+    def _counts(self, gate: GateId, epoch: Epoch, row: tuple[int | bytes, ...]) -> bool:
+        """Whether a row that is to be counts, by what the centre knows of its gate."""
+        seq, role = row[_SEQ], row[_ROLE]
+        assert isinstance(seq, int), "as the table has it"
+        assert isinstance(role, int), "as the table has it"
+        return self._counted.said(RecordId(gate, epoch, seq), Role(role))
 
     def _keep_fork(self, gate: GateId, answer: Fork) -> None:
         at = {"gate": gate, "epoch": signed(answer.epoch)}

@@ -235,7 +235,11 @@ class Replica:
         records: list[Record | ExtensionRecord] = []
         good = trial.states.get(epoch)  # up to where a head of the gate vouches
         refused: Refused | None = None
-        for seq, blob in enumerate(blobs, start=first):
+        while len(records) < len(blobs):
+            records += trial.accept_bodies(epoch, blobs, len(records))
+            if len(records) == len(blobs):
+                break
+            seq, blob = first + len(records), blobs[len(records)]
             head = head_in(self.gate, epoch, blob)
             if head is not None and not self._signed(head):
                 refused = Refused(epoch, seq, Why.ALTERED)

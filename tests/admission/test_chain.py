@@ -315,6 +315,36 @@ def test_what_does_not_continue_a_log_changes_nothing(
     assert logs.states == before
 
 
+_NEXT = Writer(OLD).bodies(6).log[6][1]
+"""A good body behind five."""
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(bytes([127]) * 56, id="rubbish as long as a body"),
+        pytest.param(_NEXT[:28] + bytes([99]) + _NEXT[29:], id="an outcome that is none"),
+        pytest.param(Writer(OLD).bodies(7).log[7][1], id="another's seq"),
+        pytest.param(Writer(OLD).bodies(5).head().log[6][1], id="a head"),
+        pytest.param(Writer(OLD).bodies(5).extend(Extension.DETAIL, bytes(48)).log[6][1], id="as long as a body"),
+    ],
+)  # fmt: skip
+def test_bodies_are_accepted_at_once_as_they_are_one_by_one(last: bytes) -> None:
+    writer = Writer(OLD).bodies(5)
+    blobs = [blob for _, blob in writer.log]
+    one_by_one, at_once = LogSet(GATE), LogSet(GATE)
+    take(one_by_one, writer)
+    assert at_once.accept_bodies(Epoch(OLD), blobs, 0) == []
+    for seq in (1, 2):
+        assert at_once.accept_bodies(Epoch(OLD), blobs, seq - 1) == []
+        at_once.accept(Epoch(OLD), seq, blobs[seq - 1])
+    found = at_once.accept_bodies(Epoch(OLD), [*blobs, last], 2)
+    assert [one.to_bytes() for one in found] == blobs[2:]
+    assert at_once.states == one_by_one.states
+    assert at_once.accept_bodies(Epoch(OLD), blobs, 2) == []
+
+
 def test_an_epoch_begins_with_a_restart() -> None:
     logs = LogSet(GATE)
     assert logs.accept(Epoch(OLD), 1, bodies_of(Kind.DEVICE)) is Finding.MALFORMED

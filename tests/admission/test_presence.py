@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from admission.entitlements import Mode, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, RecordId, SessionId, TicketId, ZoneId
+from admission.observed import columns_of
 from admission.presence import (
     COLUMNS,
     RESET_COLUMNS,
@@ -171,7 +172,11 @@ _TELLING = st.builds(
 def test_rows_of_never_raises_and_survives_a_table(
     body: Record, extensions: list[ExtensionRecord], time_us: int
 ) -> None:
-    for one in rows_of(HERE, EPOCH, body, tuple(extensions), time_us):
+    found = rows_of(HERE, EPOCH, body, tuple(extensions), time_us)
+    plain = columns_of(HERE, EPOCH, body, tuple(extensions), time_us)
+    assert [one.as_columns() for one in found] == ([] if plain is None else [plain])
+    assert {type(value) for value in plain or ()} <= {int, bytes}
+    for one in found:
         columns = one.as_columns()
         assert len(columns) == len(COLUMNS)
         assert all(isinstance(value, bytes) or -(2**63) <= value < 2**63 for value in columns)

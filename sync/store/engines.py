@@ -18,8 +18,8 @@ BUSY_S = 10.0
 """Longest wait for another transaction: the command line beside the server, another replica."""
 CACHE_KIB = 32 * 1024
 """Of one SQLite connection; filled only by what it touches. Presence is written where its tickets lie, all over."""
-WAL_PAGES = 16_384
-"""64 MiB of SQLite's log before it is carried into the file: a page written fifty times goes there once."""
+WAL_PAGES = 65_536
+"""256 MiB of SQLite's log before it is carried into the file: a page written fifty times goes there once."""
 STATEMENT_S = 60
 """Longest statement on PostgreSQL: a million tickets are read in ten."""
 IDLE_S = 60

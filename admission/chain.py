@@ -366,7 +366,7 @@ def verify(
     known: dict[Epoch, dict[int, Head]] = {}
     check = _Check(gate, public_key, former)
     for head in heads:
-        if head.gate == gate and check.signed(head):
+        if head.gate == gate and check.keys.signed(head):
             known.setdefault(head.epoch, {})[head.seq] = head
         else:
             check.problem(Trouble.BAD_SIGNATURE, head.epoch, head.seq, head.seq)
@@ -385,6 +385,27 @@ class _Walked:
     """Highest seq that a good head or its own signed bytes cover."""
 
 
+class EpochKeys:
+    """Which of a gate's keys signs each epoch: one run of a gate has one key, so an epoch keeps the one it began with.
+
+    `former`: the keys besides `key` that may have signed an epoch.
+    """
+
+    def __init__(self, key: Ed25519PublicKey, former: Callable[[Epoch], Sequence[Ed25519PublicKey]]) -> None:
+        self._key = key
+        self._former = former
+        self._known: dict[Epoch, Ed25519PublicKey] = {}
+
+    def signed(self, head: Head) -> bool:
+        """Whether the gate signed a head, by the key of its epoch."""
+        known = self._known.get(head.epoch)
+        for key in (known,) if known is not None else (self._key, *self._former(head.epoch)):
+            if head.signed_by(key):
+                self._known[head.epoch] = key
+                return True
+        return False
+
+
 class _Check:
     """One run of `verify`."""
 
@@ -395,22 +416,10 @@ class _Check:
         former: Callable[[Epoch], Sequence[Ed25519PublicKey]],
     ) -> None:
         self._gate = gate
-        self._key = public_key
-        self._former = former
-        self._keys: dict[Epoch, Ed25519PublicKey] = {}
-        """By epoch, the key that signed its first head."""
+        self.keys = EpochKeys(public_key, former)
         self._walked: dict[Epoch, _Walked] = {}
         self._problems: list[Problem] = []
         self._total = self._records = self._heads = 0
-
-    def signed(self, head: Head) -> bool:
-        """Whether the gate signed a head, by the key of its epoch."""
-        known = self._keys.get(head.epoch)
-        for key in (known,) if known is not None else (self._key, *self._former(head.epoch)):
-            if head.signed_by(key):
-                self._keys[head.epoch] = key
-                return True
-        return False
 
     def problem(self, trouble: Trouble, epoch: Epoch, first: int = 0, last: int = 0) -> None:
         """Count a problem, and keep it while there is room."""
@@ -467,7 +476,7 @@ class _Check:
         """Check a head that stands in the log; a good one is believed from here on, so each wound shows once."""
         self._heads += 1
         epoch, seq = walk.state.epoch, walk.state.seq
-        if not self.signed(head):
+        if not self.keys.signed(head):
             self.problem(Trouble.BAD_SIGNATURE, epoch, seq, seq)
             return
         if head.seq != seq - 1:

@@ -48,6 +48,8 @@ EXTENSION_BYTES_MAX = 512
 PAYLOAD_BYTES_MAX = EXTENSION_BYTES_MAX - 8
 SEQ_MAX = 2**32 - 1
 COUNTED_MAX = 2**16 - 1
+NEVER_US = 1 << 62
+"""Later than any record was made."""
 """A u16 in the `data` of a DEVICE record."""
 
 _BODY = struct.Struct(">BBHIqIHHHHBBBB16sII")
@@ -286,6 +288,15 @@ def record_from_bytes(blob: bytes) -> Record | ExtensionRecord:
     except (ValueError, LookupError, struct.error) as error:
         raise MalformedRecord(str(error)) from error
     raise MalformedRecord(f"record format {blob[0]} is not known here")
+
+
+def made_us(blob: bytes) -> int:
+    """Return when a body was made, by the gate's clock; `NEVER_US` for bytes that are none."""
+    try:
+        body = record_from_bytes(blob)
+    except MalformedRecord:
+        return NEVER_US
+    return body.time_us if isinstance(body, Record) else NEVER_US
 
 
 def _may_have_length(kind: Extension, size: int) -> bool:

@@ -111,7 +111,7 @@ async def listen(
         replica.seed_of(centre.data),
         now_us or (lambda: now_s() * 1_000_000),
         mono_s,
-        gates.feeds.recorded,
+        gates.feeds.tell,
     )
     app = application(centre.database, centre.keys, gates, redeemer, doors.middleware, now_s, names)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, logger=_STRANGERS)

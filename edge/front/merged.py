@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from admission.chain import EpochState, Head
 from admission.ids import Epoch, GateId
 from admission.presence import PresenceRow, Reset, reset_of, rows_of
-from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
+from admission.records import NEVER_US, ExtensionRecord, MalformedRecord, Record, made_us, record_from_bytes
 from edge.link import FOREIGN_MAX, Foreign
 from edge.store.faults import StoreFault
 from edge.store.list import ListStore
@@ -23,8 +23,6 @@ from sync.wire.feed import WANTS_MAX, Want
 from sync.wire.messages import Chunk
 from sync.wire.replication import Accepted, Answer, Duplicate, Fork, Gap, Refused, Replica, Source
 from sync.wire.roster import Roster as SignedRoster
-
-_NEVER_US = 1 << 62
 
 log = logging.getLogger("edge.front.merged")
 
@@ -151,7 +149,7 @@ class Merged:
         if gate == self._own and epoch not in self._lost:
             return
         if chunk.first_seq == 1 and chunk.blobs:
-            self._begun_us[at] = _time_us(chunk.blobs[0])
+            self._begun_us[at] = made_us(chunk.blobs[0])
         replica = self._replica(gate, epoch)
         if replica is None:  # the roster comes with the list, which may be on its way
             if len(self._unread) < WANTS_MAX:
@@ -236,8 +234,8 @@ class Merged:
     def _begun(self, gate: GateId, epoch: Epoch) -> int:
         stored = self._source.records(gate, epoch, 0, 1)
         if stored and stored[0].seq == 1:
-            return _time_us(stored[0].blob)
-        return self._begun_us.get((gate, epoch), _NEVER_US)
+            return made_us(stored[0].blob)
+        return self._begun_us.get((gate, epoch), NEVER_US)
 
     def foreign(self) -> tuple[tuple[GateId, Epoch], ...]:
         """Return the epochs held whose heads the present key of their gate did not sign."""
@@ -296,15 +294,6 @@ def _slices(
             resets=tuple(reset for reset in resets if begin <= reset.id.seq < end),
             heads=tuple(one for one in heads if begin <= one.seq + 1 < end),
         )
-
-
-def _time_us(blob: bytes) -> int:
-    """Return when a body was made; later than any key for bytes that are none."""
-    try:
-        body = record_from_bytes(blob)
-    except MalformedRecord:
-        return _NEVER_US
-    return body.time_us if isinstance(body, Record) else _NEVER_US
 
 
 def meaning_of(gate: GateId, epoch: Epoch, blobs: Sequence[bytes]) -> tuple[list[PresenceRow], list[Reset]]:

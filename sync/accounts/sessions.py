@@ -88,11 +88,6 @@ def end(connection: Connection, token: str) -> None:
         connection.execute(delete(signed_in).where(signed_in.c.digest == digest_of(token)))
 
 
-def end_all(connection: Connection, number: int) -> None:
-    """End every session of a user."""
-    connection.execute(delete(signed_in).where(signed_in.c.user_id == number))
-
-
 def end_others(connection: Connection, number: int, token: str) -> int:
     """End every session of a user but this one; return how many there were."""
     t = signed_in

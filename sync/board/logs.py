@@ -1,22 +1,20 @@
 """What a board reads: new records by log, presence rows of the tickets they speak of, what is expected. All bounded."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, text
 
 from admission.entitlements import Zone, ZoneTree
 from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
 from admission.observed import COLUMNS, RESET_COLUMNS, Reset, reset_from_columns
 from sync.board.weights import Columns
+from sync.events.rows import numbers
 from sync.gates import quarantine
 from sync.store.keyed import Keyed
 from sync.store.schema import signed
 from sync.wire.counted import Limit
-
-IN_MAX = 500
-"""Tickets asked for in one statement."""
 
 Log = tuple[GateId, int]
 """A gate and an epoch, the epoch as the table has it."""
@@ -37,9 +35,7 @@ _RESETS = text(
     f"SELECT {', '.join('r.' + name for name in RESET_COLUMNS)} "  # noqa: S608 - fixed names
     "FROM presence_reset r JOIN gate g ON g.id = r.gate WHERE g.group_id = :group"
 )
-_ADMITS = text("SELECT id, admits FROM ticket WHERE event_id = :event AND id IN :tickets").bindparams(
-    bindparam("tickets", expanding=True)
-)
+_ADMITS = Keyed("SELECT id, admits FROM ticket WHERE event_id = :event AND id IN (:keys)", "id", "admits")
 _ZONES = text("SELECT id, name, parent, capacity, gate FROM zone WHERE group_id = :group ORDER BY id")
 _EVENTS = text("SELECT id FROM event WHERE group_id = :group ORDER BY id")
 _LIMITS = text("""
@@ -106,11 +102,8 @@ def presence(
 
 def admits(connection: Connection, event: EventId, tickets: Iterable[TicketId]) -> dict[TicketId, int]:
     """Return how many people each of these tickets admits."""
-    found: dict[TicketId, int] = {}
-    for some in _parts(tickets):
-        asked = {"event": event, "tickets": [signed(one) for one in some]}
-        found.update({TicketId(row.id): row.admits for row in connection.execute(_ADMITS, asked)})
-    return found
+    wanted = {signed(one): one for one in tickets}
+    return {wanted[number]: people for number, people in _ADMITS.rows(connection, tuple(wanted), event=event)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +125,7 @@ def expected(connection: Connection, event: EventId, zones: ZoneTree, now_s: int
     """Count the people that valid tickets admit: one walk over the event's tickets, so ask seldom."""
     at = version(connection, event)
     of_product = {
-        row.id: tuple(_numbers(row.zones))
+        row.id: numbers(row.zones)
         for row in connection.execute(
             text("SELECT id, zones FROM product WHERE event_id = :event"), {"event": event}
         )
@@ -142,18 +135,7 @@ def expected(connection: Connection, event: EventId, zones: ZoneTree, now_s: int
     for row in connection.execute(_EXPECTED, {"event": event}):
         people = int(row.people)
         products[ProductId(row.product)] = products.get(ProductId(row.product), 0) + people
-        own = tuple(_numbers(row.zones)) or of_product.get(row.product, ())
+        own = numbers(row.zones) or of_product.get(row.product, ())
         for zone in {ZoneId(one) for one in own} | {up for one in own for up in zones.outer(ZoneId(one))}:
             by_zone[zone] = by_zone.get(zone, 0) + people
     return Expected(at, now_s, products, by_zone)
-
-
-def _numbers(packed: str) -> list[int]:
-    """Read a column that holds a JSON list of small numbers."""
-    return [int(one) for one in packed.strip("[] ").split(",") if one.strip()]
-
-
-def _parts(tickets: Iterable[TicketId]) -> Iterator[list[TicketId]]:
-    several = list(tickets)
-    for at in range(0, len(several), IN_MAX):
-        yield several[at : at + IN_MAX]

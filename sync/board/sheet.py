@@ -21,8 +21,6 @@ from sync.web.words import Words
 SPANS = {"hours": (120, 1), "day": (24 * 60, 15)}
 """Minutes shown, and minutes a bar counts."""
 TROUBLES_MAX = 20
-LATE_S = 60
-"""A gate that was not heard for so long may hold what the board does not show yet."""
 
 _ZONES = text("SELECT id, name, parent, capacity FROM zone WHERE group_id = :group ORDER BY id")
 _PRODUCTS = text("SELECT id, name FROM product WHERE event_id = :event ORDER BY id")

@@ -101,11 +101,7 @@ class Feeds:
         """A transaction that took records of this gate was committed: tell who waits in its group."""
         group = await self._group(gate)
         if group is not None:
-            self.recorded(group)
-
-    def recorded(self, group: int) -> None:
-        """As `arrived`, where the group is known."""
-        self._signal(group)
+            self.tell(group)
 
     async def newest(self, group: int) -> int:
         """Return the number of the last piece that became known in a group."""
@@ -174,7 +170,7 @@ class Feeds:
                     CentreFault, SQLAlchemyError
                 ):  # whoever waits finds that out by itself
                     if await self.newest(group) > self._read_up_to.get(group, 0):
-                        self._signal(group)
+                        self.tell(group)
         finally:
             del self._polls[group]
 
@@ -203,7 +199,8 @@ class Feeds:
         if self._readings.get(key) is reading:
             del self._readings[key]
 
-    def _signal(self, group: int) -> None:
+    def tell(self, group: int) -> None:
+        """Wake up who waits for news of a group: a transaction that took records of it was committed."""
         # Whoever read a page before this commit must read again, so no reading of then is shared any more.
         for key in [key for key in self._readings if key[0] == group]:
             del self._readings[key]
@@ -251,7 +248,7 @@ class Feeds:
         self._turning.pop(group, None)
         self._turned_s[group] = asyncio.get_running_loop().time()
         self._turns[group] = self._turns.get(group, 0) + 1
-        self._signal(group)
+        self.tell(group)
 
     # --- how far they have read ---------------------------------------------------------------------------------
 

@@ -15,14 +15,14 @@ from admission.records import (
     Extension,
     ExtensionRecord,
     Kind,
-    MalformedRecord,
     Record,
+    made_us,
     record_from_bytes,
 )
 from sync.gates import bulk, feed, former_keys, quarantine, tables
 from sync.store.schema import signed, unsigned
 from sync.wire.counted import Counted
-from sync.wire.messages import CLOCK_OFF_MAX_S, Push, Pushed, Trouble
+from sync.wire.messages import Push, Pushed, Trouble
 from sync.wire.replication import (
     Accepted,
     Fork,
@@ -32,6 +32,7 @@ from sync.wire.replication import (
     troubles_of,
     troubles_of_epochs,
 )
+from sync.wire.roster import may_have_signed
 
 HELD_MAX = 10_000
 """Epochs named in one answer, newest first in no order: a gate has one a start."""
@@ -82,7 +83,6 @@ REPORTED = frozenset({"fork", "rewind", "altered", "malformed", "foreign"})
 _LAST_HEAD = text(
     "SELECT seq, link, signature FROM head WHERE gate_id = :gate AND epoch = :epoch ORDER BY seq DESC LIMIT 1"
 )
-_NEVER_US = 1 << 62
 
 
 def former_of(
@@ -101,29 +101,24 @@ def former_of(
 
     def former(epoch: Epoch) -> Sequence[Ed25519PublicKey]:
         at = {"gate": gate, "epoch": signed(epoch)}
-        keys = [one for one in held_keys if epoch in named or one.until_s > shut_out_s]
         row = connection.execute(_LAST_HEAD, at).first()
-        if row is not None:
-            head = Head(gate, epoch, *row)
-            return [key for one in keys if head.signed_by(key := _key(one.public))]
-        held = connection.execute(_STORED, {**at, "first": 1, "last": 1}).first()
-        begun_us = _time_us(held.blob if held is not None else firsts.get(epoch, b""))
-        return [_key(one.public) for one in keys if begun_us <= (one.until_s + CLOCK_OFF_MAX_S) * 1_000_000]
+        begun_us = None
+        if row is None:
+            held = connection.execute(_STORED, {**at, "first": 1, "last": 1}).first()
+            begun_us = made_us(held.blob if held is not None else firsts.get(epoch, b""))
+        keys = [
+            _key(one.public)
+            for one in held_keys
+            if may_have_signed(one.until_s, begun_us, shut_out_s=shut_out_s, named=epoch in named)
+        ]
+        head = None if row is None else Head(gate, epoch, *row)
+        return keys if head is None else [key for key in keys if head.signed_by(key)]
 
     return former
 
 
 def _key(public: bytes) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(public)
-
-
-def _time_us(blob: bytes) -> int:
-    """Return when a body was made; later than any key for bytes that are none."""
-    try:
-        body = record_from_bytes(blob)
-    except MalformedRecord:
-        return _NEVER_US
-    return body.time_us if isinstance(body, Record) else _NEVER_US
 
 
 class HeldLogs(NamedTuple):

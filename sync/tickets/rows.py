@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import msgspec
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, insert, select, update
 
 from admission.digests import CredentialKind
 from admission.entitlements import (
@@ -104,23 +104,6 @@ def read_keys(connection: Connection, group: int) -> tuple[ListKey, ...]:
         )
         for row in found
     )
-
-
-CredentialRow = tuple[bytes, int, int, int, str, int, int, int, int, int, int, int, int]
-"""digest, event, ticket, product, zones, session, not_before, not_after, admits, home_gate, attention, holder,
-standing; and the credential's standing last."""
-
-_CREDENTIALS = text("""
-SELECT c.digest, c.event_id, c.ticket, t.product, t.zones, t.session, t.not_before, t.not_after, t.admits,
-  t.home_gate, t.attention, t.holder, t.standing, c.standing
-FROM credential c JOIN ticket t ON t.event_id = c.event_id AND t.id = c.ticket
-JOIN event e ON e.id = c.event_id WHERE e.group_id = :group_id
-""")
-
-
-def read_credentials(connection: Connection, group: int) -> Iterator[tuple[object, ...]]:
-    """Yield every credential of a group with its ticket, as `CredentialRow` names them."""
-    return (tuple(row) for row in connection.execute(_CREDENTIALS, {"group_id": group}))
 
 
 def _ticket_row(ticket: Ticket) -> dict[str, object]:

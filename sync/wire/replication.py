@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from admission.chain import (
     LINK_BYTES,
     Anomaly,
+    EpochKeys,
     EpochState,
     Finding,
     Head,
@@ -149,10 +150,7 @@ class Replica:
         former: Former = no_former,
     ) -> None:
         self.gate = gate
-        self._key = key
-        self._former = former
-        self._keys: dict[Epoch, Ed25519PublicKey] = {}
-        """By epoch, the key that signed its first head offered here."""
+        self._keys = EpochKeys(key, former)
         self._logs = LogSet(gate, states)
         self._forked = dict(forked)
 
@@ -189,15 +187,6 @@ class Replica:
         if at != held_link:
             return self._other_branch(chunk, len(overlap), source)
         return self._continue(epoch, tip + 1, fresh, source)
-
-    def _signed(self, head: Head) -> bool:
-        """Whether the gate signed this head, by the key of its epoch."""
-        known = self._keys.get(head.epoch)
-        for key in (known,) if known is not None else (self._key, *self._former(head.epoch)):
-            if head.signed_by(key):
-                self._keys[head.epoch] = key
-                return True
-        return False
 
     def _tip(self, epoch: Epoch) -> tuple[int, bytes]:
         state = self._logs.states.get(epoch)
@@ -241,7 +230,7 @@ class Replica:
                 break
             seq, blob = first + len(records), blobs[len(records)]
             head = head_in(self.gate, epoch, blob)
-            if head is not None and not self._signed(head):
+            if head is not None and not self._keys.signed(head):
                 refused = Refused(epoch, seq, Why.ALTERED)
                 break
             if trial.accept(epoch, seq, blob) is Finding.MALFORMED:
@@ -282,7 +271,7 @@ class Replica:
                 break
             head = head_in(self.gate, epoch, blob)
             if head is not None:
-                if (head.seq, head.link) != (seq - 1, before) or not self._signed(head):
+                if (head.seq, head.link) != (seq - 1, before) or not self._keys.signed(head):
                     count, refused = vouched, Refused(epoch, seq, Why.ALTERED)
                     break
                 vouched = index + 1

@@ -87,6 +87,17 @@ class FormerKey(msgspec.Struct, frozen=True, array_like=True):
     until_s: int
 
 
+def may_have_signed(until_s: int, begun_us: int | None, *, shut_out_s: int, named: bool) -> bool:
+    """Whether a key that was a gate's until `until_s` may have signed an epoch, by the gate's clock.
+
+    `begun_us`: when the epoch's first record was made, None where that is not asked. `shut_out_s`: when the gate was
+    revoked, 0 if never. `named`: whether the revocation names the epoch.
+    """
+    return (named or until_s > shut_out_s) and (
+        begun_us is None or begun_us <= (until_s + CLOCK_OFF_MAX_S) * 1_000_000
+    )
+
+
 class Roster(msgspec.Struct, frozen=True, array_like=True):
     """The gates of an event group, as of a version. Times in unix seconds."""
 
@@ -111,8 +122,7 @@ class Roster(msgspec.Struct, frozen=True, array_like=True):
             one.public
             for one in self.former
             if one.gate == number
-            and (named or one.until_s > shut_out_s)
-            and (begun_us is None or begun_us <= (one.until_s + CLOCK_OFF_MAX_S) * 1_000_000)
+            and may_have_signed(one.until_s, begun_us, shut_out_s=shut_out_s, named=named)
         )
 
     def gate(self, number: GateId) -> RosterGate | None:

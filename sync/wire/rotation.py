@@ -9,8 +9,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.wire.messages import KeyDocument, SignedKeys, keys_are_genuine
 
-DOCUMENT_BYTES_MAX = 4096
-
 
 class KeysRefused(ValueError):
     """A key document that this gate must not follow. `code` for the journal; the text for people."""

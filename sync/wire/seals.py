@@ -23,8 +23,6 @@ RENEW_S = 60
 """How often the centre seals what has not changed: the seal is its heartbeat, too."""
 FROZEN_S = 600
 """A newest seal older than this is shown: ten were missed, so somebody may be keeping news from this gate."""
-AHEAD_MAX_S = 300
-"""A seal of a later time than this was made by a clock that is wrong: theirs or ours."""
 
 _DOMAIN = b"gatehouse seal 0\n"
 _FORM = struct.Struct(">IIQ16sQ")

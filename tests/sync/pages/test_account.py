@@ -2,8 +2,6 @@
 
 import html
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pyotp
@@ -11,23 +9,11 @@ import pytest
 
 from sync.accounts import users
 from sync.accounts.principal import Role
-from tests.sync.pages.seat import EMAIL, PASSWORD, client, house
+from tests.sync.pages.seat import EMAIL, PASSWORD, client
 from tests.sync.people import other_organization, person
 from tests.sync.venue import Venue, query
 
 NEW = "seven green boats 44"
-
-
-@pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[Venue]:
-    async with house(tmp_path / "centre") as venue:
-        yield venue
-
-
-@pytest.fixture
-async def ada(home: Venue) -> AsyncIterator[aiohttp.ClientSession]:
-    async with client(home) as session:
-        yield session
 
 
 async def posted(browser: aiohttp.ClientSession, path: str, **form: str) -> tuple[int, str]:
@@ -55,16 +41,16 @@ async def begun(browser: aiohttp.ClientSession) -> tuple[pyotp.TOTP, str]:
     return pyotp.TOTP(secret[1].replace(" ", "")), sealed[1]
 
 
-async def test_a_new_password_ends_every_other_session(home: Venue, ada: aiohttp.ClientSession) -> None:
-    async with client(home) as elsewhere:
+async def test_a_new_password_ends_every_other_session(venue: Venue, ada: aiohttp.ClientSession) -> None:
+    async with client(venue) as elsewhere:
         status, page = await posted(ada, "/account/password", password=PASSWORD, new_password=NEW, again=NEW)
         assert status == 200
         assert "Your password is changed." in page
         async with elsewhere.get("/account", allow_redirects=False) as answer:
             assert answer.status == 303
-    assert not await signs_in(home, password=PASSWORD)
-    assert await signs_in(home, password=NEW)
-    assert query(home, "SELECT what FROM audit_log WHERE what LIKE 'user.p%'") == [("user.password",)]
+    assert not await signs_in(venue, password=PASSWORD)
+    assert await signs_in(venue, password=NEW)
+    assert query(venue, "SELECT what FROM audit_log WHERE what LIKE 'user.p%'") == [("user.password",)]
 
 
 @pytest.mark.parametrize(
@@ -77,18 +63,18 @@ async def test_a_new_password_ends_every_other_session(home: Venue, ada: aiohttp
     ],
 )
 async def test_a_password_is_changed_by_its_owner_to_a_good_one(
-    home: Venue, ada: aiohttp.ClientSession, form: dict[str, str], said: str
+    venue: Venue, ada: aiohttp.ClientSession, form: dict[str, str], said: str
 ) -> None:
     status, page = await posted(
         ada, "/account/password", **{"password": PASSWORD, "new_password": NEW, "again": NEW, **form}
     )
     assert status == 422
     assert page.count(said) == 2  # on top, and at the field
-    assert await signs_in(home, password=PASSWORD)
+    assert await signs_in(venue, password=PASSWORD)
 
 
 async def test_guessing_the_password_on_the_page_is_paced_as_at_signing_in(
-    home: Venue, ada: aiohttp.ClientSession
+    venue: Venue, ada: aiohttp.ClientSession
 ) -> None:
     for _ in range(5):
         status, page = await posted(ada, "/account/totp", password="guess")
@@ -97,66 +83,66 @@ async def test_guessing_the_password_on_the_page_is_paced_as_at_signing_in(
     status, page = await posted(ada, "/account/totp", password=PASSWORD)
     assert status == 422
     assert re.search(r"Too many wrong tries. Wait \d+ seconds", page)
-    home.now_s += 600
+    venue.now_s += 600
     await begun(ada)
 
 
 async def test_codes_are_on_only_after_the_first_one_and_off_only_with_password_and_code(
-    home: Venue, ada: aiohttp.ClientSession
+    venue: Venue, ada: aiohttp.ClientSession
 ) -> None:
     app, sealed = await begun(ada)
-    assert await signs_in(home, password=PASSWORD)  # not on yet
+    assert await signs_in(venue, password=PASSWORD)  # not on yet
     status, page = await posted(ada, "/account/totp/confirm", sealed=sealed, code="000000")
     assert status == 422
     assert "This code is wrong" in page
     assert app.secret in page.replace(" ", "")  # the same picture stays, for another try
-    assert await signs_in(home, password=PASSWORD)
-    status, page = await posted(ada, "/account/totp/confirm", sealed=sealed, code=app.at(home.now_s))
+    assert await signs_in(venue, password=PASSWORD)
+    status, page = await posted(ada, "/account/totp/confirm", sealed=sealed, code=app.at(venue.now_s))
     assert (status, "From now on signing in asks for a code." in page) == (200, True)
     async with ada.get("/account") as answer:
         assert app.secret not in (await answer.text()).replace(" ", "")
 
-    assert not await signs_in(home, password=PASSWORD)
-    assert not await signs_in(home, password=PASSWORD, code=app.at(home.now_s))  # that one was taken
-    home.now_s += 60
-    assert await signs_in(home, password=PASSWORD, code=app.at(home.now_s))
+    assert not await signs_in(venue, password=PASSWORD)
+    assert not await signs_in(venue, password=PASSWORD, code=app.at(venue.now_s))  # that one was taken
+    venue.now_s += 60
+    assert await signs_in(venue, password=PASSWORD, code=app.at(venue.now_s))
 
     status, page = await posted(ada, "/account/totp", password=PASSWORD)
     assert (status, "Codes are asked for already." in page) == (422, True)
-    home.now_s += 60
-    for form in ({"password": PASSWORD, "code": "123"}, {"password": "x", "code": app.at(home.now_s)}):
+    venue.now_s += 60
+    for form in ({"password": PASSWORD, "code": "123"}, {"password": "x", "code": app.at(venue.now_s)}):
         assert (await posted(ada, "/account/totp/off", **form))[0] == 422
-    assert not await signs_in(home, password=PASSWORD)
-    status, page = await posted(ada, "/account/totp/off", password=PASSWORD, code=app.at(home.now_s))
+    assert not await signs_in(venue, password=PASSWORD)
+    status, page = await posted(ada, "/account/totp/off", password=PASSWORD, code=app.at(venue.now_s))
     assert (status, "asks for no code any more" in page) == (200, True)
-    assert await signs_in(home, password=PASSWORD)
-    status, _ = await posted(ada, "/account/totp/off", password=PASSWORD, code=app.at(home.now_s))
+    assert await signs_in(venue, password=PASSWORD)
+    status, _ = await posted(ada, "/account/totp/off", password=PASSWORD, code=app.at(venue.now_s))
     assert status == 422
-    noted = query(home, "SELECT what, detail FROM audit_log WHERE what LIKE 'user.totp%' ORDER BY id")
+    noted = query(venue, "SELECT what, detail FROM audit_log WHERE what LIKE 'user.totp%' ORDER BY id")
     assert noted == [("user.totp_on", ""), ("user.totp_off", "")]
 
 
 async def test_a_picture_is_for_its_user_and_for_a_quarter_of_an_hour(
-    home: Venue, ada: aiohttp.ClientSession
+    venue: Venue, ada: aiohttp.ClientSession
 ) -> None:
     app, sealed = await begun(ada)
-    with home.centre.database.writing() as connection:
-        users.add(connection, 1, "bob@arena.example", "Bob", Role.VIEWER, PASSWORD, home.now_s)
-    async with client(home, signed_in=False) as bob:
+    with venue.centre.database.writing() as connection:
+        users.add(connection, 1, "bob@arena.example", "Bob", Role.VIEWER, PASSWORD, venue.now_s)
+    async with client(venue, signed_in=False) as bob:
         await bob.post("/sign-in", data={"email": "bob@arena.example", "password": PASSWORD})
-        status, page = await posted(bob, "/account/totp/confirm", sealed=sealed, code=app.at(home.now_s))
+        status, page = await posted(bob, "/account/totp/confirm", sealed=sealed, code=app.at(venue.now_s))
         assert (status, "This QR code is too old." in page) == (422, True)
     for wrong in ("", "AAAA", sealed[:-8] + "AAAAAAA=", "é" * 40):
-        status, _ = await posted(ada, "/account/totp/confirm", sealed=wrong, code=app.at(home.now_s))
+        status, _ = await posted(ada, "/account/totp/confirm", sealed=wrong, code=app.at(venue.now_s))
         assert status == 422
-    home.now_s += 901
-    status, _ = await posted(ada, "/account/totp/confirm", sealed=sealed, code=app.at(home.now_s))
+    venue.now_s += 901
+    status, _ = await posted(ada, "/account/totp/confirm", sealed=sealed, code=app.at(venue.now_s))
     assert status == 422
-    assert query(home, "SELECT COUNT(*) FROM user_account WHERE totp_secret IS NOT NULL") == [(0,)]
+    assert query(venue, "SELECT COUNT(*) FROM user_account WHERE totp_secret IS NOT NULL") == [(0,)]
 
 
-async def test_other_sessions_end_and_this_one_stays(home: Venue, ada: aiohttp.ClientSession) -> None:
-    async with client(home) as elsewhere:
+async def test_other_sessions_end_and_this_one_stays(venue: Venue, ada: aiohttp.ClientSession) -> None:
+    async with client(venue) as elsewhere:
         async with ada.get("/account") as answer:
             assert (await answer.text()).count("<time") == 4
         status, page = await posted(ada, "/account/sessions")
@@ -164,17 +150,17 @@ async def test_other_sessions_end_and_this_one_stays(home: Venue, ada: aiohttp.C
         assert page.count("<time") == 2
         async with elsewhere.get("/account", allow_redirects=False) as answer:
             assert answer.status == 303
-    assert query(home, "SELECT detail FROM audit_log WHERE what = 'user.sign_out_others'") == [
+    assert query(venue, "SELECT detail FROM audit_log WHERE what = 'user.sign_out_others'") == [
         ('{"sessions":1}',)
     ]
 
 
 async def test_somebody_in_two_organizations_works_for_one_at_a_time(
-    home: Venue, ada: aiohttp.ClientSession
+    venue: Venue, ada: aiohttp.ClientSession
 ) -> None:
-    rival = other_organization(home.centre.database)
-    person(home.centre.database, "boss@rival.test", Role.OWNER, rival)
-    with home.centre.database.writing() as connection:
+    rival = other_organization(venue.centre.database)
+    person(venue.centre.database, "boss@rival.test", Role.OWNER, rival)
+    with venue.centre.database.writing() as connection:
         connection.exec_driver_sql(f"INSERT INTO membership VALUES (1, {rival}, 'steward')")
     async with ada.get("/account") as answer:
         page = await answer.text()

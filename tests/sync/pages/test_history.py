@@ -2,8 +2,6 @@
 
 import html
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -12,21 +10,9 @@ from admission.reasons import Reason
 from sync.accounts.principal import Role
 from sync.demo import ARENA, EVENT, MAIN_GATE, TERRACE, TERRACE_GATE
 from tests.sync.pages.evening import GateLog, enrolled
-from tests.sync.pages.seat import client, house
+from tests.sync.pages.seat import client
 from tests.sync.people import PASSWORD, person
 from tests.sync.venue import Venue
-
-
-@pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[Venue]:
-    async with house(tmp_path / "centre") as venue:
-        yield venue
-
-
-@pytest.fixture
-async def ada(home: Venue) -> AsyncIterator[aiohttp.ClientSession]:
-    async with client(home) as session:
-        yield session
 
 
 async def grace(ada: aiohttp.ClientSession) -> int:
@@ -66,10 +52,10 @@ def lines(page: str) -> list[str]:
 
 
 async def test_scans_of_all_gates_and_changes_stand_in_one_order(
-    home: Venue, ada: aiohttp.ClientSession
+    venue: Venue, ada: aiohttp.ClientSession
 ) -> None:
     number = await grace(ada)
-    scans(home)
+    scans(venue)
     async with ada.get(f"/customers/{number}/history") as answer:
         assert answer.status == 200
         said = lines(await answer.text())
@@ -105,13 +91,13 @@ async def test_the_profile_loads_it_as_a_part(ada: aiohttp.ClientSession) -> Non
     ("role", "scans_seen", "changes_seen"), [(Role.STEWARD, True, False), (Role.ORGANIZER, True, True)]
 )
 async def test_who_changed_what_is_for_those_who_see_the_audit_log(
-    home: Venue, ada: aiohttp.ClientSession, role: Role, scans_seen: bool, changes_seen: bool
+    venue: Venue, ada: aiohttp.ClientSession, role: Role, scans_seen: bool, changes_seen: bool
 ) -> None:
     number = await grace(ada)
-    scans(home)
-    person(home.centre.database, "bob@venue.test", role)
-    async with client(home, signed_in=False) as bob:
-        await bob.post("/sign-in", data={"email": "bob@venue.test", "password": PASSWORD})
+    scans(venue)
+    person(venue.centre.database, "bob@home.test", role)
+    async with client(venue, signed_in=False) as bob:
+        await bob.post("/sign-in", data={"email": "bob@home.test", "password": PASSWORD})
         async with bob.get(f"/customers/{number}/history") as answer:
             page = await answer.text()
     assert ("Walked in" in page) is scans_seen
@@ -119,11 +105,11 @@ async def test_who_changed_what_is_for_those_who_see_the_audit_log(
 
 
 async def test_somebody_of_whom_nothing_happened_is_said_to_be_so(
-    home: Venue, ada: aiohttp.ClientSession
+    venue: Venue, ada: aiohttp.ClientSession
 ) -> None:
     number = await grace(ada)
-    person(home.centre.database, "eve@venue.test", Role.STEWARD)
-    async with client(home, signed_in=False) as eve:
-        await eve.post("/sign-in", data={"email": "eve@venue.test", "password": PASSWORD})
+    person(venue.centre.database, "eve@home.test", Role.STEWARD)
+    async with client(venue, signed_in=False) as eve:
+        await eve.post("/sign-in", data={"email": "eve@home.test", "password": PASSWORD})
         async with eve.get(f"/customers/{number}/history") as answer:
             assert "Nothing has happened yet." in await answer.text()

@@ -1,7 +1,6 @@
 """Pages as a browser without a screen asks for them: who may, what a form says back, what stays harmless."""
 
 import io
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -16,18 +15,6 @@ EVIL = "=1+1<script>alert(1)</script>'; DROP TABLE event; --{{ 7*7 }}"
 ESCAPED = "=1+1&lt;script&gt;alert(1)&lt;/script&gt;&#39;; DROP TABLE event; --{{ 7*7 }}"
 
 
-@pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[Venue]:
-    async with house(tmp_path / "centre") as venue:
-        yield venue
-
-
-@pytest.fixture
-async def ada(home: Venue) -> AsyncIterator[aiohttp.ClientSession]:
-    async with client(home) as session:
-        yield session
-
-
 NEW = {
     "name": "Winter concert", "venue_name": "Hall 7", "timezone": "Europe/Zurich", "zones": "Hall 1200\n  Gallery 300",
     "ticketing_name": "Box office", "currency": "CHF", "starts": "2026-12-01T19:00", "ends": "2026-12-01T23:00",
@@ -35,8 +22,8 @@ NEW = {
 }  # fmt: skip
 
 
-async def test_nobody_sees_a_page_without_signing_in(home: Venue) -> None:
-    async with client(home, signed_in=False) as stranger:
+async def test_nobody_sees_a_page_without_signing_in(venue: Venue) -> None:
+    async with client(venue, signed_in=False) as stranger:
         for path in ("/", EVENT_PATH, f"{EVENT_PATH}/board", "/search?q=a", "/gates", f"{EVENT_PATH}/lists"):
             async with stranger.get(path, allow_redirects=False) as answer:
                 assert answer.status == 303, path
@@ -46,8 +33,8 @@ async def test_nobody_sees_a_page_without_signing_in(home: Venue) -> None:
             assert answer.status == 404
 
 
-async def test_a_wrong_password_is_said_and_the_right_one_leads_on(home: Venue) -> None:
-    async with client(home, signed_in=False) as stranger:
+async def test_a_wrong_password_is_said_and_the_right_one_leads_on(venue: Venue) -> None:
+    async with client(venue, signed_in=False) as stranger:
         async with stranger.post("/sign-in", data={"email": EMAIL, "password": "wrong"}) as answer:
             assert answer.status == 401
             assert "E-mail, password or code is wrong." in await answer.text()
@@ -72,29 +59,29 @@ async def test_a_wrong_password_is_said_and_the_right_one_leads_on(home: Venue) 
     ],
 )
 async def test_a_form_from_elsewhere_changes_nothing(
-    home: Venue, ada: aiohttp.ClientSession, headers: dict[str, str]
+    venue: Venue, ada: aiohttp.ClientSession, headers: dict[str, str]
 ) -> None:
     cookies = {cookie.key: cookie.value for cookie in ada.cookie_jar}
     async with (
-        aiohttp.ClientSession(home.url, cookies=cookies, cookie_jar=aiohttp.CookieJar(unsafe=True)) as other,
+        aiohttp.ClientSession(venue.url, cookies=cookies, cookie_jar=aiohttp.CookieJar(unsafe=True)) as other,
         other.post("/events/new", data=NEW, headers=headers) as answer,
     ):
         assert answer.status == 403
-    assert query(home, "SELECT COUNT(*) FROM event") == [(2,)]
+    assert query(venue, "SELECT COUNT(*) FROM event") == [(2,)]
 
 
-async def test_an_event_from_nothing(home: Venue, ada: aiohttp.ClientSession) -> None:
+async def test_an_event_from_nothing(venue: Venue, ada: aiohttp.ClientSession) -> None:
     async with ada.post("/events/new", data=NEW) as answer:
         page = await answer.text()
         assert answer.status == 200, page
     for said in ("Winter concert", "Gallery", "CHF 25.50", "2026-12-01 19:00"):
         assert said in page
-    assert query(home, "SELECT name, parent, capacity FROM zone WHERE group_id = 2 ORDER BY id") == [
+    assert query(venue, "SELECT name, parent, capacity FROM zone WHERE group_id = 2 ORDER BY id") == [
         ("Hall", 0, 1200),
         ("Gallery", 1, 300),
     ]
     made = query(
-        home,
+        venue,
         "SELECT starts_s, quota, price_minor FROM session JOIN product USING (event_id) WHERE event_id = 3",
     )
     assert made == [(1_796_148_000, 900, 2550)]  # 19:00 in Zurich is 18:00 UTC
@@ -114,17 +101,17 @@ async def test_an_event_from_nothing(home: Venue, ada: aiohttp.ClientSession) ->
     ],
 )
 async def test_an_error_stands_at_its_field_and_nothing_is_written(
-    home: Venue, ada: aiohttp.ClientSession, field: str, value: str, said: str
+    venue: Venue, ada: aiohttp.ClientSession, field: str, value: str, said: str
 ) -> None:
     async with ada.post("/events/new", data={**NEW, field: value}) as answer:
         page = await answer.text()
         assert answer.status == 422
     assert said in page.partition(f'id="e-{field}"')[2].partition("</p>")[0]
     assert 'value="Hall 7"' in page
-    assert query(home, "SELECT COUNT(*) FROM venue") == [(1,)]
+    assert query(venue, "SELECT COUNT(*) FROM venue") == [(1,)]
 
 
-async def test_text_of_any_kind_stays_text(home: Venue, ada: aiohttp.ClientSession) -> None:
+async def test_text_of_any_kind_stays_text(venue: Venue, ada: aiohttp.ClientSession) -> None:
     async with ada.post(
         "/events/new", data={**NEW, "name": EVIL, "product_name": EVIL, "zones": EVIL}
     ) as answer:
@@ -140,7 +127,7 @@ async def test_text_of_any_kind_stays_text(home: Venue, ada: aiohttp.ClientSessi
             assert EVIL not in page
     async with ada.get("/search", params={"q": EVIL}) as answer:
         assert ESCAPED in await answer.text()
-    assert query(home, "SELECT COUNT(*) FROM event") == [(3,)]
+    assert query(venue, "SELECT COUNT(*) FROM event") == [(3,)]
 
 
 async def test_a_viewer_is_told_that_the_role_is_too_low(tmp_path: Path) -> None:
@@ -168,28 +155,28 @@ async def test_what_is_not_there_is_a_page_that_says_so(ada: aiohttp.ClientSessi
 
 
 async def test_a_pasted_list_is_shown_first_and_written_when_told(
-    home: Venue, ada: aiohttp.ClientSession
+    venue: Venue, ada: aiohttp.ClientSession
 ) -> None:
     rows = "code;product\nABCDEFGH1234;Day ticket\nABCDEFGH1235;No such product\n"
-    before = query(home, "SELECT COUNT(*) FROM ticket")
+    before = query(venue, "SELECT COUNT(*) FROM ticket")
     async with ada.post(f"{EVENT_PATH}/lists", data={"pasted": rows, "shop": "kiosk"}) as answer:
         page = await answer.text()
         assert answer.status == 200, page
         assert "No such product" in page
         job = answer.url.path
-    assert query(home, "SELECT COUNT(*) FROM ticket") == before
+    assert query(venue, "SELECT COUNT(*) FROM ticket") == before
     async with ada.post(job, data={"do": "start"}) as answer:
         assert answer.status == 422
     async with ada.post(job, data={"do": "start", "keep_good": "1"}) as answer:
         assert answer.status == 200
     async with ada.post(job, data={"do": "advance"}) as answer:
         assert "1 of 1 rows written" in await answer.text()
-    assert query(home, "SELECT COUNT(*) FROM ticket")[0][0] == int(str(before[0][0])) + 1
+    assert query(venue, "SELECT COUNT(*) FROM ticket")[0][0] == int(str(before[0][0])) + 1
 
 
 @pytest.mark.parametrize("size", [1, 300_000])
 async def test_a_file_that_was_chosen_is_read_as_a_browser_sends_it(
-    home: Venue, ada: aiohttp.ClientSession, size: int
+    venue: Venue, ada: aiohttp.ClientSession, size: int
 ) -> None:
     rows = "code;product\n" + "".join(f"FILE{n:07d};Day ticket\n" for n in range(size // 24 + 1))
     form = aiohttp.FormData({"shop": "kiosk", "pasted": "", "keep_text": "1"}, quote_fields=False)
@@ -222,24 +209,24 @@ async def test_a_form_that_no_page_sends_is_refused(ada: aiohttp.ClientSession, 
 
 
 async def test_a_gate_is_named_enrolled_planned_and_its_lanes_set(
-    home: Venue, ada: aiohttp.ClientSession
+    venue: Venue, ada: aiohttp.ClientSession
 ) -> None:
     async with ada.post("/gates", data={"group": "1", "name": "North gate", "zones": "1"}) as answer:
         path = answer.url.path
     async with ada.post(path + "/code") as answer:
         page = await answer.text()
         assert "<svg" in page
-        assert home.url in page
+        assert venue.url in page
     plan = {"lane": "1", "zone": "1", "mode": "entry_exit", "sessions": "1:1", "attended": "1"}
     async with ada.post(path + "/plans", data=plan) as answer:
         assert answer.status == 200
     gate = path.rpartition("/")[2]
-    assert query(home, f"SELECT zone, mode, sessions FROM lane_plan WHERE gate_id = {gate}") == [
+    assert query(venue, f"SELECT zone, mode, sessions FROM lane_plan WHERE gate_id = {gate}") == [
         (1, 1, "[[1,1]]")
     ]
     async with ada.post("/gates/states", data={"group": "1", "zone": "1", "state": "emergency"}) as answer:
         assert answer.status == 200
-    assert query(home, "SELECT state, zone FROM lane_order") == [(5, 1)]
+    assert query(venue, "SELECT state, zone FROM lane_order") == [(5, 1)]
     async with ada.post(path + "/plans", data={**plan, "sessions": "77:1"}) as answer:
         assert answer.status == 422
 
@@ -253,20 +240,20 @@ async def test_a_gate_is_named_enrolled_planned_and_its_lanes_set(
     ],
 )
 async def test_a_price_is_in_the_minor_unit_of_its_currency(
-    home: Venue, ada: aiohttp.ClientSession, currency: str, price: str, minor: int, shown: str
+    venue: Venue, ada: aiohttp.ClientSession, currency: str, price: str, minor: int, shown: str
 ) -> None:
     async with ada.post("/events/new", data={**NEW, "currency": currency, "price": price}) as answer:
         assert answer.status == 200
         assert shown in await answer.text()
     made = "SELECT price_minor, currency FROM product WHERE event_id = "
-    assert query(home, made + "3") == [(minor, currency)]
-    own = query(home, "SELECT ticketing_id FROM event WHERE id = 3")[0][0]
+    assert query(venue, made + "3") == [(minor, currency)]
+    own = query(venue, "SELECT ticketing_id FROM event WHERE id = 3")[0][0]
     # a second event in the same ticketing: what the form says in its currency field is of no account
     second = {**NEW, "name": "Second", "ticketing": str(own), "currency": "EUR", "price": price}
     async with ada.post("/events/new", data=second) as answer:
         assert answer.status == 200
         assert shown in await answer.text()
-    assert query(home, made + "4") == [(minor, currency)]
+    assert query(venue, made + "4") == [(minor, currency)]
     async with ada.post(
         "/events/3/products", data={"product_name": "Fine", "currency": currency, "price": "1.00005"}
     ) as answer:

@@ -2,7 +2,7 @@
 
 import ast
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from sync.tickets.standing import WHY
 from sync.web.pages import Answer, PageAsked, PageRoute, Pages
 from sync.web.refusals import SAME
 from sync.web.words import TABLES, Language, Words
-from tests.sync.pages.seat import EVENT_PATH, client, house
+from tests.sync.pages.seat import EVENT_PATH
 from tests.sync.venue import Venue
 
 SYNC = Path(__file__).resolve().parents[3] / "sync"
@@ -71,18 +71,6 @@ def test_no_words_are_for_a_refusal_that_nobody_raises() -> None:
     assert said - {f"refused_{code}" for code in CODES} == {"refused_database"}  # a problem, not raised
 
 
-@pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[Venue]:
-    async with house(tmp_path / "centre") as venue:
-        yield venue
-
-
-@pytest.fixture
-async def ada(home: Venue) -> AsyncIterator[aiohttp.ClientSession]:
-    async with client(home) as session:
-        yield session
-
-
 @pytest.mark.parametrize(
     ("language", "said"),
     [
@@ -123,7 +111,7 @@ async def test_a_value_that_does_not_fit_is_said_at_its_field(ada: aiohttp.Clien
 
 
 async def test_a_page_that_is_not_there_is_said_by_a_page_and_a_program_is_told_as_programs_are(
-    home: Venue, ada: aiohttp.ClientSession
+    venue: Venue, ada: aiohttp.ClientSession
 ) -> None:
     html = {"Accept": "text/html,application/xhtml+xml;q=0.9"}
     async with ada.get("/no/such/page", headers=html) as answer:
@@ -147,12 +135,12 @@ async def test_a_page_that_is_not_there_is_said_by_a_page_and_a_program_is_told_
     ],
 )
 async def test_what_nobody_foresaw_is_answered_by_a_page(
-    home: Venue, caplog: pytest.LogCaptureFixture, error: Exception, status: int, key: str, logged: bool
+    venue: Venue, caplog: pytest.LogCaptureFixture, error: Exception, status: int, key: str, logged: bool
 ) -> None:
     def fails(_connection: Connection, _asked: PageAsked) -> Answer:
         raise error
 
-    pages = Pages(home.centre.database, [PageRoute("GET", "/x", fails, None)], lambda *_: None, lambda: 0)
+    pages = Pages(venue.centre.database, [PageRoute("GET", "/x", fails, None)], lambda *_: None, lambda: 0)
     with caplog.at_level(logging.ERROR, "sync.web"):
         assert await asked_of(pages) == (status, Words(Language.FR)(key))
     assert bool(caplog.records) == logged

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from admission.ids import Epoch, EventId, TicketId
 from admission.records import Outcome
 from edge.gate import Gate
+from edge.lane import TELL_AFTER_S
 from edge.link import After, Appended, FromLane, Health, Part, Seen, Status
 from edge.store.faults import StoreFault
 
-TELL_AFTER_S = 0.005
-"""What the front hears waits until the relay was commanded: it would wake up on a core that the commit or the guard needs."""
 HEAD_SOON_S = 0.05
 """Where other gates serve our zones, what we let in is signed so soon, well after the relay: they take our word only
 up to a head. People at several lanes within this time share one."""

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import secrets
 import signal
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -69,7 +68,6 @@ from edge.store.list import ListUnusable
 from edge.store.log import LogStore
 from edge.store.log_reader import LogReader
 from edge.store.log_schema import CENTRE, Cursor
-from edge.store.writer import LogWriter
 from edge.supervise import DeviceState, keep
 from edge.telling import Telling
 from edge.timetable import Timetable
@@ -127,12 +125,12 @@ class Daemon:
         self.alerts = Alerts(self.now_s, self._loop.time, self.changed)
         last = self.reader.newest_state(self.enrolment.gate)
         self._started_ns = clock.mono_ns()
-        self.writer = LogWriter(
+        self.writer = self._parts.writer(
             self._store, self._disk, self._post, past_us=lambda: self.time.floor_s * 1_000_000
         )
         self.journal = Journal(
             gate=self.enrolment.gate,
-            epoch=Epoch(secrets.randbits(63) | 1),
+            epoch=Epoch(self._parts.chance.getrandbits(63) | 1),
             key=self.enrolment.key,
             clock=clock,
             time=self.time,
@@ -289,7 +287,7 @@ class Daemon:
 
             await reader.run(emit)
 
-        await keep(name, run, on_state)
+        await keep(name, run, on_state, self._parts.chance)
 
     async def _keep_inputs(self, settings: InputSettings, device: Device) -> None:
         shells = [self.lanes[lane.id] for lane in self.settings.lanes if lane.inputs == settings.id]
@@ -312,7 +310,7 @@ class Daemon:
 
             await self._parts.inputs(settings).run(emit)
 
-        await keep(settings.id, run, on_state)
+        await keep(settings.id, run, on_state, self._parts.chance)
 
     def _relay_state(self, device: Device, state: DeviceState) -> None:
         self._device_log.changed(device, state)

@@ -1,5 +1,6 @@
 """What a gate is made of: the factories that the daemon is given, so that it names no concrete driver."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
@@ -8,6 +9,7 @@ from drivers.base import DriverError, Inputs, Reader
 from edge.clock import Clock
 from edge.settings import InputSettings, ReaderSettings, RelaySettings
 from edge.store.disk import Disk
+from edge.store.writer import LogWriter
 
 
 class Relay(Protocol):
@@ -51,3 +53,7 @@ class Factories:
     """The command line of the front process, given its settings as JSON."""
     disk: Disk | None = None
     """What log and list lie on; None: the box's own file system."""
+    writer: Callable[..., LogWriter] = LogWriter
+    """What writes the log, as `LogWriter` is made."""
+    chance: random.Random = field(default_factory=random.SystemRandom)
+    """Where the epoch's number and what is left to chance come from."""

@@ -35,7 +35,10 @@ OnState = Callable[[DeviceState], None]
 
 
 async def keep(
-    name: str, run: Callable[[Callable[[str], None]], Awaitable[NoReturn]], on_state: OnState
+    name: str,
+    run: Callable[[Callable[[str], None]], Awaitable[NoReturn]],
+    on_state: OnState,
+    chance: random.Random | None = None,
 ) -> NoReturn:
     """Run a driver for ever. `run` is given a callable to say that it is open; its errors decide what follows.
 
@@ -43,6 +46,7 @@ async def keep(
     again, since a gate with one reader less still lets people in by the other.
     """
     failures = 0
+    chance = chance or random.SystemRandom()
 
     def opened(what: str) -> None:
         nonlocal failures
@@ -63,7 +67,7 @@ async def keep(
                 log.warning(
                     "device failed", extra={"device": name, "code": state.code}, exc_info=_trace_of(error)
                 )
-            await asyncio.sleep(wait_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(wait_s * chance.uniform(0.8, 1.2))
 
 
 def _trace_of(error: Exception) -> Exception | None:

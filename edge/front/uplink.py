@@ -127,6 +127,7 @@ class Uplink:
         chance: random.Random | None = None,
         ca_file: Path | None = None,
         page: PageTls | None = None,
+        centre: Centre | None = None,
     ) -> None:
         self._settings = settings
         self._own = OwnLog(log_reader, enrolment.gate)
@@ -140,7 +141,7 @@ class Uplink:
         self._say = say
         self._clock = clock or SystemClock()
         self._chance = chance or random.SystemRandom()
-        self._centre = Centre(enrolment, ca_file, lambda: self._clock.now_us() // 1_000_000)
+        self._centre = centre or Centre(enrolment, ca_file, lambda: self._clock.now_us() // 1_000_000)
         self._news = News(
             enrolment.list_key, data, log_reader, self._centre, lane.change, self._want_list, self._list_answered,
             self._clock, self._chance,

@@ -222,6 +222,13 @@ WORDS: Final[Mapping[str, _Row]] = {
         "No proved word on the list[ since {since_s}][: {why}]; the present one stays in use",
         "Check the network to the centre: something between holds news back. Update the centre.",
     ),
+    "uplink.roster_over_age": _row(
+        "Verzeichnis der Tore abgelaufen[ seit {over_s}]: neue Aufzeichnungen anderer Tore zählen hier nicht"
+        "[; {queued} zu senden]",
+        "Mit der Zentrale verbinden: die Box holt sich selbst ein neues. Eingelassen wird weiter.",
+        "The roster of gates ran out[ {over_s}]: new records of other gates do not count here[; {queued} to send]",
+        "Connect the box to its centre: it fetches a new one by itself. It goes on letting people in.",
+    ),
     "uplink.starting": _row("Verbindet", "Kurz warten.", "Connecting", "Wait a moment."),
     "uplink.unenrolled": _row(
         "Diese Box gehört noch zu keiner Zentrale",

@@ -24,7 +24,7 @@ from sync.gates import enrolment, tables
 from sync.gates.certificates import authority
 from sync.imports.command import add_export, add_import
 from sync.journal import Seldom
-from sync.keys import AT_ONCE, Role, roll
+from sync.keys import Role, roll
 from sync.store.database import CentreFault, Database
 from sync.store.schema import unsigned
 from sync.tickets.ticket_keys import roll_tickets
@@ -193,13 +193,8 @@ def _roll(centre: Centre, options: argparse.Namespace) -> int:
         rolled = roll(centre.data, role)
     _say(f"The {role.value} key is replaced; the key document is number {rolled.number}.")
     sys.stderr.write(
-        "Copy keys.json to every other replica"
-        + (
-            "; a running gatehouse-sync takes the key up by itself.\n"
-            if role in AT_ONCE
-            else " and restart gatehouse-sync there and here.\n"
-        )
-        + "Gates follow within a poll. Put the new keys.json into the backup.\n"
+        "Copy keys.json to every other replica; a running gatehouse-sync takes the key up by itself.\n"
+        "Gates follow within seconds. Put the new keys.json into the backup.\n"
     )
     return EXIT_OK
 

@@ -18,7 +18,7 @@ from sync.backup.archive import before_upgrade
 from sync.backup.retention import run_due
 from sync.chores import keep_doing
 from sync.gates import replica, tables
-from sync.gates.handlers import GateApi
+from sync.gates.handlers import NETS, GateApi, Nets
 from sync.gates.redeem import Redeemer
 from sync.keys import VenueKeys, load_or_make
 from sync.orders.cancelling import expire_due
@@ -102,10 +102,11 @@ async def listen(
     mono_s: Callable[[], float] = time.monotonic,
     names: Iterable[str] = (),
     now_us: Callable[[], int] | None = None,
+    nets: Nets = NETS,
 ) -> Serving:
     """Listen; port 0 takes a free one. CentreFault where the address cannot be had. `now_us`: `now_s`, finer."""
     doors = Doors(mono_s)
-    gates = GateApi(centre.database, centre.keys, centre.data, now_s, mono_s)
+    gates = GateApi(centre.database, centre.keys, centre.data, now_s, mono_s, nets)
     redeemer = Redeemer(
         centre.database,
         replica.seed_of(centre.data),

@@ -40,10 +40,6 @@ class Role(Enum):
     TICKETS = "tickets"
 
 
-AT_ONCE = frozenset({Role.IDENTITY, Role.TICKETS})
-"""Roles whose new key a running centre takes up by itself. What is signed by the others lies in its memory, too."""
-
-
 class KeySet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file: raw Ed25519 private keys. `identity` signs the key document that names the others; gates pin it."""
 
@@ -69,9 +65,9 @@ class KeySet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class VenueKeys:
-    """A venue's keys, as its file has them now where there is one.
+    """A venue's keys, as its file has them now where there is one: a key rolled in the file is in use at once.
 
-    A key rolled in the file is taken up by itself where that can be (`AT_ONCE`); else it waits for the next start.
+    Whoever keeps what it signed notes the `number` from before it signed, and signs anew once that is another.
     """
 
     def __init__(self, held: KeySet, path: Path | None = None) -> None:
@@ -102,18 +98,13 @@ class VenueKeys:
         except (CentreFault, msgspec.DecodeError, OSError) as error:
             log.error("%s cannot be read, the keys of before stay in use: %s", path, type(error).__name__)  # noqa: TRY400 - a trace would show no more
             return
-        before = self._held
-        if any(
-            getattr(found, role.value) != getattr(before, role.value) for role in Role if role not in AT_ONCE
-        ):
-            log.warning("a key was rolled that is taken up at the next start: restart gatehouse-sync")
-        elif found != before:
+        if found != self._held:
             self._held = found
             log.warning("the keys of document %d are in use", found.number)
 
     @property
     def number(self) -> int:
-        """Of the key document; it rises whenever a key is rolled."""
+        """Of the key document; it rises whenever a key that it names is rolled."""
         return self.held.number
 
     @property
@@ -225,7 +216,7 @@ def rolled(keys: VenueKeys, role: Role) -> VenueKeys:
 
 
 def roll(data: Path, role: Role) -> VenueKeys:
-    """Roll a key in a data folder. A running centre takes up one of `AT_ONCE` by itself, else restart it. CentreFault."""
+    """Roll a key in a data folder; a running centre takes it up by itself. CentreFault."""
     keys = rolled(load_or_make(data, may_make=False), role)
     replace(data, keys)
     return keys

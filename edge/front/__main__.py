@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import signal
 import socket
 import sys
@@ -39,6 +40,8 @@ OOM_SCORE = 300
 """proc(5): where memory runs out, the page goes and not the lane. The front starts with the lane's own score."""
 LISTEN_AGAIN_S = 5.0
 UPLINK_AGAIN_S = 2.0
+"""Longest pause before the uplink begins anew; each gate waits a random part of it, at least half: when the venue rolls
+a key, all of them do so at once."""
 SHUTDOWN_S = 1.0
 LIST_NEAR_S = 10.0
 """A box whose memory is short lets go of a tenth of what it read in so long; what is there costs nothing to ask for."""
@@ -155,7 +158,7 @@ async def uplink(settings: FrontSettings, client: LaneClient, page_tls: tls.Page
             )  # the centre may have rolled its keys
         except Exception:
             log.exception("the uplink failed, it starts again", extra={"code": "uplink.defect"})
-        await asyncio.sleep(UPLINK_AGAIN_S)
+        await asyncio.sleep(UPLINK_AGAIN_S * random.SystemRandom().uniform(0.5, 1.0))
 
 
 async def _uplink(

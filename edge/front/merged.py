@@ -2,6 +2,10 @@
 
 Nothing is believed but what the heads of the gate it is of cover, by its key of the roster. Losing this loses nothing:
 the cursor is kept with the records it stands for, in the lane's log.
+
+While there is no roster to believe by (none yet, or one that ran out: `sync.wire.roster`), the feed is read and left out:
+its cursor is not kept, so that all of it is read again once a roster has come. A head that no known key signed is no
+trouble before the newest roster was asked for: its gate may have been enrolled, or have rolled its key, a moment ago.
 """
 
 import logging
@@ -21,7 +25,7 @@ from edge.store.list import ListStore
 from edge.store.log_schema import FEED_CURSOR, StoredRecord
 from sync.wire.feed import WANTS_MAX, Want
 from sync.wire.messages import Chunk
-from sync.wire.replication import Accepted, Answer, Duplicate, Fork, Gap, Refused, Replica, Source
+from sync.wire.replication import Accepted, Answer, Duplicate, Fork, Gap, Refused, Replica, Source, Why
 from sync.wire.roster import Roster as SignedRoster
 
 log = logging.getLogger("edge.front.merged")
@@ -93,12 +97,23 @@ class Merged:
         own_public: bytes,
         roster: Roster,
         documents: Documents = lambda: None,
+        believes: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`believes`: whether there is a roster, one in force, to take other gates' records by."""
         self._source = source
         self._own = own
         self._own_public = own_public
         self._roster = roster
         self._documents = documents
+        self._believes = believes
+        self.left_out: set[GateId] = set()
+        """Gates of which something came that was left out, because there was no roster to believe it by."""
+        self._reads_on = False
+        """The cursor went on without what was left out."""
+        self._doubted: dict[tuple[GateId, Epoch], int] = {}
+        """Logs with a head that no known key signed, and up to where each is held: asked for again by a newer roster."""
+        self._settled: set[tuple[GateId, Epoch]] = set()
+        """Those that were asked for again."""
         self._begun_us: dict[tuple[GateId, Epoch], int] = {}
         """When epochs began of which the first record came in this run."""
         self._keys: Mapping[GateId, bytes] = {}
@@ -135,8 +150,35 @@ class Merged:
         lost = [((self._own, epoch), after) for epoch, after in self._lost.items()]
         return tuple(Want(*at, after) for at, after in (*lost, *known)[:WANTS_MAX])
 
+    def caught_up(self) -> None:
+        """What was taken last was all there is: nothing that was left out is missing any more."""
+        if not self._reads_on and self._cursor is not None:
+            self.left_out.clear()
+
+    @property
+    def doubts(self) -> bool:
+        """Whether something came that only a newer roster may vouch for; `settle` once it was asked for."""
+        return bool(self._doubted)
+
+    def settle(self) -> None:
+        """The roster held is the newest: ask again for what was in doubt. What is refused then is in trouble."""
+        self._settled.update(self._doubted)
+        for at, after in self._doubted.items():
+            if len(self._unread) < WANTS_MAX:
+                self._unread.setdefault(at, after)
+        self._doubted.clear()
+
     def take(self, cursor: bytes, chunks: Iterable[Chunk]) -> tuple[Foreign, ...]:
         """Judge what came; returns it in slices for the lane, the last one with the cursor where that moved."""
+        if not self._believes():
+            chunks = tuple(chunks)
+            self.left_out.update(one for chunk in chunks if (one := GateId(chunk.gate)) != self._own)
+            self._cursor, self._reads_on = cursor, True
+            return tuple(part for chunk in chunks if chunk.gate == self._own for part in self._chunk(chunk))
+        if self._reads_on:  # what came now stands behind what was left out: all of it comes again
+            self._reads_on = False
+            self.forget()
+            return ()
         slices = [part for chunk in chunks for part in self._chunk(chunk)]
         if cursor != self.cursor:
             slices.append(Foreign(0, self._own, Epoch(0), 0, cursor=cursor))
@@ -168,7 +210,9 @@ class Merged:
                     self._lost[epoch] = first + len(blobs) - 1
                 yield from _slices(gate, epoch, first, blobs, heads)
                 if refused is not None:
-                    self._trouble(gate, refused)
+                    self._refused(gate, replica, refused)
+                else:
+                    self._settled.discard((gate, epoch))
                 self._look_for_anomalies(gate, replica)
             case Fork(first_seq=first, blobs=blobs):
                 self._say(gate, "fork")
@@ -178,7 +222,7 @@ class Merged:
                 if len(self._unread) < WANTS_MAX:
                     self._unread[gate, epoch] = expected - 1
             case Refused():
-                self._trouble(gate, answer)
+                self._refused(gate, replica, answer)
             case Duplicate():
                 pass
 
@@ -238,14 +282,18 @@ class Merged:
         return self._begun_us.get((gate, epoch), NEVER_US)
 
     def foreign(self) -> tuple[tuple[GateId, Epoch], ...]:
-        """Return the epochs held whose heads the present key of their gate did not sign."""
+        """Return the epochs held that no key signed which their gate had since it was shut out last."""
         self._look()
+        signed = self._documents()
+        shut_out_s = {one.gate: one.at_s for one in signed.revoked} if signed is not None else {}
         found = []
         for gate, public in self._keys.items():
-            key = Ed25519PublicKey.from_public_bytes(public)
+            former = [one for one in signed.former if one.gate == gate] if signed is not None else []
+            since = [one.public for one in former if one.until_s > shut_out_s.get(gate, 0)]
+            keys = [Ed25519PublicKey.from_public_bytes(one) for one in (public, *since)]
             for state in self._source.states(gate):
                 heads = self._source.heads_backwards(gate, state.epoch, 1)
-                if heads and not heads[0].signed_by(key):
+                if heads and not any(heads[0].signed_by(key) for key in keys):
                     found.append((gate, state.epoch))
         return tuple(found)
 
@@ -258,7 +306,11 @@ class Merged:
         for one in replica.anomalies():
             self._say(gate, one.finding.name.lower())
 
-    def _trouble(self, gate: GateId, refused: Refused) -> None:
+    def _refused(self, gate: GateId, replica: Replica, refused: Refused) -> None:
+        at = (gate, refused.epoch)
+        if refused.why is Why.ALTERED and gate != self._own and at not in self._settled:
+            self._doubted[at] = replica.have((refused.epoch,))[0].seq
+            return
         log.error(
             "another gate's records are refused",
             extra={

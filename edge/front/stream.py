@@ -24,6 +24,7 @@ from edge.link import ChangedRow, Changes, Done
 from edge.store.list import LIST_FILE
 from sync.wire.deltas import (
     HEARTBEAT_S,
+    KEYS_PART,
     TAKE_LIST,
     Delta,
     DeltaRefused,
@@ -69,7 +70,8 @@ class News:
     """Brings changes to the lane. `look` first, in the thread that reads the log; then `listen` and `catch_up` for ever.
 
     `hand_over` has the lane take a slice in and returns its answer; `want_list` is called where only a whole list helps;
-    `heard` whenever the centre proved what it says of the list.
+    `heard` whenever the centre proved what it says of the list; `rolled` when it says that its keys are others now.
+    `doubt` is asked where what came is not signed by the keys known here: whether newer ones are asked for first.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class News:
         hand_over: Callable[[Changes], Awaitable[Done]],
         want_list: Callable[[], None],
         heard: Callable[[], None],
+        rolled: Callable[[], None],
+        doubt: Callable[[], bool],
         clock: Clock,
         chance: random.Random,
     ) -> None:
@@ -91,6 +95,8 @@ class News:
         self._hand_over = hand_over
         self._want_list = want_list
         self._heard = heard
+        self._rolled = rolled
+        self._doubt = doubt
         self._clock = clock
         self._chance = chance
         self._at: dict[EventId, tuple[int, int]] = {}
@@ -140,6 +146,9 @@ class News:
         quiet_ns = self._clock.mono_ns()
         try:
             async for name, data in self._messages():
+                if name == KEYS_PART:  # what comes after it is signed by keys that are not known yet
+                    self._rolled()
+                    return wait_s
                 fresh = await self._take_part(name, data)
                 was_heard = was_heard or fresh
                 if fresh:
@@ -147,6 +156,8 @@ class News:
                 elif self._clock.mono_ns() - quiet_ns > FROZEN_S * 1e9:
                     raise CutOff("the stream brings no seal any more")  # noqa: TRY301 - the same pause follows as for any other
         except (SealRefused, DeltaRefused) as error:
+            if self._doubt():
+                return wait_s
             # Of the stream alone: what is asked for is proved by the centre itself.
             log.error("the stream brings what is not the centre's", extra={"code": "changes.not_genuine"})  # noqa: TRY400 - what it is stands there
             raise CutOff(str(error)) from error

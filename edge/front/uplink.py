@@ -17,10 +17,12 @@ from admission.ids import Epoch, GateId
 from edge.applied import KeptValues
 from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
-from edge.front.centre import UNPROVEN, Centre, CentreRefused, CutOff
+from edge.front.centre import Centre, CentreRefused, CutOff
 from edge.front.documents import Documents, KeysRolled
+from edge.front.doubt import AGAIN_S, Doubt
 from edge.front.merged import KeysOfList, Merged, MergedSource
 from edge.front.own_log import LogSource, OwnLog
+from edge.front.past import Past
 from edge.front.snapshot import ListTrouble, SeenVersions, Snapshots, StillRefused
 from edge.front.stream import News
 from edge.front.tls import PageTls
@@ -30,7 +32,7 @@ from edge.store.faults import StoreFault
 from edge.store.list import LIST_FILE
 from sync.wire.counted import Limit, limits_of
 from sync.wire.deltas import STATUS_EVERY_S, GateStatus, LaneWays
-from sync.wire.feed import WAIT_MAX_MS, Ask
+from sync.wire.feed import WAIT_MAX_MS, Ask, Feed
 from sync.wire.messages import Push, Pushed
 from sync.wire.replication import Sender
 from sync.wire.roster import Roster, RosterRefused
@@ -50,6 +52,8 @@ REFUSED_WAIT_S = 30.0
 STALE_S = 60.0
 STALE_POLLS = 10
 """No proved answer on the list for so long, or for so many polls: somebody may be keeping news from this gate."""
+LEFT_OUT_S = 2.0
+"""Pause between two questions for news while records are left out for want of a roster."""
 WATCH_S = 5.0
 AGE_MAX_MS = 2**32 - 1
 STATUS_PAUSE_S = 1.0
@@ -130,37 +134,41 @@ class Uplink:
         centre: Centre | None = None,
     ) -> None:
         self._settings = settings
+        self._enrolment = enrolment
+        self._clock = clock or SystemClock()
+        self._past = Past(self._clock, log_reader)
         self._own = OwnLog(log_reader, enrolment.gate)
         self._snapshots = Snapshots(
-            enrolment, data, log_reader, self._taking(take_list), lambda: self._trusted_s
+            enrolment, data, log_reader, self._taking(take_list), lambda: self._past.centre_s
         )
         self._merged = Merged(
-            log_reader, enrolment.gate, enrolment.public, KeysOfList(data / LIST_FILE), self._held_roster
-        )
+            log_reader, enrolment.gate, enrolment.public, KeysOfList(data / LIST_FILE), self._held_roster,
+            self._may_believe,
+        )  # fmt: skip
         self._lane = lane
         self._say = say
-        self._clock = clock or SystemClock()
         self._chance = chance or random.SystemRandom()
+        self._documents_due = asyncio.Event()
+        self._doubt = Doubt(self._clock.mono_ns, self._documents_due)
         self._centre = centre or Centre(enrolment, ca_file, lambda: self._clock.now_us() // 1_000_000)
         self._news = News(
             enrolment.list_key, data, log_reader, self._centre, lane.change, self._want_list, self._list_answered,
-            self._clock, self._chance,
+            self._doubt.ask, self._doubt.cast, self._clock, self._chance,
         )  # fmt: skip
         # Whoever was shut out is in the next roster, which a manifest tells of.
         self._news.on_settings = self._ask_soon
         self._documents = Documents(
-            enrolment, data, self._centre, lambda: self._trusted_s or self._clock.now_us() // 1_000_000, page
+            enrolment,
+            data,
+            self._centre,
+            lambda: self._past.centre_s or self._clock.now_us() // 1_000_000,
+            page,
         )
-        self._heard_s, self._heard_ns = 0, 0
-        """The centre's time, signed, and when it was heard."""
         self._list_due = asyncio.Event()
         self._list_taken = False
-        self._documents_due = asyncio.Event()
         self._told: Manifest | None = None
         self._believed: Roster | None = None
         """The roster that the lane goes by."""
-        self._keys_doubted = False
-        """An answer could not be proved: perhaps by a key that is newer than ours."""
         self._sender = Sender(enrolment.gate, self._own.link_at)
         self._thread = ThreadPoolExecutor(1, "uplink")
         """The log's reader and the sender are used in this one thread only."""
@@ -197,6 +205,7 @@ class Uplink:
         """Talk to the centre until cancelled, or until it rolled its keys: they are saved then."""
         try:
             await self._in_thread(self._snapshots.look)
+            await self._in_thread(self._past.look)
             await self._news.look(self._in_thread)
             async with self._centre, asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep("list", self._lists))
@@ -225,29 +234,33 @@ class Uplink:
                 failures += 1
                 wait_s = self._backoff(failures)
                 self._cut_off(name, error)
-            except CentreRefused as error:
-                wait_s = REFUSED_WAIT_S * self._chance.uniform(0.5, 1.0)
-                if error.code in {UNPROVEN, "time_forged"}:
-                    self._keys_doubted = True
-                    self._documents_due.set()
-                self._refuse("records" if error.code == "unknown_gate" else name, error.code, error.code)
-                if error.centre_time_s:
-                    self._tell(centre_time_s=error.centre_time_s)
-            except StillRefused as error:
-                wait_s = self._settings.poll_s
-                self._refuse(name, str(error), error.code, error.facts)
-            except (KeysRefused, RosterRefused) as error:
-                wait_s = REFUSED_WAIT_S * self._chance.uniform(0.5, 1.0)
-                self._refuse(name, error.code, error.code)
-            except ListTrouble as error:
-                failures += 1
-                wait_s = max(self._settings.poll_s, self._backoff(failures))
-                self._refuse(name, str(error), error.code, error.facts)
+            except (CentreRefused, KeysRefused, RosterRefused, ListTrouble) as error:
+                if self._doubt.cast(error.code):
+                    wait_s = AGAIN_S
+                else:
+                    failures += isinstance(error, ListTrouble)
+                    wait_s = self._refused_by(name, error, failures)
             except (StoreFault, OSError) as error:
                 failures += 1
                 wait_s = self._backoff(failures)
                 log.warning("the uplink waits for the disk or the lane", extra=_of_fault(error))
             await self._wait(name, wait_s)
+
+    def _refused_by(
+        self, name: str, error: CentreRefused | KeysRefused | RosterRefused | ListTrouble, failures: int
+    ) -> float:
+        """Say that a loop met a refusal, or refuses what came; return how long to wait."""
+        match error:
+            case StillRefused():
+                self._refuse(name, str(error), error.code, error.facts)
+                return self._settings.poll_s
+            case ListTrouble():
+                self._refuse(name, str(error), error.code, error.facts)
+                return max(self._settings.poll_s, self._backoff(failures))
+            case CentreRefused(centre_time_s=time_s) if time_s:
+                self._tell(centre_time_s=time_s)
+        self._refuse("records" if error.code == "unknown_gate" else name, error.code, error.code)
+        return REFUSED_WAIT_S * self._chance.uniform(0.5, 1.0)
 
     async def _wait(self, name: str, wait_s: float) -> None:
         if name != "list":
@@ -272,26 +285,25 @@ class Uplink:
 
     async def _time(self) -> float:
         centre_time_s = await self._centre.time_s()
-        self._heard_s, self._heard_ns = centre_time_s, self._clock.mono_ns()
+        self._past.heard(centre_time_s)
         self._answered("time")
         self._tell(centre_time_s=centre_time_s)
         return TIME_EVERY_S
-
-    @property
-    def _trusted_s(self) -> int:
-        """The time by the centre's own word, 0 before it was heard."""
-        return self._heard_s and self._heard_s + (self._clock.mono_ns() - self._heard_ns) // 1_000_000_000
 
     # --- documents ----------------------------------------------------------------------------------------------
 
     async def _venue_documents(self) -> float:
         """Follow the venue's keys, roster and page certificates; at once where an answer could not be proved."""
         self._documents_due.clear()
-        if self._keys_doubted:
-            self._keys_doubted = False
+        if self._doubt.stands:
             await self._documents.follow_keys()
+            self._doubt.settle()
         await self._believe()
         await self._documents.look(self._snapshots.told)
+        if self._merged.doubts:
+            if self._enrolment.roster_public:
+                await self._documents.take_roster(await self._centre.roster())
+            await self._in_thread(self._merged.settle)
         await self._believe()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DOCUMENTS_EVERY_S):
@@ -313,6 +325,14 @@ class Uplink:
 
     def _held_roster(self) -> Roster | None:
         return self._documents.held
+
+    def _may_believe(self) -> bool:
+        """Whether there is a roster to take other gates' records by. A centre that signs none yet is believed by its list."""
+        held = self._documents.held
+        return not self._enrolment.roster_public or (held is not None and not self._is_over_age(held))
+
+    def _is_over_age(self, held: Roster) -> bool:
+        return not held.is_valid(self._past.over_s)
 
     def _ask_soon(self) -> None:
         self._list_due.set()
@@ -410,13 +430,13 @@ class Uplink:
 
     async def _feed(self) -> float:
         """Read what other gates recorded and hand it to the lane; the next question waits at the centre for news."""
+        await self._past.known.wait()  # else a roster might be gone by that ran out while this box was away
         cursor, wants = await self._in_thread(lambda: (self._merged.cursor, self._merged.wants()))
         since_ns, now_ns = self._behind_since_ns, self._clock.mono_ns()
         behind_s = 0 if since_ns is None else (now_ns - since_ns) // 1_000_000_000
         # After a cut nobody waits for news before it is known who was heard meanwhile.
         wait_ms, self._feed_wait_ms = self._feed_wait_ms, 0
         feed, chunks = await self._centre.feed(Ask(cursor, wait_ms, behind_s, wants))
-        self._feed_wait_ms = WAIT_MAX_MS
         told_ns = self._clock.mono_ns()
         slices = await self._in_thread(lambda: self._merged.take(feed.cursor, chunks))
         try:
@@ -424,11 +444,26 @@ class Uplink:
         except BaseException:
             self._merged.forget()  # what the lane did not take comes again
             raise
+        if self._merged.doubts:
+            self._documents_due.set()
         if not feed.more:
-            since_ms = (self._clock.mono_ns() - told_ns) // 1_000_000
-            ages = {GateId(one.gate): min(one.age_ms + since_ms, AGE_MAX_MS) for one in feed.heard}
-            self._lane.say_heard(HeardGates(ages, dict(self._merged.troubles)))
+            await self._in_thread(self._merged.caught_up)
+            self._say_heard(feed, told_ns)
+        left_out = bool(self._merged.left_out)
+        self._feed_wait_ms = 0 if left_out else WAIT_MAX_MS
+        if left_out and not self._may_believe():
+            return LEFT_OUT_S
         return 0.0 if feed.more or slices else FEED_PAUSE_S
+
+    def _say_heard(self, feed: Feed, told_ns: int) -> None:
+        """Tell the lane until when it knows all of the others: of a gate whose records were left out, nothing new."""
+        since_ms = (self._clock.mono_ns() - told_ns) // 1_000_000
+        ages = {
+            gate: min(one.age_ms + since_ms, AGE_MAX_MS)
+            for one in feed.heard
+            if (gate := GateId(one.gate)) not in self._merged.left_out
+        }
+        self._lane.say_heard(HeardGates(ages, dict(self._merged.troubles)))
 
     async def _give(self, slices: Iterable[Foreign]) -> None:
         """Hand slices to the lane, one after the other. OSError where it does not take one."""
@@ -522,6 +557,9 @@ class Uplink:
     def _state(self) -> tuple[Health, str, dict[str, str | int]]:
         queued: dict[str, str | int] = {} if self._queued is None else {"queued": self._queued}
         refused = self._refused.get("records") or self._refused.get("time")
+        held = self._documents.held
+        if held is not None and self._is_over_age(held):
+            return Health.DEGRADED, "uplink.roster_over_age", {"over_s": held.expires_at_s, **queued}
         if self._cut_off_s:
             since_s = min(self._cut_off_s.values())
             return Health.DEGRADED, "uplink.cut_off", {"since_s": since_s, **queued}

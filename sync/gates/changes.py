@@ -1,7 +1,7 @@
 """What changed in each event's list: read once per version and kept in memory, however many gates ask at once."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, text
@@ -22,6 +22,7 @@ from sync.wire.deltas import (
     Delta,
     DeltaRow,
     pack_delta,
+    pack_settings,
 )
 from sync.wire.lists import Profile
 from sync.wire.seals import Seal, sign_seal
@@ -89,7 +90,12 @@ class _Recent:
         """From this version or an earlier one the way is too long; asked once."""
         self.pages: dict[int, bytes] = {}
 
-    def take(self, found: Iterable[_Row]) -> None:
+    def take(self, found: Sequence[_Row]) -> None:
+        """Take in what changed up to `state`, which is the present one already."""
+        if len(found) > DELTA_ROWS_MAX:
+            self.too_far, self.floor = self.state.version - 1, self.state.version
+            self.rows.clear()
+            return
         for row in found:
             if row.digest:
                 self.rows.pop((b"", row.ticket), None)
@@ -100,29 +106,31 @@ class _Recent:
 
 
 class Changes:
-    """Pages of changes for gates. Methods block, but for `cached`: they are for threads."""
+    """Pages of changes for gates. Methods block: they are for threads."""
 
     def __init__(self, database: Database, keys: VenueKeys) -> None:
         self._database = database
-        self._key = keys.list_key
+        self._keys = keys
+        self._signed_as = keys.number
+        """The number of the keys that signed what is kept."""
         self._lock = threading.Lock()
         self._recent: dict[EventId, _Recent] = {}
         self._sealed: dict[int, tuple[int, tuple[EventState, ...], tuple[bytes, ...]]] = {}
         """By group: the seals of a second, which all streams that open then are told."""
-        self._group_settings = GroupSettings(self._key)
+        self._group_settings = GroupSettings(keys)
         self._settings: dict[int, Told] = {}
         """By group, as of the last look."""
+        self._untold: dict[int, dict[EventId, int]] = {}
+        """By group that changed since `look` told of it: up to which version of each event it did."""
+        self._said: dict[int, bytes] = {}
+        """By group, the digest of the settings that `look` told last."""
         self.reads = 0
         """How often the tables were read for rows: not once per gate."""
-
-    def cached(self, event: EventId, generation: int, since: int) -> bytes | None:
-        """Return a page that is made already; None where `page` has to be asked."""
-        known = self._recent.get(event)
-        return known.pages.get(since) if known and known.state.generation == generation else None
 
     def page(self, group: int, event: EventId, generation: int, since: int) -> bytes:
         """Return the changes of an event of this group after a version, signed. TooFar where only a list helps."""
         with self._lock:
+            self._renew()
             known = self._recent.get(event)
             if known is None:
                 self._look()
@@ -142,6 +150,7 @@ class Changes:
     def settings(self, group: int) -> bytes:
         """Return a group's settings, signed. TooFar where there is no such group."""
         with self._lock:
+            self._renew()
             if group not in self._settings:
                 self._look()
             if group not in self._settings:
@@ -151,6 +160,7 @@ class Changes:
     def seals(self, group: int, now_s: int) -> tuple[bytes, ...]:
         """Return what every event of a group is sealed at, as of the last look."""
         with self._lock:
+            self._renew()
             states = tuple(one.state for _, one in sorted(self._recent.items()) if one.state.group == group)
             known = self._sealed.get(group)
             if known is None or known[:2] != (now_s, states):
@@ -158,43 +168,70 @@ class Changes:
                 known = self._sealed[group] = (now_s, states, made)
             return known[2]
 
-    def look(self, now_s: int) -> tuple[News, ...]:
-        """Read what is new in the tables; returns it by group, with small changes whole."""
+    @property
+    def groups(self) -> frozenset[int]:
+        """The groups that have an event, as of the last look."""
         with self._lock:
-            return self._look(now_s)
+            return frozenset(one.state.group for one in self._recent.values())
+
+    def look(self, now_s: int) -> tuple[News, ...]:
+        """Read what is new in the tables; returns it by group, with small changes whole.
+
+        All of it is told once, also what another question came upon. Where reading fails, the next look tells it.
+        """
+        with self._lock:
+            self._renew()
+            self._look()
+            news = tuple(self._news(group, fresh, now_s) for group, fresh in sorted(self._untold.items()))
+            self._untold.clear()
+            return news
 
     # --- under the lock -----------------------------------------------------------------------------------------
 
-    def _look(self, now_s: int = 0) -> tuple[News, ...]:
+    def _renew(self) -> None:
+        """Sign anew what is kept where the venue's keys are others than those that signed it."""
+        number = self._keys.number
+        if number == self._signed_as:
+            return
+        self._sealed.clear()
+        for one in self._recent.values():
+            one.pages = {}
+        for group, told in self._settings.items():
+            self._settings[group] = Told(*pack_settings(told.head, self._keys.list_key), told.head)
+        self._signed_as = number
+
+    def _look(self) -> None:
         with self._database.reading() as connection:
             found = states(connection)
             changed = [one for one in found if self._is_news(one)]
             if not changed:
-                return ()
-            for gone in set(self._recent) - {one.event for one in found}:
-                del self._recent[gone]
-            groups = {one.group for one in changed}
-            told = {group: self._group_settings.of(connection, group) for group in groups}
-            fresh: dict[EventId, int] = {}
-            for state in changed:
-                known = self._recent.get(state.event)
-                if known is None or known.state.generation != state.generation:
-                    self._recent[state.event] = _Recent(state)
-                    continue
-                fresh[state.event] = known.state.version
-                since, known.state = known.state.version, state
-                known.pages = {}
-                self._read(connection, known, since)
-        return tuple(self._news(group, told[group], fresh, now_s) for group in sorted(groups))
+                return
+            told = {
+                group: self._group_settings.of(connection, group) for group in {one.group for one in changed}
+            }
+            read = {one.event: self._read(connection, one) for one in changed}
+        # All of it was read: from here on nothing fails, so that what is noted as known was noted as untold, too.
+        for gone in set(self._recent) - {one.event for one in found}:
+            del self._recent[gone]
+        self._settings.update(told)
+        for state in changed:
+            fresh, rows = self._untold.setdefault(state.group, {}), read[state.event]
+            known = self._recent.get(state.event)
+            if known is None or rows is None:
+                self._recent[state.event] = _Recent(state)
+                continue
+            fresh.setdefault(state.event, known.state.version)
+            known.state, known.pages = state, {}
+            known.take(rows)
 
     def _is_news(self, state: EventState) -> bool:
         known = self._recent.get(state.event)
         return known is None or known.state != state
 
-    def _news(self, group: int, told: Told, fresh: dict[EventId, int], now_s: int) -> News:
-        before = self._settings.get(group)
-        moved = before is None or before.digest != told.digest
-        self._settings[group] = told
+    def _news(self, group: int, fresh: dict[EventId, int], now_s: int) -> News:
+        told = self._settings[group]
+        moved = self._said.get(group) != told.digest
+        self._said[group] = told.digest
         parts: list[tuple[str, bytes]] = []
         if moved and len(told.packed) <= INLINE_SETTINGS_BYTES_MAX:
             parts.append(("settings", told.packed))
@@ -215,16 +252,15 @@ class Changes:
         """Seal an event: `digest` is that of the settings, which all replicas make alike."""
         digest = self._settings[state.group].digest
         seal = Seal(state.event, state.generation, state.version, digest, max(now_s, state.sealed_at_s))
-        return sign_seal(seal, self._key)
+        return sign_seal(seal, self._keys.list_key)
 
-    def _read(self, connection: Connection, known: _Recent, since: int) -> None:
+    def _read(self, connection: Connection, state: EventState) -> list[_Row] | None:
+        """Return the rows that changed since what is kept of an event; None where nothing is, or of another generation."""
+        known = self._recent.get(state.event)
+        if known is None or known.state.generation != state.generation:
+            return None
         self.reads += 1
-        found = rows_since(connection, known.state.event, since)
-        if len(found) > DELTA_ROWS_MAX:
-            known.too_far, known.floor = known.state.version - 1, known.state.version
-            known.rows.clear()
-        else:
-            known.take(found)
+        return rows_since(connection, state.event, known.state.version)
 
     def _deepen(self, known: _Recent, since: int) -> None:
         """Reach further back, with one reading for all who ask from there on."""
@@ -280,7 +316,7 @@ class Changes:
                 profiles=tuple(shared),
                 rows=told,
             ),
-            self._key,
+            self._keys.list_key,
         )
 
 

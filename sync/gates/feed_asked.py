@@ -57,11 +57,16 @@ class Feeds:
     """Answers gates that ask for news, and lets them wait for it. One in each process of the centre."""
 
     def __init__(
-        self, database: Database, now_s: Callable[[], int], mono_s: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        now_s: Callable[[], int],
+        mono_s: Callable[[], float] = time.monotonic,
+        poll_s: float = POLL_S,
     ) -> None:
         self._database = database
         self._now_s = now_s
         self._mono_s = mono_s
+        self._poll_s = poll_s
         self._groups: dict[GateId, int] = {}
         self._signals: dict[int, asyncio.Event] = {}
         self._readings: dict[tuple[int, bytes], _Reading] = {}
@@ -165,7 +170,7 @@ class Feeds:
         """See what other replicas took, as long as somebody waits."""
         try:
             while self._waiting[group]:
-                await asyncio.sleep(POLL_S)
+                await asyncio.sleep(self._poll_s)
                 with contextlib.suppress(
                     CentreFault, SQLAlchemyError
                 ):  # whoever waits finds that out by itself

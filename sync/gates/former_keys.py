@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, text
 
 from admission.ids import GateId
 from sync.gates import roster, tables
+from sync.tickets.changes import CHANNEL
+
+_NOTIFY = text("SELECT pg_notify(:channel, '')")
 
 
 class FormerKey(NamedTuple):
@@ -17,12 +20,17 @@ class FormerKey(NamedTuple):
 
 
 def retire(connection: Connection, gate: GateId, public: bytes, now_s: int) -> None:
-    """Keep the gate's present key as a former one, since it takes `public` from now on."""
+    """Keep the gate's present key as a former one, since it takes `public` from now on; none: it is shut out.
+
+    Every replica looks then, also where no list tells of the gate: a stream for the key of before ends.
+    """
     t = tables.former_key
     present = roster.gate_key(connection, gate)
     connection.execute(delete(t).where(t.c.gate_id == gate, t.c.public.in_((public, present or public))))
     if present and present != public:
         connection.execute(insert(t).values(gate_id=gate, public=present, until_s=now_s))
+    if connection.dialect.name == "postgresql":
+        connection.execute(_NOTIFY, {"channel": CHANNEL})
 
 
 def of_gate(connection: Connection, gate: GateId) -> tuple[FormerKey, ...]:

@@ -7,7 +7,6 @@ and comparing them costs a tenth of putting together what they say.
 import threading
 from typing import Any, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, bindparam, select
 
 from admission.entitlements import LanePlan
@@ -16,6 +15,7 @@ from sync.events import rows as events
 from sync.events import tables
 from sync.gates import roster
 from sync.gates import tables as gates
+from sync.keys import VenueKeys
 from sync.tickets import rows as tickets
 from sync.tickets.tables import ticket_key
 from sync.wire.deltas import pack_settings, settings_head
@@ -61,10 +61,11 @@ class Told(NamedTuple):
 class GroupSettings:
     """Hands out settings, signed. From any thread."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = key
+    def __init__(self, keys: VenueKeys) -> None:
+        self._keys = keys
         self._lock = threading.Lock()
-        self._kept: dict[int, tuple[_Rows, Told]] = {}
+        self._kept: dict[int, tuple[_Rows, int, Told]] = {}
+        """By group: the rows, the number of the keys that signed, and what was signed."""
         self.made = 0
         """How often settings were put together."""
 
@@ -72,14 +73,15 @@ class GroupSettings:
         """Return a group's settings as the tables have them."""
         asked = {"group": group}
         rows = [[tuple(row) for row in connection.execute(one, asked)] for one in _BEHIND]
+        number = self._keys.number
         with self._lock:
             kept = self._kept.get(group)
-        if kept is not None and kept[0] == rows:
-            return kept[1]
+        if kept is not None and kept[:2] == (rows, number):
+            return kept[2]
         head = settings_of(connection, group)
-        told = Told(*pack_settings(head, self._key), head)
+        told = Told(*pack_settings(head, self._keys.list_key), head)
         with self._lock:
-            self._kept[group] = (rows, told)
+            self._kept[group] = (rows, number, told)
             self.made += 1
         return told
 

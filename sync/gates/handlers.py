@@ -6,12 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import zstandard
 from aiohttp import web
 
-from sync.gates import enrolment, ingest, roster
+from sync.gates import enrolment, feed_asked, hints, ingest, roster
 from sync.gates.feed_asked import Feeds
 from sync.gates.intake import Intake
 from sync.gates.news import NewsApi
@@ -48,6 +49,16 @@ WINDOW_BYTES_MAX = 8 * 1024 * 1024
 log = logging.getLogger("sync.gates")
 
 
+class Nets(NamedTuple):
+    """How often is looked for what no signal told of, seconds: on SQLite nobody else writes, on PostgreSQL replicas do."""
+
+    changes_s: float = hints.POLL_S
+    records_s: float = feed_asked.POLL_S
+
+
+NETS = Nets()
+
+
 class BadBody(ValueError):
     """A body that no gate of ours sends."""
 
@@ -62,17 +73,18 @@ class GateApi:
         data: Path,
         now_s: Callable[[], int],
         mono_s: Callable[[], float] = time.monotonic,
+        nets: Nets = NETS,
     ) -> None:
         self._database = database
         self._keys = keys
-        self._proofs = Proofs(keys.time_key)
+        self._proofs = Proofs(keys)
         self._now_s = now_s
         self.counts: Counter[str] = Counter()
         self._enrolments = Pace(ENROLMENTS_PER_S, ENROLMENTS_PER_S, mono_s)
         self._intake = Intake(database, now_s)
-        self.feeds = Feeds(database, now_s, mono_s)
+        self.feeds = Feeds(database, now_s, mono_s, nets.records_s)
         self.published = PublishedApi(database, keys, data, now_s, self._known, self.counts)
-        self.news = NewsApi(database, keys, now_s, self._known)
+        self.news = NewsApi(database, keys, now_s, self._known, nets.changes_s)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes with their handlers."""

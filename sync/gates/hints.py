@@ -12,18 +12,21 @@ import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
+import msgspec
 import psycopg
 from aiohttp import web
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from admission.ids import GateId
-from sync.gates.changes import Changes, News
-from sync.gates.roster import gate_key
+from sync.gates.changes import Changes
+from sync.gates.roster import gate_key, gates
+from sync.keys import VenueKeys
 from sync.store.database import CentreFault, Database
 from sync.tickets.changes import CHANNEL
-from sync.wire.deltas import HEARTBEAT_S
+from sync.wire.deltas import HEARTBEAT_S, KEYS_PART
 from sync.wire.seals import RENEW_S
 
 POLL_S = 1.5
@@ -37,6 +40,9 @@ QUEUE_PARTS_MAX = 64
 SEND_S = 20.0
 """A gate that takes nothing for so long is dropped; it shares no memory with the others by then."""
 RETRY_MS = 2_000
+KEYS_LOOK_S = 0.5
+"""How often is looked whether keys were rolled: one stat of a file. Gates that are not told meet an answer by the new
+key, ask for it and follow all the same."""
 LISTEN_AGAIN_S = 2.0
 LISTEN_CHECK_S = 5.0
 """How often the listening thread looks whether the centre stops."""
@@ -51,10 +57,10 @@ class Full(Exception):
 class _Stream:
     """One gate that listens. Messages are shared: a stream holds references only."""
 
-    __slots__ = ("closed", "gate", "group", "parts", "public", "wake")
+    __slots__ = ("closed", "gate", "group", "parts", "public", "transport", "wake")
 
-    def __init__(self, gate: GateId, group: int, public: bytes) -> None:
-        self.gate, self.group, self.public = gate, group, public
+    def __init__(self, gate: GateId, group: int, public: bytes, transport: asyncio.Transport | None) -> None:
+        self.gate, self.group, self.public, self.transport = gate, group, public, transport
         self.parts: deque[bytes] = deque()
         self.wake = asyncio.Event()
         self.closed = False
@@ -66,17 +72,31 @@ class _Stream:
         self.wake.set()
 
     def close(self) -> None:
+        """End it now: what waits for a gate that takes nothing is not sent any more."""
         self.closed = True
         self.wake.set()
+        if self.transport is not None:
+            self.transport.abort()
 
 
 class Hints:
-    """All streams of this replica. `start` in the loop, `close` before its end."""
+    """All streams of this replica. `start` in the loop, `close` before its end. `poll_s`: pace of the net."""
 
-    def __init__(self, changes: Changes, database: Database, now_s: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        database: Database,
+        keys: VenueKeys,
+        now_s: Callable[[], int],
+        poll_s: float = POLL_S,
+    ) -> None:
         self._changes = changes
         self._database = database
+        self._keys = keys
+        self._keys_told = keys.number
+        """The number of the key document that the streams were told of."""
         self._now_s = now_s
+        self._poll_s = poll_s
         self._streams: dict[GateId, _Stream] = {}
         self._due = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,7 +110,7 @@ class Hints:
         """Begin to look and to seal."""
         self._loop = asyncio.get_running_loop()
         self._database.on_written.append(self.poke)
-        self._tasks = [asyncio.create_task(self._look_on()), asyncio.create_task(self._seal_on())]
+        self._tasks = [asyncio.create_task(one()) for one in (self._look_on, self._seal_on, self._roll_on)]
         if self._database.is_postgresql:
             self._listener = threading.Thread(target=self._listen, name="list-changes", daemon=True)
             self._listener.start()
@@ -130,7 +150,8 @@ class Hints:
         if len(self._streams) >= STREAMS_MAX and gate not in self._streams:
             raise Full
         self.end(gate)
-        stream = self._streams[gate] = _Stream(gate, group, public)
+        # Known from here on: a key that changes after the look below is told to this stream, too.
+        stream = self._streams[gate] = _Stream(gate, group, public, request.transport)
         response = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream",
@@ -143,17 +164,16 @@ class Hints:
             await response.prepare(request)
             # Who was shut out between the proof and here was told to no stream of this replica.
             if await self._database.read(lambda connection: gate_key(connection, gate)) != public:
-                stream.close()
+                return response
             seals = await asyncio.to_thread(self._changes.seals, group, self._now_s())
             stream.put(f"retry: {RETRY_MS}\n\n".encode() + b"".join(part("seal", one) for one in seals))
             await self._pump(response, stream)
         except (OSError, TimeoutError):  # gone, or it takes nothing: it comes again
-            self.dropped += 1
+            self.dropped += not stream.closed
         finally:
             if self._streams.get(gate) is stream:
                 del self._streams[gate]
-            if request.transport is not None:
-                request.transport.abort()
+            stream.close()
         return response
 
     async def _pump(self, response: web.StreamResponse, stream: _Stream) -> None:
@@ -180,21 +200,40 @@ class Hints:
     async def _look_on(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
+                async with asyncio.timeout(self._poll_s):
                     await self._due.wait()
             self._due.clear()
             try:
-                for news in await asyncio.to_thread(self._changes.look, self._now_s()):
-                    self._tell(news)
+                await self._look()
             except (CentreFault, SQLAlchemyError) as error:
                 log.warning("changes cannot be read: %s", type(error).__name__)
             await asyncio.sleep(LOOK_EVERY_S)
 
-    def _tell(self, news: News) -> None:
-        self._send(news.group, b"".join(part(name, data) for name, data in news.parts))
+    async def _look(self) -> None:
+        for news in await asyncio.to_thread(self._changes.look, self._now_s()):
+            self._send(news.group, b"".join(part(name, data) for name, data in news.parts))
+            self._hold(news.group, news.public)
+        # A group without an event has no list that tells of its gates: they are looked at themselves.
+        for group in {stream.group for stream in self._streams.values()} - self._changes.groups:
+            found = await self._database.read(partial(gates, group=group))
+            self._hold(group, {gate.id: gate.public for gate in found})
+
+    def _hold(self, group: int, public: dict[GateId, bytes]) -> None:
+        """End the streams of a group's gates that have another key now, or none."""
         for stream in tuple(self._streams.values()):
-            if stream.group == news.group and news.public.get(stream.gate, b"") != stream.public:
+            if stream.group == group and public.get(stream.gate, b"") != stream.public:
                 stream.close()
+
+    async def _roll_on(self) -> None:
+        """Tell every stream of the venue's keys when they were rolled: what comes next is signed by them."""
+        while True:
+            await asyncio.sleep(KEYS_LOOK_S)
+            number = self._keys.number
+            if number != self._keys_told:
+                self._keys_told = number
+                told = part(KEYS_PART, msgspec.json.encode(self._keys.document(self._now_s())))
+                for stream in tuple(self._streams.values()):
+                    stream.put(told)
 
     async def _seal_on(self) -> None:
         while True:

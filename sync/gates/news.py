@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from admission.ids import EventId, GateId
-from sync.gates import roster
+from sync.gates import hints, roster
 from sync.gates.changes import Changes, TooFar
 from sync.gates.hints import Full, Hints
 from sync.gates.proofs import Asker, Known, Proofs
@@ -23,13 +23,20 @@ _DIGITS_MAX = 18
 class NewsApi:
     """The part of the gates' interface that tells them what is new."""
 
-    def __init__(self, database: Database, keys: VenueKeys, now_s: Callable[[], int], known: Known) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: VenueKeys,
+        now_s: Callable[[], int],
+        known: Known,
+        hints_s: float = hints.POLL_S,
+    ) -> None:
         self._database = database
-        self._proofs = Proofs(keys.time_key)
+        self._proofs = Proofs(keys)
         self._now_s = now_s
         self._known = known
         self.changes = Changes(database, keys)
-        self.hints = Hints(self.changes, database, now_s)
+        self.hints = Hints(self.changes, database, keys, now_s, hints_s)
         self.statuses = Statuses(database)
 
     def routes(self) -> list[web.RouteDef]:

@@ -6,9 +6,9 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission.ids import GateId
+from sync.keys import VenueKeys
 from sync.web.problems import problem
 from sync.wire.messages import PROOF_HEADER, answer_text
 
@@ -26,15 +26,15 @@ Known = Callable[[web.Request, bytes], Awaitable[Asker | web.Response]]
 
 
 class Proofs:
-    """Signs answers with the centre's time key."""
+    """Signs answers with the centre's time key, as it is then."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = key
+    def __init__(self, keys: VenueKeys) -> None:
+        self._keys = keys
 
     def headers(self, asker: Asker, body: bytes, status: int = 200, tag: str = "") -> dict[str, str]:
         """Return the headers that prove a body; `tag`: its ETag, "" without one."""
         text = answer_text(asker.nonce, status, tag, sha256(body).digest())
-        return {PROOF_HEADER: b64encode(self._key.sign(text)).decode()}
+        return {PROOF_HEADER: b64encode(self._keys.time_key.sign(text)).decode()}
 
     def problem(self, asker: Asker, status: int, code: str, detail: str) -> web.Response:
         """Return a refusal, proved like any other answer."""

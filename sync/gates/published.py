@@ -59,7 +59,7 @@ class PublishedApi:
     ) -> None:
         self._database = database
         self._keys = keys
-        self._proofs = Proofs(keys.time_key)
+        self._proofs = Proofs(keys)
         self._now_s = now_s
         self._known = known
         self._counts = counts

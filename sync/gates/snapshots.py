@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -86,6 +87,8 @@ class _Newest:
     made_at_s: int
     versions: int
     """Of all events together, when it was made."""
+    key: bytes
+    """Public, that its list is signed with."""
 
 
 class Snapshots:
@@ -109,9 +112,9 @@ class Snapshots:
         self._newest: dict[int, _Newest] = {}
         self._sealed: dict[tuple[GateId, bytes, bytes], bytes] = {}
         """By gate, its key and the secret: sealed once, so that what is told changes only when something did."""
-        self.settings = GroupSettings(keys.list_key)
-        self._seals: dict[int, tuple[str, int, tuple[bytes, ...]]] = {}
-        """By group: list's tag, minute, and the seals of it."""
+        self.settings = GroupSettings(keys)
+        self._seals: dict[int, tuple[str, int, int, tuple[bytes, ...]]] = {}
+        """By group: list's tag, minute, number of the keys, and the seals of it."""
         self.built = 0
 
     def close(self) -> None:
@@ -146,7 +149,7 @@ class Snapshots:
 
     def _build(self, group: int, secret: bytes) -> Published:
         self.folder.mkdir(mode=0o755, exist_ok=True)
-        fresh = self.folder / f"{os.getpid()}.{group}.new"
+        fresh, key = self.folder / f"{os.getpid()}.{group}.new", self._keys.list_key
         try:
             with (
                 TemporaryFile(dir=self.folder) as listed,
@@ -154,7 +157,7 @@ class Snapshots:
                 fresh.open("wb") as out,
             ):
                 with self._database.reading() as connection:
-                    head = lists.write_list(connection, group, listed, self._keys.list_key)
+                    head = lists.write_list(connection, group, listed, key)
                 address = write_snapshot(listed, out, room, group, secret)
                 out.flush()
                 os.fsync(out.fileno())
@@ -167,8 +170,9 @@ class Snapshots:
             Published(address, size, lists.tag_of(head.events, group)),
             self._now_s(),
             sum(one.version for one in head.events),
+            _public(key),
         )
-        self._database.transact(lambda connection: _remember(connection, group, made, self._list_public))
+        self._database.transact(lambda connection: _remember(connection, group, made))
         self._newest[group] = made
         self.built += 1
         self._remove_old()
@@ -176,10 +180,6 @@ class Snapshots:
         return made.published
 
     # --- in the thread ------------------------------------------------------------------------------------------
-
-    @property
-    def _list_public(self) -> bytes:
-        return self._keys.list_key.public_key().public_bytes_raw()
 
     def _manifest(self, group: int, gate: GateId, public: bytes, *, fresh: bool) -> Manifest:
         with self._database.reading() as connection:
@@ -226,15 +226,18 @@ class Snapshots:
     def _known(self, group: int, secret: bytes) -> _Newest | None:
         """Return the newest snapshot that lies here: of this process, or as another one left it.
 
-        None for one that an earlier secret opens: who was shut out since knows that.
+        None for one that an earlier secret opens: who was shut out since knows that. None for one that an earlier list
+        key signed: gates believe the present one alone.
         """
-        if group not in self._newest:
+        key = _public(self._keys.list_key)
+        newest = self._newest.get(group)
+        if newest is None or newest.key != key:
             with self._database.reading() as connection:
                 row = connection.execute(select(snapshot).where(snapshot.c.group_id == group)).first()
-            if row is None or row.key != self._list_public:
+            if row is None or row.key != key:
                 return None
-            self._newest[group] = _Newest(Published(row.address, row.size, row.tag), row.made_at_s, 0)
-        newest = self._newest[group]
+            published = Published(row.address, row.size, row.tag)
+            newest = self._newest[group] = _Newest(published, row.made_at_s, 0, key)
         try:
             with self.path(newest.published.address).open("rb") as file:
                 ours = is_made_with(secret, file.read(HEADER_BYTES))
@@ -244,9 +247,9 @@ class Snapshots:
         return newest if whole and ours else None
 
     def _sealed_seals(self, group: int, tag: str) -> tuple[bytes, ...]:
-        minute = self._now_s() // RENEW_S
+        minute, number = self._now_s() // RENEW_S, self._keys.number
         known = self._seals.get(group)
-        if known is None or known[:2] != (tag, minute):
+        if known is None or known[:3] != (tag, minute, number):
             with self._database.reading() as connection:
                 told = lists.seals(connection, group)
                 digest = self.settings.of(connection, group).digest
@@ -257,8 +260,8 @@ class Snapshots:
                 )
                 for one in told
             )
-            known = self._seals[group] = (lists.tag_of(told, group), minute, made)
-        return known[2]
+            known = self._seals[group] = (lists.tag_of(told, group), minute, number, made)
+        return known[3]
 
     def _secrets(self, group: int) -> GroupSecrets:
         with self._database.reading() as connection:
@@ -335,7 +338,11 @@ def _is_closed(connection: Connection, group: int) -> bool:
     return bool(states) and all(state == CLOSED for state in states)
 
 
-def _remember(connection: Connection, group: int, made: _Newest, key: bytes) -> None:
+def _public(key: Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes_raw()
+
+
+def _remember(connection: Connection, group: int, made: _Newest) -> None:
     queue(connection, "snapshot")
     connection.execute(delete(snapshot).where(snapshot.c.group_id == group))
     connection.execute(
@@ -344,7 +351,7 @@ def _remember(connection: Connection, group: int, made: _Newest, key: bytes) -> 
             address=made.published.address,
             size=made.published.size,
             tag=made.published.tag,
-            key=key,
+            key=made.key,
             made_at_s=made.made_at_s,
         )
     )

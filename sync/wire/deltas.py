@@ -20,7 +20,7 @@ and digest key, signed on its own and named by its digest.
 |---|---|---|
 | GET /api/v1/gate/changes?event=…&generation=…&since=… | | a page; 409 `take_list`: the way from there is too long, or none |
 | GET /api/v1/gate/settings | | the settings |
-| GET /api/v1/gate/events | | `text/event-stream`, each `data` base64: `seal` (`sync.wire.seals`), `changes` (a page), `settings`, `feed` |
+| GET /api/v1/gate/events | | `text/event-stream`, each `data` base64: `seal` (`sync.wire.seals`), `changes` (a page), `settings`, `keys` (`SignedKeys` JSON, when the venue rolled one) |
 | POST /api/v1/gate/status | `GateStatus` MessagePack | empty |
 """
 
@@ -51,6 +51,8 @@ PAGE_BYTES_MAX = 4 * 1024 * 1024
 SETTINGS_BYTES_MAX = 16 * 1024 * 1024
 HEARTBEAT_S = 15.0
 """A stream is never silent for longer: a comment is sent."""
+KEYS_PART = "keys"
+"""Name of the stream's message that carries a new key document: what comes after it is signed by the new keys."""
 TAKE_LIST = "take_list"
 """Title of the 409 for a gate that only a whole list helps."""
 DIGEST_BYTES = 16

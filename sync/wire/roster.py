@@ -5,6 +5,12 @@
 
 A gate takes the highest version it meets and believes no other gate that is not in it. A revocation names the last head
 of each epoch that still counts; what comes after it is quarantined (`sync.wire.counted`).
+
+It is in force until `expires_at_s`, by time that is certainly over: what the centre signed, and what has passed since by
+the monotonic clock. A box's own clock, however far ahead, ends no roster. One that ran out is no longer a basis to take
+records of other gates: one of them may have been shut out since, and this gate would be the last to hear of it. What was
+taken before counts as before, and the limits that it set stay. No rule at the door asks for the roster: a gate whose
+roster ran out lets in as before, and treats a gate whose records it left out as one it does not hear.
 """
 
 from enum import IntFlag
@@ -130,7 +136,7 @@ class Roster(msgspec.Struct, frozen=True, array_like=True):
         return next((one for one in self.gates if one.id == number), None)
 
     def is_valid(self, now_s: int) -> bool:
-        """Whether it still holds. `now_s`: trusted time."""
+        """Whether it is in force. `now_s`: a time that is certainly over, never a box's own clock."""
         return now_s < self.expires_at_s
 
 

@@ -79,7 +79,7 @@ def test_settings_follow_every_row_that_they_are_made_of(tmp_path: Path) -> None
     centre = open_centre(house.data)
     gate = house.gates[0].gate
     plan = LanePlan(LaneId(2), demo.ARENA, Mode.NORMAL, ((demo.EVENT, demo.TODAY),))
-    kept = GroupSettings(centre.keys.list_key)
+    kept = GroupSettings(centre.keys)
     try:
         digests = []
         for change in (

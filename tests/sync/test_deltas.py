@@ -218,7 +218,7 @@ async def test_what_the_centre_did_not_say_never_reaches_the_lane(
 
     news = News(
         OTHER_KEY.public_key(), tmp_path, desk.reader, Hostile([("changes", page)]), hand_over, lambda: None,
-        lambda: None, StillClock(), random.Random(1),
+        lambda: None, lambda: None, lambda: False, StillClock(), random.Random(1),
     )  # fmt: skip
     await news.look(here)
     if told is None:

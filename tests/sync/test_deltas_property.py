@@ -151,7 +151,7 @@ class Pair:
     async def follow(self) -> None:
         news = News(
             self.keys.list_key.public_key(), self.desk.data, self.desk.reader, self.source, self.hand_over,
-            self.give_list, lambda: None, StillClock(), random.Random(1),
+            self.give_list, lambda: None, lambda: None, lambda: False, StillClock(), random.Random(1),
         )  # fmt: skip
 
         async def here(work):  # type: ignore[no-untyped-def]  # runs what is given

@@ -67,7 +67,8 @@ async def test_a_stream_for_a_key_that_is_the_gates_no_more_ends_at_once(
 ) -> None:
     """As where a gate is shut out between the proof of its request and the stream."""
     database = venue.centre.database
-    hints = Hints(Changes(database, venue.centre.keys), database, lambda: NOW_S)
+    keys_of = venue.centre.keys
+    hints = Hints(Changes(database, keys_of), database, keys_of, lambda: NOW_S)
     keys = {"present": box.public, "former": bytes(32)}
 
     async def serve(request: web.Request) -> web.StreamResponse:

@@ -41,8 +41,8 @@ class Venue:
         with self.centre.database.writing() as connection:
             return codes.new_code(connection, self.centre.keys, name, self.now_s, os.urandom(5))
 
-    async def enrolled(self, box: Path) -> Enrolment:
-        return await asyncio.to_thread(enrol, box, self.url, self.code(), "box")
+    async def enrolled(self, box: Path, name: str = demo.MAIN_GATE_NAME) -> Enrolment:
+        return await asyncio.to_thread(enrol, box, self.url, self.code(name), "box")
 
     async def stop(self) -> None:
         await self.serving.stop()

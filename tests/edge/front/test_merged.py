@@ -30,6 +30,7 @@ from edge.link import FOREIGN_MAX, Foreign
 from edge.store.disk import LocalDisk
 from edge.store.log import LogStore
 from edge.store.log_schema import FEED_CURSOR, Batch, StoredRecord
+from sync.wire.feed import Want
 from sync.wire.messages import Chunk
 from sync.wire.roster import FormerKey, LastHead, Revoked, Roster, RosterGate
 from tests.sync.logs import KEY, OTHER_KEY, EpochLog
@@ -48,13 +49,16 @@ class Keeper:
     roster: dict[GateId, bytes] = field(default_factory=lambda: dict(ROSTER))
     signed: Roster | None = None
     token: int = 0
+    believes: bool = True
 
     def __post_init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
         public = OWN_KEY.public_key().public_bytes_raw()
-        self.merged = Merged(self.store, OWN, public, lambda: self.roster, lambda: self.signed)
+        self.merged = Merged(
+            self.store, OWN, public, lambda: self.roster, lambda: self.signed, lambda: self.believes
+        )
 
     def take(self, *chunks: Chunk, cursor: bytes = b"c") -> tuple[Foreign, ...]:
         """Read a feed and keep what it brought, as the lane does."""
@@ -167,8 +171,15 @@ def test_forged_records_are_refused_and_said(keeper: Keeper, what: str) -> None:
         blobs[at] = blobs[at][:-1] + bytes([blobs[at][-1] ^ 1])
     keeper.take(Chunk(ONE, 7, 1, tuple(blobs)))
     good = log.blobs[:-1] if what == "head" else []
-    assert keeper.held(log) == good[: _end_of_heads(log, len(good))]
-    assert keeper.merged.troubles == {ONE: "altered"}
+    held = good[: _end_of_heads(log, len(good))]
+    assert keeper.held(log) == held
+    # No trouble yet: its gate may have been enrolled anew a moment ago. The newest roster is asked for first.
+    assert (keeper.merged.troubles, keeper.merged.doubts) == ({}, True)
+    keeper.merged.settle()
+    assert keeper.merged.wants() == (Want(ONE, 7, len(held)),)
+    keeper.take(Chunk(ONE, 7, 1, tuple(blobs)))
+    assert keeper.held(log) == held
+    assert (keeper.merged.troubles, keeper.merged.doubts) == ({ONE: "altered"}, False)
 
 
 def _end_of_heads(log: EpochLog, upto: int) -> int:
@@ -217,13 +228,69 @@ def test_runs_of_before_a_gate_was_swapped_are_read_by_its_former_key(keeper: Ke
     for log in (before, after):
         assert [one.blob for one in keeper.store.records(ONE, log.epoch, 0, 99)] == log.blobs
     assert keeper.merged.troubles == {}
-    assert keeper.merged.foreign() == ((ONE, before.epoch),)
     # What begins after its time is not the gate's.
     late = EpochLog(Epoch(9), ONE)
     late.add(Record(Kind.RESTART, 1, 801_000_000, 0).to_bytes())
-    keeper.take(late.scans(30).chunk())
+    late.scans(30)
+    for _ in range(2):
+        keeper.take(late.chunk())
+        keeper.merged.settle()
     assert keeper.store.records(ONE, late.epoch, 0, 99) == ()
     assert keeper.merged.troubles == {ONE: "altered"}
+
+
+@pytest.mark.parametrize(("shut_out_s", "foreign"), [(0, ()), (499, ()), (500, ((ONE, 7),))])
+def test_runs_by_a_key_of_before_a_gate_was_shut_out_are_foreign(
+    keeper: Keeper, shut_out_s: int, foreign: tuple[tuple[GateId, int], ...]
+) -> None:
+    """`KEY` was its key until 500: enrolled anew after it was shut out, or rolled, a key is its own all the same."""
+    keeper.signed = signed(KEY)
+    before = log_of(ONE, 7).scans(27)
+    keeper.take(before.chunk())
+    keeper.signed = signed(OTHER_KEY, *([Revoked(ONE, shut_out_s, ())] if shut_out_s else []))
+    keeper.take(EpochLog(Epoch(8), ONE, OTHER_KEY).begin(before).scans(26).chunk())
+    assert keeper.merged.foreign() == foreign
+
+
+def test_a_head_by_a_key_that_only_the_newest_roster_has_is_no_trouble(keeper: Keeper) -> None:
+    """A gate rolled its key, or a box was swapped, and its records came before the roster did."""
+    keeper.signed = signed(KEY)
+    before = log_of(ONE, 7).scans(27)
+    after = EpochLog(Epoch(8), ONE, OTHER_KEY).begin(before).scans(26)
+    keeper.take(before.chunk(), after.chunk())
+    assert keeper.held(after) == []
+    keeper.signed = signed(OTHER_KEY)
+    keeper.merged.settle()
+    assert keeper.merged.wants() == (Want(ONE, 8, 0),)
+    keeper.take(after.chunk())
+    assert keeper.held(after) == after.blobs
+    assert (keeper.merged.troubles, keeper.merged.doubts, keeper.merged.wants()) == ({}, False, ())
+
+
+def test_what_comes_while_there_is_no_roster_in_force_is_left_out_and_read_again(keeper: Keeper) -> None:
+    log, later, own = log_of(ONE, 7).scans(30), log_of(TWO, 8).scans(30), log_of(OWN, 9).scans(20)
+    for one in (log, later, own):
+        one.sign()
+    half = _end_of_heads(log, 15)
+    keeper.take(log.chunk(1, half), cursor=b"1")
+    keeper.believes = False
+    keeper.merged.lost({Epoch(9): 0})
+    keeper.take(log.chunk(half + 1), own.chunk(), cursor=b"2")
+    keeper.take(later.chunk(), cursor=b"3")
+    assert (keeper.held(log), keeper.held(later)) == (log.blobs[:half], [])
+    assert keeper.held(own) == own.blobs, "its own key needs no roster"
+    assert keeper.merged.left_out == {ONE, TWO}
+    assert keeper.merged.cursor == b"3", "it is asked on from there, so that a question can wait for news"
+    assert keeper.store.meta(FEED_CURSOR) == b"1", "but not kept: a restart begins where it may believe"
+    keeper.believes = True
+    assert keeper.take(cursor=b"3") == ()
+    keeper.merged.caught_up()
+    assert (keeper.merged.cursor, keeper.merged.left_out) == (b"1", {ONE, TWO}), "all of it is read again"
+    keeper.take(log.chunk(half + 1), later.chunk(), cursor=b"3")
+    keeper.merged.caught_up()
+    assert (keeper.held(log), keeper.held(later)) == (log.blobs, later.blobs)
+    assert (keeper.merged.left_out, keeper.store.meta(FEED_CURSOR)) == (set(), b"3")
+    assert keeper.merged.troubles == {}
 
 
 def test_of_a_gate_that_is_shut_out_only_what_the_revocation_names_is_read(keeper: Keeper) -> None:

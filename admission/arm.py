@@ -213,6 +213,17 @@ class Arm:
             if turn.last_token <= token <= self._out.token and turn.phase is Phase.SAVING:
                 self._signal(turn, Signal.SAVED, self._now_ms)
 
+    def release_of(self, token: int) -> Release | None:
+        """Return what `saved(token)` would let `settle` release, as things stand."""
+        for at, turn in enumerate(self._turns):
+            if turn.last_token == token and turn.phase is Phase.SAVING:
+                free = self._line_off_ms(turn) <= self._now_ms and not self._taken(
+                    turn.direction, self._turns[:at]
+                )
+                if free and turn.line is not None and (turn.test or self.pulses(turn.direction)):
+                    return Release(turn.tokens[0], turn.line, self._config.pulse_ms)
+        return None
+
     def unsaved(self, token: int, *, admit: bool) -> None:
         """Nothing still waiting up to `token` became durable; an exit opens all the same."""
         for turn in self._turns:

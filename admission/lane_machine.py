@@ -26,6 +26,7 @@ from admission.lane import (
     LaneEffect,
     LaneEvent,
     LaneState,
+    Release,
     Show,
     Write,
 )
@@ -95,6 +96,13 @@ class Lane:
         """Return (open, ready, busy) for `LaneFacts`: does the lane admit at all, can it, is another one passing."""
         condition = self._condition
         return condition.opens, condition.ready and not condition.alarm, self._arm.busy(direction)
+
+    def release_of(self, token: int) -> Release | None:
+        """Return the release with which `Durable(token)` will be answered if it is the very next event; None if with none.
+
+        So whoever makes the record durable can command the arm at once, as long as nothing else was fed in before.
+        """
+        return self._arm.release_of(token)
 
     @property
     def state(self) -> LaneState:

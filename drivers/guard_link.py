@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -67,6 +68,40 @@ class GuardEvents:
 _LIMITS = GuardLimits()
 
 
+class HeldPulse:
+    """A pulse that is ready to go: any thread may send it, once, until it is dropped.
+
+    `id` is what `ack` and `ended` will name · `sent_ns`: when it was sent, by its sender; 0 while it was not.
+    """
+
+    __slots__ = ("_is_open", "_lock", "_write", "id", "sent_ns")
+
+    def __init__(self, number: int, lock: threading.Lock, write: Callable[[], None]) -> None:
+        self.id = number
+        self.sent_ns = 0
+        self._lock = lock
+        self._write = write
+        self._is_open = True
+
+    def send(self, now_ns: int) -> None:
+        """Send it, unless it was dropped or its guard is gone: then whoever drops it hears that it was not sent."""
+        with self._lock:
+            if not self._is_open:
+                return
+            self._is_open = False
+            try:
+                self._write()
+            except OSError:
+                return  # the loop sees the guard's end by itself
+            self.sent_ns = now_ns
+
+    def drop(self) -> bool:
+        """Take it back; False where it was sent."""
+        with self._lock:
+            self._is_open = False
+        return not self.sent_ns
+
+
 class GuardLink:
     """One relay guard and its supervision.
 
@@ -81,6 +116,8 @@ class GuardLink:
         self._ready = asyncio.Event()
         self._id = 0
         self._send_fd = -1
+        self._sending = threading.Lock()
+        """Around what another thread sends, so that its descriptor is not closed, and given to another file, meanwhile."""
         self._done: asyncio.Future[DriverError] | None = None
         self._frames = Frames()
         self.state = GuardState.DOWN
@@ -96,6 +133,18 @@ class GuardLink:
         The guard shortens it to its own cap. Taking it is told by `ack`, its end by `ended`.
         """
         return self._send(Kind.PULSE, line, duration_ms)
+
+    def hold(self, line: int, duration_ms: int) -> HeldPulse:
+        """Make a pulse ready that another thread may send; raises DeviceGone when the guard could not take it now."""
+        frame = encode(self._next(Kind.PULSE, line, duration_ms))
+        life = self.starts
+
+        def write() -> None:
+            if self.starts != life or self._send_fd < 0:
+                raise BrokenPipeError
+            os.write(self._send_fd, frame)
+
+        return HeldPulse(self._id, self._sending, write)
 
     def off(self) -> int:
         """Switch every line off at once; raises DeviceGone when the guard cannot take it now."""
@@ -126,7 +175,8 @@ class GuardLink:
         finally:
             self.state = GuardState.DOWN
 
-    def _send(self, kind: Kind, line: int = 0, ms: int = 0) -> int:
+    def _next(self, kind: Kind, line: int = 0, ms: int = 0) -> Frame:
+        """Number the next frame; raises DeviceGone and Misconfigured where it makes no sense to send it."""
         if self.state is not GuardState.READY:
             raise DeviceGone("the relay guard is not ready", _WAIT_HINT)
         if not 0 <= line < self.lines or (kind is Kind.PULSE and not 0 < ms <= ID_MAX):
@@ -134,9 +184,13 @@ class GuardLink:
                 f"no pulse of {ms} ms on line {line}", "Correct the lane's output line and pulse."
             )
         self._id = self._id % ID_MAX + 1
+        return Frame(kind, line, ms, self._id)
+
+    def _send(self, kind: Kind, line: int = 0, ms: int = 0) -> int:
+        frame = encode(self._next(kind, line, ms))
         try:
             # Eight bytes: POSIX writes them whole or not at all.
-            os.write(self._send_fd, encode(Frame(kind, line, ms, self._id)))
+            os.write(self._send_fd, frame)
         except OSError as error:
             self._finish(DeviceGone(f"the relay guard takes nothing: {error.strerror}", _WAIT_HINT))
             raise DeviceGone("the relay guard takes nothing", _WAIT_HINT) from error
@@ -180,8 +234,9 @@ class GuardLink:
             self.state = GuardState.DOWN
             pinger.cancel()
             loop.remove_reader(answers)
-            self._send_fd = -1
-            process.stdin.close()
+            with self._sending:
+                self._send_fd = -1
+                process.stdin.close()
             await asyncio.shield(asyncio.ensure_future(_reaped(process)))
             complaint = _complaint(process.stderr.fileno())
             process.stdout.close()

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from drivers.base import DeviceGone, DriverError, Misconfigured
 from edge.link import Health
-from edge.parts import Relay, RelayEvents
+from edge.parts import HeldPulse, Relay, RelayEvents
 from edge.settings import RelaySettings
 from edge.supervise import MISCONFIGURED_WAIT_S, DeviceState
 
@@ -56,6 +56,25 @@ class Barrier:
         except (DeviceGone, Misconfigured):
             done(False)
             return
+        self._await(number, done)
+
+    def hold(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> HeldPulse | None:
+        """Make a pulse ready for another thread to send, `done` as with `pulse`; None where the guard cannot take it."""
+        try:
+            held = self._relay.hold(line, duration_ms)
+        except (DeviceGone, Misconfigured):
+            return None
+        self._await(held.id, done)
+        return held
+
+    def drop(self, held: HeldPulse) -> bool:
+        """Take a held pulse back: it has no answer then. False where it was sent."""
+        if not held.drop():
+            return False
+        self._waiting.pop(held.id, None)
+        return True
+
+    def _await(self, number: int, done: Callable[[bool], None]) -> None:
         if len(self._waiting) >= ANSWERS_MAX:
             self._waiting.pop(next(iter(self._waiting)))(False)
         self._waiting[number] = done

@@ -104,22 +104,31 @@ class Journal:
         )
 
     def append(
-        self, writes: Sequence[Write], stamp: Stamp, ref_of: Callable[[int], int] | None = None
+        self,
+        writes: Sequence[Write],
+        stamp: Stamp,
+        ref_of: Callable[[int], int] | None = None,
+        then: Callable[[], None] | None = None,
     ) -> list[int]:
         """Append the records of one step, in one commit; returns the seq of each body.
 
-        `ref_of` turns a `ref_token` into the seq it stands for; tokens of this very step are known here.
+        `ref_of` turns a `ref_token` into the seq it stands for; tokens of this very step are known here. `then` is
+        called by the writer's thread as soon as they are durable (`Batch.then`).
         """
         seq, link = self.last_seq, self._link
         try:
-            return self._append(writes, stamp, ref_of)
+            return self._append(writes, stamp, ref_of, then)
         except Exception:
             # What cannot be packed must not leave a hole: the log goes on where it stood.
             self.last_seq, self._link = seq, link
             raise
 
     def _append(
-        self, writes: Sequence[Write], stamp: Stamp, ref_of: Callable[[int], int] | None
+        self,
+        writes: Sequence[Write],
+        stamp: Stamp,
+        ref_of: Callable[[int], int] | None,
+        then: Callable[[], None] | None,
     ) -> list[int]:
         now_us = self._clock.now_us()
         mono_ms = (self._clock.mono_ns() - self._started_ns) // 1_000_000 & MONO_MS_MASK
@@ -169,7 +178,7 @@ class Journal:
         heads = (self._sign(records),) if self.unsigned >= HEAD_EVERY else ()
         if resets:
             self._pending_resets.extend(resets)
-        self._submit(records, tuple(presence), tuple(resets), heads, urgent=urgent)
+        self._submit(records, tuple(presence), tuple(resets), heads, urgent=urgent, then=then)
         return bodies
 
     def applied(
@@ -211,6 +220,7 @@ class Journal:
         *,
         urgent: bool,
         meta: tuple[tuple[str, bytes], ...] = (),
+        then: Callable[[], None] | None = None,
     ) -> None:
         self._token += 1
         if records and not self._unsigned_since_ns:
@@ -234,6 +244,7 @@ class Journal:
                 list_versions=versions,
                 snapshots=snapshots,
                 meta=(*meta, *kept),
+                then=then,
             ),
             Urgency.NOW if urgent else Urgency.RIDE,
         )

@@ -12,6 +12,21 @@ from edge.store.disk import Disk
 from edge.store.writer import LogWriter
 
 
+class HeldPulse(Protocol):
+    """A pulse that is ready to go (`drivers.guard_link.HeldPulse`)."""
+
+    id: int
+    sent_ns: int
+
+    def send(self, now_ns: int) -> None:
+        """Send it, unless it was dropped or its guard is gone. From any thread; never raises."""
+        ...
+
+    def drop(self) -> bool:
+        """Take it back; False where it was sent."""
+        ...
+
+
 class Relay(Protocol):
     """The lane's end of a relay guard (`drivers.guard_link.GuardLink`)."""
 
@@ -24,6 +39,10 @@ class Relay(Protocol):
 
     def pulse(self, line: int, duration_ms: int) -> int:
         """Send one pulse now, return its id; DeviceGone when the guard cannot take it."""
+        ...
+
+    def hold(self, line: int, duration_ms: int) -> HeldPulse:
+        """Make a pulse ready that any thread may send; DeviceGone when the guard could not take it now."""
         ...
 
     def off_line(self, line: int) -> int:

@@ -238,6 +238,10 @@ class Committer:
             if fault is not None:
                 self._note_fault(fault, now_s)
                 return
+            # First of all the arm: somebody stands before it.
+            for batch in group:
+                if batch.then is not None:
+                    batch.then()
             self._forget(riding)
             with self._held_lock:
                 for _ in group:

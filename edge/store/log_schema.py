@@ -3,6 +3,7 @@
 Two's complement carries u64 numbers (epochs, tickets) through SQLite's signed integers (`signed`, `unsigned`).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -230,6 +231,8 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     forks: tuple[StoredRecord, ...] = ()
     """Same key as a record held, other bytes: kept beside it."""
     meta: tuple[tuple[str, bytes], ...] = ()
+    then: Callable[[], None] | None = None
+    """Called by the writer's thread as soon as the batch is durable, before anybody hears of it; never raises."""
 
 
 def signed(number: int) -> int:

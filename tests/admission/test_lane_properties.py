@@ -165,12 +165,19 @@ class Onlooker:
         return event
 
     def do(self, event: LaneEvent, after_ms: int = 0) -> None:
-        now_ms = self.now_ms + after_ms
+        before_ms, now_ms = self.now_ms, self.now_ms + after_ms
         self.now_ms = max(self.now_ms, now_ms)
         self.event += 1
         states = {self.state}
         self._note(event)
+        foretold = None
+        if isinstance(event, lane.Durable) and now_ms <= before_ms:
+            foretold = self.lane.release_of(event.token)
         effects = self.lane.handle(event, now_ms)
+        if isinstance(event, lane.Durable) and now_ms <= before_ms:
+            released = [one for one in effects if isinstance(one, Release)]
+            assert foretold in (None, *released), "the arm is commanded before the machine is asked"
+            assert foretold is not None or all(one.token != event.token for one in released)
         for effect in effects:
             match effect:
                 case Write():

@@ -441,6 +441,34 @@ async def test_link_a_pulse_from_call_to_end(tmp_path: Path) -> None:
         assert link.pulse(0, 50) != ident
 
 
+async def test_link_a_held_pulse_is_sent_once_by_any_thread(tmp_path: Path) -> None:
+    async with linked(tmp_path) as (link, _, told, _):
+        held, dropped = link.hold(1, LONG_MS), link.hold(0, LONG_MS)
+        assert dropped.drop()
+        for one in (held, held, dropped):
+            await asyncio.to_thread(one.send, 7)
+        assert await soon(told.acks) == held.id
+        assert (held.sent_ns, dropped.sent_ns, held.drop()) == (7, 0, False)
+        change = await soon(told.relays)
+        assert (change.line, change.on) == (1, True)
+        assert told.relays.empty()
+
+
+async def test_link_a_held_pulse_does_not_outlive_its_guard(tmp_path: Path) -> None:
+    async with linked(tmp_path) as (link, _, told, _):
+        held = link.hold(1, LONG_MS)
+        assert link.pid is not None
+        os.kill(link.pid, signal.SIGKILL)
+        await soon(told.faults)
+        assert await soon(told.ready) == link.lines
+        await asyncio.to_thread(held.send, 7)
+        assert held.drop(), "it was not sent to the next guard"
+        later = link.pulse(0, LONG_MS)
+        assert await soon(told.acks) == later
+        change = await soon(told.relays)
+        assert (change.line, change.on) == (0, True)
+
+
 async def test_link_end_switches_off_and_reaps(tmp_path: Path) -> None:
     async with linked(tmp_path) as (link, _, told, task):
         pid = link.pid

@@ -22,8 +22,9 @@ from drivers.framing.lines import LineFramer
 from edge.clock import TrustedTime
 from edge.journal import Journal
 from edge.judge import Judge
-from edge.lane import TELL_AFTER_S, LaneShell
+from edge.lane import TELL_AFTER_S, LaneShell, RelayLines
 from edge.link import Seen
+from edge.parts import HeldPulse
 from edge.settings import LaneSettings, SerialReader, Way
 from edge.store.faults import StoreFault
 from edge.store.log_schema import Batch
@@ -87,10 +88,13 @@ class NoDisk:
     def __init__(self) -> None:
         self.token = 0
         self.records = 0
+        self.then: Callable[[], None] | None = None
+        """What the last batch wants done once it is durable."""
         self.rows: dict[tuple[EventId, TicketId], tuple[PresenceRow, ...]] = {}
 
     def submit(self, batch: Batch, urgency: Urgency) -> None:  # noqa: ARG002 - the Protocol's
         self.token = batch.token
+        self.then = batch.then
         for record in batch.records:
             self.records += isinstance(record_from_bytes(record.blob), Record)
         for one in batch.presence:
@@ -146,6 +150,12 @@ class Relay:
     def pulse(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> None:  # noqa: ARG002
         done(True)
 
+    def hold(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> None:
+        """No other thread is there to send it."""
+
+    def drop(self, held: HeldPulse) -> bool:  # noqa: ARG002
+        return True
+
     def off_line(self, line: int) -> None:
         """Nothing is on."""
 
@@ -153,7 +163,7 @@ class Relay:
 class Line:
     """One lane with an entry reader, fed by bytes."""
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: Result, relay: RelayLines | None = None) -> None:
         self.clock = VirtualClock()
         self.writer = NoDisk()
         trusted = TrustedTime(self.clock, rtc=True)
@@ -174,7 +184,7 @@ class Line:
             judge=judge,
             journal=self.journal,
             clock=self.clock,
-            relay=Relay(),
+            relay=relay or Relay(),
             on_seen=self._seen,
             on_layout=_ignore,
             on_fault=_refuse,

@@ -1,11 +1,13 @@
 """A relay board as lanes use it: every pulse has exactly one answer, whatever becomes of the guard."""
 
 import asyncio
+import threading
 from typing import NoReturn
 
 import pytest
 
 from drivers.base import DeviceGone, DriverError, Misconfigured
+from drivers.guard_link import HeldPulse
 from edge.barrier import ANSWERS_MAX, Barrier
 from edge.link import Health
 from edge.parts import RelayEvents
@@ -33,6 +35,9 @@ class ScriptedRelay:
             raise DeviceGone("no guard", "")
         self.pulses += 1
         return self.pulses
+
+    def hold(self, line: int, duration_ms: int) -> HeldPulse:
+        return HeldPulse(self.pulse(line, duration_ms), threading.Lock(), lambda: None)
 
     def off_line(self, line: int) -> int:  # noqa: ARG002 - the Protocol's
         if not self.there:
@@ -106,3 +111,30 @@ async def test_what_a_person_must_mend_is_shown(rig: Rig) -> None:
     assert rig.states[-1].hint == "Correct it."
     assert not task.done()  # it is tried again later
     task.cancel()
+
+
+def test_a_held_pulse_is_nobodys_until_it_is_sent(rig: Rig) -> None:
+    held = rig.barrier.hold(0, 300, lambda ok: rig.answers.append((1, ok)))
+    assert held is not None
+    assert rig.barrier.drop(held), "it was not sent"
+    rig.relay.events.ack(held.id)
+    rig.relay.events.fault(DeviceGone("cable", ""))
+    held.send(5)
+    assert held.sent_ns == 0, "what was dropped is never sent"
+    assert not rig.answers
+
+
+def test_a_held_pulse_that_was_sent_hears_of_itself(rig: Rig) -> None:
+    held = rig.barrier.hold(0, 300, lambda ok: rig.answers.append((1, ok)))
+    assert held is not None
+    held.send(5)
+    held.send(6)
+    assert held.sent_ns == 5
+    assert not rig.barrier.drop(held)
+    rig.relay.events.ack(held.id)
+    assert rig.answers == [(1, True)]
+
+
+def test_without_a_guard_no_pulse_is_held(rig: Rig) -> None:
+    rig.relay.there = False
+    assert rig.barrier.hold(0, 300, lambda _ok: None) is None

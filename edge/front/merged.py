@@ -10,6 +10,7 @@ trouble before the newest roster was asked for: its gate may have been enrolled,
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -112,6 +113,8 @@ class Merged:
         """The cursor went on without what was left out."""
         self._doubted: dict[tuple[GateId, Epoch], int] = {}
         """Logs with a head that no known key signed, and up to where each is held: asked for again by a newer roster."""
+        self._unvouched: list[Chunk] | None = None
+        """While a feed is judged for the first time: chunks whose end nothing covered yet."""
         self._settled: set[tuple[GateId, Epoch]] = set()
         """Those that were asked for again."""
         self._begun_us: dict[tuple[GateId, Epoch], int] = {}
@@ -179,7 +182,11 @@ class Merged:
             self._reads_on = False
             self.forget()
             return ()
+        self._unvouched = []
         slices = [part for chunk in chunks for part in self._chunk(chunk)]
+        # What a crash left unsigned is vouched for by the next epoch, which may stand behind it.
+        again, self._unvouched = self._unvouched, None
+        slices += [part for chunk in again for part in self._chunk(chunk)]
         if cursor != self.cursor:
             slices.append(Foreign(0, self._own, Epoch(0), 0, cursor=cursor))
             self._cursor = cursor
@@ -201,6 +208,13 @@ class Merged:
         answer = replica.offer(
             chunk, lambda of, first, last: self._stored(gate, of, first, last), Source.CARRIER
         )
+        if self._unvouched is not None and isinstance(answer, Accepted | Refused):
+            refused = answer.refused if isinstance(answer, Accepted) else answer
+            if refused is not None and refused.why is Why.UNSIGNED:
+                self._unvouched.append(chunk)
+                if isinstance(answer, Refused):
+                    return
+                answer = replace(answer, refused=None)
         yield from self._judged(gate, epoch, replica, answer)
 
     def _judged(self, gate: GateId, epoch: Epoch, replica: Replica, answer: Answer) -> Iterable[Foreign]:

@@ -1,7 +1,7 @@
 """The merged log of an event group, as gates read it: records in the order in which they became known.
 
 Only what a gate's own signed head covers is forwarded, in pieces that each end with a head, so that the reader need
-believe nobody on the way. The counter row of a group is locked until the transaction ends: the order of `n` is the
+believe nobody on the way. What a crash left unsigned comes behind the epoch that names it as the end of the one before. The counter row of a group is locked until the transaction ends: the order of `n` is the
 order of commits, and who has read up to `n` misses nothing before it.
 """
 
@@ -130,13 +130,22 @@ ORDER BY log_epoch.gate_id, log_epoch.epoch
 # --- in the transaction that takes records ---------------------------------------------------------------------------
 
 
-def note(connection: Connection, gate: GateId, epochs: Iterable[Epoch]) -> int:
+def note(
+    connection: Connection, gate: GateId, epochs: Iterable[Epoch], ends: Mapping[Epoch, int] | None = None
+) -> int:
     """Note what newly stands under a head in these epochs of a gate, as the transaction's last step.
 
-    Returns how many pieces became known. What no head covers yet is noted when one does.
+    `ends`: unsigned ends of epochs that later ones vouch for (`Replica.ends`). Returns how many pieces became known.
+    What nothing covers yet is noted when something does.
     """
     group = group_of(connection, gate)
     pieces = [piece for epoch in epochs for piece in _pieces(connection, gate, epoch)]
+    # Behind the pieces of the epochs that vouch for them: the reader holds those first.
+    noted = {epoch: last for epoch, _, last in pieces}
+    for epoch, last in (ends or {}).items():
+        done = noted.get(epoch) or _forwarded(connection, gate, epoch)
+        if done < last <= done + UNSIGNED_MAX:
+            pieces.append((epoch, done + 1, last))
     if not pieces or group is None:
         return 0
     forward(connection, group, gate, pieces)
@@ -168,7 +177,7 @@ def forward(
 def _pieces(connection: Connection, gate: GateId, epoch: Epoch) -> list[tuple[Epoch, int, int]]:
     """Return (epoch, first seq, last seq) of what can be forwarded and was not; each ends with the record of a head."""
     at = {"gate": gate, "epoch": signed(epoch)}
-    done = first = connection.execute(_FORWARDED, at).scalar() or 0
+    done = first = _forwarded(connection, gate, epoch)
     found: list[tuple[Epoch, int, int]] = []
     for (head_seq,) in connection.execute(_HEADS, {**at, "after": done}):
         if head_seq + 1 - done > UNSIGNED_MAX:
@@ -180,6 +189,10 @@ def _pieces(connection: Connection, gate: GateId, epoch: Epoch) -> list[tuple[Ep
     if done > first:
         found.append((epoch, first + 1, done))
     return found
+
+
+def _forwarded(connection: Connection, gate: GateId, epoch: Epoch) -> int:
+    return connection.execute(_FORWARDED, {"gate": gate, "epoch": signed(epoch)}).scalar() or 0
 
 
 def group_of(connection: Connection, gate: GateId) -> int | None:

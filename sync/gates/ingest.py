@@ -202,6 +202,8 @@ class _Batch:
         self._forked: list[dict[str, object]] = []
         self._troubles: list[dict[str, object]] = []
         self._signed_on: dict[GateId, dict[Epoch, None]] = {}
+        self._ends: dict[GateId, dict[Epoch, int]] = {}
+        """Unsigned ends of epochs that later ones vouch for by now."""
 
     def judge(self, one: Arrival, held: "HeldLogs", keys: Sequence[former_keys.FormerKey]) -> Pushed:
         """Judge a gate's push and note what there is to write."""
@@ -228,6 +230,8 @@ class _Batch:
             troubles += troubles_of(gate, answer)
         for epoch, answers in taken.items():
             self._keep(gate, epoch, answers)
+        if len(held.states) + len(taken) > 1 and (ends := replica.ends(taken)):
+            self._ends[gate] = ends
         now_known = replica.anomalies()
         if now_known != known:
             troubles += troubles_of_epochs(gate, now_known)
@@ -352,5 +356,5 @@ class _Batch:
         ):
             if rows:
                 connection.execute(statement, rows)
-        for gate, epochs in sorted(self._signed_on.items()):
-            feed.note(connection, gate, epochs)
+        for gate in sorted({*self._signed_on, *self._ends}):
+            feed.note(connection, gate, self._signed_on.get(gate, ()), self._ends.get(gate))

@@ -13,12 +13,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from admission.chain import (
     LINK_BYTES,
+    PREDECESSOR_SEQ,
     Anomaly,
     EpochKeys,
     EpochState,
     Finding,
     Head,
     LogSet,
+    Predecessor,
     link,
     seed,
 )
@@ -55,7 +57,8 @@ class Source(Enum):
     GATE = "gate"
     """The gate itself, whose key signed the request: its word is enough for a tail that no head covers yet."""
     CARRIER = "carrier"
-    """Somebody else: only what the gate's own heads cover is taken."""
+    """Somebody else: only what the gate's own heads cover is taken, and the tail that a crash left unsigned once a later
+    epoch names its end under a head of its own."""
 
 
 class Why(Enum):
@@ -163,6 +166,22 @@ class Replica:
         """Return the forks and rewinds that the epochs held show, by what they name as their predecessors."""
         return self._logs.anomalies()
 
+    def ends(self, epochs: Iterable[Epoch]) -> dict[Epoch, int]:
+        """Return the unsigned ends that a later epoch vouches for, where that one or the ended one is among `epochs`.
+
+        A crash leaves records that no head of their own epoch will ever cover; whoever reads on needs them all the same.
+        """
+        states, among = self._logs.states, set(epochs)
+        found: dict[Epoch, int] = {}
+        for one in states.values():
+            named = one.predecessor
+            if named is None or among.isdisjoint((one.epoch, named.epoch)):
+                continue
+            held = states.get(named.epoch)
+            if held is not None and held.seq > held.head_seq + 1 and _vouches(one, held):
+                found[held.epoch] = held.seq
+        return found
+
     def offer(self, chunk: Chunk, stored: Stored, source: Source = Source.GATE) -> Answer:
         """Judge a chunk. `stored` is asked only for records of the chunk's epoch that are held."""
         epoch = Epoch(chunk.epoch)
@@ -244,7 +263,7 @@ class Replica:
         state = trial.states.get(epoch)
         if refused is not None and refused.why is Why.ALTERED:
             state = good  # whatever lies between the last good head and a bad one may be what was altered
-        elif source is Source.CARRIER and state != good:
+        elif source is Source.CARRIER and state != good and not self._is_vouched(state):
             state = good
             refused = refused or Refused(epoch, (good.seq if good else 0) + 1, Why.UNSIGNED)
         if state is None or state.seq < first:
@@ -254,6 +273,9 @@ class Replica:
         return Accepted(
             epoch, first, tuple(blobs[:count]), tuple(heads), state, refused, tuple(records[:count])
         )
+
+    def _is_vouched(self, state: EpochState | None) -> bool:
+        return state is not None and any(_vouches(one, state) for one in self._logs.states.values())
 
     def _other_branch(self, chunk: Chunk, at: int, source: Source) -> Answer:
         """Keep what differs, from index `at` of the chunk on, as far as it is this gate's word at all."""
@@ -282,6 +304,12 @@ class Replica:
         fork = Fork(epoch, first + at, kept)
         self._forked[epoch] = max(self._forked.get(epoch, 0), fork.last_seq)
         return fork
+
+
+def _vouches(later: EpochState, ended: EpochState) -> bool:
+    """Whether an epoch names, under a head of its own, this very place as the end of the one before it."""
+    named = Predecessor(ended.epoch, ended.seq, ended.link)
+    return later.predecessor == named and later.head_seq >= PREDECESSOR_SEQ
 
 
 def head_in(gate: GateId, epoch: Epoch, blob: bytes) -> Head | None:

@@ -1,0 +1,124 @@
+"""What a crash left unsigned: the next epoch names where it ended, and under its head every gate hears of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from admission.ids import Epoch, GateId
+from edge.store.disk import LocalDisk
+from edge.store.log import LogStore
+from sync.gates import feed, ingest
+from sync.store.database import Database
+from sync.wire.messages import Chunk, Push
+from sync.wire.replication import Accepted, Refused, Replica, Source, Why
+from tests.edge.front.test_merged import Keeper
+from tests.sync.logs import KEY, PUBLIC, EpochLog
+from tests.sync.test_feed import GROUP, ONE, TWO, prepare, read_on, records
+
+OWN = GateId(1)
+
+
+def crashed(gate: GateId = ONE) -> EpochLog:
+    """A run that ended with two records behind its last head."""
+    log = EpochLog(Epoch(9), gate).begin().scans(3)
+    log.sign()
+    return log.scans(2)
+
+
+def after(log: EpochLog, *, signed: bool = True) -> EpochLog:
+    """The run that follows on it."""
+    following = EpochLog(Epoch(5), log.gate).begin(log)
+    if signed:
+        following.sign()
+    return following
+
+
+def replica() -> Replica:
+    return Replica(ONE, KEY.public_key())
+
+
+def offer(to: Replica, chunk: Chunk) -> object:
+    return to.offer(chunk, lambda _epoch, first, last: [None] * (last - first + 1), Source.CARRIER)
+
+
+def test_a_carrier_brings_an_unsigned_end_once_the_next_epoch_vouches_for_it() -> None:
+    log = crashed()
+    held, signed = replica(), log.chunk(1, len(log.blobs) - 2)
+    answer = offer(held, log.chunk())
+    assert isinstance(answer, Accepted)
+    assert (len(answer.blobs), answer.refused) == (
+        len(signed.blobs),
+        Refused(log.epoch, len(log.blobs) - 1, Why.UNSIGNED),
+    )
+    assert held.ends([log.epoch]) == {}
+    offer(held, after(log).chunk())
+    answer = offer(held, log.chunk(len(signed.blobs) + 1))
+    assert isinstance(answer, Accepted)
+    assert (answer.refused, len(answer.blobs)) == (None, 2)
+    assert held.ends([log.epoch]) == held.ends([Epoch(5)]) == {log.epoch: len(log.blobs)}
+    assert held.ends([Epoch(77)]) == {}
+
+
+@pytest.mark.parametrize("wrong", ["another end", "no head", "another link"])
+def test_nothing_else_vouches_for_an_unsigned_end(wrong: str) -> None:
+    log, held = crashed(), replica()
+    named = log
+    if wrong == "another end":
+        named = log.copy(len(log.blobs) - 1)
+    elif wrong == "another link":
+        named = log.copy(len(log.blobs) - 1)
+        named.scan(data=77)
+    offer(held, after(named, signed=wrong != "no head").chunk())
+    answer = offer(held, log.chunk())
+    assert isinstance(answer, Accepted)
+    assert answer.refused == Refused(log.epoch, len(log.blobs) - 1, Why.UNSIGNED)
+
+
+@pytest.mark.parametrize("order", ["together", "one by one", "the end last"])
+def test_the_centre_forwards_an_unsigned_end_behind_the_epoch_that_vouches_for_it(
+    database: Database, order: str
+) -> None:
+    prepare(database)
+    log = crashed()
+    following = after(log)
+    pushes = {
+        "together": [[log.chunk(), following.chunk()]],
+        "one by one": [[log.chunk()], [following.chunk()]],
+        "the end last": [[log.chunk(1, 5), following.chunk()], [log.chunk(6)]],
+    }[order]
+    public = PUBLIC.public_bytes_raw()
+    for push in pushes:
+        with database.writing() as connection:
+            assert ingest.take(connection, ONE, public, Push(tuple(push)), 1).troubles == ()
+    chunks, cursor = read_on(database)
+    assert records(chunks) == records([log.chunk(), following.chunk()])
+    with database.writing() as connection:  # the same again is no news
+        ingest.take(connection, ONE, public, Push((log.chunk(), following.chunk())), 2)
+    assert read_on(database, cursor) == ([], cursor)
+    with database.reading() as connection:
+        (chunk,), _ = feed.wanted(connection, GROUP, [feed.Want(ONE, log.epoch, len(log.blobs) - 1)])
+    assert chunk.blobs[-1] == log.blobs[-1]
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    store = LogStore.open(tmp_path, LocalDisk())
+    yield Keeper(store, {TWO: PUBLIC.public_bytes_raw()})
+    store.close()
+
+
+def test_a_gate_takes_an_unsigned_end_in_whatever_order_a_feed_has_it(keeper: Keeper) -> None:
+    log = crashed(TWO)
+    following = after(log)
+    slices = keeper.merged.take(b"c", [log.chunk(), following.chunk()])
+    found = [(one.epoch, one.first_seq, len(one.blobs)) for one in slices if one.blobs]
+    assert found == [(9, 1, len(log.blobs) - 2), (5, 1, len(following.blobs)), (9, len(log.blobs) - 1, 2)]
+    assert keeper.merged.troubles == {}
+
+
+def test_an_end_that_nothing_vouches_for_is_refused_and_said(keeper: Keeper) -> None:
+    log = crashed(TWO)
+    slices = keeper.merged.take(b"c", [log.chunk()])
+    assert sum(len(one.blobs) for one in slices) == len(log.blobs) - 2
+    assert keeper.merged.troubles == {TWO: "unsigned"}

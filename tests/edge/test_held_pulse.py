@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from admission.lane import FireChanged, LaneState, ReadyChanged, StateSet, Tick
-from drivers.guard_link import HeldPulse
+from drivers.guard_link import HeldPulse as GuardsPulse
 from edge.lane import HOLD_NS_MAX
+from edge.parts import HeldPulse
 from tests.edge.fuzz import Line, Result
 from tests.edge.rig import code
 
@@ -19,7 +20,7 @@ class Board:
 
     sent: list[str] = field(default_factory=list)
     answers: list[Callable[[bool], None]] = field(default_factory=list)
-    held: HeldPulse | None = None
+    held: GuardsPulse | None = None
 
     def pulse(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> None:  # noqa: ARG002
         self.sent.append("loop")
@@ -27,7 +28,7 @@ class Board:
 
     def hold(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> HeldPulse:  # noqa: ARG002
         self.answers.append(done)
-        self.held = HeldPulse(1, threading.Lock(), lambda: self.sent.append("thread"))
+        self.held = GuardsPulse(1, threading.Lock(), lambda: self.sent.append("thread"))
         return self.held
 
     def drop(self, held: HeldPulse) -> bool:

@@ -113,7 +113,7 @@ def _content(connection: Connection, group: int) -> _Content:
             GateId(row.id),
             row.name,
             bytes(row.public),
-            bytes(row.sealing),
+            bytes(row.sealing or b""),  # a replica of the centre has none: no secret is sealed to it
             _lanes(zones.get(row.id, {}), told.get(row.id)),
         )
         for row in found

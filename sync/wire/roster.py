@@ -56,7 +56,7 @@ class RosterLane(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RosterGate(msgspec.Struct, frozen=True, array_like=True):
-    """A gate that is believed. `public` signs its records and requests; secrets are sealed to `sealing`."""
+    """A gate that is believed. `public` signs its records and requests; secrets are sealed to `sealing`, where it has one."""
 
     id: GateId
     name: str

@@ -57,20 +57,25 @@ class GateClient:
     async def ask(
         self, method: str, target: str, body: bytes = b"", signed_body: bytes | None = None, **headers: str
     ) -> Answer:
-        nonce, now_s = os.urandom(16).hex(), self.now_s
-        self.nonce = nonce
-        text = request_text(method, target, body if signed_body is None else signed_body, nonce, now_s)
         sent = {
-            "Gatehouse-Gate": str(self.gate),
-            "Gatehouse-Nonce": nonce,
-            "Gatehouse-Time": str(now_s),
-            "Gatehouse-Signature": b64encode(self.key.sign(text)).decode(),
+            **self.headers(method, target, body if signed_body is None else signed_body),
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
         async with self.session.request(
             method, self.url + target, data=io.BytesIO(body) if body else None, headers=sent
         ) as response:
             return Answer(response.status, await response.read(), response.headers)
+
+    def headers(self, method: str, target: str, body: bytes = b"") -> dict[str, str]:
+        """The headers of a request, signed."""
+        self.nonce = os.urandom(16).hex()
+        text = request_text(method, target, body, self.nonce, self.now_s)
+        return {
+            "Gatehouse-Gate": str(self.gate),
+            "Gatehouse-Nonce": self.nonce,
+            "Gatehouse-Time": str(self.now_s),
+            "Gatehouse-Signature": b64encode(self.key.sign(text)).decode(),
+        }
 
     async def push(self, push: Push) -> Answer:
         return await self.ask("POST", "/api/v1/gate/records", packed(push))

@@ -11,13 +11,19 @@ import pytest
 from admission.ids import Epoch, GateId
 from edge.enrol import enrol
 from edge.enrolment import Enrolment
+from sync import demo
+from sync.accounts.principal import Role
 from sync.gates import feed
-from sync.wire.feed import Ask, Feed, Want, pack_feed, unpack_feed
+from sync.gates.handlers import Nets
+from sync.wire.feed import WAIT_MAX_MS, Ask, Feed, Want, pack_feed, unpack_feed
 from sync.wire.messages import PROOF_HEADER, Chunk, Push, answer_text, is_signed
+from sync.wire.roster import read_roster
+from tests.sync.conftest import Home
 from tests.sync.gates import SECOND_NAME, add_second_gate
 from tests.sync.logs import EpochLog
+from tests.sync.people import Caller, token_of
 from tests.sync.requests import GateClient
-from tests.sync.venue import NOW_S, Venue
+from tests.sync.venue import NOW_S, Venue, venue_at
 
 FEED = "/api/v1/gate/feed"
 
@@ -64,6 +70,35 @@ async def test_who_waits_is_told_at_once_and_never_of_its_own(
         assert feed.read_up_to(connection, 1, feed.newest(connection, 1)) == {
             (box.gate, Epoch(77)): len(log.blobs)
         }
+
+
+SELDOM = Nets(changes_s=600.0, records_s=600.0)
+"""Nets so wide that nothing is told but by a signal."""
+SOON_S = WAIT_MAX_MS / 2000
+"""Half of what a question waits where no signal comes: it would find what there is at its end."""
+
+
+async def test_who_waits_is_told_of_an_admission_by_api_when_it_is_committed(home: Home) -> None:
+    async with venue_at(home.data / "centre", home.url, SELDOM) as venue:
+        box = await venue.enrolled(home.data / "box")
+        async with (
+            GateClient(venue.url, box.gate, box.key) as gate,
+            Caller(venue.url, token_of(venue.centre.database, Role.DEVICE)) as scanner,
+        ):
+            start, _ = await ask(gate, Ask())
+            waiting = asyncio.create_task(ask(gate, Ask(start.cursor, WAIT_MAX_MS)))
+            await gate.ask("GET", "/api/v1/gate/have")  # by now the question is there
+            scan = {"scan_id": "1", "ticket": 1, "zone": demo.ARENA, "session": demo.TODAY}
+            said = await scanner.ask("POST", f"/api/v1/events/{demo.EVENT}/redeem", scan)
+            assert (said.status, said.json["outcome"]) == (200, "grant"), said.json
+            async with asyncio.timeout(SOON_S):
+                _, chunks = await waiting
+            assert said.json["record"].partition("-")[0] in {str(one.gate) for one in chunks}
+            # The replica is a gate of the roster from now on, though nothing is sealed to it.
+            answer = await gate.ask("GET", "/api/v1/gate/roster")
+            roster = read_roster(answer.body, venue.centre.keys.roster_key.public_key(), box.group)
+            assert {one.gate for one in chunks} < {one.id for one in roster.gates}
+            assert (await gate.ask("GET", "/api/v1/gate/manifest")).status == 200
 
 
 async def test_how_long_a_gate_is_behind_is_told_to_the_others(

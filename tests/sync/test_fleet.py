@@ -1,8 +1,7 @@
-"""The fleet over the API: codes, revocation with its streams, lane plans, lane states, the device board."""
+"""The fleet over the API, on both engines: codes, revocation with its streams, lane plans, lane states, the device board."""
 
 import asyncio
-import os
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
@@ -19,15 +18,21 @@ from sync import demo
 from sync.accounts.principal import Role
 from sync.events import tables
 from sync.wire.deltas import EventVersion, GateStatus, read_settings
-from sync.wire.messages import request_text
 from sync.wire.sealed import SealedRefused, unseal
 from sync.wire.seals import read_seal
 from sync.wire.snapshots import Manifest, SnapshotRefused, read_snapshot
+from tests.sync.conftest import Home
 from tests.sync.people import Caller, token_of
 from tests.sync.requests import Answer, GateClient
-from tests.sync.venue import NOW_S, Venue
+from tests.sync.venue import NOW_S, Venue, venue_at
 
 GATES, GATE = "/api/v1/groups/1/gates", f"/api/v1/gates/{demo.MAIN_GATE}"
+
+
+@pytest.fixture
+async def venue(home: Home) -> AsyncIterator[Venue]:
+    async with venue_at(home.data / "centre", home.url) as made:
+        yield made
 
 
 @pytest.fixture
@@ -59,15 +64,8 @@ class Listener:
 
 
 async def listening(client: GateClient) -> Listener:
-    target, nonce = "/api/v1/gate/events", os.urandom(16).hex()
-    text = request_text("GET", target, b"", nonce, NOW_S)
-    headers = {
-        "Gatehouse-Gate": str(client.gate),
-        "Gatehouse-Nonce": nonce,
-        "Gatehouse-Time": str(NOW_S),
-        "Gatehouse-Signature": b64encode(client.key.sign(text)).decode(),
-    }
-    response = await client.session.get(client.url + target, headers=headers)
+    target = "/api/v1/gate/events"
+    response = await client.session.get(client.url + target, headers=client.headers("GET", target))
     assert response.status == 200
     return Listener(client, response)
 

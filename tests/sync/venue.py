@@ -13,6 +13,7 @@ from edge.enrolment import Enrolment
 from sync import compose, demo
 from sync.compose import Centre, Serving
 from sync.gates import enrolment as codes
+from sync.gates.handlers import NETS, Nets
 from tests.sync.requests import NOW_S
 
 __all__ = ["NOW_S", "Venue", "query", "venue_at"]
@@ -26,6 +27,7 @@ class Venue:
     centre: Centre
     serving: Serving
     database: str = ""
+    nets: Nets = NETS
     now_s: int = NOW_S
     mono_now_s: float | None = None
     """Where a test moves the time by hand."""
@@ -52,18 +54,18 @@ class Venue:
         port = int(self.url.rsplit(":", 1)[1])
         self.centre = compose.open_centre(self.data, self.database)
         self.serving = await compose.listen(
-            self.centre, "127.0.0.1", port, now_s=lambda: self.now_s, mono_s=self.mono_s
+            self.centre, "127.0.0.1", port, now_s=lambda: self.now_s, mono_s=self.mono_s, nets=self.nets
         )
 
 
 @asynccontextmanager
-async def venue_at(data: Path, database: str = "") -> AsyncIterator[Venue]:
-    """`database`: the URL of a PostgreSQL database; SQLite without one."""
+async def venue_at(data: Path, database: str = "", nets: Nets = NETS) -> AsyncIterator[Venue]:
+    """`database`: the URL of a PostgreSQL database; SQLite without one. `nets`: how often it looks without a signal."""
     centre = compose.open_centre(data, database)
     demo.make_demo(centre.database, centre.keys, data, NOW_S)
-    venue = Venue(data, centre, Serving("", None, None), database)  # type: ignore[arg-type]  # replaced in the next line
+    venue = Venue(data, centre, Serving("", None, None), database, nets)  # type: ignore[arg-type]  # replaced in the next line
     venue.serving = await compose.listen(
-        centre, "127.0.0.1", 0, now_s=lambda: venue.now_s, mono_s=venue.mono_s
+        centre, "127.0.0.1", 0, now_s=lambda: venue.now_s, mono_s=venue.mono_s, nets=nets
     )
     try:
         yield venue

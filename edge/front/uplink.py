@@ -305,6 +305,7 @@ class Uplink:
                 await self._documents.take_roster(await self._centre.roster())
             await self._in_thread(self._merged.settle)
         await self._believe()
+        self._answered("documents")  # not only when there is something to ask for again
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DOCUMENTS_EVERY_S):
                 await self._documents_due.wait()
@@ -520,6 +521,7 @@ class Uplink:
                 lanes=self._lane.ways,
             )
         )
+        self._answered("status")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STATUS_EVERY_S * self._chance.uniform(0.75, 1.0)):
                 await self._news.moved.wait()

@@ -13,9 +13,8 @@ from edge.enrolment import Enrolment, load, save
 from edge.front.__main__ import FrontSettings, uplink
 from edge.front.lane_client import LaneClient
 from edge.front.tls import PageTls
-from edge.link import Health, Part, UplinkSaid
+from edge.link import Part, Tile, UplinkSaid
 from edge.settings import CentreSettings
-from edge.store.log_reader import LogReader
 from sync import demo
 from tests.edge.rig import Gate, running
 from tests.sync.connected import Connected
@@ -65,10 +64,14 @@ class Fronted:
     def is_well(self) -> bool:
         return self.gate.code(Part.UPLINK, "centre") == "uplink.ok"
 
+    @property
+    def tile(self) -> Tile:
+        """How the uplink is shown."""
+        return next(one for one in self.gate.daemon.board.tiles if one.part is Part.UPLINK)
+
     def is_sent(self) -> bool:
         """Whether the centre has all that the lane recorded."""
-        tile = next((one for one in self.gate.daemon.board.tiles if one.part is Part.UPLINK), None)
-        return tile is not None and tile.health is Health.OK and tile.args.get("queued") == 0
+        return self.tile.args.get("queued") == 0
 
     async def until(self, holds: Callable[[], object], what: str) -> None:
         await self.gate.until(holds, what, WAIT_S)
@@ -110,12 +113,3 @@ async def fronted(
         one = await stack.enter_async_context(front_of(gate, settings))
         await one.until(lambda: gate.daemon.judge.has_list and one.is_well(), "the list is in use")
         yield one
-
-
-def heads(data: Path, gate: int, epoch: int) -> int:
-    """How many heads of an epoch a box holds."""
-    reader = LogReader.open(data)
-    try:
-        return len(reader.heads(gate, epoch))  # type: ignore[arg-type]  # plain numbers
-    finally:
-        reader.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -254,7 +254,11 @@ def test_what_another_question_came_upon_is_told_all_the_same(home: Home) -> Non
     made, key = Changes(database, keys), Ed25519PrivateKey.generate()
     enrolled(database, demo.MAIN_GATE, key)
     assert keys_told(made.look(NOW_S)) == [key.public_key().public_bytes_raw()]
-    for ask in (lambda: made.page(GROUP, EventId(999), 1, 0), lambda: made.settings(999)):
+    asks: tuple[Callable[[], bytes], ...] = (
+        lambda: made.page(GROUP, EventId(999), 1, 0),
+        lambda: made.settings(999),
+    )
+    for ask in asks:
         enrolled(database, demo.MAIN_GATE, key)
         made.look(NOW_S)
         revoked(database, demo.MAIN_GATE)

@@ -1,0 +1,425 @@
+"""Holds what the venue knows, once all is healed, against what really happened.
+
+`check` returns what is wrong, each line with the promise that is broken. What is excused stands in the history as a
+condition with a policy; nothing else is.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from admission import chain
+from admission.chain import Trouble
+from admission.entitlements import Mode, ZoneTree
+from admission.ids import Epoch, EventId, GateId, RecordId, TicketId, ZoneId
+from admission.presence import DoubleKind, PresenceRow, Reset, State, TicketPresence, bounds, fold, rows_of
+from admission.presence import reset_of as the_reset_of
+from admission.records import (
+    Direction,
+    ExtensionRecord,
+    Flag,
+    Kind,
+    Outcome,
+    Record,
+    record_from_bytes,
+)
+from edge.verify import known_keys, verify_log
+from tests.sim.centre import Logs
+from tests.sim.gate import SimGate
+from tests.sim.history import History, Release
+from tests.sim.premises import BOX, HALL, PRODUCT_OF, TODAY, ZONES, key_of, ticket_of
+
+TREE = ZoneTree(ZONES)
+Key = tuple[EventId, TicketId]
+EXIT_S = 20.0
+"""An exit is through by then: it waits for the arm at most 10 s, and for a card that hangs 5."""
+CUT_OFF_S = 45.0
+"""A gate whose link is down for so long treats the others as not heard: 30 s, and what was under way."""
+BEFORE_CUT_S = 5.0
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that is looked at."""
+
+    history: History
+    logs: Logs
+    gates: Mapping[str, SimGate]
+    bodies: dict[RecordId, tuple[Record, tuple[ExtensionRecord, ...]]]
+    """Of every record a gate made, with its extensions."""
+
+    @property
+    def twins(self) -> bool:
+        """Whether a card was copied."""
+        return any("twin" in card for card in self.gates)
+
+
+def check(history: History, logs: Logs, gates: Mapping[str, SimGate]) -> list[str]:
+    """Return what is wrong."""
+    evidence = Evidence(history, logs, gates, _bodies(history.records))
+    return [
+        problem
+        for look in (
+            _acknowledged_once, _durable_kept, _released_once, _durable_before_released, _passages, _known_uses, _physical_doubles,
+            _doubles_reported, _cancels, _exits, _presence_equal, _logs_verify, _unsure,
+        )
+        for problem in look(evidence)
+    ]  # fmt: skip
+
+
+def _bodies(
+    blobs: Mapping[RecordId, bytes],
+) -> dict[RecordId, tuple[Record, tuple[ExtensionRecord, ...]]]:
+    found: dict[RecordId, tuple[Record, tuple[ExtensionRecord, ...]]] = {}
+    last: RecordId | None = None
+    for name in sorted(blobs):
+        record = record_from_bytes(blobs[name])
+        if isinstance(record, Record):
+            found[name], last = (record, ()), name
+        elif last is not None and last[:2] == name[:2]:
+            body, extensions = found[last]
+            found[last] = body, (*extensions, record)
+    return found
+
+
+# --- records ------------------------------------------------------------------------------------------------------
+
+
+def _acknowledged_once(at: Evidence) -> Iterator[str]:
+    """Every acknowledged record is at the centre, byte for byte, and what is there some gate made."""
+    for one in at.history.releases:
+        blob = at.history.records[one.record]
+        held = at.logs.records.get(one.record) == blob or (one.record, blob) in at.logs.forks
+        lost_in_memory = one.body.flags & Flag.BEFORE_DURABLE or (
+            not one.durable and one.way is Direction.EXIT
+        )
+        if not held and one.record not in at.history.destroyed and not lost_in_memory:
+            yield f"acknowledged, and not at the centre: {_say(one.record)} of {one.card}, at {one.at_s:.3f} s"
+    for name, blob in at.logs.records.items():
+        if at.history.records.get(name) != blob:
+            yield f"at the centre, and made by nobody: {_say(name)}"
+
+
+def _durable_kept(at: Evidence) -> Iterator[str]:
+    """What the store once called durable is at the centre in the end, unless its card was taken away."""
+    for name, blob in at.history.records.items():
+        if not _was_durable(at, name) or name in at.history.destroyed:
+            continue
+        if at.logs.records.get(name) != blob and (name, blob) not in at.logs.forks:
+            yield f"durable, and not at the centre: {_say(name)} of {at.history.made_by[name]}"
+
+
+def _was_durable(at: Evidence, name: RecordId) -> bool:
+    return at.history.durable.get(at.history.made_by[name], {}).get((name.gate, name.epoch), 0) >= name.seq
+
+
+def _released_once(at: Evidence) -> Iterator[str]:
+    """An arm is commanded once for a record, and once for a presentation."""
+    seen: set[RecordId] = set()
+    for one in at.history.releases:
+        if one.record in seen:
+            yield f"released twice on {_say(one.record)} of {one.card}, at {one.at_s:.3f} s"
+        seen.add(one.record)
+    for shown in at.history.shown:
+        if shown.releases > 1:
+            yield f"{shown.releases} releases for one presentation of ticket {shown.ticket} at {shown.card}, {shown.at_s:.3f} s"
+
+
+def _durable_before_released(at: Evidence) -> Iterator[str]:
+    """A grant is on the disk before the arm moves; by policy not while the disk fails, and never for an exit."""
+    for one in at.history.releases:
+        if one.durable or one.way is Direction.EXIT or one.body.flags & Flag.BEFORE_DURABLE:
+            continue
+        if not at.history.was("card fails", one.card, one.at_s - 10.0, one.at_s):
+            yield f"released before {_say(one.record)} of {one.card} was durable, at {one.at_s:.3f} s"
+
+
+def _passages(at: Evidence) -> Iterator[str]:
+    """Who was seen to walk through counts; who turned back, at a gate that went on, does not."""
+    presences = _presences(at.logs)
+    said = _said_of(at)
+    for one in at.history.releases:
+        ticket = one.body.ticket
+        if ticket is None or one.record not in at.logs.records or ticket not in presences:
+            continue
+        if any(name in at.history.destroyed or not _was_durable(at, name) for name in said[one.record]):
+            continue  # it was written, and lost with the power or the card
+        state = presences[ticket].state(one.record)
+        if one.seen and state not in {State.COMMITTED, State.ANNULLED}:
+            yield f"passed and seen, and not counted: {_say(one.record)} of {one.card} is {state.name.lower()}"
+        sensed = at.gates[one.card].arms[one.body.lane].contact_of(one.way) is not None
+        if one.walked_s is not None or not sensed or _contacts_lost(at, one):
+            continue
+        if state is State.COMMITTED:
+            yield f"nobody walked, and counted: {_say(one.record)} of {one.card}"
+        if state is State.RESERVED and not _ended_within(at, one, 12.0):
+            yield f"turned back, and never given back: {_say(one.record)} of {one.card}"
+
+
+def _said_of(at: Evidence) -> dict[RecordId, list[RecordId]]:
+    """By record, those that speak of it: its passage, or its not coming."""
+    found: dict[RecordId, list[RecordId]] = defaultdict(list)
+    for name, (body, _) in at.bodies.items():
+        if body.ref:
+            found[RecordId(name.gate, name.epoch, body.ref)].append(name)
+    return found
+
+
+def _contacts_lost(at: Evidence, one: Release) -> bool:
+    return at.history.was("contacts", one.card, one.at_s - 10.0, one.at_s + 12.0)
+
+
+def _ended_within(at: Evidence, one: Release, seconds: float) -> bool:
+    """Whether the run that released somebody ended before it can have recorded what became of that."""
+    boot = next(boot for boot in at.history.boots if boot.card == one.card and boot.number == one.boot)
+    since_s = one.walked_s if one.walked_s is not None else one.at_s
+    return boot.ended_s is not None and boot.ended_s <= since_s + seconds
+
+
+# --- uses ---------------------------------------------------------------------------------------------------------
+
+
+def _entries(at: Evidence) -> list[Release]:
+    return [
+        one
+        for one in at.history.releases
+        if one.way is Direction.ENTRY and one.body.ticket is not None and not one.body.flags & Flag.REHEARSAL
+    ]
+
+
+def known_presence(at: Evidence, card: str, order: int, ticket: Key) -> TicketPresence:
+    """Return what the rows that a gate knew at a moment amount to."""
+    rows: list[PresenceRow] = []
+    resets: list[Reset] = []
+    for name, (body, extensions) in at.bodies.items():
+        if not at.history.knew(card, name, order):
+            continue
+        if body.kind is Kind.RESET:
+            reset = the_reset_of(name.gate, name.epoch, body, extensions, body.time_us)
+            resets.extend(() if reset is None else (reset,))
+        elif body.ticket == ticket:
+            rows.extend(rows_of(name.gate, name.epoch, body, extensions, body.time_us))
+    return fold(rows, resets, TREE)
+
+
+def _known_uses(at: Evidence) -> Iterator[str]:
+    """No second entry is granted after the first was heard."""
+    for one in _entries(at):
+        if one.body.kind is Kind.OVERRIDE:
+            continue
+        assert one.body.ticket is not None
+        ticket = ticket_of(one.body.ticket[1])
+        made = at.history.made[one.record]
+        known = known_presence(at, one.card, made - 1, one.body.ticket)
+        uses, inside = known.uses(one.body.zone, one.body.session), known.inside(one.body.zone)
+        product = PRODUCT_OF[ticket.product]
+        mode = one.body.mode
+        too_many = (
+            (mode is Mode.NORMAL and uses >= ticket.admits)
+            or (mode is Mode.ENTRY_EXIT and inside >= ticket.admits)
+            or 0 < product.limit_session <= uses
+        )
+        if too_many and not one.body.flags & Flag.AFTER_RESTART:
+            yield (
+                f"granted although known: {_say(one.record)} of {one.card}, ticket {ticket.id}, {uses} uses and {inside} "
+                f"inside of {ticket.admits}, at {one.at_s:.3f} s"
+            )
+
+
+def _walked(at: Evidence) -> dict[Key, list[Release]]:
+    """By ticket, the entries on which somebody walked in and was seen, in order of time."""
+    found: dict[Key, list[Release]] = defaultdict(list)
+    for one in _entries(at):
+        if one.walked_s is not None and one.seen:
+            assert one.body.ticket is not None
+            found[one.body.ticket].append(one)
+    return found
+
+
+def _physical_doubles(at: Evidence) -> Iterator[str]:
+    """The same by what people did: nobody walks in on a use of which the gate had seen the passage."""
+    for entries in _walked(at).values():
+        for number, one in enumerate(entries):
+            ticket = ticket_of(one.ticket or 0)
+            if one.body.mode is not Mode.NORMAL or one.body.flags & Flag.AFTER_RESTART:
+                continue
+            made = at.history.made[one.record]
+            before = [
+                other
+                for other in entries[:number]
+                if other.body.zone == one.body.zone and at.history.knew(one.card, other.record, made - 1)
+            ]
+            if len(before) >= ticket.admits:
+                yield f"walked in although {len(before)} had: {_say(one.record)} of {one.card}, ticket {ticket.id}"
+
+
+def _doubles_reported(at: Evidence) -> Iterator[str]:
+    """Every double is reported: by the mode of one entry, each use too many is among the centre's doubles."""
+    presences = _presences(at.logs)
+    for key, entries in _walked(at).items():
+        ticket = ticket_of(key[1])
+        normal: dict[ZoneId, int] = defaultdict(int)
+        for one in entries:
+            if one.body.mode is Mode.NORMAL and one.record in at.logs.records:
+                normal[one.body.zone] += 1
+        presence = presences.get(key)
+        if presence is None:
+            continue
+        found = presence.doubles(ticket.admits)
+        for zone, count in normal.items():
+            reported = sum(
+                double.zone == zone and double.kind in {DoubleKind.USE, DoubleKind.AFTER_RESTART}
+                for double in found
+            )
+            if count - ticket.admits > reported:
+                yield f"{count} walked in on ticket {ticket.id} that admits {ticket.admits}: {reported} doubles reported"
+
+
+def _unsure(at: Evidence) -> Iterator[str]:
+    """A gate that is cut off says so of each entry that another may have taken."""
+    for one in _entries(at):
+        cut = any(
+            condition.what == "cut off"
+            and condition.where == one.card
+            and condition.since_s + CUT_OFF_S < one.at_s
+            and (condition.until_s is None or condition.until_s > one.at_s)
+            for condition in at.history.conditions
+        )
+        alone = one.body.zone == BOX  # served by one gate only
+        if cut and not alone and one.body.kind is Kind.SCAN and not one.body.flags & Flag.UNSURE:
+            yield f"cut off, and sure: {_say(one.record)} of {one.card}, at {one.at_s:.3f} s"
+
+
+# --- cancels and exits --------------------------------------------------------------------------------------------
+
+
+def _cancels(at: Evidence) -> Iterator[str]:
+    """A cancel acknowledged by a gate is never admitted there after."""
+    for cancel in at.history.cancels:
+        for card, acked_s in cancel.acked.items():
+            for one in _entries(at):
+                if one.card != card or one.ticket != cancel.ticket or one.body.kind is Kind.OVERRIDE:
+                    continue
+                later = any(
+                    other.ticket == cancel.ticket
+                    and other.version > cancel.version
+                    and other.at_s <= one.at_s
+                    for other in at.history.cancels
+                )
+                if cancel.standing and acked_s < one.at_s and not later:
+                    yield (
+                        f"cancelled, acknowledged at {acked_s:.3f} s, and admitted: ticket {cancel.ticket} at {card}, "
+                        f"{one.at_s:.3f} s"
+                    )
+
+
+def _exits(at: Evidence) -> Iterator[str]:
+    """Exits are always granted."""
+    for shown in at.history.shown:
+        if shown.way is not Direction.EXIT or shown.answer is None:
+            continue
+        if shown.answer.outcome in {Outcome.DENY, Outcome.CHECK}:
+            yield f"exit refused: ticket {shown.ticket} at {shown.card}, {shown.at_s:.3f} s, reason {shown.answer.reason}"
+
+
+# --- what all of them know ------------------------------------------------------------------------------------------
+
+
+def _presences(logs: Logs) -> dict[Key, TicketPresence]:
+    rows: dict[Key, list[PresenceRow]] = defaultdict(list)
+    for row in logs.rows:
+        rows[row.event, row.ticket].append(row)
+    return {key: fold(found, logs.resets, TREE) for key, found in rows.items()}
+
+
+def _snapshot(presence: TicketPresence, admits: int) -> tuple[object, ...]:
+    return (
+        presence.counted,
+        presence.live,
+        [(presence.uses(zone, TODAY), presence.inside(zone), presence.bounds(zone)) for zone in (HALL, BOX)],
+        presence.doubles(admits),
+    )
+
+
+def _presence_equal(at: Evidence) -> Iterator[str]:
+    """Once healed everybody folds to the same presence, and counts the same people."""
+    centre = _presences(at.logs)
+    totals = {zone: bounds(centre.values(), zone) for zone in (HALL, BOX)}
+    for card, gate in at.gates.items():
+        daemon = gate.daemon
+        if daemon is None:
+            yield f"{card} does not run"
+            continue
+        tickets = {*centre, *daemon.reader.presence_tickets()}
+        for event, ticket in sorted(tickets):
+            admits = ticket_of(ticket).admits
+            here = fold(daemon.memory.rows(event, ticket), daemon.memory.resets(), TREE)
+            there = centre.get((event, ticket)) or fold((), (), TREE)
+            found, wanted = _snapshot(here, admits), _snapshot(there, admits)
+            if found != wanted:
+                yield f"presence of ticket {ticket} at {card} is {found}, at the centre {wanted}"
+        for zone, total in totals.items():
+            counted = daemon.memory.bounds(zone)
+            if counted != total:
+                yield f"people in zone {zone} at {card}: {counted}, by the centre {total}"
+
+
+def _logs_verify(at: Evidence) -> Iterator[str]:
+    """Logs verify, at each gate and at the centre; what a copied or older card leaves is told, and nothing else."""
+    told = {Trouble.FORK, Trouble.REWIND}
+    for card, gate in at.gates.items():
+        daemon = gate.daemon
+        if daemon is None:
+            continue
+        verdict = verify_log(gate.root, known_keys(gate.root, daemon.enrolment))
+        for one in verdict.gates:
+            problems = () if one.report is None else one.report.problems
+            bad = [
+                each for each in problems if each.trouble not in told or one.gate not in at.history.tampered
+            ]
+            if bad:
+                yield f"the log of gate {one.gate} at {card}: {bad}"
+    yield from _centre_verifies(at)
+
+
+def _centre_verifies(at: Evidence) -> Iterator[str]:
+    told = {Trouble.FORK, Trouble.REWIND}
+    logs: dict[GateId, dict[Epoch, list[tuple[int, bytes]]]] = defaultdict(lambda: defaultdict(list))
+    for name, blob in sorted(at.logs.records.items()):
+        logs[name.gate][name.epoch].append((name.seq, blob))
+    for gate, epochs in logs.items():
+        report = chain.verify(gate, key_of(gate).public_key(), _in_order(epochs))
+        for one in report.problems:
+            if one.trouble not in told or gate not in at.history.tampered:
+                yield f"the centre's log of gate {gate}: {one}"
+    for gate, what in sorted(at.logs.troubles):
+        if what != "gap" and gate not in at.history.tampered:
+            yield f"the centre is told of {what} at gate {gate}, of which nobody touched the card"
+
+
+def _in_order(
+    epochs: Mapping[Epoch, Sequence[tuple[int, bytes]]],
+) -> Iterable[tuple[Epoch, Sequence[tuple[int, bytes]]]]:
+    """Put epochs behind those that they follow on."""
+    left = dict(epochs)
+    done: set[Epoch] = set()
+    while left:
+        ready = [epoch for epoch, records in left.items() if _named(records) not in left]
+        for epoch in ready or list(left):
+            done.add(epoch)
+            yield epoch, left.pop(epoch)
+
+
+def _named(records: Sequence[tuple[int, bytes]]) -> Epoch:
+    if len(records) < chain.PREDECESSOR_SEQ:
+        return Epoch(0)
+    record = record_from_bytes(records[1][1])
+    return (
+        chain.Predecessor.from_bytes(record.payload).epoch
+        if isinstance(record, ExtensionRecord)
+        else Epoch(0)
+    )
+
+
+def _say(name: RecordId) -> str:
+    return f"record {name.seq} of gate {name.gate}, epoch {name.epoch:016x}"

@@ -1,0 +1,564 @@
+"""A gate: the very daemon and uplink on a simulated box, which can lose its power, its program, its card or its clock.
+
+The daemon runs as it is; what it asks of the system comes from the virtual loop, and its hardware, card and clock from
+here. The front is a program of the loop: `LaneClient` and `Uplink` as they are, over a Unix socket of the loop.
+"""
+
+import asyncio
+import errno
+import random
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from admission.ids import GateId, LaneId
+from admission.records import Direction
+from drivers.base import Signal
+from edge import enrolment
+from edge.builder import BUILT, FAULT, REFUSED, Order, Unusable, build_from
+from edge.daemon import Daemon
+from edge.front.lane_client import LaneClient
+from edge.front.uplink import Uplink
+from edge.link import Answer, Asked, Done, Foreign, Seen, TakeList
+from edge.parts import Factories, RelayEvents
+from edge.settings import (
+    CentreSettings,
+    GateSettings,
+    GpioInputs,
+    GpioRelay,
+    InputSettings,
+    LaneSettings,
+    ReaderSettings,
+    RelaySettings,
+    SerialReader,
+    Settings,
+    Way,
+)
+from edge.store.committer import Log, WriterListener
+from edge.store.faults import StoreFault
+from edge.store.log_reader import LogReader
+from edge.store.log_schema import Batch
+from sync.wire.deltas import GateStatus
+from tests.sim import disk as cards
+from tests.sim.centre import SimCentre
+from tests.sim.clock import SimClock, TrueTime
+from tests.sim.hardware import CONTACT_S, Arm, SimContacts, SimReader, SimRelay
+from tests.sim.history import Boot, History, Release
+from tests.sim.loop import NOBODY, Machine, PowerCut, VirtualLoop
+from tests.sim.network import Network
+from tests.sim.programs import Running
+from tests.sim.uplink import SimUplink
+from tests.sim.writer import Pace, SimWriter
+
+RESTART_S = 1.0
+"""systemd starts a gate again so soon (`systemd/`)."""
+TRIES_MAX = 60
+CENTRE = CentreSettings(poll_s=30.0, push_s=1.0)
+"""Seldomer than a real gate, which pushes ten times a second: as much happens in between, and less is computed."""
+UPLINK_AGAIN_S = 2.0
+
+
+def lanes_of(gate: int) -> tuple[LaneSettings, ...]:
+    """Return a gate's lanes: arms with and without contacts, ways of their own and shared, and one without an arm."""
+
+    def entry(lane: int) -> SerialReader:
+        return SerialReader(id=1, way=Way.ENTRY, port=f"{lane}")
+
+    def leaving(lane: int) -> SerialReader:
+        return SerialReader(id=2, way=Way.EXIT, port=f"{lane}")
+
+    both = LaneSettings(
+        id=1, name="1", readers=(entry(1), leaving(1)), relay="board", entry_line=0, exit_line=1, inputs="contacts",
+        entry_contact=0, exit_contact=1,
+    )  # fmt: skip
+    second = LaneSettings(
+        id=2, name="2", readers=(entry(2),), relay="board", entry_line=2, inputs="contacts", entry_contact=2
+    )
+    if gate == 2:
+        both = msgspec.structs.replace(both, entry_contact=None, exit_contact=None)
+        second = LaneSettings(
+            id=2,
+            name="2",
+            readers=(leaving(2),),
+            relay="board",
+            exit_line=3,
+            inputs="contacts",
+            exit_contact=3,
+        )
+    if gate == 3:
+        second = LaneSettings(
+            id=2, name="2", readers=(entry(2), leaving(2)), relay="board", entry_line=2, exit_line=3, inputs="contacts",
+            entry_contact=2, exit_contact=3, shared_path=False,
+        )  # fmt: skip
+    return (both, second)
+
+
+class SimDaemon(Daemon):
+    """The daemon, overheard."""
+
+    sim: "SimGate"
+
+    def _open_stores(self) -> None:
+        super()._open_stores()
+        held = {(row.gate, row.epoch): row.last_seq for row in self.reader.epochs()}
+        self.sim.history.began(
+            self.sim.card, {**held, (self.journal.gate, self.journal.epoch): self.journal.last_seq}
+        )
+        self.sim.bug.opened(self)
+
+    def _build(self) -> None:
+        super()._build()
+        self.sim.bug.built(self)
+
+    def _seen(self, seen: Seen) -> None:
+        super()._seen(seen)
+        self.sim.on_seen(seen)
+
+    async def _asked(self, asked: Asked) -> Answer:
+        answer = await super()._asked(asked)
+        if isinstance(asked, Foreign) and isinstance(answer, Done) and answer.ok:
+            self.sim.history.took(self.sim.card, asked)
+        return answer
+
+
+class GateBug:
+    """What a planted bug may change about a gate; this one changes nothing."""
+
+    def opened(self, daemon: Daemon) -> None:
+        """The stores are open, the journal has begun."""
+
+    def built(self, daemon: Daemon) -> None:
+        """All parts of the daemon are there, nothing runs."""
+
+    def linked(self, uplink: Uplink) -> None:
+        """An uplink is made."""
+
+    def carded(self, disk: cards.SimDisk) -> None:
+        """A card is in."""
+
+    writer: type[SimWriter] = SimWriter
+    daemon: type[SimDaemon] = SimDaemon
+
+
+class SimGate:
+    """One box at its place. `boot` it, then present, push and break."""
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        loop: VirtualLoop,
+        truth: TrueTime,
+        network: Network,
+        centre: SimCentre,
+        history: History,
+        chance: random.Random,
+        folder: Path,
+        bug: GateBug,
+        card: str = "",
+    ) -> None:
+        self.id = GateId(number)
+        self.card = card or f"gate{number}"
+        """Its name in the history and on the network; a clone of the card has another."""
+        self.history, self.bug = history, bug
+        self._loop, self._truth, self._network, self._centre = loop, truth, network, centre
+        self.chance = chance
+        self._folder = folder
+        self.boots = 0
+        self.root = folder / "0"
+        self.settings = lanes_of(number)
+        self.arms = {lane.id: Arm(lane) for lane in self.settings}
+        self.pace = Pace(chance, chance.choice((0.0005, 0.002, 0.008)), chance.choice((0.0, 0.02)))
+        self.drift = chance.uniform(-3e-5, 3e-5)
+        self.rtc = chance.random() < 0.3
+        self.clock_off_s = 0.0
+        self.clock_synced = True
+        self.machine = Machine(loop, self.card)
+        self.machine.alive = False
+        self.front: Machine | None = None
+        self.daemon: SimDaemon | None = None
+        self.disk: cards.SimDisk | None = None
+        self.clock = SimClock(truth)
+        self.readers: dict[tuple[int, int], SimReader] = {}
+        self.contacts: SimContacts | None = None
+        self.relay: SimRelay | None = None
+        self.boot_of: Boot | None = None
+        self.on_release: Callable[[int, Direction, Release | None], None] = lambda _lane, _way, _release: None
+        self.on_seen: Callable[[Seen], None] = lambda _seen: None
+        self.on_status: Callable[[GateStatus], None] = lambda _status: None
+        self.is_off = False
+        """Somebody keeps it off: nothing starts it."""
+        self.cut_at = ""
+        """Where on the way of a visitor the power fails next: before_pulse, after_pulse, before_passage, after_passage."""
+        loop.programs[f"front-{self.card}"] = self._front
+
+    # --- power --------------------------------------------------------------------------------------------------
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its program runs."""
+        return self.machine.alive
+
+    @property
+    def ready(self) -> bool:
+        """Whether it admits on every lane, as far as it knows."""
+        return (
+            self.is_up
+            and self.daemon is not None
+            and all(shell.ready for shell in self.daemon.lanes.values())
+        )
+
+    def boot(self) -> None:
+        """Switch it on."""
+        if self.is_up or self.is_off:
+            return
+        self.boots += 1
+        self.machine = Machine(self._loop, self.card)
+        boot = self.boot_of = Boot(self.id, self.card, self.boots, self._truth.world_s)
+        self.history.boots.append(boot)
+        self.history.note("boot", self.card, self.boots)
+        self.clock = SimClock(self._truth, self.drift, self.clock_off_s, synced=self.clock_synced)
+        self.disk = cards.SimDisk(self.root, self.chance)
+        self.bug.carded(self.disk)
+        self.machine.context.run(self._start, boot)
+
+    def _start(self, boot: Boot) -> None:
+        try:
+            daemon = self.bug.daemon.__new__(self.bug.daemon)
+            daemon.sim = self
+            daemon.__init__(self._settings(), enrolment.load(self.root), self._factories())  # type: ignore[misc]  # `sim` is there before it
+        except PowerCut:
+            self.cut("cut")
+            return
+        except StoreFault as fault:
+            self.history.note("no start", self.card, fault.kind.value)
+            self._ended("exit", again=True)
+            return
+        self.daemon = daemon
+        boot.epoch = daemon.journal.epoch
+        task = self._loop.create_task(daemon.run())
+        task.add_done_callback(partial(self._exited, boot))
+
+    def _exited(self, boot: Boot, task: "asyncio.Task[int]") -> None:
+        if boot is not self.boot_of or not self.machine.alive:
+            return
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, PowerCut):
+            self.cut("cut")
+            return
+        if error is not None:
+            self._loop.call_exception_handler({"message": f"{self.card} ended", "exception": error})
+        self._ended("exit", again=True)
+
+    def cut(self, how: str = "cut") -> None:
+        """Take its power: what was not synced may be gone."""
+        if self.is_up:
+            self._ended(how, again=False)
+
+    def kill(self) -> None:
+        """Kill its program; the system goes on, and starts it again."""
+        if self.is_up:
+            self._ended("kill", again=True)
+
+    async def stop(self) -> None:
+        """Stop its program as systemd does, and wait for it."""
+        if self.daemon is not None and self.is_up:
+            self.daemon.stop()
+            while self.is_up:
+                await asyncio.sleep(0.1)
+
+    def _ended(self, how: str, *, again: bool) -> None:
+        boot, disk, daemon = self.boot_of, self.disk, self.daemon
+        assert boot is not None
+        assert disk is not None
+        boot.ended_s, boot.how = self._truth.world_s, how
+        if disk.failing:
+            # What memory held is gone, the centre may have it: to all others this is a card set back.
+            self.history.tampered.add(self.id)
+        self.history.note("down", self.card, how)
+        self.machine.cut()
+        if self.front is not None:
+            self.front.cut()
+        self.readers.clear()
+        self.contacts = self.relay = None
+        target = self._folder / str(self.boots)
+        if how == "cut":
+            cards.after_cut(disk, self.chance, target)
+        else:
+            cards.after_end(disk, target)
+        before, self.root, self.daemon, self.disk = self.root, target, None, None
+        disk.let_go()
+        if daemon is not None:
+            _let_go(daemon)
+        shutil.rmtree(before, ignore_errors=True)
+        if again:
+            self._loop.call_later(RESTART_S, self.boot, context=NOBODY)
+
+    # --- card and clock -----------------------------------------------------------------------------------------
+
+    def image(self, target: Path) -> None:
+        """Copy its card as it is; what is under way may be missing, as on any image of a running box."""
+        if self.disk is not None:
+            cards.after_cut(self.disk, self.chance, target)
+        else:
+            cards.image(self.root, target)
+
+    def put_card(self, source: Path) -> None:
+        """Put another card in; it is off."""
+        assert not self.is_up
+        shutil.rmtree(self.root, ignore_errors=True)
+        cards.image(source, self.root)
+
+    def fail_disk(self, code: int, *, reads: bool = False) -> None:
+        """The card fails from now on; 0: it works again."""
+        if self.disk is not None:
+            self.disk.failing = code
+            self.disk.reads_fail = reads and code == errno.EIO
+
+    def step_clock(self, seconds: float) -> None:
+        """Somebody sets the clock: nobody vouches for it any more."""
+        self.clock_off_s += seconds
+        self.clock_synced = False
+        self.clock.step(seconds, synced=False)
+
+    def set_clock_right(self) -> None:
+        """A time server sets the clock."""
+        self.clock_off_s, self.clock_synced = 0.0, True
+        self.clock.set_right()
+
+    def unplug(self, what: str) -> None:
+        """Pull a device's plug, and put it in again."""
+        device: SimRelay | SimContacts | SimReader | None = self.relay if what == "relay" else self.contacts
+        if what == "reader":
+            device = self.chance.choice(sorted(self.readers.items()))[1] if self.readers else None
+        if device is not None and self.is_up:
+            self.machine.context.copy().run(device.unplug)
+
+    # --- what the daemon is made of --------------------------------------------------------------------------------
+
+    def _settings(self) -> Settings:
+        return Settings(
+            lanes=self.settings,
+            gate=GateSettings(name=self.card, data=str(self.root), rtc=self.rtc),
+            centre=CENTRE,
+            relays=(GpioRelay(id="board", chip="sim", offsets=(0, 1, 2, 3)),),
+            inputs=(GpioInputs(id="contacts", chip="sim", offsets=(0, 1, 2, 3)),),
+        )
+
+    def _factories(self) -> Factories:
+        return Factories(
+            self._reader,
+            self._inputs,
+            self._relay,
+            self.clock,
+            lambda told: [f"front-{self.card}", told],
+            self.disk,
+            writer=self._writer,
+            chance=random.Random(self.chance.getrandbits(64)),
+        )
+
+    def _reader(self, settings: ReaderSettings) -> SimReader:
+        assert isinstance(settings, SerialReader)
+        lane = int(settings.port)
+        reader = self.readers[lane, settings.id] = SimReader(
+            self.clock, partial(self._signalled, lane, settings.id)
+        )
+        return reader
+
+    def _inputs(self, _settings: InputSettings) -> SimContacts:
+        self.contacts = SimContacts(self.clock)
+        return self.contacts
+
+    def _relay(self, _settings: RelaySettings, events: RelayEvents) -> SimRelay:
+        self.relay = SimRelay(self._loop, self.chance, events, self._pulsed)
+        return self.relay
+
+    def _writer(
+        self, log: Log, listener: WriterListener, post: Callable[..., object], **more: Any
+    ) -> SimWriter:
+        return self.bug.writer(
+            log, listener, post, pace=self.pace, on_batch=self._handed, on_commit=self._committed, on_cut=self.cut,
+            **more,
+        )  # fmt: skip
+
+    def _handed(self, batch: Batch) -> None:
+        # The journal's first batch comes before the daemon knows its journal: all own records of a run have one epoch.
+        epoch = next((one.epoch for one in batch.records if one.gate == self.id), None)
+        assert self.boot_of is not None
+        if not self.boot_of.epoch and epoch is not None:
+            self.boot_of.epoch = epoch
+        self.history.batch(self.card, batch, self.id, self.boot_of.epoch)
+
+    def _committed(self, batch: Batch) -> None:
+        for one in batch.records:
+            if one.gate == self.id:
+                self.history.committed(self.card, (one.gate, one.epoch), one.seq)
+
+    # --- what moves ---------------------------------------------------------------------------------------------
+
+    def _pulsed(self, line: int) -> None:
+        self._failpoint("before_pulse")
+        for arm in self.arms.values():
+            for way in (Direction.ENTRY, Direction.EXIT):
+                if arm.line_of(way) == line:
+                    self._let_through(arm, way)
+        self._failpoint("after_pulse")
+
+    def _failpoint(self, name: str) -> None:
+        """Lose the power here, if it was to be here."""
+        if self.cut_at == name:
+            self.cut_at = ""
+            self.cut()
+            raise PowerCut
+
+    def _let_through(self, arm: Arm, way: Direction) -> None:
+        arm.released(way, self._truth.world_s)
+        assert self.boot_of is not None
+        release = self.history.released(self.card, LaneId(arm.settings.id), way, self.boot_of.number)
+        self._loop.call_soon(self.on_release, arm.settings.id, way, release, context=NOBODY)
+
+    def _signalled(self, lane: int, reader: int, signal: Signal) -> None:
+        self.history.note("signal", self.card, lane, reader, signal.value)
+
+    # --- what people do ------------------------------------------------------------------------------------------
+
+    def present(self, lane: int, reader: int, data: bytes) -> bool:
+        """Hold a code before a reader; False where nobody listens."""
+        found = self.readers.get((lane, reader))
+        if found is None or not self.is_up:
+            return False
+        try:
+            return self.machine.context.copy().run(found.read, data)
+        except PowerCut:
+            return False
+
+    def push(self, lane: int, way: Direction) -> tuple[bool, bool]:
+        """Push an arm; whether it gave way, and whether that was seen."""
+        went, line = self.turn(lane, way)
+        return went, went and self.close_contact(line)
+
+    def turn(self, lane: int, way: Direction) -> tuple[bool, int | None]:
+        """Push an arm whose contact closes later; whether it gave way, and the contact."""
+        arm = self.arms[lane]
+        if not arm.gives_way(way, self._truth.world_s):
+            return False, None
+        arm.pushed(way)
+        return True, arm.contact_of(way)
+
+    def close_contact(self, line: int | None) -> bool:
+        """A passage contact closes, and opens again; whether that was seen."""
+        if line is None:
+            return False
+        self._loop.call_later(CONTACT_S, partial(self._contact, line, active=False), context=NOBODY)
+        return self._contact(line, active=True)
+
+    def _contact(self, line: int, *, active: bool) -> bool:
+        board = self.contacts
+        if board is None or not self.is_up:
+            return False
+        context = self.machine.context.copy()
+        try:
+            if active:
+                self._failpoint("before_passage")
+            seen = context.run(partial(board.set, line, active=active))
+            if active:
+                self._failpoint("after_passage")
+        except PowerCut:
+            return False
+        return seen
+
+    # --- the front ----------------------------------------------------------------------------------------------
+
+    async def _front(self, running: Running) -> int:
+        """The front process: the link to the lane, and the uplink."""
+        ended: asyncio.Future[int] = self._loop.create_future()
+        front = self.front = Machine(self._loop, f"front of {self.card}")
+        self.machine.on_end.append(front.cut)
+
+        def gone() -> None:
+            if not ended.done():
+                ended.set_result(1)
+
+        front.on_end.append(gone)
+        main = front.spawn(self._front_main(running))
+        main.add_done_callback(lambda _: gone())
+        return await ended
+
+    def crash_front(self) -> None:
+        """Kill the front alone."""
+        if self.front is not None:
+            self.front.cut()
+
+    async def _front_main(self, running: Running) -> None:
+        told = msgspec.json.decode(running.args[1], type=_FrontTold)
+        data = Path(told.data)
+        client = LaneClient(Path(told.socket))
+        tasks = [
+            asyncio.create_task(client.run()),
+            asyncio.create_task(self._keep_uplink(data, client)),
+        ]
+        await asyncio.shield(running.given)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_uplink(self, data: Path, client: LaneClient) -> None:
+        chance = random.Random(self.chance.getrandbits(64))
+        while True:
+            try:  # noqa: SIM105
+                await self._one_uplink(data, client, chance)
+            except StoreFault:
+                pass
+            await asyncio.sleep(UPLINK_AGAIN_S)
+
+    async def _one_uplink(self, data: Path, client: LaneClient, chance: random.Random) -> None:
+        assert self.disk is not None
+        reader = LogReader.open(data, self.disk)
+
+        async def take_list(path: Path) -> Done:
+            return await client.command(TakeList(0, str(path)))
+
+        centre = SimUplink(self._network, self.card, self._centre, self.on_status)
+        uplink = Uplink(
+            enrolment.load(data), data, CENTRE, reader, client.say, take_list, client, clock=self.clock,
+            chance=chance, centre=centre,
+        )  # fmt: skip
+        self.bug.linked(uplink)
+        client.on_appended, client.on_in_memory = uplink.appended, uplink.held
+        try:
+            await uplink.run()
+        finally:
+            client.on_appended = client.on_in_memory = None
+            reader.close()
+
+
+class _FrontTold(msgspec.Struct, frozen=True):
+    data: str
+    socket: str
+
+
+async def build_list(running: Running) -> int:
+    """The builder process (`edge.builder`)."""
+    order = msgspec.json.decode(await running.given, type=Order)
+    snapshot, out = (Path(str(one)) for one in running.args[-2:])
+    try:
+        build_from(snapshot, out, order)
+    except Unusable as error:
+        running.errors = f"{error.code}: {error}\n".encode()
+        return REFUSED
+    except (StoreFault, OSError) as error:
+        running.errors = f"{error}\n".encode()
+        return FAULT
+    return BUILT
+
+
+def _let_go(daemon: Daemon) -> None:
+    """Close what a dead daemon holds open: files of a card that is out."""
+    store = daemon.lists._store
+    for connection in (daemon._store._connection, daemon.reader._connection, store and store._connection):
+        if connection:
+            connection.close(True)

@@ -1,0 +1,267 @@
+"""What really happened, as nobody in the venue knows it: kept beside all that is tried, read by the checker at the end.
+
+Times are the world's. A record is known by its gate, epoch and seq; a *release* is an arm that was commanded, or a
+person who was told to go where there is no arm: from then on the record that it rests on was acknowledged.
+"""
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from admission.ids import Epoch, GateId, LaneId, RecordId, TicketId
+from admission.records import Direction, Flag, Kind, Outcome, Record, record_from_bytes
+from edge.link import Foreign, Seen
+from edge.store.log_schema import Batch
+
+Line = tuple[object, ...]
+Log = tuple[GateId, Epoch]
+
+
+@dataclass(slots=True)
+class Release:
+    """Somebody was let through, or told so; what became of it in the flesh."""
+
+    at_s: float
+    card: str
+    record: RecordId
+    body: Record
+    boot: int
+    durable: bool
+    """Its record was committed by then."""
+    walked_s: float | None = None
+    """When somebody went through on it."""
+    seen: bool = False
+    """The contact's closing reached a running gate."""
+
+    @property
+    def ticket(self) -> TicketId | None:
+        return None if self.body.ticket is None else self.body.ticket[1]
+
+    @property
+    def way(self) -> Direction:
+        return self.body.direction
+
+
+@dataclass(slots=True)
+class Shown:
+    """A presentation and its answer."""
+
+    at_s: float
+    order: int
+    gate: GateId
+    card: str
+    boot: int
+    lane: int
+    reader: int
+    way: Direction
+    ticket: int
+    answer: Seen | None = None
+    answered_s: float = 0.0
+    answered: int = 0
+    """By `order`."""
+    releases: int = 0
+    """How often the arm was commanded while it was shown."""
+    admitted: bool = False
+    gave_up: bool = False
+    """Whoever showed it left before there was an answer."""
+
+
+@dataclass(slots=True)
+class Boot:
+    """One run of a gate's program."""
+
+    gate: GateId
+    card: str
+    number: int
+    began_s: float
+    epoch: Epoch = Epoch(0)
+    ready_s: float | None = None
+    ended_s: float | None = None
+    how: str = ""
+    """How it ended: cut, kill, stop, exit."""
+
+
+@dataclass(slots=True)
+class Cancel:
+    """A ticket's standing as the centre changed it, in one transaction."""
+
+    at_s: float
+    ticket: int
+    version: int
+    generation: int
+    standing: int
+    acked: dict[str, float] = field(default_factory=dict)
+    """By card, when its gate first said that it holds this version, durably."""
+
+
+@dataclass(slots=True)
+class Condition:
+    """Something was wrong for a while: `what` with `where`, a card or the centre."""
+
+    what: str
+    where: str
+    since_s: float
+    until_s: float | None = None
+
+    def overlaps(self, since_s: float, until_s: float) -> bool:
+        """Whether it was so at any moment between."""
+        return self.since_s <= until_s and (self.until_s is None or self.until_s >= since_s)
+
+
+class History:
+    """The world's own diary."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.now_s: Callable[[], float] = lambda: 0.0
+        self.records: dict[RecordId, bytes] = {}
+        """Every record a gate made, durable or not."""
+        self.made_by: dict[RecordId, str] = {}
+        """On which card it was made."""
+        self.forked: dict[RecordId, bytes] = {}
+        """Records with the key of another that a twin made."""
+        self.releases: list[Release] = []
+        self.shown: list[Shown] = []
+        self.boots: list[Boot] = []
+        self.cancels: list[Cancel] = []
+        self.order = 0
+        """Counts up with all that may change what somebody knows: what came first in one instant."""
+        self.made: dict[RecordId, int] = {}
+        """When a record was made, by `order`."""
+        self.known: dict[str, dict[Log, list[tuple[int, int]]]] = {}
+        """By card and log: from `order` on its gate's decisions knew it up to a seq. A restart may know less."""
+        self.durable: dict[str, dict[Log, int]] = {}
+        """By card, up to where its own logs were committed, as the store said."""
+        self.conditions: list[Condition] = []
+        self.destroyed: set[RecordId] = set()
+        """Records that were on a card alone when somebody replaced it by an older image."""
+        self.tampered: set[GateId] = set()
+        """Gates whose card was copied, or replaced by an older image."""
+        self._last: dict[tuple[str, int, Direction], tuple[RecordId, Record]] = {}
+
+    def note(self, *what: object) -> None:
+        """Write a line."""
+        self.lines.append((round(self.now_s(), 6), *what))
+
+    def digest(self) -> str:
+        """Return what tells one history from another."""
+        hashed = hashlib.sha256()
+        for line in self.lines:
+            hashed.update(repr(line).encode() + b"\n")
+        return hashed.hexdigest()
+
+    # --- told by the gates' surroundings -------------------------------------------------------------------------
+
+    def batch(self, card: str, batch: Batch, own: GateId, epoch: Epoch) -> None:
+        """A gate hands records to its writer."""
+        for one in batch.records:
+            if (one.gate, one.epoch) != (own, epoch):
+                continue
+            name = RecordId(one.gate, one.epoch, one.seq)
+            self.order += 1
+            self.records[name] = one.blob
+            self.made_by[name] = card
+            self.made[name] = self.order
+            self._learn(card, (one.gate, one.epoch), one.seq)
+            body = record_from_bytes(one.blob)
+            if isinstance(body, Record):
+                self._made(card, name, body)
+
+    def _made(self, card: str, name: RecordId, body: Record) -> None:
+        grants = body.kind is Kind.SCAN and body.outcome is Outcome.GRANT
+        if grants or body.kind is Kind.OVERRIDE:
+            self._last[card, body.lane, body.direction] = (name, body)
+        ticket = 0 if body.ticket is None else body.ticket[1]
+        self.note(
+            "record", name.gate, f"{name.epoch:x}", name.seq, body.kind.name, body.lane, int(body.direction),
+            int(body.outcome), int(body.reason), int(body.flags), ticket, body.ref, body.data,
+        )  # fmt: skip
+
+    def released(self, card: str, lane: LaneId, way: Direction, boot: int) -> Release | None:
+        """An arm was commanded, or somebody told to go: return what it rests on."""
+        found = self._last.get((card, lane, way))
+        self.note("released", card, lane, int(way), None if found is None else found[0].seq)
+        if found is None:
+            return None
+        name = found[0]
+        durable = self.durable.get(card, {}).get((name.gate, name.epoch), 0) >= name.seq
+        release = Release(self.now_s(), card, name, found[1], boot, durable)
+        self.releases.append(release)
+        return release
+
+    def took(self, card: str, slice_: Foreign) -> None:
+        """A gate took in records of another log: from now on its decisions know them."""
+        if slice_.blobs:
+            last = slice_.first_seq + len(slice_.blobs) - 1
+            self._learn(card, (slice_.gate, slice_.epoch), last)
+            self.note("heard", card, slice_.gate, f"{slice_.epoch:x}", last)
+
+    def _learn(self, card: str, log: Log, seq: int) -> None:
+        self.order += 1
+        known = self.known.setdefault(card, {}).setdefault(log, [])
+        if not known or seq > known[-1][1]:
+            known.append((self.order, seq))
+
+    def began(self, card: str, held: dict[Log, int]) -> None:
+        """A gate starts: it knows what its card holds, and no more."""
+        self.order += 1
+        of = self.known.setdefault(card, {})
+        for log in {*of, *held}:
+            known = of.setdefault(log, [])
+            seq = held.get(log, 0)
+            if not known or known[-1][1] != seq:
+                known.append((self.order, seq))
+
+    def knew(self, card: str, record: RecordId, order: int) -> bool:
+        """Whether a gate's decisions knew a record at a moment."""
+        known = self.known.get(card, {}).get((record.gate, record.epoch), [])
+        at = bisect_right(known, order, key=lambda one: one[0])
+        return at > 0 and known[at - 1][1] >= record.seq
+
+    def committed(self, card: str, log: Log, seq: int) -> None:
+        """The store said that a log is on the medium up to here."""
+        of = self.durable.setdefault(card, {})
+        of[log] = max(seq, of.get(log, 0))
+
+    def restored(self) -> None:
+        """The centre goes on from an older copy: what it acknowledged since is asked for again."""
+        self.note("centre restored")
+
+    def replaced(self, card: str, gate: GateId, durable: dict[Log, int], held: dict[Log, int]) -> None:
+        """A card was replaced by an image with its own logs up to here: what was on it alone since is gone for good."""
+        self.tampered.add(gate)
+        self.note("card replaced", card)
+        for name in self.made:
+            log = (name.gate, name.epoch)
+            if self.made_by[name] == card and max(durable.get(log, 0), held.get(log, 0)) < name.seq:
+                self.destroyed.add(name)
+
+    def copied(self, gate: GateId) -> None:
+        """A gate's card was copied."""
+        self.tampered.add(gate)
+        self.note("card copied", gate)
+
+    def begin(self, what: str, where: str) -> Condition:
+        """Something begins to be wrong."""
+        condition = Condition(what, where, self.now_s())
+        self.conditions.append(condition)
+        self.note("wrong", what, where)
+        return condition
+
+    def end(self, condition: Condition) -> None:
+        """It is mended."""
+        if condition.until_s is None:
+            condition.until_s = self.now_s()
+            self.note("mended", condition.what, condition.where)
+
+    def was(self, what: str, where: str, since_s: float, until_s: float) -> bool:
+        """Whether something was wrong somewhere at any moment between."""
+        return any(
+            one.what == what and one.where == where and one.overlaps(since_s, until_s)
+            for one in self.conditions
+        )
+
+    def flagged(self, release: Release) -> bool:
+        """Whether an entry was let in with a word to staff."""
+        return bool(release.body.flags & (Flag.FLAGGED | Flag.UNSURE))

@@ -134,8 +134,18 @@ def _verify_gate(
     if key is None and not former:
         return None
     heads = [head for row in rows for head in reader.heads(gate, row.epoch)]
-    logs = [(row.epoch, _records(reader, gate, row.epoch)) for row in rows]
+    logs = [(epoch, _records(reader, gate, epoch)) for epoch in _in_order(reader, gate, rows)]
     return verify(gate, key or former[0], logs, heads, lambda _: former)
+
+
+def _in_order(reader: LogReader, gate: GateId, rows: list[EpochRow]) -> Iterator[Epoch]:
+    """Yield epochs as they follow on each other: what was heard of, or fetched back, came in any order."""
+    left = {row.epoch: reader.predecessor(gate, row.epoch) for row in rows}
+    while left:
+        ready = [epoch for epoch, named in left.items() if named is None or named.epoch not in left]
+        for epoch in ready or list(left):  # where they name each other in a ring, `verify` says so
+            del left[epoch]
+            yield epoch
 
 
 def _records(reader: LogReader, gate: GateId, epoch: Epoch) -> Iterator[tuple[int, bytes]]:

@@ -114,7 +114,7 @@ class Merged:
         self._doubted: dict[tuple[GateId, Epoch], int] = {}
         """Logs with a head that no known key signed, and up to where each is held: asked for again by a newer roster."""
         self._unvouched: list[Chunk] | None = None
-        """While a feed is judged for the first time: chunks whose end nothing covered yet."""
+        """While some that may vouch for them are still to be read: chunks whose end nothing covered yet."""
         self._settled: set[tuple[GateId, Epoch]] = set()
         """Those that were asked for again."""
         self._begun_us: dict[tuple[GateId, Epoch], int] = {}
@@ -182,15 +182,23 @@ class Merged:
             self._reads_on = False
             self.forget()
             return ()
-        self._unvouched = []
-        slices = [part for chunk in chunks for part in self._chunk(chunk)]
-        # What a crash left unsigned is vouched for by the next epoch, which may stand behind it.
-        again, self._unvouched = self._unvouched, None
-        slices += [part for chunk in again for part in self._chunk(chunk)]
+        slices = self._all(list(chunks))
         if cursor != self.cursor:
             slices.append(Foreign(0, self._own, Epoch(0), 0, cursor=cursor))
             self._cursor = cursor
         return tuple(slices)
+
+    def _all(self, left: list[Chunk]) -> list[Foreign]:
+        """Judge chunks; what a crash left unsigned again when the epoch that vouches for it was read, wherever it stood."""
+        slices: list[Foreign] = []
+        while left:
+            self._unvouched = []
+            slices += [part for chunk in left for part in self._chunk(chunk)]
+            before, left, self._unvouched = len(left), self._unvouched, None
+            if len(left) == before:  # nothing here vouches for them
+                slices += [part for chunk in left for part in self._chunk(chunk)]
+                break
+        return slices
 
     def _chunk(self, chunk: Chunk) -> Iterable[Foreign]:
         gate, epoch = GateId(chunk.gate), Epoch(chunk.epoch)

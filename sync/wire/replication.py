@@ -5,7 +5,7 @@ Pure: no I/O, no clock. `Replica` is the receiver's side for one gate's logs: it
 wherever the receiver's answer says. Both may be thrown away at any time and made anew from what is stored.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -20,7 +20,6 @@ from admission.chain import (
     Finding,
     Head,
     LogSet,
-    Predecessor,
     link,
     seed,
 )
@@ -167,19 +166,20 @@ class Replica:
         return self._logs.anomalies()
 
     def ends(self, epochs: Iterable[Epoch]) -> dict[Epoch, int]:
-        """Return the unsigned ends that a later epoch vouches for, where that one or the ended one is among `epochs`.
+        """Return the unsigned ends that a later epoch vouches for by now, as far as these epochs may have to do with it.
 
         A crash leaves records that no head of their own epoch will ever cover; whoever reads on needs them all the same.
         """
-        states, among = self._logs.states, set(epochs)
+        states, vouched = self._logs.states, _vouched(self._logs.states)
         found: dict[Epoch, int] = {}
-        for one in states.values():
-            named = one.predecessor
-            if named is None or among.isdisjoint((one.epoch, named.epoch)):
-                continue
-            held = states.get(named.epoch)
-            if held is not None and held.seq > held.head_seq + 1 and _vouches(one, held):
-                found[held.epoch] = held.seq
+        for epoch in epochs:
+            at = states.get(epoch)
+            while at is not None:
+                if at.epoch in vouched and at.seq > at.head_seq + 1:
+                    found[at.epoch] = at.seq
+                # What lies before an epoch with a head was vouched for when that came.
+                ended = at.epoch != epoch and at.head_seq >= PREDECESSOR_SEQ
+                at = states.get(at.predecessor.epoch) if at.predecessor is not None and not ended else None
         return found
 
     def offer(self, chunk: Chunk, stored: Stored, source: Source = Source.GATE) -> Answer:
@@ -263,7 +263,7 @@ class Replica:
         state = trial.states.get(epoch)
         if refused is not None and refused.why is Why.ALTERED:
             state = good  # whatever lies between the last good head and a bad one may be what was altered
-        elif source is Source.CARRIER and state != good and not self._is_vouched(state):
+        elif source is Source.CARRIER and state != good and epoch not in _vouched(trial.states):
             state = good
             refused = refused or Refused(epoch, (good.seq if good else 0) + 1, Why.UNSIGNED)
         if state is None or state.seq < first:
@@ -273,9 +273,6 @@ class Replica:
         return Accepted(
             epoch, first, tuple(blobs[:count]), tuple(heads), state, refused, tuple(records[:count])
         )
-
-    def _is_vouched(self, state: EpochState | None) -> bool:
-        return state is not None and any(_vouches(one, state) for one in self._logs.states.values())
 
     def _other_branch(self, chunk: Chunk, at: int, source: Source) -> Answer:
         """Keep what differs, from index `at` of the chunk on, as far as it is this gate's word at all."""
@@ -306,10 +303,18 @@ class Replica:
         return fork
 
 
-def _vouches(later: EpochState, ended: EpochState) -> bool:
-    """Whether an epoch names, under a head of its own, this very place as the end of the one before it."""
-    named = Predecessor(ended.epoch, ended.seq, ended.link)
-    return later.predecessor == named and later.head_seq >= PREDECESSOR_SEQ
+def _vouched(states: Mapping[Epoch, EpochState]) -> set[Epoch]:
+    """Return the epochs whose very end a later one names as what came before it, under a head or vouched for likewise."""
+    found: set[Epoch] = set()
+    covered = [one for one in states.values() if one.head_seq >= PREDECESSOR_SEQ]
+    while covered:
+        named = covered.pop().predecessor
+        ended = states.get(named.epoch) if named is not None else None
+        if ended is None or ended.epoch in found or (ended.seq, ended.link) != (named.seq, named.link):
+            continue
+        found.add(ended.epoch)
+        covered.append(ended)
+    return found
 
 
 def head_in(gate: GateId, epoch: Epoch, blob: bytes) -> Head | None:

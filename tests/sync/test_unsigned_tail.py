@@ -8,6 +8,7 @@ import pytest
 from admission.ids import Epoch, GateId
 from edge.store.disk import LocalDisk
 from edge.store.log import LogStore
+from edge.verify import verify_log
 from sync.gates import feed, ingest
 from sync.store.database import Database
 from sync.wire.messages import Chunk, Push
@@ -26,9 +27,9 @@ def crashed(gate: GateId = ONE) -> EpochLog:
     return log.scans(2)
 
 
-def after(log: EpochLog, *, signed: bool = True) -> EpochLog:
+def after(log: EpochLog, *, signed: bool = True, epoch: int = 5) -> EpochLog:
     """The run that follows on it."""
-    following = EpochLog(Epoch(5), log.gate).begin(log)
+    following = EpochLog(Epoch(epoch), log.gate).begin(log)
     if signed:
         following.sign()
     return following
@@ -73,6 +74,27 @@ def test_nothing_else_vouches_for_an_unsigned_end(wrong: str) -> None:
     answer = offer(held, log.chunk())
     assert isinstance(answer, Accepted)
     assert answer.refused == Refused(log.epoch, len(log.blobs) - 1, Why.UNSIGNED)
+
+
+def test_a_run_too_short_for_a_head_passes_on_what_the_next_one_vouches_for(
+    database: Database, keeper: Keeper, tmp_path: Path
+) -> None:
+    prepare(database)
+    log = crashed(TWO)
+    short = after(log, signed=False, epoch=6)
+    following = after(short)
+    logs = (log, short, following)
+    for one in logs:
+        with database.writing() as connection:
+            taken = ingest.take(connection, TWO, PUBLIC.public_bytes_raw(), Push((one.chunk(),)), 1)
+            assert taken.troubles == ()
+    chunks, _ = read_on(database)
+    assert records(chunks) == records([one.chunk() for one in logs])
+    keeper.take(*chunks)
+    assert [keeper.held(one) for one in logs] == [one.blobs for one in logs]
+    assert keeper.merged.troubles == {}
+    assert [row.epoch for row in keeper.store.epochs()] != [one.epoch for one in logs], "met in another order"
+    assert not verify_log(tmp_path, {TWO: PUBLIC}).altered
 
 
 @pytest.mark.parametrize("order", ["together", "one by one", "the end last"])

@@ -163,7 +163,7 @@ class Daemon:
         self.judge.heard = self.others.is_heard
         self.judge.known_at_cut.update(_shares(self.reader.meta(SHARES)))
         self.judge.on_dealt = self._keep_shares
-        self.lists = Lists(self, self._parts.disk)
+        self.lists = Lists(self, self._parts.disk, self._loop.time)
         self.barriers = {
             relay.id: Barrier(
                 relay,
@@ -454,6 +454,7 @@ class Daemon:
             self._device_log.tick()
             self.status.clock_tile()
             self.lists.age_tile()
+            self.lists.look_again()
             self.journal.sign_if_due()
             self._telling.count_recorded()
             self.alerts.expire()

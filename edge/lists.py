@@ -3,6 +3,8 @@
 import hashlib
 import logging
 import struct
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -24,6 +26,8 @@ from edge.venue import Venue, venue_of
 FILE = LIST_FILE
 OLD_AFTER_S = 24 * 3600
 """A list older than this is shown as old; it is used all the same (DESIGN.md: `list_max_age_h` is off)."""
+AGAIN_S = 5.0
+"""A list that could not be read is tried again so often: a card that failed for a moment must keep nobody out for good."""
 RESEND_HINT = "Correct zones, keys and lane plans at the centre; it then sends a new list."
 _LIST = struct.Struct(">IIQ16s")
 
@@ -33,10 +37,15 @@ log = logging.getLogger("edge.lists")
 class Lists:
     """Holds the list in use."""
 
-    def __init__(self, gate: Gate, disk: Disk | None = None) -> None:
+    def __init__(
+        self, gate: Gate, disk: Disk | None = None, mono_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._gate = gate
+        self._mono_s = mono_s
         self._disk = disk
         self._store: ListStore | None = None
+        self._again_s: float | None = None
+        """When a list that could not be read is tried again; None: there is none such."""
         self.schedule: Schedule | None = None
         """What the last list that could be used has happen by itself; a list given up leaves it."""
         self._deltas = Deltas(gate)
@@ -101,7 +110,7 @@ class Lists:
             venue.facts.zones, {one.id: (one.generation, one.version) for one in store.head.events}
         )
         gate.judge.use_list(self._deltas.over(store, store.head), venue)
-        self._store = store
+        self._store, self._again_s = store, None
         self._now_serves(venue)
         self._remember(store)
         if before is not None:
@@ -169,9 +178,21 @@ class Lists:
         if self._store is not None:
             self._store.close()
             self._store = None
+        # A file that is damaged stays so; one that a failing card did not give up may be whole.
+        self._again_s = self._mono_s() + AGAIN_S if fault.kind is FaultKind.IO else None
         self._deltas.drop()
         self._gate.judge.drop_list()
         self._refuse("list.corrupt", {"hint": fault.hint})
+
+    def look_again(self) -> None:
+        """Try a list that could not be read once more, when it is time. Called once a second, off the scan path."""
+        if self._again_s is None or self._mono_s() < self._again_s:
+            return
+        self._again_s = self._mono_s() + AGAIN_S
+        try:
+            self.take(self._gate.data / FILE)
+        except StoreFault as fault:
+            self._gate.unreadable(fault)
 
     def _forget(self) -> None:
         """The list's file is gone on purpose: nobody is judged by it any more."""

@@ -245,6 +245,23 @@ async def test_a_corrupt_list_lets_nobody_in_and_everybody_out_until_a_new_one_c
         await gate.walk(2)
 
 
+async def test_a_list_that_a_card_did_not_give_for_a_moment_is_taken_up_again(tmp_path: Path) -> None:
+    rows = [row(number) for number in range(1, 600)]
+    with shaky(reads=True) as disk:
+        async with running(tmp_path, rows, adjust=quick, change=on(disk)) as gate:
+            await gate.ready()
+            disk.fail(errno.EIO)
+            await gate.hardware.second.scan(code(300))
+            assert await answer(gate, 1) == (Outcome.DENY, Reason.NOT_READY)
+            assert gate.code(Part.LIST, "list") == "list.corrupt"
+            disk.heal()
+            await gate.until(lambda: gate.code(Part.LIST, "list") == "list.ok", "the list is in use", 15.0)
+            await gate.ready()
+            await gate.hardware.second.scan(code(301))
+            await gate.walk(2)
+        assert_verifies(gate.data)
+
+
 async def test_a_corrupt_log_is_set_aside_and_who_is_inside_is_known_all_the_same(tmp_path: Path) -> None:
     async with running(tmp_path, [row(7), row(8)], adjust=quick) as gate:
         await gate.ready()

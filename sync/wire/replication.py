@@ -310,10 +310,11 @@ def _vouched(states: Mapping[Epoch, EpochState]) -> set[Epoch]:
     while covered:
         named = covered.pop().predecessor
         ended = states.get(named.epoch) if named is not None else None
-        if ended is None or ended.epoch in found or (ended.seq, ended.link) != (named.seq, named.link):
+        if ended is None or named is None or ended.epoch in found:
             continue
-        found.add(ended.epoch)
-        covered.append(ended)
+        if (ended.seq, ended.link) == (named.seq, named.link):
+            found.add(ended.epoch)
+            covered.append(ended)
     return found
 
 

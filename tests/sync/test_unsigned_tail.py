@@ -11,6 +11,7 @@ from edge.store.log import LogStore
 from edge.verify import verify_log
 from sync.gates import feed, ingest
 from sync.store.database import Database
+from sync.wire.feed import Want
 from sync.wire.messages import Chunk, Push
 from sync.wire.replication import Accepted, Refused, Replica, Source, Why
 from tests.edge.front.test_merged import Keeper
@@ -119,7 +120,7 @@ def test_the_centre_forwards_an_unsigned_end_behind_the_epoch_that_vouches_for_i
         ingest.take(connection, ONE, public, Push((log.chunk(), following.chunk())), 2)
     assert read_on(database, cursor) == ([], cursor)
     with database.reading() as connection:
-        (chunk,), _ = feed.wanted(connection, GROUP, [feed.Want(ONE, log.epoch, len(log.blobs) - 1)])
+        (chunk,), _ = feed.wanted(connection, GROUP, [Want(ONE, log.epoch, len(log.blobs) - 1)])
     assert chunk.blobs[-1] == log.blobs[-1]
 
 

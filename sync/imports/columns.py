@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from sync.imports.faults import BadFile, shown
+from sync.imports.faults import BadFile, FileFault, listed, shown
 
 
 class Column(StrEnum):
@@ -117,16 +117,15 @@ def named(lines: Iterable[str]) -> dict[Column, str]:
             found[Column(name.strip())] = heading.strip()
         except ValueError:
             raise BadFile(
-                f"{shown(name)!r} is nothing a column holds",
-                f"Take one of: {', '.join(column.value for column in Column)}.",
+                FileFault.NO_SUCH_COLUMN, of=shown(name), columns=", ".join(column.value for column in Column)
             ) from None
     return found
 
 
 def plain(heading: str) -> str:
-    """Return a heading in the form that it is looked up in."""
+    """Return a heading, or a name, in the form that it is looked up in: letters and digits, accents off."""
     letters = unicodedata.normalize("NFKD", heading.casefold())
-    return "".join(char for char in letters if char.isascii() and char.isalnum())
+    return "".join(char for char in letters if char.isalnum())
 
 
 def layout(heading: Sequence[str], chosen: Mapping[Column, str]) -> Layout:
@@ -135,15 +134,7 @@ def layout(heading: Sequence[str], chosen: Mapping[Column, str]) -> Layout:
     A file of one column without a known heading is a plain list of codes. BadFile where no column holds codes, or
     two hold the same thing.
     """
-    found: dict[Column, int] = {}
-    by_name = {plain(text): place for place, text in reversed(list(enumerate(heading)))}
-    for column, name in chosen.items():
-        if plain(name) not in by_name:
-            raise BadFile(
-                f"no column is called {shown(name)}",
-                f"There are: {', '.join(shown(text) for text in heading)}.",
-            )
-        found[column] = by_name[plain(name)]
+    found = {column: _place(heading, name) for column, name in chosen.items()}
     taken = set(found.values())
     for place, text in enumerate(heading):
         named = _BY_HEADING.get(plain(text))
@@ -151,18 +142,25 @@ def layout(heading: Sequence[str], chosen: Mapping[Column, str]) -> Layout:
             continue
         if named in found:
             raise BadFile(
-                f"two columns may be the {named.value}: {shown(heading[found[named]])} and {shown(text)}",
-                f"Say which it is: {named.value}=HEADING.",
+                FileFault.COLUMN_TWICE, of=named.value, first=shown(heading[found[named]]), second=shown(text)
             )
         found[named] = place
     if Column.CODE not in found and Column.UID not in found:
         if len(heading) == 1 and not chosen:
             return Layout({Column.CODE: 0}, (), ("code",), has_heading=False)
-        raise BadFile(
-            "no column holds codes or tag UIDs",
-            "Name it code or uid in the first row, or say which it is: code=HEADING. "
-            f"There are: {', '.join(shown(text) for text in heading)}.",
-        )
+        raise BadFile(FileFault.NO_CODE_COLUMN, of=Column.CODE.value, headings=listed(heading))
     used = set(found.values())
     ignored = tuple(shown(text) for place, text in enumerate(heading) if place not in used and text.strip())
     return Layout(found, ignored, tuple(shown(text) for text in heading))
+
+
+def _place(heading: Sequence[str], name: str) -> int:
+    """Return where the heading stands that a person named: as it is written, else as it is looked up."""
+    for form in (str.strip, plain):
+        wanted = form(name)
+        places = [place for place, text in enumerate(heading) if wanted and form(text) == wanted]
+        if len(places) > 1:
+            raise BadFile(FileFault.HEADING_TWICE, heading=shown(name))
+        if places:
+            return places[0]
+    raise BadFile(FileFault.NO_SUCH_HEADING, heading=shown(name), headings=listed(heading))

@@ -1,21 +1,22 @@
 """gatehouse-sync import and export: lists in, tables out, as typed."""
 
 import argparse
+import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Connection
+from typing import IO, Any
 
 from admission.ids import EventId
 from sync.accounts.principal import Actor
-from sync.imports import export, jobs, pretix
+from sync.imports import export, jobs, keeping, pretix, wording
+from sync.imports.catalogue import Catalogue, catalogue, outer_zones
 from sync.imports.columns import Column, named
 from sync.imports.faults import BadFile
-from sync.imports.files import How, catalogue, outer_zones, read_file
-from sync.imports.texts import FILE_BYTES_MAX
+from sync.imports.files import How, Reading, read_file
 from sync.store.database import CentreFault, Database
 from sync.tickets import changes
 
@@ -25,7 +26,7 @@ BAD_SHOWN = 1000
 BY_HAND = Actor("system", 0, "command line")
 
 SHOP_PRETIX = "pretix"
-_EVENTS_HINT = "Look for its number on the centre's pages."
+_EVENTS_HINT = "See which there are: gatehouse-sync event list."
 
 Say = Callable[[str], None]
 
@@ -91,26 +92,26 @@ def import_csv(database: Database, options: argparse.Namespace) -> int:
     try:
         return _import_csv(database, options, _say)
     except BadFile as fault:
-        raise CentreFault(str(fault), fault.hint) from fault
+        raise CentreFault(*wording.file_by_program(fault)) from fault
 
 
 def _import_csv(database: Database, options: argparse.Namespace, say: Say) -> int:
-    data = _read(options.file)
     how = How(named(options.column), options.product, options.keep_text)
-    came = jobs.source(options.shop, options.file.name, data, how)
-    with database.reading() as connection:
-        known = catalogue(connection, options.event)
-        job = jobs.open_job(connection, options.event, came.digest, came.shop)
-    if known is None:
-        raise CentreFault(
-            f"there is no event {options.event}", "See which there are: gatehouse-sync event list."
-        )
-    if job is None:
-        checked = read_file(data, known, how)
-        job = database.transact(
-            lambda connection: jobs.keep(connection, options.event, checked, came, _now_s())
-        )
+    with _opened(options.file) as file:
+        came = jobs.source(options.shop, options.file.name, file, how)
+        with database.reading() as connection:
+            known = catalogue(connection, options.event)
+            if known is None:
+                raise CentreFault(f"there is no event {options.event}", _EVENTS_HINT)
+            job = jobs.open_job(connection, came, known)
+        if job is None:
+            job = _kept(database, known, read_file(file, known, how), came)
     return _go_on(database, job, options, say)
+
+
+def _kept(database: Database, known: Catalogue, reading: Reading, came: jobs.Source) -> jobs.Job:
+    number = keeping.keep(database.transact, known, reading, came, _now_s())
+    return database.transact(lambda connection: keeping.finish(connection, number, _now_s())).job
 
 
 def import_pretix(database: Database, options: argparse.Namespace) -> int:
@@ -118,7 +119,7 @@ def import_pretix(database: Database, options: argparse.Namespace) -> int:
     try:
         return _import_pretix(database, options, _say)
     except BadFile as fault:
-        raise CentreFault(str(fault), fault.hint) from fault
+        raise CentreFault(*wording.file_by_program(fault)) from fault
 
 
 def _import_pretix(database: Database, options: argparse.Namespace, say: Say) -> int:
@@ -137,14 +138,14 @@ def _import_pretix(database: Database, options: argparse.Namespace, say: Say) ->
     for session in planned.new_sessions:
         say(f"New session {session.id}: {session.name}")
     say(f"{len(planned.keys)} keys of signed tickets.")
-    checked = pretix.read_tickets(dump, known, planned, held, keeps_text=options.keep_text)
     came = jobs.Source(SHOP_PRETIX, options.folder.name, pretix.digest_of(dump, options.keep_text))
-
-    def begin(connection: Connection) -> jobs.Job:
-        begun = jobs.open_job(connection, options.event, came.digest, came.shop)
-        return begun or jobs.keep(connection, options.event, checked, came, _now_s())
-
-    job = database.transact(begin)
+    with database.reading() as connection:
+        begun = jobs.open_job(connection, came, known)
+    if begun is None:
+        reading = pretix.read_tickets(dump, known, planned, held, keeps_text=options.keep_text)
+        job = _kept(database, known, reading, came)
+    else:
+        job = begun
     if not options.preview and not (job.rows_bad and not options.keep_good):
         with changes.change(database, (EventId(options.event),), _now_s()) as connection:
             pretix.write_plan(connection, planned)
@@ -186,7 +187,7 @@ def _say_preview(database: Database, job: jobs.Job, say: Say) -> None:
         for _, bad in page:
             where = f", {bad.column}" if bad.column else ""
             value = f" {bad.value!r}" if bad.value else ""
-            say(f"Row {bad.row}{where}{value}: {bad.what}")
+            say(f"Row {bad.row}{where}{value}: {wording.cell(wording.ENGLISH, bad)}")
         if not page:
             break
         after = page[-1][0]
@@ -208,13 +209,20 @@ def _exporting(work: export.Export) -> Work:
     return run
 
 
-def _read(path: Path) -> bytes:
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file; what can be read only once, as a pipe, is put on the disk first."""
     try:
         with path.open("rb") as file:
-            return file.read(FILE_BYTES_MAX + 1)
+            if file.seekable():
+                yield file
+                return
+            with tempfile.TemporaryFile() as copy:
+                shutil.copyfileobj(file, copy)
+                yield copy
     except OSError as error:
         raise CentreFault(
-            f"{path} cannot be read: {error.strerror}", "Give a CSV file this user may read."
+            f"{path} cannot be read: {error.strerror or error}", "Give a CSV file this user may read."
         ) from error
 
 

@@ -7,10 +7,11 @@ from sqlalchemy import Connection
 
 from sync.accounts.audit import noted
 from sync.events import programme
-from sync.imports import export, jobs, tables
+from sync.imports import export, jobs, keeping, tables, wording
+from sync.imports.catalogue import catalogue
 from sync.imports.columns import named
 from sync.imports.faults import BadFile
-from sync.imports.files import Checked, How, catalogue, read_file
+from sync.imports.files import How, read_file
 from sync.imports.jobs import Job
 from sync.imports.texts import FILE_BYTES_MAX
 from sync.web.api import (
@@ -51,12 +52,13 @@ class Start(Body, frozen=True, kw_only=True):
 
 
 class BadRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing wrong with a row, and what to do; `column` empty for the row as a whole."""
+    """One thing wrong with a row, and what to do; `column` empty for the row as a whole. `fault`: a word that stays."""
 
     number: int
     row: int
     column: str
     value: str
+    fault: str
     what: str
 
 
@@ -69,15 +71,14 @@ def _list(connection: Connection, asked: Asked) -> Page[Job]:
 
 
 class _Read(NamedTuple):
-    """A pushed file, read. `begun`: the job of the same file that is not done yet."""
+    """A pushed file, read and kept to its end: as a job that was begun before, or one that nobody sees yet."""
 
-    came: jobs.Source
-    begun: Job | None
-    checked: Checked | None
+    job: int
+    is_begun: bool
 
 
 def _read(connection: Connection, asked: Asked) -> _Read:
-    """Read the file that was pushed, which takes seconds, before anything is kept from being written."""
+    """Read the file that was pushed and keep it, which takes seconds, in short transactions that others write between."""
     event, query = asked.path["event"], asked.query
     known = catalogue(connection, event)
     if known is None:
@@ -85,23 +86,28 @@ def _read(connection: Connection, asked: Asked) -> _Read:
     try:
         how = How(named(query.columns.splitlines()), query.product, query.keep_text)
         came = jobs.source(query.shop, query.name, asked.body, how)
-        begun = jobs.open_job(connection, event, came.digest, came.shop)
-        return _Read(came, begun, read_file(asked.body, known, how) if begun is None else None)
+        begun = jobs.open_job(connection, came, known)
+        if begun is not None:
+            return _Read(begun.id, is_begun=True)
+        transact = keeping.beside(connection)
+        number = keeping.keep(transact, known, read_file(asked.body, known, how), came, asked.now_s)
     except BadFile as fault:
         raise _refused(fault) from fault
+    return _Read(number, is_begun=False)
 
 
 def _push(connection: Connection, asked: Asked) -> Job:
-    """Keep a file that was read; nothing of it is written. The same file again is the same job until it is done."""
+    """Show a file that was kept; nothing of it is written. The same file again is the same job until it is done."""
     read: _Read = asked.body
-    event = asked.path["event"]
-    begun = jobs.open_job(connection, event, read.came.digest, read.came.shop) or read.begun
-    if begun is not None or read.checked is None:
-        assert begun is not None, "it was read where there was none"
-        return begun
-    job = jobs.keep(connection, event, read.checked, read.came, asked.now_s)
-    _noted(connection, asked, "import.check", job)
-    return job
+    if read.is_begun:
+        return jobs.job(connection, read.job)
+    try:
+        kept = keeping.finish(connection, read.job, asked.now_s)
+    except BadFile as fault:
+        raise _refused(fault) from fault
+    if kept.is_new:
+        _noted(connection, asked, "import.check", kept.job)
+    return kept.job
 
 
 def _one(connection: Connection, asked: Asked) -> Job:
@@ -120,9 +126,12 @@ def _bad(connection: Connection, asked: Asked) -> Page[BadRow]:
     after = 0 if position is None else int(position[0])
     limit = asked.query.limit
     found = [
-        BadRow(number=number, row=cell.row, column=cell.column, value=cell.value, what=cell.what)
+        BadRow(
+            number=number, row=cell.row, column=cell.column, value=cell.value, fault=cell.fault.value,
+            what=wording.cell(wording.ENGLISH, cell),
+        )
         for number, cell in jobs.bad_cells(connection, job.id, after, limit + 1)
-    ]
+    ]  # fmt: skip
     return page_of(found, limit, lambda one: (one.number,))
 
 
@@ -167,7 +176,8 @@ def _export_customers(connection: Connection, asked: Asked) -> Download:
 
 
 def _refused(fault: BadFile) -> Refused:
-    return Refused(422, "bad_file", f"{fault}. {fault.hint}")
+    detail = str(wording.file_by_program(fault))
+    return Refused(422, "bad_file", detail, more={"fault": fault.fault.value})
 
 
 def _noted(connection: Connection, asked: Asked, what: str, job: Job) -> None:

@@ -5,6 +5,7 @@ two people may have one name. A row with neither belongs to nobody.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, update
 
@@ -22,6 +23,14 @@ Holders = Mapping[int, int]
 """Whose the ticket of a row is, by the row's number; who is not named belongs to nobody."""
 
 
+class Found(NamedTuple):
+    """Whose tickets are whose. `new`: customers to be added, as `add` takes them; `renamed`: as `rename` does."""
+
+    holders: Holders
+    new: list[tuple[str, Entry]]
+    renamed: list[tuple[Entry, int]]
+
+
 def first_of(connection: Connection, entries: Sequence[Entry]) -> int:
     """Return the id of the first customer that these entries make, if they do; none is made by others meanwhile."""
     if not any(one.email or _is_named(one) for one in entries):
@@ -29,14 +38,13 @@ def first_of(connection: Connection, entries: Sequence[Entry]) -> int:
     return max(next_id(connection, customer.c.id), FIRST_ID)
 
 
-def find_or_make(
+def find(
     connection: Connection,
     organization: int,
     new: Sequence[Entry],
     changed: Sequence[tuple[Entry, int]],
     first: int,
-    now_s: int,
-) -> Holders:
+) -> Found:
     """Return the customers of these entries. `changed`: with the customer that each ticket has now, who is kept
     where the row names no address, and renamed where nobody else knows that customer. `first`: of `first_of`."""
     holders = {one.row: holder for one, holder in changed if not one.email and holder}
@@ -56,16 +64,28 @@ def find_or_make(
             alone.append(one)
     found = _known(connection, organization, list(speaking))
     missing = [(key, one) for key, one in speaking.items() if key not in found]
-    people = list(enumerate((*missing, *[("", one) for one in alone]), start=first))
-    slabs.add(
-        connection, customer, _CUSTOMER,
-        [_row(organization, number, key, one, now_s) for number, (key, one) in people],
-    )  # fmt: skip
-    found.update((key, number) for number, (key, _) in people if key)
+    people = [*missing, *[("", one) for one in alone]]
+    found.update((key, number) for number, (key, _) in enumerate(missing, start=first))
     holders.update((row, found[key]) for row, key in keys)
-    holders.update((one.row, number) for number, (key, one) in people if not key)
-    _rename(connection, kept)
-    return holders
+    holders.update((one.row, number) for number, one in enumerate(alone, start=first + len(missing)))
+    return Found(holders, people, kept)
+
+
+def add(adding: slabs.Adding, organization: int, found: Found, first: int, now_s: int) -> None:
+    """Add the customers that are new."""
+    people = [one for _, one in found.new]
+    empty, no = slabs.Same(""), slabs.Same(False)
+    columns: dict[str, slabs.Values] = {
+        "id": range(first, first + len(people)), "organization_id": slabs.Same(organization),
+        "email": [one.email for one in people], "first_name": [one.first_name for one in people],
+        "last_name": [one.last_name for one in people], "phone": [one.phone for one in people],
+        "postcode": empty, "address": empty, "city": empty, "country": empty, "gender": empty,
+        "anonymous": no, "banned": no, "origin": slabs.Same(ORIGIN), "created_s": slabs.Same(now_s),
+        "email_key": [key for key, _ in found.new],
+        "first_key": [key_of(f"{one.first_name} {one.last_name}") for one in people],
+        "last_key": [key_of(f"{one.last_name} {one.first_name}") for one in people],
+    }  # fmt: skip
+    adding.add(customer, columns, len(people))
 
 
 def _is_named(one: Entry) -> bool:
@@ -79,7 +99,7 @@ def _known(connection: Connection, organization: int, keys: Sequence[str]) -> di
     return {row.email_key: row.id for row in sorted(rows, key=lambda row: row.id, reverse=True)}
 
 
-def _rename(connection: Connection, entries: Sequence[tuple[Entry, int]]) -> None:
+def rename(connection: Connection, entries: Sequence[tuple[Entry, int]]) -> None:
     """Give customers that a list made, and that have no address, the names it says now."""
     if not entries:
         return
@@ -103,17 +123,3 @@ def _names(one: Entry) -> dict[str, str]:
         "first_key": key_of(f"{one.first_name} {one.last_name}"),
         "last_key": key_of(f"{one.last_name} {one.first_name}"),
     }
-
-
-_CUSTOMER = (
-    "id", "organization_id", "email", "first_name", "last_name", "phone", "postcode", "address", "city", "country",
-    "gender", "anonymous", "banned", "origin", "created_s", "email_key", "first_key", "last_key",
-)  # fmt: skip
-
-
-def _row(organization: int, number: int, key: str, one: Entry, now_s: int) -> tuple[object, ...]:
-    first, last = one.first_name, one.last_name
-    return (
-        number, organization, one.email, first, last, one.phone, "", "", "", "", "", False, False, ORIGIN, now_s,
-        key, key_of(f"{first} {last}"), key_of(f"{last} {first}"),
-    )  # fmt: skip

@@ -4,7 +4,7 @@ A list says what its shop knows. What people did here stays: a ban or a redeem i
 ticket that a list does not name any more is not touched.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select, update
@@ -99,60 +99,75 @@ def write(
         new_at = None
     before = _before(connection, event, [number for _, number in found.changed])
     changed = [(one, before[number].holder) for one, number in found.changed]
-    people = holders.find_or_make(connection, organization, found.new, changed, first, now_s)
-    _add(connection, event, shop, found.new, people, version)
-    _change(connection, event, shop, found.changed, people, before)
+    people = holders.find(connection, organization, found.new, changed, first)
+    t = sold.ticket.c
+    last = connection.execute(select(func.max(t.id)).where(t.event_id == event)).scalar() or 0
+    with slabs.adding(connection) as adding:
+        _add(adding, event, shop, found.new, last, version)
+        _add_tickets(adding, event, found.new, people.holders, last, version)
+        holders.add(adding, organization, people, first, now_s)
+    holders.rename(connection, people.renamed)
+    _change(connection, event, shop, found.changed, people.holders, before)
     return Written(len(found.new), len(found.changed), found.same, len(found.taken), new_at)
 
 
 def _add(
-    connection: Connection,
-    event: int,
-    shop: str,
-    entries: Sequence[Entry],
-    people: holders.Holders,
-    version: int,
+    adding: slabs.Adding, event: int, shop: str, entries: Sequence[Entry], last: int, version: int
 ) -> None:
-    if not entries:
-        return
-    t = sold.ticket.c
-    last = connection.execute(select(func.max(t.id)).where(t.event_id == event)).scalar() or 0
-    numbered = list(enumerate(entries, start=last + 1))
+    """Add codes and where they came from, in the order of their keys, which are digests: neighbours share pages."""
     # The event is ours to the end of the transaction, so its next version is known: written now, the rows need not
     # be written once more to be stamped.
-    slabs.add(
-        connection, sold.ticket, _TICKET,
-        [
-            (event, number, one.product, people.get(one.row, 0), one.zones, one.session, max(one.standing, 0),
-             one.valid_from, one.valid_until, one.admits, 0, _NO_ATTENTION, version)
-            for number, one in numbered
-        ],
+    numbered = enumerate(entries, start=last + 1)
+    codes = sorted(
+        (code.digest, number, code.kind, code.text) for number, one in numbered for code in one.codes
+    )
+    _add_codes(adding, event, codes, version)
+    sources = sorted((one.key, number, one) for number, one in enumerate(entries, start=last + 1))
+    adding.add(
+        tables.import_source,
+        {
+            "event_id": slabs.Same(event), "key": [key for key, _, _ in sources], "shop": slabs.Same(shop),
+            "ticket": [number for _, number, _ in sources], "print": [one.print for _, _, one in sources],
+            "reference": [one.order for _, _, one in sources],
+        },
+        len(sources),
     )  # fmt: skip
-    # In the order of their keys, which are digests: neighbours share the table's pages.
-    slabs.add(connection, sold.credential, _CREDENTIAL, sorted(_credentials(event, version, numbered)))
-    slabs.add(
-        connection, tables.import_source, ("event_id", "key", "shop", "ticket", "print", "reference"),
-        sorted([(event, bytearray(one.key), shop, number, bytearray(one.print), one.order) for number, one in numbered]),
+
+
+def _add_codes(
+    adding: slabs.Adding, event: int, codes: Sequence[tuple[bytes, int, str, str | None]], version: int | None
+) -> None:
+    adding.add(
+        sold.credential,
+        {
+            "event_id": slabs.Same(event), "digest": [one[0] for one in codes], "ticket": [one[1] for one in codes],
+            "kind": [one[2] for one in codes], "text": [one[3] for one in codes],
+            "standing": slabs.Same(int(CredentialStanding.ACTIVE)), "version": slabs.Same(version),
+        },
+        len(codes),
     )  # fmt: skip
 
 
-_TICKET = (
-    "event_id", "id", "product", "holder", "zones", "session", "standing", "not_before", "not_after", "admits",
-    "home_gate", "attention", "version",
-)  # fmt: skip
-_CREDENTIAL = ("event_id", "digest", "ticket", "kind", "text", "standing", "version")
-_NO_ATTENTION, _ACTIVE = int(Attention.NONE), int(CredentialStanding.ACTIVE)
-
-
-def _credentials(
-    event: int, version: int | None, numbered: Iterable[tuple[int, Entry]]
-) -> list[tuple[int, bytearray, int, str, str | None, int, int | None]]:
-    # SQLite's driver takes a bytearray as it is; for bytes it looks for an adapter first, which costs as much again.
-    return [
-        (event, bytearray(code.digest), number, code.kind, code.text, _ACTIVE, version)
-        for number, one in numbered
-        for code in one.codes
-    ]
+def _add_tickets(
+    adding: slabs.Adding,
+    event: int,
+    entries: Sequence[Entry],
+    people: holders.Holders,
+    last: int,
+    version: int,
+) -> None:
+    adding.add(
+        sold.ticket,
+        {
+            "event_id": slabs.Same(event), "id": range(last + 1, last + 1 + len(entries)),
+            "product": [one.product for one in entries], "holder": [people.get(one.row, 0) for one in entries],
+            "zones": [one.zones for one in entries], "session": [one.session for one in entries],
+            "standing": [max(one.standing, 0) for one in entries], "not_before": [one.valid_from for one in entries],
+            "not_after": [one.valid_until for one in entries], "admits": [one.admits for one in entries],
+            "home_gate": slabs.Same(0), "attention": slabs.Same(int(Attention.NONE)), "version": slabs.Same(version),
+        },
+        len(entries),
+    )  # fmt: skip
 
 
 class _Before(NamedTuple):
@@ -203,8 +218,14 @@ def _change(
     wanted = (c.c.ticket, c.c.digest, c.c.standing)
     for row in slabs.find(connection, wanted, c.c.ticket, numbers, event_id=event):
         held[row.ticket][row.digest] = row.standing
-    added = _credentials(event, None, ((number, one) for one, number in entries))
-    slabs.add(connection, c, _CREDENTIAL, [row for row in added if bytes(row[1]) not in held[row[2]]])
+    added = [
+        (code.digest, number, code.kind, code.text)
+        for one, number in entries
+        for code in one.codes
+        if code.digest not in held[number]
+    ]
+    with slabs.adding(connection) as adding:
+        _add_codes(adding, event, added, None)
     moved = [
         {"of": number, "digest_": digest, "new_standing": after}
         for one, number in entries

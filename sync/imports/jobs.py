@@ -5,12 +5,13 @@ replica, goes on with the next one. A file that was finished may come again: not
 """
 
 import io
+from collections.abc import Mapping
 from enum import StrEnum
 from hashlib import sha256
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from admission.ids import EventId
 from sync.accounts import audit
@@ -18,11 +19,10 @@ from sync.accounts.principal import Actor
 from sync.customers.tables import customer
 from sync.events import tables as events
 from sync.imports import intake, slabs, tables
-from sync.imports.columns import Column, Layout
-from sync.imports.entries import Entry
-from sync.imports.faults import BadCell, BadFile, shown
-from sync.imports.files import Checked, How, packed, unpacked
-from sync.store.schema import next_id, queue
+from sync.imports.catalogue import Catalogue
+from sync.imports.faults import NOTHING, BadCell, BadFile, CellFault, FileFault, Values
+from sync.imports.files import How, unpacked
+from sync.store.schema import queue
 from sync.tickets import changes
 from sync.tickets import tables as sold
 
@@ -30,12 +30,13 @@ KEPT_S = 7 * 86_400
 """A job that nobody goes on with holds names and codes; after a week they are deleted."""
 PIECE_BYTES = 256 * 1024
 """Of a file, read at a time."""
-SLAB_ROWS = 500
-"""Bad rows written at a time."""
-
 
 _GROWING = (customer, sold.ticket, sold.credential, tables.import_source)
 """What a chunk writes to, and looks things up in."""
+
+
+KEEPING = "keeping"
+"""State of a job whose file is not read to its end (`sync.imports.keeping`); it is nobody's to see."""
 
 
 class State(StrEnum):
@@ -70,9 +71,13 @@ class Job(msgspec.Struct, frozen=True):
     rows_taken: int
 
 
-class _Columns(msgspec.Struct, frozen=True):
+class Columns(msgspec.Struct, frozen=True):
+    """What a job says of its file's columns: the heading by what it holds, and those nothing is taken from."""
+
     taken: dict[str, str]
     ignored: tuple[str, ...]
+    known: str = ""
+    """The print of what the event had when the file was read (`Catalogue.print`)."""
 
 
 class Source(NamedTuple):
@@ -93,95 +98,33 @@ def source(shop: str, name: str, data: bytes | IO[bytes], how: How) -> Source:
     return Source(shop[: tables.SHOP_CHARS], name[: tables.NAME_CHARS], digest.digest())
 
 
-def open_job(connection: Connection, event: int, digest: bytes, shop: str) -> Job | None:
-    """Return the job of the same file that was begun and not finished; None where there is none."""
+def open_job(connection: Connection, came: Source, known: Catalogue) -> Job | None:
+    """Return the job of the same file that was begun and not finished; None where there is none.
+
+    One that was only checked counts while the event is as it was: a product made since makes good rows of bad ones.
+    """
     t = tables.import_job
     found = connection.execute(
         select(t)
-        .where(t.c.event_id == event, t.c.digest == digest, t.c.shop == shop)
+        .where(t.c.event_id == known.event, t.c.digest == came.digest, t.c.shop == came.shop)
         .where(t.c.state.in_((State.CHECKED, State.RUNNING)))
         .order_by(t.c.id.desc())
-        .limit(1)
-    )
-    row = found.mappings().first()
-    return None if row is None else _job(row)
-
-
-def keep(connection: Connection, event: int, checked: Checked, came: Source, now_s: int) -> Job:
-    """Keep a checked file until it is written or discarded; says how it compares with what is there.
-
-    Rows whose code is another ticket's become bad ones.
-    """
-    t = tables.import_job
-    _forget_old(connection, now_s)
-    number = next_id(connection, t.c.id)
-    title = checked.layout
-    columns = _Columns({column.value: title.title(column) for column in title.places}, title.ignored)
-    connection.execute(
-        insert(t).values(
-            id=number, event_id=event, shop=came.shop, digest=came.digest, name=came.name, state=State.CHECKED,
-            made_at_s=now_s, changed_at_s=now_s, encoding=checked.encoding, delimiter=checked.delimiter,
-            columns=msgspec.json.encode(columns).decode(), rows_good=0, rows_bad=0, rows_done=0, rows_new=0,
-            rows_changed=0, rows_same=0, rows_taken=0, keeps_good=False, new_at=None,
-        )
-    )  # fmt: skip
-    version = changes.coming(connection, EventId(event)) - 1  # first: what comes while we look raises it
-    bad, taken_rows = list(checked.bad), 0
-    good = new = changed = same = 0
-    for place, chunk in enumerate(checked.chunks, start=1):
-        entries = unpacked(chunk.packed)
-        found = intake.compare(connection, event, came.shop, entries)
-        kept = chunk
-        if found.taken:
-            taken_rows += len(found.taken)
-            bad += (_taken(title, entry) for entry in entries if entry.row in found.taken)
-            kept = packed([entry for entry in entries if entry.row not in found.taken])
-        good, new, changed = good + kept.rows, new + len(found.new), changed + len(found.changed)
-        same += found.same
-        if kept.rows:
-            connection.execute(
-                insert(tables.import_chunk).values(
-                    job_id=number, number=place, rows=kept.rows, entries=kept.packed
-                )
-            )
-    bad.sort(key=lambda one: one.row)
-    for start in range(0, len(bad), SLAB_ROWS):
-        slab = [
-            {"job_id": number, "number": at, **one._asdict()}
-            for at, one in enumerate(bad[start : start + SLAB_ROWS], start=start + 1)
-        ]
-        connection.execute(insert(tables.import_bad), slab)
-    connection.execute(
-        update(t)
-        .where(t.c.id == number)
-        .values(
-            rows_good=good,
-            rows_bad=checked.rows_bad + taken_rows,
-            rows_new=new,
-            rows_changed=changed,
-            rows_same=same,
-            new_at=None if changed or same else version,
-        )
-    )
-    return job(connection, number)
+    ).mappings()
+    for row in found:
+        if row["state"] == State.RUNNING or columns_of(row).known == known.print:
+            return _job(row)
+    return None
 
 
 def job(connection: Connection, number: int) -> Job:
     """Return a job. LookupError where there is none."""
-    row = (
-        connection.execute(select(tables.import_job).where(tables.import_job.c.id == number))
-        .mappings()
-        .first()
-    )
-    if row is None:
-        raise LookupError(number)
-    return _job(row)
+    return _job(_row(connection, number))
 
 
 def jobs_of(connection: Connection, event: int, below: int, limit: int) -> list[Job]:
     """Return the jobs of an event, newest first; those with a number below `below`, 0 for all."""
     t = tables.import_job
-    found = select(t).where(t.c.event_id == event).order_by(t.c.id.desc()).limit(limit)
+    found = select(t).where(t.c.event_id == event, t.c.state != KEEPING).order_by(t.c.id.desc()).limit(limit)
     return [
         _job(row) for row in connection.execute(found.where(t.c.id < below) if below else found).mappings()
     ]
@@ -193,7 +136,7 @@ def bad_cells(connection: Connection, number: int, after: int, limit: int) -> li
     found = connection.execute(
         select(t).where(t.c.job_id == number, t.c.number > after).order_by(t.c.number).limit(limit)
     )
-    return [(row.number, BadCell(row.row, row.column, row.value, row.what)) for row in found]
+    return [(row.number, BadCell(row.row, row.column, row.value, *_said(row.what))) for row in found]
 
 
 def start(connection: Connection, number: int, actor: Actor, now_s: int, *, keeps_good: bool) -> Job:
@@ -202,12 +145,9 @@ def start(connection: Connection, number: int, actor: Actor, now_s: int, *, keep
     if found.state is State.RUNNING:
         return found
     if found.state is not State.CHECKED:
-        raise BadFile("this import is finished or was discarded", "Send the file again.")
+        raise BadFile(FileFault.OVER)
     if found.rows_bad and not keeps_good:
-        raise BadFile(
-            f"{found.rows_bad} rows are bad",
-            "Mend them and send the file again, or say that the good ones are taken without them.",
-        )
+        raise BadFile(FileFault.ROWS_BAD, n=found.rows_bad)
     # What was foreseen is counted anew as it is done.
     values = {"state": State.RUNNING, "keeps_good": keeps_good, "changed_at_s": now_s}
     counts = {"rows_new": 0, "rows_changed": 0, "rows_same": 0}
@@ -226,56 +166,84 @@ def advance(connection: Connection, number: int, now_s: int) -> Job:
 
     Nothing of the transaction may follow. BadFile where the job does not run.
     """
-    slabs.know_sizes(connection, _GROWING)
-    found = _locked(connection, number)
-    if found.state is State.DONE:
-        return found
-    if found.state is not State.RUNNING:
-        raise BadFile("this import does not run", "Start it first.")
+    slabs.prepare(connection, _GROWING)
+    queue(connection, f"import {number}")
+    row = _row(connection, number)
+    if row["state"] == State.DONE:
+        return _job(row)
+    if row["state"] != State.RUNNING:
+        raise BadFile(FileFault.NOT_STARTED)
     t, c = tables.import_job, tables.import_chunk
-    chunk = connection.execute(select(c).where(c.c.job_id == number).order_by(c.c.number).limit(1)).first()
+    # The one behind tells whether this is the last.
+    behind = select(c.c.number).where(c.c.job_id == number).order_by(c.c.number).offset(1).limit(1)
+    chunk = connection.execute(
+        select(c, behind.scalar_subquery().label("behind"))
+        .where(c.c.job_id == number)
+        .order_by(c.c.number)
+        .limit(1)
+    ).first()
     if chunk is None:
         connection.execute(update(t).where(t.c.id == number).values(state=State.DONE, changed_at_s=now_s))
         return job(connection, number)
-    house = _organization(connection, found.event)
-    new_at = connection.execute(select(t.c.new_at).where(t.c.id == number)).scalar()
+    event, house = row["event_id"], _organization(connection, row["event_id"])
     entries = unpacked(chunk.entries)
-    written = intake.write(connection, found.event, found.shop, house, entries, new_at, now_s)
+    written = intake.write(connection, event, row["shop"], house, entries, row["new_at"], now_s)
     connection.execute(delete(c).where(c.c.job_id == number, c.c.number == chunk.number))
-    left = connection.execute(select(func.count()).select_from(c).where(c.c.job_id == number)).scalar_one()
-    connection.execute(
-        update(t)
-        .where(t.c.id == number)
-        .values(
-            rows_done=t.c.rows_done + chunk.rows,
-            rows_new=t.c.rows_new + written.new,
-            rows_changed=t.c.rows_changed + written.changed,
-            rows_same=t.c.rows_same + written.same,
-            rows_taken=t.c.rows_taken + written.taken,
-            state=State.RUNNING if left else State.DONE,
-            new_at=written.new_at,
-            changed_at_s=now_s,
-        )
-    )
-    done = job(connection, number)
+    after: dict[str, Any] = {
+        "rows_done": row["rows_done"] + chunk.rows,
+        "rows_new": row["rows_new"] + written.new,
+        "rows_changed": row["rows_changed"] + written.changed,
+        "rows_same": row["rows_same"] + written.same,
+        "rows_taken": row["rows_taken"] + written.taken,
+        "state": State.DONE if chunk.behind is None else State.RUNNING,
+        "new_at": written.new_at,
+        "changed_at_s": now_s,
+    }
+    connection.execute(update(t).where(t.c.id == number).values(after))
     if written.new or written.changed:
-        changes.stamp(connection, (EventId(found.event),), now_s)
-    return done
+        changes.stamp(connection, (EventId(event),), now_s)
+    return _job({**row, **after})
 
 
 def discard(connection: Connection, number: int, now_s: int) -> Job:
     """Give a job up: what is not written yet is deleted; what is written stays."""
     found = _locked(connection, number)
     if found.state in {State.CHECKED, State.RUNNING}:
-        _empty(connection, (number,), State.DISCARDED, now_s)
+        empty(connection, number, State.DISCARDED, now_s)
     return job(connection, number)
 
 
-def _taken(where: Layout, entry: Entry) -> BadCell:
-    column = Column.CODE if Column.CODE in where.places else Column.UID
-    text = next((code.text for code in entry.codes if code.text), "")
-    what = "Another ticket of the event has this code; cancel that one, or take the row out."
-    return BadCell(entry.row, where.title(column), shown(text), what)
+def empty(connection: Connection, number: int, state: State, now_s: int) -> None:
+    """Delete what a job holds of people and codes; its numbers stay."""
+    t = tables.import_job
+    connection.execute(delete(tables.import_chunk).where(tables.import_chunk.c.job_id == number))
+    connection.execute(delete(tables.import_bad).where(tables.import_bad.c.job_id == number))
+    connection.execute(update(t).where(t.c.id == number).values(state=state, changed_at_s=now_s))
+
+
+def forget_old(connection: Connection, now_s: int) -> None:
+    """Empty jobs that nobody went on with."""
+    t = tables.import_job
+    old = connection.execute(
+        select(t.c.id).where(t.c.state.in_((State.CHECKED, State.RUNNING)), t.c.changed_at_s < now_s - KEPT_S)
+    )
+    for number in old.scalars().all():
+        empty(connection, number, State.DISCARDED, now_s)
+
+
+def said_of(bad: BadCell) -> str:
+    """Return what is wrong with a cell, as the table of bad rows keeps it."""
+    return msgspec.json.encode((bad.fault, dict(bad.values))).decode()
+
+
+_SAID = msgspec.json.Decoder(tuple[CellFault, dict[str, str | int]])
+
+
+def _said(what: str) -> tuple[CellFault, Values]:
+    try:
+        return _SAID.decode(what)
+    except (msgspec.ValidationError, msgspec.DecodeError):  # words, as the first versions kept them
+        return CellFault.EARLIER, NOTHING
 
 
 def _locked(connection: Connection, number: int) -> Job:
@@ -284,23 +252,12 @@ def _locked(connection: Connection, number: int) -> Job:
     return job(connection, number)
 
 
-def _forget_old(connection: Connection, now_s: int) -> None:
+def _row(connection: Connection, number: int) -> RowMapping:
     t = tables.import_job
-    old = connection.execute(
-        select(t.c.id).where(t.c.state.in_((State.CHECKED, State.RUNNING)), t.c.changed_at_s < now_s - KEPT_S)
-    )
-    _empty(connection, tuple(old.scalars()), State.DISCARDED, now_s)
-
-
-def _empty(connection: Connection, numbers: tuple[int, ...], state: State, now_s: int) -> None:
-    for number in numbers:
-        connection.execute(delete(tables.import_chunk).where(tables.import_chunk.c.job_id == number))
-        connection.execute(delete(tables.import_bad).where(tables.import_bad.c.job_id == number))
-        connection.execute(
-            update(tables.import_job)
-            .where(tables.import_job.c.id == number)
-            .values(state=state, changed_at_s=now_s)
-        )
+    row = connection.execute(select(t).where(t.c.id == number, t.c.state != KEEPING)).mappings().first()
+    if row is None:
+        raise LookupError(number)
+    return row
 
 
 def _organization(connection: Connection, event: int) -> int:
@@ -311,22 +268,18 @@ def _organization(connection: Connection, event: int) -> int:
     return int(found.scalar_one())
 
 
-def _job(row: RowMapping) -> Job:
-    columns = msgspec.json.decode(row["columns"], type=_Columns)
-    counts = {
-        name: row[name]
-        for name in (
-            "rows_good",
-            "rows_bad",
-            "rows_done",
-            "rows_new",
-            "rows_changed",
-            "rows_same",
-            "rows_taken",
-        )
-    }
+def columns_of(row: Mapping[Any, Any]) -> Columns:
+    """Return what a job's row says of its file's columns."""
+    return msgspec.json.decode(row["columns"], type=Columns)
+
+
+_COUNTS = ("rows_good", "rows_bad", "rows_done", "rows_new", "rows_changed", "rows_same", "rows_taken")
+
+
+def _job(row: Mapping[Any, Any]) -> Job:
+    columns = columns_of(row)
     return Job(
         id=row["id"], event=row["event_id"], shop=row["shop"], name=row["name"], state=State(row["state"]),
         made_at_s=row["made_at_s"], encoding=row["encoding"], delimiter=row["delimiter"], columns=columns.taken,
-        ignored=columns.ignored, **counts,
+        ignored=columns.ignored, **{name: row[name] for name in _COUNTS},
     )  # fmt: skip

@@ -1,14 +1,16 @@
 """An event's lists: a file from any shop goes in after everybody has seen what is wrong with it; tables come out."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from sync.accounts.principal import Role
 from sync.events import programme
-from sync.imports import export, jobs
+from sync.imports import export, jobs, keeping, wording
+from sync.imports.catalogue import catalogue
 from sync.imports.faults import BadFile
-from sync.imports.files import Checked, How, catalogue, read_file
+from sync.imports.files import How, read_file
 from sync.web.api import Refused
 from sync.web.pages import Answer, File, PageAsked, PageRoute, Redirect, View
 
@@ -33,15 +35,8 @@ def lists(connection: Connection, asked: PageAsked) -> Answer:
     return View("imports/lists.html", _lists(connection, asked))
 
 
-class _Read(NamedTuple):
-    """A file that was sent, read."""
-
-    came: jobs.Source
-    checked: Checked
-
-
-def read(connection: Connection, asked: PageAsked) -> _Read | BadFile:
-    """Read the file that was sent, which takes seconds, before anything is kept from being written."""
+def read(connection: Connection, asked: PageAsked) -> int | BadFile:
+    """Read the file that was sent and keep it, in short transactions that others write between; returns its job."""
     event = programme.event(connection, asked.who.organization, asked.number("event"))
     name, data = asked.form.files.get("file", ("", b""))
     if not data:
@@ -50,24 +45,30 @@ def read(connection: Connection, asked: PageAsked) -> _Read | BadFile:
     if known is None:
         raise Refused(404, "not_found", asked.words("not_found"))
     how = How({}, asked.form.number("product", 0, 65_535) or 0, bool(asked.form.text("keep_text")))
+    came = jobs.source(asked.form.text("shop") or "csv", name, data, how)
+    begun = jobs.open_job(connection, came, known)
+    if begun is not None:
+        return begun.id
     try:
-        return _Read(
-            jobs.source(asked.form.text("shop") or "csv", name, data, how), read_file(data, known, how)
-        )
+        transact = keeping.beside(connection)
+        return keeping.keep(transact, known, read_file(data, known, how), came, asked.now_s)
     except BadFile as fault:
         return fault
 
 
 def check(connection: Connection, asked: PageAsked) -> Answer:
-    """POST: a file that was read whole is kept; nothing of it is written yet."""
+    """POST: a file that was kept whole is shown; nothing of it is written yet."""
     event = programme.event(connection, asked.who.organization, asked.number("event"))
-    found: _Read | BadFile = asked.prepared
-    if isinstance(found, BadFile):
+    found: int | BadFile = asked.prepared
+    try:
+        if isinstance(found, BadFile):
+            raise found
+        job = keeping.finish(connection, found, asked.now_s).job
+    except BadFile as fault:
         shown = {**_lists(connection, asked), "form": asked.form}
-        return View("imports/lists.html", {**shown, "errors": {"file": f"{found}. {found.hint}"}}, 422)
-    job = jobs.open_job(connection, event.id, found.came.digest, found.came.shop)
-    if job is None:
-        job = jobs.keep(connection, event.id, found.checked, found.came, asked.now_s)
+        return View(
+            "imports/lists.html", {**shown, "errors": {"file": str(wording.file(asked.words, fault))}}, 422
+        )
     return Redirect(f"/events/{event.id}/lists/{job.id}")
 
 
@@ -89,7 +90,8 @@ def go_on(connection: Connection, asked: PageAsked) -> Answer:
         elif do == "discard":
             jobs.discard(connection, job.id, asked.now_s)
     except BadFile as fault:
-        return View("imports/job.html", {**_job(connection, asked), "said": f"{fault}. {fault.hint}"}, 422)
+        said = str(wording.file(asked.words, fault))
+        return View("imports/job.html", {**_job(connection, asked), "said": said}, 422)
     if asked.partial:
         return View("imports/progress.html", _job(connection, asked))
     return Redirect(f"/events/{job.event}/lists/{job.id}")
@@ -130,12 +132,14 @@ def _mine(connection: Connection, asked: PageAsked) -> jobs.Job:
 
 
 def _job(connection: Connection, asked: PageAsked) -> dict[str, Any]:
-    job = _mine(connection, asked)
+    job, words = _mine(connection, asked), asked.words
+    columns = {wording.column(words, kind): heading for kind, heading in job.columns.items()}
+    bad = [one for _, one in jobs.bad_cells(connection, job.id, 0, BAD_SHOWN)]
     return {
         "event": programme.event(connection, asked.who.organization, job.event),
         "tab": "lists",
         "place": "events",
-        "job": job,
-        "bad": [bad for _, bad in jobs.bad_cells(connection, job.id, 0, BAD_SHOWN)],
+        "job": msgspec.structs.replace(job, columns=columns),
+        "bad": [{**one._asdict(), "what": wording.cell(words, one)} for one in bad],
         "may_change": asked.who.role.may(Role.ORGANIZER),
     }

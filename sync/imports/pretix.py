@@ -13,7 +13,7 @@ mode and positions that admit nobody are left out.
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -31,11 +31,13 @@ from admission.digests import CredentialKind, digest
 from admission.entitlements import Mode, Product, Session, Standing
 from admission.ids import EventId, ProductId, SessionId, ZoneId
 from sync.events import rows as programme
-from sync.imports.columns import Column, Layout, plain
-from sync.imports.entries import KEY_BYTES, PRINT_BYTES, Catalogue, Code, Entry
-from sync.imports.faults import BadCell, BadFile, shown
-from sync.imports.files import CHUNK_ROWS, Checked, Chunk, packed
+from sync.imports.catalogue import Catalogue, number_of
+from sync.imports.columns import Column, Layout
+from sync.imports.entries import KEY_BYTES, PRINT_BYTES, Code, Entry
+from sync.imports.faults import BadCell, CellFault, shown
+from sync.imports.files import CHUNK_ROWS, Reading, slabs_of
 from sync.imports.texts import FILE_BYTES_MAX
+from sync.store.engines import CentreFault
 from sync.tickets import rows as sold
 from sync.tickets import tables
 from sync.wire.lists import ListKey
@@ -130,10 +132,10 @@ class Plan(NamedTuple):
 
 
 def read_dump(folder: Path) -> Dump:
-    """Read a folder. BadFile where a file is missing, too large, or not what the API gives."""
+    """Read a folder. CentreFault where a file is missing, too large, or not what the API gives."""
     events = _read(folder, "event", _Event)
     if len(events) != 1:
-        raise BadFile("event.json is of several events", "Take the folder of one event.")
+        raise CentreFault("event.json is of several events", "Take the folder of one event.")
     return Dump(
         events[0],
         _read(folder, "items", _Item),
@@ -149,15 +151,17 @@ def _read(folder: Path, name: str, kind: type[T], *, needed: bool = True) -> tup
     path = folder / f"{name}.json"
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
-            raise BadFile(f"{path} has more than {FILE_BYTES_MAX // 2**20} MiB", "Dump the event in parts.")
+            raise CentreFault(
+                f"{path} has more than {FILE_BYTES_MAX // 2**20} MiB", "Dump the event in parts."
+            )
         content = msgspec.json.decode(path.read_bytes())
         return tuple(msgspec.convert(one, kind) for one in _objects(content))
     except FileNotFoundError:
         if not needed:
             return ()
-        raise BadFile(f"{path} is missing", f"Save what the API's {name} answers there.") from None
+        raise CentreFault(f"{path} is missing", f"Save what the API's {name} answers there.") from None
     except (msgspec.ValidationError, msgspec.DecodeError, OSError) as error:
-        raise BadFile(
+        raise CentreFault(
             f"{path} cannot be read: {error}", f"Save what the API's {name} answers there."
         ) from error
 
@@ -177,13 +181,13 @@ def digest_of(dump: Dump, keeps_text: bool) -> bytes:
 
 
 def plan(dump: Dump, known: Catalogue, zones: tuple[int, ...]) -> Plan:
-    """Say what the event needs besides its tickets. `zones`: that the new products open. BadFile where it is too much."""
+    """Say what the event needs besides its tickets. `zones`: that the new products open. CentreFault where it is too much."""
     taken, products, new_products = set(known.product_numbers), {}, []
     for item in dump.items:
         if not item.admission:
             continue
         name = _word(item.name)
-        number = known.products.get(plain(name))
+        number = number_of(known.products, name)
         if number is None:
             number = _number(item.id, taken)
             taken.add(number)
@@ -206,7 +210,7 @@ def plan(dump: Dump, known: Catalogue, zones: tuple[int, ...]) -> Plan:
         label = (
             f"{name} {one.date_from.astimezone(zone):%Y-%m-%d %H:%M}"  # a series has many dates of one name
         )
-        number = known.sessions.get(plain(label))
+        number = number_of(known.sessions, label)
         if number is None:
             number = _number(one.id, held)
             held.add(number)
@@ -258,24 +262,10 @@ def code_of(secret: str, known: Catalogue, *, keeps_text: bool) -> Code | None:
 
 def read_tickets(
     dump: Dump, known: Catalogue, planned: Plan, held: frozenset[bytes], *, keeps_text: bool
-) -> Checked:
+) -> Reading:
     """Turn positions and revoked secrets into entries; a bad one is named by its order. `held`: see there."""
     reader = _Reader(dump, known, planned, keeps_text)
-    good: list[Entry] = []
-    bad: list[BadCell] = []
-    for order in dump.orders:
-        if order.testmode:
-            continue
-        for position in order.positions:
-            if planned.products.get(position.item) is None and any(
-                item.id == position.item for item in dump.items
-            ):
-                continue  # merchandise: nobody enters with it
-            made = reader.position(order, position)
-            (good if isinstance(made, Entry) else bad).append(made)  # type: ignore[arg-type]  # each has its list
-    good += (gone for one in dump.revoked if (gone := reader.revoked(one, held)) is not None)
-    chunks: list[Chunk] = [packed(good[at : at + CHUNK_ROWS]) for at in range(0, len(good), CHUNK_ROWS)]
-    return Checked("utf-8", "", LAYOUT, tuple(chunks), tuple(bad), len(bad))
+    return Reading("utf-8", "", LAYOUT, slabs_of(reader.rows(dump, held)))
 
 
 class _Reader:
@@ -288,39 +278,33 @@ class _Reader:
         self._seen: set[str] = set()
         self._row = 0
 
+    def rows(self, dump: Dump, held: frozenset[bytes]) -> Iterator[tuple[int, Entry | list[BadCell]]]:
+        """Yield what became of each position and of each revoked secret, numbered."""
+        merchandise = {
+            one.id for one in dump.items if one.id not in self._planned.products
+        }  # nobody enters with it
+        for order in dump.orders:
+            for position in () if order.testmode else order.positions:
+                if position.item not in merchandise:
+                    made = self.position(order, position)
+                    yield self._row, [made] if isinstance(made, BadCell) else made
+        for one in dump.revoked:
+            if (gone := self.revoked(one, held)) is not None:
+                yield self._row, gone
+
     def position(self, order: _Order, position: _Position) -> Entry | BadCell:
         self._row += 1
         product = self._planned.products.get(position.item)
         if product is None:
-            return BadCell(
-                self._row,
-                order.code,
-                str(position.item),
-                "items.json does not have this item; dump both again.",
-            )
+            return BadCell(self._row, shown(order.code), str(position.item), CellFault.ITEM_UNKNOWN)
         session = self._planned.sessions.get(position.subevent or 0, 0)
         if position.subevent and not session:
-            return BadCell(
-                self._row,
-                order.code,
-                str(position.subevent),
-                "subevents.json does not have this date; dump both again.",
-            )
+            return BadCell(self._row, shown(order.code), str(position.subevent), CellFault.DATE_UNKNOWN)
         code = code_of(position.secret, self._known, keeps_text=self._keeps_text)
         if code is None:
-            return BadCell(
-                self._row,
-                order.code,
-                shown(position.secret),
-                "This secret can be no ticket's; make it anew in pretix.",
-            )
+            return BadCell(self._row, shown(order.code), shown(position.secret), CellFault.BAD_SECRET)
         if position.secret in self._seen:
-            return BadCell(
-                self._row,
-                order.code,
-                shown(position.secret),
-                "Two positions have this secret; make one anew in pretix.",
-            )
+            return BadCell(self._row, shown(order.code), shown(position.secret), CellFault.SECRET_TWICE)
         self._seen.add(position.secret)
         first, _, last = (position.attendee_name or "").rpartition(" ")
         return self._entry(
@@ -379,7 +363,7 @@ def _number(theirs: int, taken: set[int]) -> int:
         return theirs
     free = next((one for one in range(1, NUMBER_MAX + 1) if one not in taken), None)
     if free is None:
-        raise BadFile(
+        raise CentreFault(
             f"the event has more than {NUMBER_MAX} products or dates", "Cut it into several events."
         )
     return free
@@ -399,11 +383,13 @@ def _public(key: str) -> bytes:
         raw = b64decode(key, validate=True)
         found = load_pem_public_key(raw) if raw.startswith(b"-----") else load_der_public_key(raw)
     except (Base64Error, ValueError, UnsupportedAlgorithm) as error:
-        raise BadFile(
+        raise CentreFault(
             f"the event's key {shown(key)} cannot be read", "Save the event's JSON again."
         ) from error
     if not isinstance(found, Ed25519PublicKey):
-        raise BadFile(f"the event's key {shown(key)} is not for sig1 tickets", "Save the event's JSON again.")
+        raise CentreFault(
+            f"the event's key {shown(key)} is not for sig1 tickets", "Save the event's JSON again."
+        )
     return found.public_bytes_raw()
 
 

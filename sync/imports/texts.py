@@ -1,13 +1,17 @@
-"""Bytes of a spreadsheet export, as rows of cells: encoding and delimiter are found out, sizes are bounded."""
+"""Bytes of a spreadsheet export, as rows of cells: encoding and delimiter are found out, sizes are bounded.
+
+No more of a file than one row is in memory at a time, whatever somebody put into it.
+"""
 
 import codecs
 import csv
 import io
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from itertools import chain
 from typing import IO, NamedTuple
 
-from sync.imports.faults import BadFile
+from sync.imports.faults import BadFile, FileFault
 
 FILE_BYTES_MAX = 256 * 1024 * 1024
 """A million rows of 256 bytes."""
@@ -17,6 +21,8 @@ COLUMNS_MAX = 200
 """Shops add a column per question asked."""
 CELL_CHARS_MAX = 4096
 """As long as the longest code (`admission.credentials.TEXT_BYTES_MAX`). More is a quotation mark never closed."""
+LINE_CHARS_MAX = COLUMNS_MAX * CELL_CHARS_MAX
+"""All columns, each as long as may be: what is longer is no list, and is not read to its end."""
 
 DELIMITERS = (";", "\t", ",", "|")
 """In the order in which a tie goes: `;` is what spreadsheets of comma-decimal countries write."""
@@ -25,13 +31,16 @@ _PIECE_BYTES = 256 * 1024
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _SPREADSHEET_HINT = "sep="
 """First line of some exports: names the delimiter."""
+_END = "\0end of the file\0"
+"""Fed to the parser behind the last line: a quotation mark that is never closed swallows it, and all rows before it."""
 
 
 class Row(NamedTuple):
-    """One row as a spreadsheet numbers it, from 1."""
+    """One row as a spreadsheet numbers it, from 1. `lines`: of the file that it takes."""
 
     number: int
     cells: list[str]
+    lines: int = 1
 
 
 class Sheet(NamedTuple):
@@ -49,10 +58,7 @@ def sheet(data: bytes | IO[bytes]) -> Sheet:
     """
     file = io.BytesIO(data) if isinstance(data, bytes) else data
     if file.seek(0, io.SEEK_END) > FILE_BYTES_MAX:
-        raise BadFile(
-            f"the file has more than {FILE_BYTES_MAX // 2**20} MiB",
-            "Cut it into several files, each with its heading.",
-        )
+        raise BadFile(FileFault.TOO_LARGE, most=FILE_BYTES_MAX // 2**20)
     encoding = encoding_of(file)
     file.seek(0)
     # The five bytes that Windows-1252 leaves unassigned become U+FFFD, which the row's check names.
@@ -67,7 +73,7 @@ def sheet(data: bytes | IO[bytes]) -> Sheet:
     rows = _rows(text, delimiter, skipped)
     heading = next(rows, None)
     if heading is None:
-        raise BadFile("the file is empty", "Export it again; it needs a heading and a row for each ticket.")
+        raise BadFile(FileFault.EMPTY)
     return Sheet(_NAMES.get(encoding, encoding), delimiter, chain((heading,), rows))
 
 
@@ -82,7 +88,10 @@ _NAMES = {"utf-8-sig": "utf-8", "cp1252": "windows-1252"}
 
 
 def encoding_of(file: IO[bytes]) -> str:
-    """Return a file's encoding: by its BOM, by its NULs, as UTF-8, or Windows-1252, which any bytes are."""
+    """Return a file's encoding: by its BOM, by its NULs, as UTF-8, or Windows-1252, which any bytes are.
+
+    BadFile where it is not what it says, or partly UTF-8: read as something else, its codes and names would be wrong.
+    """
     file.seek(0)
     head = file.read(_SNIFF_BYTES)
     said = next((encoding for bom, encoding in _BOMS if head.startswith(bom)), "")
@@ -92,7 +101,9 @@ def encoding_of(file: IO[bytes]) -> str:
     if bad is None:
         return said or "utf-8"
     if said:
-        raise BadFile(f"the file says it is {said} and is not, at byte {bad}", "Save it again as CSV UTF-8.")
+        raise BadFile(FileFault.WRONG_ENCODING, encoding=_NAMES.get(said, said), byte=bad)
+    if _has_utf8(file):
+        raise BadFile(FileFault.MIXED_ENCODINGS, byte=bad)
     return "cp1252"
 
 
@@ -111,6 +122,21 @@ def _not_in(file: IO[bytes], encoding: str) -> int | None:
             return None
 
 
+_DECODED = re.compile("[^\x00-\x7f\udc80-\udcff]")
+"""A letter beyond ASCII that was decoded; bytes that could not be stand between U+DC80 and U+DCFF (PEP 383)."""
+
+
+def _has_utf8(file: IO[bytes]) -> bool:
+    """Whether some letters of a file that is no UTF-8 are UTF-8 nevertheless: nobody writes two such by chance."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    file.seek(0)
+    while piece := file.read(_PIECE_BYTES):
+        text = decoder.decode(piece)
+        if _DECODED.search(text):
+            return True
+    return False
+
+
 def delimiter_of(head: str) -> str:
     """Return the delimiter of a text's first line, quoted parts aside; `,` where it has one column."""
     quoted, counts = False, dict.fromkeys(DELIMITERS, 0)
@@ -125,30 +151,40 @@ def delimiter_of(head: str) -> str:
     return best if counts[best] else ","
 
 
-def _rows(text: Iterable[str], delimiter: str, skipped: int) -> Iterator[Row]:
-    reader = csv.reader(text, delimiter=delimiter)
-    number, filled = 0, 0
+def _lines(text: io.TextIOBase) -> Iterator[str]:
+    while line := text.readline(LINE_CHARS_MAX):
+        if len(line) == LINE_CHARS_MAX:
+            raise _LongLine
+        yield line
+    yield _END
+
+
+class _LongLine(Exception):
+    """A line that is not read to its end."""
+
+
+def _rows(text: io.TextIOBase, delimiter: str, skipped: int) -> Iterator[Row]:
+    reader = csv.reader(_lines(text), delimiter=delimiter)
+    number, filled, line = 0, 0, 0
     while True:
         number += 1
         try:
             cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise BadFile(
-                f"row {number} cannot be read: {error}",
-                "Look for a quotation mark that is never closed, near that row or before it.",
-            ) from error
+        except (
+            csv.Error,
+            _LongLine,
+        ) as error:  # a cell beyond the parser's limit of 128 KiB, a line beyond ours
+            raise BadFile(FileFault.ROW_UNREADABLE, row=number) from error
+        if cells and cells[-1].endswith(_END):
+            if cells == [_END] and next(reader, None) is None:
+                return
+            raise BadFile(FileFault.CUT_OFF, row=number)
+        before, line = line, reader.line_num
         if number <= skipped or not any(cells):
             continue
         filled += 1
         if filled > ROWS_MAX + 1:
-            raise BadFile(
-                f"the file has more than {ROWS_MAX} rows", "Cut it into several, each with its heading."
-            )
+            raise BadFile(FileFault.TOO_MANY_ROWS, most=ROWS_MAX)
         if len(cells) > COLUMNS_MAX:
-            raise BadFile(
-                f"row {number} has {len(cells)} columns, at most {COLUMNS_MAX}",
-                "Export the columns of tickets only; is the delimiter right?",
-            )
-        yield Row(number, cells)
+            raise BadFile(FileFault.TOO_MANY_COLUMNS, row=number, n=len(cells), most=COLUMNS_MAX)
+        yield Row(number, cells, line - before)

@@ -8,9 +8,9 @@ from admission.entitlements import Product, Session, Zone
 from admission.ids import EventId, ProductId, SessionId, ZoneId
 from sync.accounts.principal import Actor
 from sync.events import rows, tables
-from sync.imports import jobs
-from sync.imports.entries import Catalogue
-from sync.imports.files import How, catalogue, read_file
+from sync.imports import jobs, keeping
+from sync.imports.catalogue import Catalogue, catalogue
+from sync.imports.files import How, Reading, read_file
 from sync.store.database import Database
 
 EVENT = EventId(7)
@@ -46,9 +46,14 @@ def known(database: Database) -> Catalogue:
 
 def check(database: Database, data: bytes, shop: str = "shop", *, keeps_text: bool = False) -> jobs.Job:
     reading = How(keeps_text=keeps_text)
-    checked = read_file(data, known(database), reading)
+    catalogue = known(database)
     came = jobs.source(shop, "list.csv", data, reading)
-    return database.transact(lambda connection: jobs.keep(connection, EVENT, checked, came, NOW_S))
+    return kept(database, read_file(data, catalogue, reading), came, catalogue)
+
+
+def kept(database: Database, reading: Reading, came: jobs.Source, catalogue: Catalogue) -> jobs.Job:
+    number = keeping.keep(database.transact, catalogue, reading, came, NOW_S)
+    return database.transact(lambda connection: keeping.finish(connection, number, NOW_S)).job
 
 
 def run(database: Database, job: jobs.Job, *, keeps_good: bool = False) -> jobs.Job:

@@ -50,7 +50,7 @@ async def test_a_large_file_is_checked_written_and_taken_out(venue: Venue) -> No
 
 async def test_a_file_that_is_none_is_told_on_the_page(venue: Venue) -> None:
     async with client(venue) as ada, ada.post(AT, data=form("name,order\nAda,1\n")) as answer:
-        assert (answer.status, "no column holds codes" in await answer.text()) == (422, True)
+        assert (answer.status, "No column holds codes" in await answer.text()) == (422, True)
     assert query(venue, "SELECT id FROM import_job") == []
 
 

@@ -11,12 +11,12 @@ from admission.entitlements import Mode, Standing
 from admission.keys import IssuerKey, KeyFormat, KeyRing, kid_of
 from sync.events import tables as events
 from sync.imports import jobs, pretix
-from sync.imports.faults import BadFile
-from sync.imports.files import Checked, unpacked
-from sync.store.database import Database
+from sync.imports.faults import CellFault
+from sync.imports.files import Reading
+from sync.store.database import CentreFault, Database
 from sync.tickets import changes
 from sync.tickets import tables as sold
-from tests.sync.imports.house import EVENT, KEY, NOW_S, furnish, known, run
+from tests.sync.imports.house import EVENT, KEY, NOW_S, furnish, kept, known, run
 
 K0 = "MCowBQYDK2VwAyEA7AD7/vFA33EsY4z2PHr7iZPsZ8n5dh0ajP8gyzNmmIs="
 K1_PEM = (
@@ -95,7 +95,7 @@ def folder(tmp_path: Path) -> Path:
     return found
 
 
-def read(database: Database, folder: Path) -> tuple[pretix.Plan, Checked]:
+def read(database: Database, folder: Path) -> tuple[pretix.Plan, Reading]:
     dump, catalogue = pretix.read_dump(folder), known(database)
     planned = pretix.plan(dump, catalogue, (1,))
     with database.reading() as connection:
@@ -104,12 +104,12 @@ def read(database: Database, folder: Path) -> tuple[pretix.Plan, Checked]:
 
 
 def take(database: Database, folder: Path) -> jobs.Job:
-    planned, checked = read(database, folder)
+    catalogue = known(database)
+    planned, reading = read(database, folder)
     with changes.change(database, (EVENT,), NOW_S) as connection:
         pretix.write_plan(connection, planned)
     came = jobs.Source("pretix", "democon", b"")
-    job = database.transact(lambda connection: jobs.keep(connection, EVENT, checked, came, NOW_S))
-    return run(database, job)
+    return run(database, kept(database, reading, came, catalogue))
 
 
 STANDINGS = {
@@ -200,11 +200,12 @@ def test_bad_positions_are_named_by_their_order(database: Database, folder: Path
     bad = [order("BAD01", "p", position(1, "x", item=5), position(2, "y", subevent=99), position(3, "a\x00b"),
                  position(4, "dup"), position(5, "dup"))]  # fmt: skip
     (folder / "orders.json").write_text(json.dumps(bad))
-    _, checked = read(database, folder)
-    assert [(one.column, one.value) for one in checked.bad] == [
-        ("BAD01", "5"), ("BAD01", "99"), ("BAD01", "a\ufffdb"), ("BAD01", "dup"),
+    (slab,) = read(database, folder)[1].slabs
+    assert [(one.row, one.column, one.value, one.fault) for one in slab.bad] == [
+        (1, "BAD01", "5", CellFault.ITEM_UNKNOWN), (2, "BAD01", "99", CellFault.DATE_UNKNOWN),
+        (3, "BAD01", "a\ufffdb", CellFault.BAD_SECRET), (5, "BAD01", "dup", CellFault.SECRET_TWICE),
     ]  # fmt: skip
-    assert sum(len(unpacked(chunk.packed)) for chunk in checked.chunks) == 2
+    assert [one.row for one in slab.entries] == [4, 6]
 
 
 @pytest.mark.parametrize(
@@ -222,6 +223,6 @@ def test_a_dump_that_is_none_is_refused(
         (folder / f"{name}.json").unlink()
     else:
         (folder / f"{name}.json").write_text(content)
-    with pytest.raises(BadFile) as fault:
+    with pytest.raises(CentreFault) as fault:
         read(database, folder)
     assert fault.value.hint

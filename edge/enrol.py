@@ -55,6 +55,7 @@ def enrol(
     """
     if not again:
         _refuse_enrolled(data)
+    before = _present(data) if again else None
     plain = plain_code(code)
     if len(plain) != CODE_CHARS:
         raise EnrolFailed(
@@ -85,6 +86,9 @@ def enrol(
         successor_public=document.successor,
         roster_public=document.roster,
         keys_number=document.number,
+        former_public=(*before.former_public, before.public)
+        if before is not None and (before.gate, before.group) == (answer.gate, answer.group)
+        else (),
     )
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -95,6 +99,14 @@ def enrol(
             "Make the data folder writable, then enrol with a new code.",
         ) from error
     return made
+
+
+def _present(data: Path) -> Enrolment | None:
+    """Return the enrolment that is to be replaced; None where there is no readable one."""
+    try:
+        return enrolment.load(data)
+    except (enrolment.NotEnrolled, OSError, ValueError):
+        return None
 
 
 def _refuse_enrolled(data: Path) -> None:

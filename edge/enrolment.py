@@ -1,5 +1,5 @@
 """Who this gate is: its keys, its number, and the centre it belongs to. One file, 0600, written
-by enrolment, and again when the centre rolls its keys."""
+by enrolment, and again when the centre rolls its keys or this gate its own."""
 
 import os
 from pathlib import Path
@@ -35,6 +35,8 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
     roster_public: bytes = b""
     keys_number: int = 0
     """Of the key document that these are from."""
+    former_public: tuple[bytes, ...] = ()
+    """Keys that this box signed with as this gate before, oldest first: its older runs are signed by them."""
 
     @property
     def key(self) -> Ed25519PrivateKey:
@@ -68,14 +70,24 @@ def load(data: Path) -> Enrolment:
 
 
 def save(data: Path, enrolment: Enrolment) -> None:
-    """Write the enrolment durably, readable by the gate alone."""
+    """Write the enrolment durably, readable by the gate alone: after a power cut it is the one before or this one."""
+    write(data, enrolment)
+    place(data)
+
+
+def write(data: Path, enrolment: Enrolment) -> None:
+    """Write an enrolment beside the present one, durably; it counts for nothing before it is placed."""
     new = data / (FILE + ".new")
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(msgspec.json.encode(enrolment))
         file.flush()
         os.fsync(file.fileno())
-    new.rename(data / FILE)
+
+
+def place(data: Path) -> None:
+    """Put the enrolment that was written in the place of the present one, durably."""
+    (data / (FILE + ".new")).rename(data / FILE)
     folder = os.open(data, os.O_RDONLY)
     try:
         os.fsync(folder)

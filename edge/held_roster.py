@@ -28,9 +28,16 @@ def read(signed: bytes, enrolment: Enrolment) -> Roster:
 
 
 def former_keys(data: Path, enrolment: Enrolment) -> dict[GateId, list[Ed25519PublicKey]]:
-    """Return the keys that gates signed with before their present ones, as far as the roster held here tells."""
+    """Return the keys that gates signed with before their present ones, as far as the roster held here tells.
+
+    Its own this box knows by itself, also where the roster that tells of them has not come yet.
+    """
     held = load_roster(data, enrolment)
     found: dict[GateId, list[Ed25519PublicKey]] = {}
     for one in held.former if held is not None else ():
         found.setdefault(one.gate, []).append(Ed25519PublicKey.from_public_bytes(one.public))
+    told = {one.public_bytes_raw() for one in found.get(enrolment.gate, ())}
+    mine = [Ed25519PublicKey.from_public_bytes(one) for one in enrolment.former_public if one not in told]
+    if mine:
+        found.setdefault(enrolment.gate, []).extend(mine)
     return found

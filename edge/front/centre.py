@@ -26,6 +26,7 @@ from edge.enrolment import Enrolment
 from edge.front import download
 from sync.wire.deltas import GateStatus
 from sync.wire.feed import Ask, BadFeed, Feed, unpack_feed
+from sync.wire.gate_keys import KeyOffer
 from sync.wire.messages import (
     NONCE_BYTES,
     PROOF_HEADER,
@@ -205,6 +206,10 @@ class Centre:
     async def certificate(self, request: bytes) -> Certified:
         """Return a certificate for this gate's page. `request`: PKCS #10, DER."""
         return _decoded((await self._ask("POST", "/api/v1/gate/certificate", request)).body, Certified)
+
+    async def offer_keys(self, offer: KeyOffer) -> None:
+        """Offer new keys of ours, for an order of the centre; returns once it keeps them."""
+        await self._ask("POST", "/api/v1/gate/keys", msgspec.msgpack.encode(offer))
 
     async def changes(self, event: EventId, generation: int, since: int) -> bytes:
         """Return a page of what changed in an event's list after a version, not yet read."""

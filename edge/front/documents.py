@@ -1,4 +1,5 @@
-"""The venue's documents at a gate: its keys as they are rolled, the roster, the certificate for the gate's own page."""
+"""The venue's documents at a gate: its keys as they are rolled, the roster, the certificate for the gate's own page; and
+the gate's own keys, when it is asked for new ones."""
 
 import asyncio
 import logging
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from edge import enrolment as enrolments
 from edge.enrolment import Enrolment
+from edge.front.own_keys import OfferTaker, OwnKeys
 from edge.front.tls import PageTls
 from edge.held_roster import ROSTER_FILE, load_roster, read
 from sync.wire.messages import Certified, SignedKeys
@@ -23,10 +25,10 @@ log = logging.getLogger("edge.front.documents")
 
 
 class KeysRolled(Exception):
-    """The venue's keys are others now, and saved: whoever talks to the centre begins anew with them."""
+    """The venue's keys, or the gate's own, are others now, and saved: whoever talks to the centre begins anew with them."""
 
 
-class DocumentSource(Protocol):
+class DocumentSource(OfferTaker, Protocol):
     """Where documents come from (`edge.front.centre.Centre`)."""
 
     async def key_document(self) -> SignedKeys:
@@ -58,16 +60,25 @@ class Documents:
         self._centre = centre
         self._now_s = now_s
         self._page = page
+        self._own_keys = OwnKeys(enrolment, data, centre)
         self.held = load_roster(data, enrolment)
         """The roster to go by; None where there is none yet."""
+
+    @property
+    def knows_roster_key(self) -> bool:
+        """Whether the venue signs rosters, as far as is known here."""
+        return bool(self._enrolment.roster_public)
 
     async def look(self, told: Manifest | None) -> None:
         """Fetch what is newer than what is here. `told`: the newest manifest. KeysRolled, KeysRefused, RosterRefused,
         OSError and whatever the centre raises."""
         if told is not None and told.keys_number > self._enrolment.keys_number:
             await self.follow_keys()
-        if told is not None and self._enrolment.roster_public and self._roster_is_due(told):
+        if told is not None and self.knows_roster_key and self._roster_is_due(told):
             await self.take_roster(await self._centre.roster())
+        if told is not None and told.roll is not None:
+            await self._own_keys.roll(told.roll)
+            raise KeysRolled
         if self._page is not None and self._page.is_due(self._now_s()):
             await self._certify(self._page)
 

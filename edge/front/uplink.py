@@ -134,7 +134,6 @@ class Uplink:
         centre: Centre | None = None,
     ) -> None:
         self._settings = settings
-        self._enrolment = enrolment
         self._clock = clock or SystemClock()
         self._past = Past(self._clock, log_reader)
         self._own = OwnLog(log_reader, enrolment.gate)
@@ -157,13 +156,7 @@ class Uplink:
         )  # fmt: skip
         # Whoever was shut out is in the next roster, which a manifest tells of.
         self._news.on_settings = self._ask_soon
-        self._documents = Documents(
-            enrolment,
-            data,
-            self._centre,
-            lambda: self._past.centre_s or self._clock.now_us() // 1_000_000,
-            page,
-        )
+        self._documents = Documents(enrolment, data, self._centre, self._now_s, page)
         self._list_due = asyncio.Event()
         self._list_taken = False
         self._told: Manifest | None = None
@@ -193,6 +186,10 @@ class Uplink:
         self._list_said_s, self._list_said_ns = 0, self._clock.mono_ns()
         """When the centre last proved what it said of the list."""
 
+    def _now_s(self) -> int:
+        """Return the time, as well as it is known here."""
+        return self._past.centre_s or self._clock.now_us() // 1_000_000
+
     def appended(self, _notice: Appended) -> None:
         """More of the log is durable."""
         self._more.set()
@@ -202,7 +199,14 @@ class Uplink:
         self._more.set()
 
     async def run(self) -> None:
-        """Talk to the centre until cancelled, or until it rolled its keys: they are saved then."""
+        """Talk to the centre until cancelled, or until keys were rolled, its own or ours: they are saved then."""
+        # In a task of its own: a group that ends by an error of its own forgets a cancel that comes beside it.
+        await asyncio.create_task(self._talk())
+        own = asyncio.current_task()
+        if own is not None and own.cancelling():
+            raise asyncio.CancelledError
+
+    async def _talk(self) -> None:
         try:
             await self._in_thread(self._snapshots.look)
             await self._in_thread(self._past.look)
@@ -301,7 +305,7 @@ class Uplink:
         await self._believe()
         await self._documents.look(self._snapshots.told)
         if self._merged.doubts:
-            if self._enrolment.roster_public:
+            if self._documents.knows_roster_key:
                 await self._documents.take_roster(await self._centre.roster())
             await self._in_thread(self._merged.settle)
         await self._believe()
@@ -330,7 +334,7 @@ class Uplink:
     def _may_believe(self) -> bool:
         """Whether there is a roster to take other gates' records by. A centre that signs none yet is believed by its list."""
         held = self._documents.held
-        return not self._enrolment.roster_public or (held is not None and not self._is_over_age(held))
+        return not self._documents.knows_roster_key or (held is not None and not self._is_over_age(held))
 
     def _is_over_age(self, held: Roster) -> bool:
         return not held.is_valid(self._past.over_s)

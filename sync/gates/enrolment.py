@@ -4,7 +4,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, delete, insert, select, update
 
 from admission.ids import GateId
-from sync.gates import former_keys, tables
+from sync.gates import former_keys, key_rolls, tables
 from sync.keys import KEY_BYTES, VenueKeys
 from sync.store.database import CentreFault
 from sync.tickets import changes
@@ -116,6 +116,7 @@ def join(connection: Connection, gate: GateId, public: bytes, sealing: bytes, no
     Place and plans are the gate's; the key of the box before is a former one, and a revocation is undone for what begins now.
     """
     former_keys.retire(connection, gate, public, now_s)
+    key_rolls.void(connection, gate)
     r = tables.revocation
     connection.execute(update(r).where(r.c.gate_id == gate, r.c.undone_s == 0).values(undone_s=now_s))
     connection.execute(

@@ -17,7 +17,7 @@ from admission.lane import LaneState
 from sync.accounts.audit import noted
 from sync.events import rows as events
 from sync.events import tables as event_tables
-from sync.gates import enrolment, feed, former_keys, quarantine, refold, roster, snapshots, tables
+from sync.gates import enrolment, feed, former_keys, key_rolls, quarantine, refold, roster, snapshots, tables
 from sync.store.database import CentreFault
 from sync.store.schema import next_id
 from sync.tickets import changes
@@ -71,6 +71,11 @@ class GateView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     quarantined: int = 0
     """Records that do not count, because the gate was shut out before them."""
+    roll: str = ""
+    """New keys that the gate was asked for: asked, offered (its box has not changed over yet), done; empty: never."""
+    roll_asked_s: int = 0
+    keys_s: int = 0
+    """Since when it has its present keys."""
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +123,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     clock_off_s: int
     uplink: str
     verdict: str
+    unread: int = -1
+    """Pieces of other gates' records that it has not read; -1: it never asked for them."""
+    roll: str = ""
+    """As of `GateView`."""
 
 
 class Lane(Body, frozen=True, kw_only=True):
@@ -167,6 +176,7 @@ def routes() -> tuple[Route, ...]:
         Route(method="GET", path=gate, handler=_gate, answer=GateView, summary="One gate"),
         Route(method="PUT", path=gate, handler=_rename, answer=GateView, body=NewGate, summary="Rename a gate, say its zones", **organizer),
         Route(method="POST", path=f"{gate}/codes", handler=_code, answer=Code, body=NewCode, status=201, summary="Open a one-time enrolment code, also to swap a dead box", **organizer),
+        Route(method="POST", path=f"{gate}/rolls", handler=_roll, answer=GateView, status=201, summary="Ask a gate for new keys", **organizer),
         Route(method="POST", path=f"{gate}/revocations", handler=_revoke, answer=GateView, body=Revoke, summary="Shut a gate out", **organizer),
         Route(method="GET", path=f"{gate}/lanes", handler=_lanes, answer=Page[LaneView], summary="Lane plans of a gate"),
         Route(method="PUT", path=f"{gate}/lanes/{{lane}}", handler=_set_lane, answer=LaneView, body=Lane, summary="Say what a lane serves", **organizer),
@@ -206,6 +216,7 @@ def _view(connection: Connection, row: Any) -> GateView:
         select(r).where(r.c.gate_id == row.id, r.c.undone_s == 0).order_by(r.c.at_s.desc())
     ).first()
     revoked = last is not None and not row.public
+    order = key_rolls.order_of(connection, GateId(row.id))
     return GateView(
         id=row.id,
         group=row.group_id,
@@ -216,6 +227,9 @@ def _view(connection: Connection, row: Any) -> GateView:
         revoked_s=last.at_s if last is not None and revoked else 0,
         reason=last.reason if last is not None and revoked else "",
         quarantined=quarantine.count(connection, GateId(row.id)),
+        roll=order.state if order is not None else "",
+        roll_asked_s=order.asked_s if order is not None else 0,
+        keys_s=max(row.enrolled_at_s or 0, order.done_s if order is not None else 0) if row.public else 0,
     )
 
 
@@ -276,6 +290,16 @@ def _code(connection: Connection, asked: Asked) -> Code:
     return Code(code=shown, expires_s=asked.now_s + CODE_MINUTES * 60, fingerprint=fingerprint, qr_svg=svg)
 
 
+def _roll(connection: Connection, asked: Asked) -> GateView:
+    row = _row(connection, asked)
+    if not (row.public and row.sealing):
+        raise Refused(409, "no_box", "No box is enrolled as this gate; there is nobody to ask.")
+    order, is_new = key_rolls.ask(connection, GateId(row.id), asked.now_s)
+    if is_new:
+        noted(connection, asked, "gate.roll", str(row.id), {"order": order.number})
+    return _gate(connection, asked)
+
+
 def _revoke(connection: Connection, asked: Asked) -> GateView:
     row = _row(connection, asked)
     if not row.public:
@@ -301,6 +325,7 @@ def revoke(connection: Connection, gate: GateId, reason: str, now_s: int, since_
     assert group is not None, "a gate is of a group"
     snapshots.new_secret(connection, group, now_s)
     former_keys.retire(connection, gate, b"", now_s)
+    key_rolls.void(connection, gate)
     t = tables.gate
     connection.execute(update(t).where(t.c.id == gate).values(public=None, sealing=None))
     connection.execute(delete(tables.enrolment_code).where(tables.enrolment_code.c.gate_id == gate))
@@ -338,7 +363,16 @@ def devices(connection: Connection, group: int, now_s: int, after: int, limit: i
         .order_by(t.c.id)
         .limit(limit)
     )
-    return [_device(row, lists, now_s) for row in found]
+    unread = {one.gate: one.behind for one in feed.watermarks(connection, group)}
+    orders = key_rolls.orders_of_group(connection, group)
+    return [
+        msgspec.structs.replace(
+            _device(row, lists, now_s),
+            unread=unread.get(GateId(row.id), -1),
+            roll=orders[GateId(row.id)].state if row.id in orders else "",
+        )
+        for row in found
+    ]
 
 
 def _device(row: Any, lists: Any, now_s: int) -> Device:

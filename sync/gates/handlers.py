@@ -12,7 +12,8 @@ import msgspec
 import zstandard
 from aiohttp import web
 
-from sync.gates import enrolment, feed_asked, hints, ingest, roster
+from admission.ids import GateId
+from sync.gates import enrolment, feed_asked, hints, ingest, key_rolls
 from sync.gates.feed_asked import Feeds
 from sync.gates.intake import Intake
 from sync.gates.news import NewsApi
@@ -24,6 +25,7 @@ from sync.store.database import Database
 from sync.web.pace import Pace
 from sync.web.problems import problem
 from sync.wire.feed import ASK_BYTES_MAX, Ask
+from sync.wire.gate_keys import OFFER_BYTES_MAX, KeyOffer
 from sync.wire.messages import (
     PUSH_BYTES_MAX,
     PUSH_RECORDS_MAX,
@@ -83,7 +85,7 @@ class GateApi:
         self._enrolments = Pace(ENROLMENTS_PER_S, ENROLMENTS_PER_S, mono_s)
         self._intake = Intake(database, now_s)
         self.feeds = Feeds(database, now_s, mono_s, nets.records_s)
-        self.published = PublishedApi(database, keys, data, now_s, self._known, self.counts)
+        self.published = PublishedApi(database, keys, data, now_s, self._known, self.counts, mono_s)
         self.news = NewsApi(database, keys, now_s, self._known, nets.changes_s)
 
     def routes(self) -> list[web.RouteDef]:
@@ -94,6 +96,7 @@ class GateApi:
             web.post("/api/v1/gate/records", self.records),
             web.get("/api/v1/gate/have", self.have, allow_head=False),
             web.post("/api/v1/gate/feed", self.feed),
+            web.post("/api/v1/gate/keys", self.offer_keys),
             *self.news.routes(),
             *self.published.routes(),
         ]
@@ -192,29 +195,65 @@ class GateApi:
         self.counts["feeds"] += 1
         return await _in_pieces(request, answer, self._proofs.headers(known, answer))
 
+    async def offer_keys(self, request: web.Request) -> web.StreamResponse:
+        """POST keys: what a gate offers because it was asked for new ones."""
+        body = await request.read()
+        known = await self._known(request, body)
+        if isinstance(known, web.Response):
+            return known
+        claim = claim_of(request.headers)
+        assert claim is not None, "it was proved"
+        try:
+            offer = msgspec.msgpack.decode(body[: OFFER_BYTES_MAX + 1], type=KeyOffer)
+        except msgspec.DecodeError:
+            return self._proofs.problem(known, 400, "malformed", "This is no offer of keys.")
+        try:
+            await self._database.write(
+                lambda connection: key_rolls.offer(
+                    connection, self._keys, known.gate, known.public, offer, claim.time_s
+                )
+            )
+        except key_rolls.OfferRefused as refused:
+            self.counts["offers_refused"] += 1
+            log.warning("gate %d: its new keys are refused: %s", known.gate, refused.code)
+            return self._proofs.problem(known, 409, refused.code, str(refused))
+        return await self._msgpack(request, known, None)
+
     async def _known(self, request: web.Request, body: bytes) -> Asker | web.Response:
         """Return who signed the request; else the answer, with signed time.
 
-        The time is signed for the request's nonce, so that a box with a wrong clock can mend it from the refusal.
+        The time is signed for the request's nonce, so that a box with a wrong clock can mend it from the refusal. A gate
+        that signs with the key it offered has it on its disk: that key is its own from this request on.
         """
         claim = claim_of(request.headers)
         code = "unknown_gate"
         detail = "No enrolled gate signed this request. Enrol this box again: gatehouse-sync gate code NAME."
         if claim is not None:
             gate = claim.gate
-            public = await self._database.read(lambda connection: roster.gate_key(connection, gate))
-            if public and claim.proved(public, request.method, request.raw_path, body):
-                if claim.is_timely(self._now_s()):
-                    return Asker(gate, public, claim.nonce)
+            keys = await self._database.read(lambda connection: key_rolls.keys_of(connection, gate))
+            text = (request.method, request.raw_path, body)
+            public = next((one for one in keys if one and claim.proved(one, *text)), b"")
+            if public and not claim.is_timely(self._now_s()):
                 code, detail = (
                     WRONG_TIME,
                     "The request is too old or too new. Sign it with the time given here.",
                 )
+            elif public and (public == keys[0] or await self._took(gate, public)):
+                return Asker(gate, public, claim.nonce)
         self.counts["refused"] += 1
         more = {}
         if claim is not None:
             more["time"] = msgspec.to_builtins(sign_time(self._keys.time_key, claim.nonce, self._now_s()))
         return problem(401, code, detail, more=more)
+
+    async def _took(self, gate: GateId, public: bytes) -> bool:
+        """Have the key that a gate offered be its own; whether it is."""
+        now_s = self._now_s()
+        taken = await self._database.write(lambda connection: key_rolls.take(connection, gate, public, now_s))
+        if taken:
+            self.published.rolled()
+            log.info("gate %d signs with its new key", gate)
+        return taken
 
     async def _msgpack(self, request: web.Request, asker: Asker, answer: object) -> web.StreamResponse:
         body = msgspec.msgpack.encode(answer)

@@ -13,7 +13,7 @@ from admission.lane import LaneState
 from sync.accounts.principal import Role
 from sync.events import houses, programme, rows
 from sync.events import tables as events
-from sync.gates import device_history, fleet, quarantine, roster, tables
+from sync.gates import device_history, feed, fleet, key_rolls, quarantine, roster, tables
 from sync.web.acts import Act, Acts, Faulty
 from sync.web.api import Refused
 from sync.web.pages import Answer, Form, PageAsked, PageRoute, Redirect, View
@@ -36,6 +36,7 @@ class GatePages:
             PageRoute("GET", "/gates/{gate}", self.show),
             PageRoute("POST", "/gates/{gate}", self.rename, Role.ORGANIZER),
             PageRoute("POST", "/gates/{gate}/code", self.code, Role.ORGANIZER),
+            PageRoute("POST", "/gates/{gate}/roll", self.roll, Role.ORGANIZER),
             PageRoute("POST", "/gates/{gate}/revoke", self.revoke, Role.ORGANIZER),
             PageRoute("POST", "/gates/{gate}/plans", self.plan, Role.ORGANIZER),
             PageRoute("POST", "/gates/{gate}/plans/{lane}/drop", self.drop, Role.ORGANIZER),
@@ -86,6 +87,11 @@ class GatePages:
         picture = Markup(segno.make(f"{link} {made.code}", error="m").svg_inline(border=4, omitsize=True))  # noqa: S704 - drawn here
         shown = {"code": made.code, "link": link, "picture": picture, "minutes": CODE_MINUTES}
         return View("gates/code.html", {**_gate(connection, asked, gate), **shown})
+
+    def roll(self, connection: Connection, asked: PageAsked) -> Answer:
+        """POST: the gate's box is asked for new keys."""
+        gate = asked.number("gate")
+        return self._press(connection, asked, gate, Act("POST /api/v1/gates/{gate}/rolls", {"gate": gate}))
 
     def revoke(self, connection: Connection, asked: PageAsked) -> Answer:
         """POST: the gate is shut out: its streams close, what it records from now on is quarantined."""
@@ -197,13 +203,16 @@ def _devices(
     )
     lanes: dict[int, int] = {row[0]: row[1] for row in counted}
     found = connection.execute(
-        select(g.c.id, g.c.name, g.c.enrolled_at_s, s.c.heard_s, s.c.status)
+        select(g.c.id, g.c.name, g.c.public, g.c.enrolled_at_s, s.c.heard_s, s.c.status)
         .outerjoin(s, s.c.gate_id == g.c.id)
         .where(g.c.group_id == group)
         .order_by(g.c.name)
     )
+    orders = key_rolls.orders_of_group(connection, group)
+    unread = {one.gate: one.behind for one in feed.watermarks(connection, group)}
     made = []
     for row in found:
+        order = orders.get(GateId(row.id))
         status = msgspec.json.decode(row.status, type=GateStatus) if row.status else None
         behind = (
             max((versions.get(one.event, one.version) - one.version for one in status.versions), default=0)
@@ -212,16 +221,19 @@ def _devices(
         )
         made.append(
             {
-                "id": row.id, "name": row.name, "enrolled": row.enrolled_at_s is not None, "status": status,
+                "id": row.id, "name": row.name, "enrolled": bool(row.public), "status": status,
                 "heard_s": row.heard_s, "ago_s": now_s - row.heard_s if row.heard_s else None, "behind": behind,
                 "lanes": lanes.get(row.id, 0), "tone": _tone(row, status, now_s),
+                "roll": order.state if order is not None and not order.done_s else "",
+                "keys_s": max(row.enrolled_at_s or 0, order.done_s if order is not None else 0),
+                "unread": unread.get(GateId(row.id)),
             }
         )  # fmt: skip
     return made
 
 
 def _tone(row: Any, status: GateStatus | None, now_s: int) -> str:
-    if row.enrolled_at_s is None or status is None:
+    if not row.public or status is None:
         return "off"
     if now_s - row.heard_s > fleet.AWAY_S or status.verdict == "not_ready":
         return "bad"

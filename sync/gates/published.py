@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
@@ -24,16 +25,20 @@ import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sync.gates import certificates, lists, roster, roster_document
+from admission.ids import GateId
+from sync.gates import certificates, key_rolls, lists, roster, roster_document
 from sync.gates.proofs import Asker, Known, Proofs
 from sync.gates.snapshots import REBUILD_S, Snapshots
 from sync.keys import VenueKeys
 from sync.store.database import Database
 from sync.web.problems import problem
+from sync.wire.gate_keys import RollAsked
 from sync.wire.messages import Certified
 from sync.wire.snapshots import is_address
 
 PIECE_BYTES = 128 * 1024
+ROLLS_LOOK_S = 1.0
+"""How long it is known which gates are asked for new keys: one look for all that ask meanwhile."""
 ROSTER_LOOK_S = 60
 """What boxes tell of their lanes is in the roster so soon; all else is there at once."""
 PIECE_S = 60.0
@@ -55,6 +60,7 @@ class PublishedApi:
         now_s: Callable[[], int],
         known: Known,
         counts: Counter[str],
+        mono_s: Callable[[], float] = time.monotonic,
         rebuild_s: float = REBUILD_S,
     ) -> None:
         self._database = database
@@ -63,6 +69,9 @@ class PublishedApi:
         self._now_s = now_s
         self._known = known
         self._counts = counts
+        self._mono_s = mono_s
+        self._rolls: tuple[float, dict[GateId, int]] | None = None
+        """When was looked, and the order of each gate that is asked for new keys."""
         self.snapshots = Snapshots(database, keys, data, now_s, rebuild_s)
         self._rosters: dict[int, tuple[tuple[str, int, int], tuple[bytes, int]]] = {}
         """By group: what it was read at, and the signed roster with its version."""
@@ -95,7 +104,12 @@ class PublishedApi:
             return self._proofs.problem(known, 404, "unknown_gate", "This gate is not enrolled any more.")
         self._counts["manifests_sent"] += 1
         _, version = await self._roster_of(made.group)
-        made = msgspec.structs.replace(made, keys_number=self._keys.number, roster_version=version)
+        made = msgspec.structs.replace(
+            made,
+            keys_number=self._keys.number,
+            roster_version=version,
+            roll=await self._asked_of(known.gate),
+        )
         return self._answer(known, request, msgspec.msgpack.encode(made))
 
     async def snapshot(self, request: web.Request) -> web.StreamResponse:
@@ -140,6 +154,17 @@ class PublishedApi:
         """GET authority: what an organizer trusts once on a device, to see no warning at any gate."""
         found = await asyncio.to_thread(certificates.authority, self._keys, self._now_s())
         return web.Response(body=found.public_bytes(Encoding.PEM), content_type="application/x-pem-file")
+
+    def rolled(self) -> None:
+        """A gate took new keys: look anew who is asked for some."""
+        self._rolls = None
+
+    async def _asked_of(self, gate: GateId) -> RollAsked | None:
+        known, now_s = self._rolls, self._mono_s()
+        if known is None or not 0 <= now_s - known[0] < ROLLS_LOOK_S:
+            known = self._rolls = (now_s, await self._database.read(key_rolls.standing))
+        number = known[1].get(gate)
+        return None if number is None else key_rolls.asked(self._keys, gate, number)
 
     async def _roster_of(self, group: int) -> tuple[bytes, int]:
         """Return the signed roster and its version; read anew when a list of the group changed, and now and then."""

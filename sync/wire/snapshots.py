@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from sync.wire.gate_keys import RollAsked
 from sync.wire.lists import LIST_BYTES_MAX
 
 MAGIC = b"GHS0"
@@ -80,6 +81,8 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     keys_number: int = 0
     """Of the newest key document; the gate asks for one newer than its own."""
     roster_version: int = 0
+    roll: RollAsked | None = None
+    """The gate is asked for new keys of its own (`sync.wire.gate_keys`)."""
 
 
 def is_address(text: str) -> bool:

@@ -135,9 +135,8 @@ class Box:
     def is_drained(self) -> bool:
         return self.is_told("uplink.ok") and self.said[-1].args.get("queued") == 0
 
-    @asynccontextmanager
-    async def linked(self) -> AsyncIterator[Uplink]:
-        uplink = Uplink(
+    def uplink(self) -> Uplink:
+        return Uplink(
             self.enrolment,
             self.data,
             SETTINGS,
@@ -148,6 +147,10 @@ class Box:
             clock=self.clock,
             chance=self.chance,
         )
+
+    @asynccontextmanager
+    async def linked(self) -> AsyncIterator[Uplink]:
+        uplink = self.uplink()
         task = asyncio.create_task(uplink.run())
         try:
             yield uplink

@@ -6,7 +6,7 @@ was told, or because it met an answer by the new key.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +19,7 @@ from aiohttp import web
 from admission.entitlements import Standing
 from admission.reasons import Reason
 from admission.records import Outcome
+from edge.enrolment import load
 from edge.front.centre import UNPROVEN
 from edge.held_roster import load_roster
 from sync.events.rows import GROUP
@@ -155,10 +156,43 @@ async def test_who_is_not_told_meets_the_new_key_and_asks(
             at = len(one.said)
             number = roll(venue.data, role).number
             await follows(venue, one, number)
+            await goes_on(venue, one)
             assert set(one.said[at:]) <= {"uplink.ok", "uplink.starting", "uplink.cut_off"}
     finally:
         await runner.cleanup()
     assert refusals(caplog) == []
+
+
+class AtOnce(logging.Handler):
+    """Does something the moment that a line is logged."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        super().__init__()
+        self._do = do
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "rolled its keys" in record.getMessage():
+            self._do()
+
+
+async def test_an_uplink_that_is_to_end_ends_also_where_it_is_about_to_begin_anew(
+    venue: Venue, tmp_path: Path
+) -> None:
+    box = Box(tmp_path / "box", await venue.enrolled(tmp_path / "box"))
+    living = asyncio.create_task(box.uplink().run())
+    ending = AtOnce(living.cancel)
+    logger = logging.getLogger("edge.front.documents")
+    logger.addHandler(ending)
+    try:
+        await box.until(lambda: box.is_told("uplink.ok"))
+        number = roll(venue.data, Role.TIME).number
+        async with asyncio.timeout(SOON_S):
+            await asyncio.wait([living])
+    finally:
+        logger.removeHandler(ending)
+    assert load(box.data).keys_number == number
+    assert living.cancelled(), "else its front would wait for it for ever"
+    box.store.close()
 
 
 async def test_what_is_signed_by_a_stranger_is_refused_once_the_venue_has_no_newer_keys(

@@ -5,7 +5,10 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from admission.ids import Epoch, LaneId, ReaderId
 from admission.records import (
@@ -21,11 +24,14 @@ from admission.records import (
 from sync.demo import ARENA, EVENT, MAIN_GATE, TERRACE_GATE
 from sync.gates import device_history, ingest
 from sync.store.database import Database
+from sync.wire.gate_keys import make_offer
 from sync.wire.messages import Push
+from sync.wire.snapshots import Manifest
 from tests.sync.conftest import Home
 from tests.sync.logs import EpochLog
 from tests.sync.pages.evening import KEYS, GateLog, enrolled
 from tests.sync.pages.seat import EVENT_PATH, client, house
+from tests.sync.requests import GateClient
 from tests.sync.venue import Venue, query, venue_at
 
 
@@ -95,6 +101,47 @@ async def test_the_page_of_the_gate_says_them(hall: Venue) -> None:
     ]
     async with client(hall) as ada, ada.get(f"/gates/{TERRACE_GATE}") as answer:
         assert "No change recorded yet." in await answer.text()
+
+
+async def test_a_gate_is_asked_for_new_keys_and_shown_to_have_them(hall: Venue, tmp_path: Path) -> None:
+    path = f"/gates/{MAIN_GATE}"
+    async with client(hall) as ada:
+        async with ada.get(path) as answer:
+            assert "Ask for new keys" not in await answer.text(), "there is no box yet"
+        async with ada.post(f"{path}/roll") as answer:
+            assert answer.status == 422
+            assert "No box is enrolled as this gate; there is nobody to ask." in await answer.text()
+        box = await hall.enrolled(tmp_path / "box")
+        async with ada.get(path) as answer:
+            page = await answer.text()
+        assert f'action="{path}/roll"' in page
+        assert "New keys asked for" not in page
+        async with ada.post(f"{path}/roll") as answer:
+            page = await answer.text()
+        assert f'action="{path}/roll"' not in page, "once is enough"
+        assert page.count("New keys asked for") == 2
+        async with ada.get("/gates") as answer:
+            assert (await answer.text()).count("New keys asked for") == 1
+        signing, sealing = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
+        async with GateClient(hall.url, box.gate, box.key, hall.now_s) as gate:
+            told = await gate.ask("GET", "/api/v1/gate/manifest")
+            order = msgspec.msgpack.decode(told.body, type=Manifest).roll
+            assert order is not None
+            offer = make_offer(box.gate, order, box.public, signing, sealing)
+            answered = await gate.ask("POST", "/api/v1/gate/keys", msgspec.msgpack.encode(offer))
+            assert answered.status == 200
+            async with ada.get(path) as answer:
+                assert "Changing keys" in await answer.text()
+            gate.key = signing
+            assert (await gate.ask("GET", "/api/v1/gate/have")).status == 200
+        async with ada.get(path) as answer:
+            page = await answer.text()
+        assert f'action="{path}/roll"' in page
+        assert not {"New keys asked for", "Changing keys"} & set(re.split(r"[<>]", page))
+        async with ada.post(f"{path}/revoke", data={"reason": "stolen"}) as answer:
+            page = await answer.text()
+        assert "No box yet" in page, "who was shut out is no box of ours"
+        assert "Own keys since" not in page
 
 
 async def test_records_set_aside_are_counted_apart(hall: Venue) -> None:

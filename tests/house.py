@@ -34,7 +34,9 @@ class Room:
     """No I/O, no clock, no random: all comes in as arguments."""
 
 
-_EDGE_LIBRARIES = frozenset({"apsw", "aiohttp", "msgspec", "cryptography", "zstandard"})
+_EDGE_LIBRARIES = frozenset(
+    {"apsw", "aiohttp", "cryptography", "dbus_fast", "msgspec", "zeroconf", "zstandard"}
+)
 _SYNC_LIBRARIES = frozenset(
     {
         "aiohttp",

@@ -103,13 +103,10 @@ ON CONFLICT (gate_id) DO UPDATE SET n = excluded.n, heard_s = excluded.heard_s
 _HEARD = text(
     "SELECT gate_id, heard_s FROM reading JOIN gate ON gate.id = reading.gate_id WHERE group_id = :group"
 )
-_WATERMARKS = text("""
-SELECT reading.gate_id, reading.n, reading.heard_s, coalesce(arrival_count.n, 0) - reading.n AS behind FROM reading
+_UNREAD = text("""
+SELECT reading.gate_id, coalesce(arrival_count.n, 0) - reading.n AS behind FROM reading
 JOIN gate ON gate.id = reading.gate_id LEFT JOIN arrival_count ON arrival_count.group_id = gate.group_id
-WHERE gate.group_id = :group ORDER BY reading.gate_id
-""")
-_READ_UP_TO = text("""
-SELECT gate_id, epoch, max(last_seq) AS seq FROM arrival WHERE group_id = :group AND n <= :n GROUP BY gate_id, epoch
+WHERE gate.group_id = :group
 """)
 _REVOKE = text("""
 INSERT INTO revoked_head (gate_id, epoch, seq, at_s) VALUES (:gate, :epoch, :seq, :now)
@@ -338,28 +335,10 @@ def _chunk(connection: Connection, gate: GateId, epoch: int, first: int, last: i
 # --- how far each gate has read --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Watermark:
-    """How far a gate has read. `behind`: pieces it has not; `heard_s`: until then all that it recorded is known."""
-
-    gate: GateId
-    n: int
-    behind: int
-    heard_s: int
-
-
-def watermarks(connection: Connection, group: int) -> tuple[Watermark, ...]:
-    """Return how far each gate of a group has read."""
-    return tuple(
-        Watermark(GateId(row.gate_id), row.n, max(0, row.behind), row.heard_s)
-        for row in connection.execute(_WATERMARKS, {"group": group})
-    )
-
-
-def read_up_to(connection: Connection, group: int, n: int) -> dict[tuple[GateId, Epoch], int]:
-    """Return up to which seq of each log somebody who has read up to `n` knows it."""
-    found = connection.execute(_READ_UP_TO, {"group": group, "n": n})
-    return {(GateId(row.gate_id), Epoch(unsigned(row.epoch))): row.seq for row in found}
+def unread(connection: Connection, group: int) -> dict[GateId, int]:
+    """Return how many pieces each gate of a group has not read, its own among them; of one that never asked, nothing."""
+    found = connection.execute(_UNREAD, {"group": group})
+    return {GateId(gate): max(0, behind) for gate, behind in found}
 
 
 def has_read(connection: Connection, rows: Mapping[GateId, tuple[int, int]]) -> None:

@@ -363,7 +363,7 @@ def devices(connection: Connection, group: int, now_s: int, after: int, limit: i
         .order_by(t.c.id)
         .limit(limit)
     )
-    unread = {one.gate: one.behind for one in feed.watermarks(connection, group)}
+    unread = feed.unread(connection, group)
     orders = key_rolls.orders_of_group(connection, group)
     return [
         msgspec.structs.replace(

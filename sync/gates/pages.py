@@ -209,7 +209,7 @@ def _devices(
         .order_by(g.c.name)
     )
     orders = key_rolls.orders_of_group(connection, group)
-    unread = {one.gate: one.behind for one in feed.watermarks(connection, group)}
+    unread = feed.unread(connection, group)
     made = []
     for row in found:
         order = orders.get(GateId(row.id))

@@ -11,17 +11,21 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, select
 
-from admission.ids import GateId
+from admission.ids import Epoch, GateId
 from edge.enrol import enrol
 from edge.enrolment import Enrolment
 from sync import demo
 from sync.accounts.principal import Role
 from sync.events import tables
+from sync.gates.feed_asked import FRESH_S
 from sync.wire.deltas import EventVersion, GateStatus, read_settings
+from sync.wire.feed import Ask
+from sync.wire.messages import Push
 from sync.wire.sealed import SealedRefused, unseal
 from sync.wire.seals import read_seal
 from sync.wire.snapshots import Manifest, SnapshotRefused, read_snapshot
 from tests.sync.conftest import Home
+from tests.sync.logs import EpochLog
 from tests.sync.people import Caller, token_of
 from tests.sync.requests import Answer, GateClient
 from tests.sync.venue import NOW_S, Venue, venue_at
@@ -215,6 +219,31 @@ async def test_the_device_board_shows_how_far_each_gate_is(
     wanted = {"software": "1.2", "outbox": 7, "clock_off_s": -4, "away": False, "heard_s": NOW_S}
     assert wanted.items() <= shown.items()
     assert (other["gate"], other["away"], other["heard_s"]) == (GateId(2), True, 0)
+
+
+async def test_the_device_board_shows_what_a_gate_has_not_read_of_the_others(
+    venue: Venue, gate: GateClient, box: Enrolment, organizer: Caller, tmp_path: Path
+) -> None:
+    async def unread() -> list[int]:
+        said = await organizer.ask("GET", "/api/v1/groups/1/devices")
+        return [one["unread"] for one in said.json["items"]]
+
+    assert await unread() == [-1, -1], "neither asked for them"
+    venue.mono_now_s = venue.mono_s()
+    asking = msgspec.msgpack.encode(Ask())
+    assert (await gate.ask("POST", "/api/v1/gate/feed", asking)).status == 200
+    assert await unread() == [0, -1]
+    name = [one["name"] for one in (await organizer.ask("GET", GATES)).json["items"]][1]
+    other = await venue.enrolled(tmp_path / "other", name)
+    async with GateClient(venue.url, other.gate, other.key) as client:
+        for epoch in (5, 6):
+            log = EpochLog(Epoch(epoch), other.gate, other.key).begin()
+            log.sign()
+            assert (await client.push(Push((log.chunk(),)))).status == 200
+    assert await unread() == [2, -1]
+    venue.mono_now_s += FRESH_S  # how far gates have read is written now and then
+    assert (await gate.ask("POST", "/api/v1/gate/feed", asking)).status == 200
+    assert await unread() == [0, -1]
 
 
 async def board_versions(venue: Venue) -> list[dict[str, int]]:

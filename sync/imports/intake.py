@@ -7,7 +7,7 @@ ticket that a list does not name any more is not touched.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, exists, func, or_, select, update
 
 from admission.entitlements import Attention, CredentialStanding, Standing
 from admission.ids import EventId
@@ -45,6 +45,11 @@ class Written(NamedTuple):
 def compare(connection: Connection, event: int, shop: str, entries: Sequence[Entry]) -> Compared:
     """Compare entries of one shop, a chunk at most, with the event's tickets."""
     s, c = tables.import_source.c, sold.credential.c
+    anything = or_(exists().where(s.event_id == event), exists().where(c.event_id == event))
+    if not connection.execute(select(anything)).scalar():
+        return Compared(
+            list(entries), [], 0, frozenset()
+        )  # the event's first list, as far as nobody sold anything
     keys = [one.key for one in entries]
     known_rows = slabs.find(connection, (s.key, s.ticket, s.print), s.key, keys, event_id=event, shop=shop)
     sources = {row.key: row for row in known_rows}

@@ -47,6 +47,7 @@ class FileFault(StrEnum):
     EMPTY = "empty"
     NO_ROWS = "no_rows"
     TOO_LARGE = "too_large"  # most
+    NO_TEXT = "no_text"
     WRONG_ENCODING = "wrong_encoding"  # encoding, byte
     MIXED_ENCODINGS = "mixed_encodings"  # byte
     CUT_OFF = "cut_off"  # row

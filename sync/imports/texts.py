@@ -29,6 +29,17 @@ DELIMITERS = (";", "\t", ",", "|")
 _SNIFF_BYTES = 4096
 _PIECE_BYTES = 256 * 1024
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_NO_TEXTS = (
+    b"PK\x03\x04",
+    b"\xd0\xcf\x11\xe0",
+    b"%PDF",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"\x1f\x8b",
+    b"{\\rtf",
+)
+"""How what people send by mistake begins: xlsx and ods, xls, PDF, pictures, gzip, RTF. No list of codes does."""
 _SPREADSHEET_HINT = "sep="
 """First line of some exports: names the delimiter."""
 _END = "\0end of the file\0"
@@ -94,6 +105,8 @@ def encoding_of(file: IO[bytes]) -> str:
     """
     file.seek(0)
     head = file.read(_SNIFF_BYTES)
+    if head.startswith(_NO_TEXTS):
+        raise BadFile(FileFault.NO_TEXT)
     said = next((encoding for bom, encoding in _BOMS if head.startswith(bom)), "")
     if not said and head.count(0) * 4 >= len(head) > 1:  # Latin letters in UTF-16: every other byte is 0
         said = "utf-16-le" if head[1] == 0 else "utf-16-be"

@@ -410,6 +410,8 @@ WORDS: Final[Mapping[str, str]] = {
     "file_no_rows_next": "Exportieren Sie sie neu, mit ihren Tickets.",
     "file_too_large": "Die Datei hat mehr als {most} MiB.",
     "file_too_large_next": "Teilen Sie sie in mehrere Dateien, jede mit ihrer Kopfzeile.",
+    "file_no_text": "Das ist kein Text: Es sieht aus wie die eigene Datei einer Tabellenkalkulation, ein PDF, ein Bild oder ein Archiv.",
+    "file_no_text_next": "Öffnen Sie es, und speichern Sie es als CSV UTF-8.",
     "file_wrong_encoding": "Die Datei gibt sich als {encoding} aus und ist es nicht, bei Byte {byte}.",
     "file_wrong_encoding_next": "Vielleicht ist sie abgeschnitten. Speichern Sie sie neu als CSV UTF-8.",
     "file_mixed_encodings": "Die Datei ist stellenweise UTF-8 und bei Byte {byte} nicht.",

@@ -413,6 +413,8 @@ WORDS: Final[Mapping[str, str]] = {
     "file_no_rows_next": "Export it again with its tickets.",
     "file_too_large": "The file has more than {most} MiB.",
     "file_too_large_next": "Cut it into several files, each with its heading.",
+    "file_no_text": "This is no text: it looks like a spreadsheet's own file, a PDF, a picture or an archive.",
+    "file_no_text_next": "Open it and save it as CSV UTF-8.",
     "file_wrong_encoding": "The file says it is {encoding} and is not, at byte {byte}.",
     "file_wrong_encoding_next": "It may have been cut off. Save it again as CSV UTF-8.",
     "file_mixed_encodings": "The file is UTF-8 in some places and not at byte {byte}.",

@@ -410,6 +410,8 @@ WORDS: Final[Mapping[str, str]] = {
     "file_no_rows_next": "Exportez-le à nouveau avec ses billets.",
     "file_too_large": "Le fichier a plus de {most} Mio.",
     "file_too_large_next": "Coupez-le en plusieurs fichiers, chacun avec son en-tête.",
+    "file_no_text": "Ce n'est pas du texte: on dirait le fichier propre d'un tableur, un PDF, une image ou une archive.",
+    "file_no_text_next": "Ouvrez-le et enregistrez-le en CSV UTF-8.",
     "file_wrong_encoding": "Le fichier dit être en {encoding} et ne l'est pas, à l'octet {byte}.",
     "file_wrong_encoding_next": "Il est peut-être coupé. Enregistrez-le à nouveau en CSV UTF-8.",
     "file_mixed_encodings": "Le fichier est en UTF-8 par endroits, et pas à l'octet {byte}.",

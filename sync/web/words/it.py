@@ -410,6 +410,8 @@ WORDS: Final[Mapping[str, str]] = {
     "file_no_rows_next": "Lo esporti di nuovo con i suoi biglietti.",
     "file_too_large": "Il file ha più di {most} MiB.",
     "file_too_large_next": "Lo divida in più file, ciascuno con la sua intestazione.",
+    "file_no_text": "Non è testo: sembra il file proprio di un foglio di calcolo, un PDF, un'immagine o un archivio.",
+    "file_no_text_next": "Lo apra e lo salvi come CSV UTF-8.",
     "file_wrong_encoding": "Il file dice di essere {encoding} e non lo è, al byte {byte}.",
     "file_wrong_encoding_next": "Forse è stato tagliato. Lo salvi di nuovo come CSV UTF-8.",
     "file_mixed_encodings": "Il file è UTF-8 in alcuni punti e non al byte {byte}.",

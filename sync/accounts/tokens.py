@@ -10,8 +10,9 @@ from sqlalchemy import Connection, insert, select, update
 from sync.accounts.principal import Actor, Principal, Role
 from sync.accounts.sessions import TOKEN_BYTES, digest_of
 from sync.accounts.tables import api_token
-from sync.store.keyed import Keyed
+from sync.store.keyed import KEYS_MAX, Keyed
 from sync.store.schema import next_id
+from sync.store.together import Round
 
 PREFIX = "ght_"
 """So that a leaked one is recognized, by people and by scanners of repositories."""
@@ -71,10 +72,15 @@ def sent_digest(secret: str) -> bytes | None:
     return digest_of(secret) if secret.startswith(PREFIX) and len(secret) <= CHARS_MAX else None
 
 
-def principals(connection: Connection, digests: Collection[bytes], now_s: int) -> dict[bytes, Principal]:
-    """Return whom tokens speak for, by digest and by one statement, without those expired or revoked."""
-    found = _BY_DIGEST.rows(connection, list(digests))
-    return {bytes(row.digest): _principal(row) for row in found if not _is_over(row, now_s)}
+def ask(round_: Round, digests: Collection[bytes], now_s: int, found: dict[bytes, Principal]) -> None:
+    """Ask whom tokens speak for, by digest; those neither expired nor revoked are put in `found`."""
+
+    def take(rows: list[Any]) -> None:
+        found.update({bytes(row.digest): _principal(row) for row in rows if not _is_over(row, now_s)})
+
+    some = list(digests)
+    for start in range(0, len(some), KEYS_MAX):
+        round_.add(_BY_DIGEST.ask(round_.connection, some[start : start + KEYS_MAX]), take)
 
 
 def _is_over(row: Any, now_s: int) -> bool:

@@ -1,18 +1,14 @@
-"""One desk for other people's scanners: what they ask, what they are told, and how the centre finds it and writes it down."""
+"""One desk for other people's scanners: how the centre judges what they present, and how it writes that down."""
 
-import hashlib
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from admission.credentials import Identity, Known, Medium, identify
+from admission.credentials import Identity, Known
 from admission.decide import decide, synthesize
-from admission.entitlements import LanePlan, Mode, Product
+from admission.entitlements import LanePlan, Product
 from admission.ids import EventId, RecordId, SessionId, TicketId
-from admission.keys import KeyRing
 from admission.observed import PresenceRow, Role
 from admission.presence import fold
 from admission.question import Candidate, ClockFacts, LaneFacts, Question, Tally, Verdict
@@ -30,112 +26,17 @@ from admission.records import (
 )
 from admission.rules import mode_for, session_for
 from sync.gates import known
+from sync.gates.lookup import LookUp
 from sync.gates.own_log import Pages
 from sync.gates.room import Room
-from sync.store.keyed import Keyed
-from sync.web.api import Body, Id, Line, Refused, not_found
+from sync.gates.scans import MODES, ROUTE, Annul, Annulled, Redeem, Redeemed, Scan
+from sync.store.together import Ask, Insert
+from sync.web.api import Refused, not_found
 
-ROUTE = "redeem"
-
-_Small = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-_Code = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
-_Uid = Annotated[
-    str, msgspec.Meta(pattern="^([0-9A-Fa-f]{2}){4,10}$", description="As the tag sends it, in hex.")
-]
-_ScanId = Annotated[
-    str, msgspec.Meta(pattern="^[!-~]{1,100}$", description="Made by the scanner, new for each scan.")
-]
-_RecordName = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,10}-[0-9a-f]{16}-[0-9]{1,10}$")]
-_MODES = {"normal": Mode.NORMAL, "entry_exit": Mode.ENTRY_EXIT, "multiple": Mode.MULTIPLE}
-
-
-class Redeem(Body, frozen=True, kw_only=True):
-    """One scan: a barcode's `code`, a tag's `uid`, or a `ticket` by its number. The lane is that of a `gate`, or said by zone, session, mode."""
-
-    scan_id: _ScanId
-    code: _Code | None = None
-    uid: _Uid | None = None
-    ticket: Id | None = None
-    direction: Literal["entry", "exit"] = "entry"
-    gate: Id | None = None
-    lane: _Small = 0
-    zone: _Small = 0
-    session: _Small | None = None
-    mode: Literal["normal", "entry_exit", "multiple"] = "normal"
-
-
-class Annul(Body, frozen=True, kw_only=True):
-    """Take an admission back: the use is free again. `record`: as `redeem` answered."""
-
-    scan_id: _ScanId
-    record: _RecordName
-    reason: Line = ""
-
-
-class Redeemed(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided. `ticket` 0: none was found; `used_s`: with a used ticket, when it was."""
-
-    outcome: str
-    reason: str
-    ticket: int
-    record: str
-    flagged: bool = False
-    used_s: int = 0
-    used_gate: int = 0
-
-
-class Annulled(msgspec.Struct, frozen=True, kw_only=True):
-    """The record that says so."""
-
-    ticket: int
-    record: str
-
-
-class Presented(NamedTuple):
-    """What a scan presented, by the keys that were known then."""
-
-    ring: KeyRing
-    identity: Identity
-
-
-def presented(body: Redeem | Annul, facts: known.GroupFacts) -> Presented | None:
-    """Say what a scan presents, which may cost a signature's check; None where it names a ticket, or an admission."""
-    if not isinstance(body, Redeem) or body.ticket is not None:
-        return None
-    data, medium = (body.code or "").encode("utf-8", "replace"), Medium.BARCODE
-    if body.uid is not None:
-        data, medium = bytes.fromhex(body.uid), Medium.UID
-    return Presented(facts.ring, identify(data, medium, facts.ring, facts.digest_key))
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """A request for the desk: of an event there is, by somebody who may ask."""
-
-    event: EventId
-    body: Redeem | Annul
-    staff: int
-    seen: "Presented | None" = None
-    """What was presented, where that was looked at already."""
-
-    @property
-    def scope(self) -> tuple[str, str]:
-        """What the same scan is known by, whichever scanner sends it again."""
-        return f"event:{self.event}", self.body.scan_id
-
-    def digest(self) -> bytes:
-        """Return what tells another scan under the same id."""
-        return hashlib.sha256(msgspec.json.encode(self.body)).digest()
-
-
-_SAID = Keyed(
-    "SELECT key, request, body FROM idempotency_key WHERE principal = :principal AND route = :route AND key IN (:keys)",
-    *("key", "request", "body"),
-)
-_SAY = text("""
-INSERT INTO idempotency_key (principal, route, key, request, status, body, made_s)
-VALUES (:principal, :route, :key, :request, 200, :body, :made_s)
-""")
+_SAY = Insert(
+    "idempotency_key", principal="text", route="text", key="text", request="bytea", status="integer", body="bytea",
+    made_s="bigint",
+)  # fmt: skip
 
 
 class Desk:
@@ -144,80 +45,37 @@ class Desk:
     def __init__(
         self,
         connection: Connection,
-        group: int,
         facts: known.GroupFacts,
         pages: Pages,
         now_s: int,
         room: Room,
+        found: LookUp,
     ) -> None:
-        self._connection, self._group, self._facts, self._room = connection, group, facts, room
+        """`found`: what the scans present, looked up by these facts."""
+        self._connection, self._facts, self._room = connection, facts, room
         self._pages, self._now_s = pages, now_s
-        self._presence: dict[tuple[EventId, TicketId], list[PresenceRow]] = {}
-        self._tickets: known.Tickets = {}
+        self._identities, self._tickets, self._presence = found.identities, found.tickets, found.presence
+        self._said = found.said
+        self._made: list[tuple[object, ...]] = []
 
-    def answer(self, scans: Sequence[Scan]) -> list[bytes | Refused]:
-        """Return the answers in the order of the scans; what was answered before is answered the same."""
-        digests = [one.digest() for one in scans]
-        said = self._said_before(scans)
-        identities = self._look_up([one for one in scans if one.scope not in said])
-        answers: list[bytes | Refused] = []
-        made: list[dict[str, object]] = []
-        for one, request in zip(scans, digests, strict=True):
-            before = said.get(one.scope)
-            if before is not None:
-                answers.append(before[1] if before[0] == request else _reused())
-                continue
-            try:
-                answer = msgspec.json.encode(self._one(one, identities.get(id(one))))
-            except Refused as refused:
-                answers.append(refused)
-                continue
-            answers.append(answer)
-            said[one.scope] = (request, answer)
-            principal, key = one.scope
-            made.append({
-                "principal": principal, "route": ROUTE, "key": key, "request": request, "body": answer,
-                "made_s": self._now_s,
-            })  # fmt: skip
-        if made:
-            self._connection.execute(_SAY, made)
-        return answers
+    def answer(self, one: Scan) -> bytes | Refused:
+        """Return a scan's answer; one that was answered before is answered the same."""
+        request = one.digest()
+        before = self._said.get(one.scope)
+        if before is not None:
+            return before[1] if before[0] == request else _reused()
+        try:
+            answer = msgspec.json.encode(self._one(one, self._identities.get(id(one))))
+        except Refused as refused:
+            return refused
+        self._said[one.scope] = (request, answer)
+        principal, key = one.scope
+        self._made.append((principal, ROUTE, key, request, 200, answer, self._now_s))
+        return answer
 
-    def _said_before(self, scans: Sequence[Scan]) -> dict[tuple[str, str], tuple[bytes, bytes]]:
-        by_principal: dict[str, dict[str, None]] = {}
-        for one in scans:
-            principal, key = one.scope
-            by_principal.setdefault(principal, {})[key] = None
-        return {
-            (principal, row.key): (bytes(row.request), bytes(row.body))
-            for principal, keys in by_principal.items()
-            for row in _SAID.rows(self._connection, list(keys), principal=principal, route=ROUTE)
-        }
-
-    def _look_up(self, scans: Sequence[Scan]) -> dict[int, Identity]:
-        """Find who was presented, and read their tickets and what became of those; identities by the scan's `id`."""
-        identities: dict[int, Identity] = {}
-        digests: set[bytes] = set()
-        numbers: set[tuple[EventId, TicketId]] = set()
-        signed: set[tuple[EventId, TicketId]] = set()
-        for one in scans:
-            if isinstance(one.body, Redeem) and one.body.ticket is not None:
-                numbers.add((one.event, TicketId(one.body.ticket)))
-                continue
-            seen = one.seen
-            if seen is None or seen.ring is not self._facts.ring:
-                seen = presented(one.body, self._facts)
-            if seen is None:
-                continue
-            found = identities[id(one)] = seen.identity
-            if isinstance(found, Known):
-                digests.add(found.digest)
-                if found.claims is not None and found.claims.ticket is not None:
-                    signed.add((EventId(found.claims.event), TicketId(found.claims.ticket)))
-        self._tickets = known.tickets(self._connection, self._group, digests, numbers)
-        held = {(ticket.event, ticket.id) for rows in self._tickets.values() for ticket, _ in rows}
-        self._presence = known.presence(self._connection, held | signed)
-        return identities
+    def keeping(self) -> list[Ask]:
+        """Return what keeps the answers, with the records that they tell of."""
+        return [_SAY.ask(self._connection, self._made)] if self._made else []
 
     def _one(self, one: Scan, identity: Identity | None) -> Redeemed | Annulled:
         if isinstance(one.body, Annul):
@@ -227,7 +85,7 @@ class Desk:
     def _redeem(self, event: EventId, body: Redeem, identity: Identity | None) -> Redeemed:
         if (body.code, body.uid, body.ticket).count(None) != 2:
             raise Refused(422, "bad_body", "Send one of these: a code, a tag's uid, a ticket's number.")
-        plan = self._facts.plan(event, body.gate, body.lane, body.zone, body.session, _MODES[body.mode])
+        plan = self._facts.plan(event, body.gate, body.lane, body.zone, body.session, MODES[body.mode])
         if body.ticket is not None:
             key: Hashable = (event, TicketId(body.ticket))
             if not self._tickets.get(key):
@@ -333,7 +191,9 @@ class Desk:
     def _entry(self, event: EventId, name: RecordId) -> PresenceRow | None:
         """Find an admission, also one of this transaction, with all that is said of its ticket."""
         for row in known.entry(self._connection, event, name):
-            self._presence.setdefault((row.event, row.ticket), []).append(row)
+            rows = self._presence.setdefault((row.event, row.ticket), [])
+            if row not in rows:
+                rows.append(row)
         for (of_event, _), rows in self._presence.items():
             for row in rows:
                 if of_event == event and row.id == name and row.role is Role.ENTRY:

@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, te
 from admission.chain import link
 from admission.ids import Epoch, GateId
 from sync.store.schema import METADATA, signed, unsigned
+from sync.store.together import Ask, Statement
 from sync.wire.feed import FEED_BYTES_MAX, Want
 from sync.wire.messages import CHUNKS_MAX, PUSH_RECORDS_MAX, Chunk
 
@@ -73,6 +74,14 @@ ON CONFLICT (group_id) DO UPDATE SET n = arrival_count.n + excluded.n RETURNING 
 _ARRIVAL = text("""
 INSERT INTO arrival (group_id, n, mark, gate_id, epoch, first_seq, last_seq)
 VALUES (:group, :n, :mark, :gate, :epoch, :first, :last)
+""")
+_ONE_MORE = Statement("""
+INSERT INTO arrival_count (group_id, n) VALUES (:group, 1)
+ON CONFLICT (group_id) DO UPDATE SET n = arrival_count.n + 1
+""")
+_PIECE = Statement("""
+INSERT INTO arrival (group_id, n, mark, gate_id, epoch, first_seq, last_seq)
+SELECT :group, n, :mark, :gate, :epoch, :first, :last FROM arrival_count WHERE group_id = :group
 """)
 _FORWARDED = text("SELECT max(last_seq) FROM arrival WHERE gate_id = :gate AND epoch = :epoch")
 _HEADS = text("SELECT seq FROM head WHERE gate_id = :gate AND epoch = :epoch AND seq >= :after ORDER BY seq")
@@ -169,6 +178,12 @@ def forward(
             for n, (epoch, first, last) in enumerate(pieces, start=newest - len(pieces) + 1)
         ],
     )
+
+
+def forwarding(group: int, gate: GateId, epoch: Epoch, first: int, last: int) -> tuple[Ask, ...]:
+    """Return what does as `forward`, for one piece."""
+    piece = {"group": group, "mark": secrets.randbits(63), "gate": gate, "epoch": signed(epoch)}
+    return _ONE_MORE.ask(group=group), _PIECE.ask(**piece, first=first, last=last)
 
 
 def _pieces(connection: Connection, gate: GateId, epoch: Epoch) -> list[tuple[Epoch, int, int]]:

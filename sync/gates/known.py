@@ -3,10 +3,11 @@
 import struct
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, column, select, text
+from sqlalchemy import Connection, select, text
 
 from admission.credentials import CredentialKind, Known
 from admission.entitlements import (
@@ -47,10 +48,12 @@ from sync.gates import roster
 from sync.gates import tables as gates_tables
 from sync.store.keyed import Keyed
 from sync.store.schema import signed, unsigned
+from sync.store.together import Round, Statement
 from sync.tickets import tables
 from sync.tickets.rows import read_keys
 from sync.web.api import Refused, not_found
 
+Named = tuple[EventId, TicketId]
 Rows = Sequence[tuple[Ticket, CredentialStanding]]
 Tickets = dict[Hashable, list[tuple[Ticket, CredentialStanding]]]
 """By a credential's digest, and by (event, ticket) for what was asked by number."""
@@ -65,15 +68,25 @@ _TICKET = (
     "attention",
 )  # fmt: skip
 _OF_TICKET = ", ".join(f"t.{name}" for name in _TICKET)
+_OF_GROUP = "SELECT id FROM event WHERE group_id = :group"
+_CREDENTIALS = f"""
+({_OF_GROUP} OFFSET 0) AS e CROSS JOIN LATERAL
+(SELECT event_id, digest, ticket, standing FROM credential WHERE event_id = e.id AND digest IN (:keys) OFFSET 0) AS c
+"""  # noqa: S608 - fixed names
+"""The credentials with a digest, for PostgreSQL: by their key, which begins with the event."""
 _BY_DIGEST = Keyed(
     f"""
 SELECT {_OF_TICKET}, c.digest, c.standing AS worth
 FROM credential c JOIN ticket t ON t.event_id = c.event_id AND t.id = c.ticket
-WHERE c.event_id IN (SELECT id FROM event WHERE group_id = :group) AND c.digest IN (:keys)
+WHERE c.event_id IN ({_OF_GROUP}) AND c.digest IN (:keys)
 """,  # noqa: S608 - fixed names
     *_TICKET,
     "digest",
     "worth",
+    postgresql=f"""
+SELECT {_OF_TICKET}, c.digest, c.standing AS worth FROM {_CREDENTIALS} CROSS JOIN LATERAL
+(SELECT * FROM ticket WHERE event_id = c.event_id AND id = c.ticket OFFSET 0) AS t
+""",  # noqa: S608 - fixed names
 )
 _BY_NUMBER = Keyed(
     f"SELECT {_OF_TICKET} FROM ticket t WHERE t.event_id = :event AND t.id IN (:keys)",  # noqa: S608 - fixed names
@@ -83,16 +96,32 @@ _OF_TICKETS = Keyed(
     f"SELECT {', '.join(COLUMNS)} FROM presence WHERE event = :event AND ticket IN (:keys)",  # noqa: S608 - fixed names
     *COLUMNS,
 )
+_ROWS = ", ".join(f"p.{name}" for name in COLUMNS)
+_OF_CREDENTIALS = Keyed(
+    f"""
+SELECT {_ROWS} FROM credential c JOIN presence p ON p.event = c.event_id AND p.ticket = c.ticket
+WHERE c.event_id IN ({_OF_GROUP}) AND c.digest IN (:keys)
+""",  # noqa: S608 - fixed names
+    *COLUMNS,
+    postgresql=f"""
+SELECT {_ROWS} FROM {_CREDENTIALS} CROSS JOIN LATERAL
+(SELECT * FROM presence WHERE event = c.event_id AND ticket = c.ticket OFFSET 0) AS p
+""",  # noqa: S608 - fixed names
+)
 # What resets said first is never taken back: they become more, and one that was cut from its extensions names more.
-_MARK = text("""
+_MARK = Statement(
+    """
 SELECT id, version, generation FROM event WHERE group_id = :group
 UNION ALL
 SELECT 0, count(*), coalesce(sum(length(r.heard)), 0) FROM presence_reset r JOIN gate g ON g.id = r.gate
 WHERE g.group_id = :group
-""").columns(column("id"), column("version"), column("generation"))
+""",
+    *("id", "version", "generation"),
+)
 _RECORD = text("SELECT blob FROM record WHERE gate_id = :gate AND epoch = :epoch AND seq = :seq")
-_HEARD = text(
-    "SELECT r.gate_id, r.heard_s FROM reading r JOIN gate g ON g.id = r.gate_id WHERE g.group_id = :group"
+_HEARD = Statement(
+    "SELECT r.gate_id, r.heard_s FROM reading r JOIN gate g ON g.id = r.gate_id WHERE g.group_id = :group",
+    *("gate_id", "heard_s"),
 )
 
 
@@ -149,19 +178,36 @@ class EventOwner(NamedTuple):
     organization: int
 
 
+class Heard(NamedTuple):
+    """The gates that were heard within `HEARD_S` of a second."""
+
+    at_s: int
+    gates: frozenset[GateId]
+
+
 class Facts:
     """Facts of groups, kept until the versions of their lists rise."""
 
     def __init__(self) -> None:
         self._owners: dict[int, EventOwner] = {}
         self._kept: dict[int, tuple[object, GroupFacts]] = {}
-        self._cut_off: dict[int, tuple[int, GroupFacts, frozenset[ZoneId]]] = {}
+        self._marks: dict[int, list[Any]] = {}
+        self._heard: dict[int, Heard] = {}
+        self._cut_off: dict[int, tuple[frozenset[GateId], GroupFacts, frozenset[ZoneId]]] = {}
 
-    def last(self, event: int) -> GroupFacts | None:
-        """Return the facts as they were last, if this event's group was ever asked about."""
-        owner = self._owners.get(event)
-        kept = None if owner is None else self._kept.get(owner.group)
+    def last(self, group: int) -> GroupFacts | None:
+        """Return a group's facts as they were last; None where they were never read."""
+        kept = self._kept.get(group)
         return None if kept is None else kept[1]
+
+    def last_of(self, event: int) -> GroupFacts | None:
+        """Return the facts of an event's group as they were last, if it was ever asked about."""
+        owner = self._owners.get(event)
+        return None if owner is None else self.last(owner.group)
+
+    def owner(self, event: int) -> EventOwner | None:
+        """Return where an event belongs, as far as that was asked before."""
+        return self._owners.get(event)
 
     def owner_of(self, connection: Connection, event: int) -> EventOwner | None:
         """Return where an event belongs; None for one that does not exist."""
@@ -178,9 +224,19 @@ class Facts:
             found = self._owners[event] = EventOwner(*row)
         return found
 
+    def ask(self, round_: Round, group: int, now_s: int) -> None:
+        """Ask whether anything changed, and, once a second, which gates were heard; then `of` and `cut_off` know."""
+        round_.add(_MARK.ask(group=group), partial(self._marks.__setitem__, group))
+        heard = self._heard.get(group)
+        if heard is None or heard.at_s != now_s:
+            round_.add(_HEARD.ask(group=group), lambda rows: self._hear(group, now_s, rows))
+
+    def _hear(self, group: int, now_s: int, rows: list[Any]) -> None:
+        self._heard[group] = Heard(now_s, frozenset(gate for gate, at_s in rows if now_s - at_s < HEARD_S))
+
     def of(self, connection: Connection, group: int, gate: GateId, now_s: int) -> GroupFacts:
-        """Return a group's facts as they are now."""
-        mark = (gate, sorted(tuple(row) for row in connection.execute(_MARK, {"group": group}).all()))
+        """Return a group's facts as they were when it was asked."""
+        mark = (gate, sorted(self._marks[group]))
         kept = self._kept.get(group)
         facts = kept[1] if kept is not None and kept[0] == mark else _read(connection, group, gate)
         # A ticket signed seconds ago may be sold elsewhere; what is older stands in the tables, or is no ticket.
@@ -192,18 +248,14 @@ class Facts:
             self._kept[group] = (mark, facts)
         return facts
 
-    def cut_off(self, connection: Connection, group: int, facts: GroupFacts, now_s: int) -> frozenset[ZoneId]:
+    def cut_off(self, group: int, facts: GroupFacts) -> frozenset[ZoneId]:
         """Return the zones with a gate that was not heard for `HEARD_S`: it may have let somebody in meanwhile."""
+        heard = self._heard[group].gates
         kept = self._cut_off.get(group)
-        if kept is not None and kept[0] == now_s and kept[1] is facts:
+        if kept is not None and kept[0] is heard and kept[1] is facts:
             return kept[2]
-        heard = {
-            row.gate_id
-            for row in connection.execute(_HEARD, {"group": group}).all()
-            if now_s - row.heard_s < HEARD_S
-        }
         found = frozenset(zone for zone, gates in facts.zone_gates.items() if not heard.issuperset(gates))
-        self._cut_off[group] = (now_s, facts, found)
+        self._cut_off[group] = (heard, facts, found)
         return found
 
 
@@ -244,36 +296,60 @@ def _read(connection: Connection, group: int, gate: GateId) -> GroupFacts:
     )  # fmt: skip
 
 
-def tickets(
-    connection: Connection,
-    group: int,
-    digests: Collection[bytes],
-    numbers: Collection[tuple[EventId, TicketId]],
-) -> Tickets:
-    """Return the tickets of credentials, and those asked for by number."""
-    found: Tickets = {}
-    for row in _BY_DIGEST.rows(connection, sorted(digests), group=group):
-        found.setdefault(bytes(row.digest), []).append((_ticket(row), CredentialStanding(row.worth)))
-    for event, some in _by_event(numbers):
-        for row in _BY_NUMBER.rows(connection, some, event=event):
+def ask_tickets(
+    round_: Round, group: int, digests: Collection[bytes], numbers: Collection[Named], found: Tickets
+) -> None:
+    """Ask for the tickets of credentials, and those named by number; they are put in `found`."""
+
+    def by_digest(rows: list[Any]) -> None:
+        for row in rows:
+            found.setdefault(bytes(row.digest), []).append((_ticket(row), CredentialStanding(row.worth)))
+
+    def by_number(rows: list[Any]) -> None:
+        for row in rows:
             ticket = _ticket(row)
             found[ticket.event, ticket.id] = [(ticket, CredentialStanding.ACTIVE)]
-    return found
+
+    if digests:
+        round_.add(_BY_DIGEST.ask(round_.connection, sorted(digests), group=group), by_digest)
+    for event, some in _by_event(numbers):
+        round_.add(_BY_NUMBER.ask(round_.connection, some, event=event), by_number)
 
 
-def presence(
-    connection: Connection, wanted: Collection[tuple[EventId, TicketId]]
-) -> dict[tuple[EventId, TicketId], list[PresenceRow]]:
-    """Return what every log says of these tickets."""
-    found: dict[tuple[EventId, TicketId], list[PresenceRow]] = {}
+def ask_presence(round_: Round, wanted: Collection[Named], found: dict[Named, list[PresenceRow]]) -> None:
+    """Ask what every log says of these tickets; it is put in `found`."""
     for event, some in _by_event(wanted):
-        for columns in _OF_TICKETS.rows(connection, some, event=event):
-            row = from_columns(columns)
-            found.setdefault((row.event, row.ticket), []).append(row)
-    return found
+        round_.add(_OF_TICKETS.ask(round_.connection, some, event=event), partial(_add_presence, found))
 
 
-def _by_event(wanted: Iterable[tuple[EventId, TicketId]]) -> Iterable[tuple[EventId, list[int]]]:
+def ask_presence_of(
+    round_: Round, group: int, digests: Collection[bytes], found: dict[Named, list[PresenceRow]]
+) -> None:
+    """Ask what every log says of the tickets of these credentials; it is put in `found`."""
+    if digests:
+        ask = _OF_CREDENTIALS.ask(round_.connection, sorted(digests), group=group)
+        round_.add(ask, partial(_add_presence, found))
+
+
+def presence(connection: Connection, ticket: Named) -> list[PresenceRow]:
+    """Return what every log says of a ticket."""
+    found: dict[Named, list[PresenceRow]] = {}
+    round_ = Round(connection)
+    ask_presence(round_, [ticket], found)
+    round_.run()
+    return found.get(ticket, [])
+
+
+def _add_presence(found: dict[Named, list[PresenceRow]], rows: list[Any]) -> None:
+    """Add rows, each once: two credentials of one ticket both ask for it."""
+    for columns in dict.fromkeys(rows):
+        row = from_columns(columns)
+        known = found.setdefault((row.event, row.ticket), [])
+        if row not in known:
+            known.append(row)
+
+
+def _by_event(wanted: Iterable[Named]) -> Iterable[tuple[EventId, list[int]]]:
     """Return tickets as the tables number them, in order, by event."""
     found: dict[EventId, set[int]] = {}
     for event, ticket in wanted:
@@ -292,7 +368,7 @@ def entry(connection: Connection, event: EventId, name: RecordId) -> list[Presen
     ticket = body.ticket if isinstance(body, Record) else None
     if ticket is None or ticket[0] != event:
         return []
-    return presence(connection, [ticket]).get(ticket, [])
+    return presence(connection, ticket)
 
 
 def product_of(connection: Connection, event: EventId, ticket: TicketId) -> ProductId:

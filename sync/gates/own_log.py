@@ -8,29 +8,37 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, insert, select
 
 from admission import chain
 from admission.ids import Epoch, GateId
-from admission.observed import PresenceRow, rows_of
+from admission.observed import COLUMNS, PresenceRow, rows_of
 from admission.records import Extension, ExtensionRecord, Kind, Record, Trust
-from sync.gates import bulk, feed, ingest, tables
+from sync.gates import feed, ingest, tables
 from sync.store.schema import next_id, signed, unsigned
+from sync.store.together import Insert, Round, Statement
 from sync.tickets import changes
 from sync.wire.messages import Chunk, Push
 
 _EPOCH = struct.Struct(">Q")
 MONO_MS_MASK = 0xFFFF_FFFF
 
-_HEAD = text("""
+_HEAD = Statement("""
 INSERT INTO head (gate_id, epoch, seq, link, signature) VALUES (:gate, :epoch, :seq, :link, :signature)
 """)
-_GROWN = text("""
+_GROWN = Statement(
+    """
 UPDATE log_epoch SET seq = :to_seq, link = :to_link, head_seq = :head_seq
-WHERE gate_id = :gate AND epoch = :epoch AND seq = :seq AND link = :link AND forked_seq = 0
-""")
+WHERE gate_id = :gate AND epoch = :epoch AND seq = :seq AND link = :link AND forked_seq = 0 RETURNING seq
+""",
+    "seq",
+)
+_RECORDS = Insert("record", gate_id="bigint", epoch="bigint", seq="bigint", blob="bytea")
+_TYPES = {"role": "smallint", "state": "smallint", "way": "smallint", "mode": "smallint", "names": "bytea"}
+_PRESENCE = Insert("presence", **{name: _TYPES.get(name, "bigint") for name in COLUMNS})
 
 
 class LogBroken(Exception):
@@ -93,14 +101,17 @@ class Pages:
         self.link = chain.link(self.link, blob)
         self.blobs.append(blob)
 
-    def store(self, connection: Connection, now_s: int) -> Position:
-        """Sign what was added and store it; return where the log stands then. LogBroken where it is not taken."""
+    def store(self, round_: Round, now_s: int) -> Position:
+        """Sign what was added and store it in a round; return where the log stands then.
+
+        LogBroken, here or when the round is run, where it is not taken: nothing of the transaction may stand then.
+        """
         head = chain.Head.sign(self.key, self.at.gate, self.at.epoch, self.seq, self.link)
         self._append(ExtensionRecord(Extension.HEAD, self.next_seq, head.payload()))
         if self.at.seq:
-            self._go_on(connection, head)
+            self._go_on(round_, head)
         else:
-            self._begin(connection, now_s)
+            self._begin(round_.connection, now_s)
         return replace(self.at, seq=self.seq, link=self.link)
 
     def _begin(self, connection: Connection, now_s: int) -> None:
@@ -111,22 +122,33 @@ class Pages:
         if answer.troubles:
             raise LogBroken(answer.troubles[0].what)
 
-    def _go_on(self, connection: Connection, head: chain.Head) -> None:
-        at, epoch = self.at, signed(self.at.epoch)
-        grown = {
-            "gate": at.gate, "epoch": epoch, "seq": at.seq, "link": at.link,
-            "to_seq": self.seq, "to_link": self.link, "head_seq": head.seq,
-        }  # fmt: skip
+    def _go_on(self, round_: Round, head: chain.Head) -> None:
+        at, epoch, connection = self.at, signed(self.at.epoch), round_.connection
+        grown = _GROWN.ask(
+            gate=at.gate, epoch=epoch, seq=at.seq, link=at.link,
+            to_seq=self.seq, to_link=self.link, head_seq=head.seq,
+        )  # fmt: skip
         # Taken with the row's lock: who else goes on from there, with a copy of the key, finds that it has moved.
-        if connection.execute(_GROWN, grown).rowcount != 1:
-            raise LogBroken("the log stands elsewhere than it was left")
-        bulk.add_records(
-            connection, [(at.gate, epoch, seq, blob) for seq, blob in enumerate(self.blobs, start=at.seq + 1)]
+        round_.add(grown, _grown)
+        records = [(at.gate, epoch, seq, blob) for seq, blob in enumerate(self.blobs, start=at.seq + 1)]
+        round_.add(_RECORDS.ask(connection, records))
+        if self._rows:
+            round_.add(_PRESENCE.ask(connection, list(map(_plain, self._rows))))
+        round_.add(
+            _HEAD.ask(gate=at.gate, epoch=epoch, seq=head.seq, link=head.link, signature=head.signature)
         )
-        bulk.add_presence(connection, [row.as_columns() for row in self._rows])
-        signed_at = {"gate": at.gate, "epoch": epoch, "seq": head.seq, "link": head.link}
-        connection.execute(_HEAD, {**signed_at, "signature": head.signature})
-        feed.forward(connection, at.group, at.gate, [(at.epoch, at.seq + 1, self.seq)])
+        for ask in feed.forwarding(at.group, at.gate, at.epoch, at.seq + 1, self.seq):
+            round_.add(ask)
+
+
+def _grown(rows: list[Any]) -> None:
+    if len(rows) != 1:
+        raise LogBroken("the log stands elsewhere than it was left")
+
+
+def _plain(row: PresenceRow) -> tuple[int | bytes, ...]:
+    """Return a row's columns without members of enums, which the drivers know nothing of."""
+    return tuple([one if isinstance(one, bytes) else int(one) for one in row.as_columns()])
 
 
 def begin(connection: Connection, group: int, key: Ed25519PrivateKey, now_us: int) -> Pages:

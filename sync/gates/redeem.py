@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, text
@@ -19,11 +20,14 @@ from sync.accounts import tokens
 from sync.accounts.principal import Principal, Role
 from sync.board.boards import Boards
 from sync.gates import known, own_log, replica
-from sync.gates.desk import ROUTE, Annul, Annulled, Desk, Presented, Redeem, Redeemed, Scan, presented
+from sync.gates.desk import Desk
+from sync.gates.lookup import LookUp
 from sync.gates.own_log import Pages, Position
 from sync.gates.room import COUNTED_EVERY_S, Room, Rooms
+from sync.gates.scans import ROUTE, Annul, Annulled, Presented, Redeem, Redeemed, Scan, presented
 from sync.store.database import CentreFault, Database
-from sync.store.schema import queue
+from sync.store.schema import queueing
+from sync.store.together import BY_KEYS, Round
 from sync.web.api import Asked, Caller, Refused, Route, not_found
 
 __all__ = ["ROUTE", "Redeemer", "routes"]
@@ -34,12 +38,15 @@ BATCH_MAX = 200
 """Requests of one transaction: 40 ms of a core, within which the last of them is to be answered."""
 KEPT_S = 48 * 3600
 """How long the same scan id gets the same answer, as with idempotency keys."""
+TOKENS_MAX = 10_000
+"""Tokens remembered, of those that were good once."""
 PRUNED_MAX = 500
 """Old answers removed in one go: some milliseconds, for which the next scans wait."""
 PRUNED_EVERY_S = 60.0
 PRUNED_AGAIN_S = 1.0
 """Between two goes while there are more."""
 
+_QUEUE = "redeem {}"
 _PRUNE = text("""
 DELETE FROM idempotency_key WHERE route = :route AND (principal, key) IN (
   SELECT principal, key FROM idempotency_key WHERE made_s < :before AND route = :route LIMIT :most
@@ -72,6 +79,15 @@ class _Waiting:
     caller: Caller
     answer: asyncio.Future[bytes]
     seen: Presented | None
+    found: Principal | None = None
+    """Who asks by a session."""
+
+
+class _Table(NamedTuple):
+    """What one group's scans are judged and written down with."""
+
+    pages: Pages
+    found: LookUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +119,8 @@ class Redeemer:
         self._running: asyncio.Task[None] | None = None
         self._logs: dict[int, Position] = {}
         self._keys: dict[int, Ed25519PrivateKey] = {}
+        self._known: dict[bytes, Principal] = {}
+        """Whom tokens spoke for when they were seen last."""
         self._facts = known.Facts()
         self._rooms = Rooms()
         self._boards = Boards(mono_s)
@@ -115,7 +133,7 @@ class Redeemer:
         """Return the answer's JSON once it is on the disk."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         # A signature is checked while others are committed. Should the keys change meanwhile, it is checked again.
-        facts = self._facts.last(asked.path["event"])
+        facts = self._facts.last_of(asked.path["event"])
         seen = None if facts is None else presented(asked.body, facts)
         self._waiting.append(_Waiting(asked, caller, answer, seen))
         if self._running is None:
@@ -161,55 +179,115 @@ class Redeemer:
         self._count(done.limited)
 
     def _work(self, connection: Connection, batch: Sequence[_Waiting], now_us: int) -> _Done:
+        """Answer a batch: one question to the database, the decisions, one more that writes them down."""
         now_s = now_us // 1_000_000
         answers: dict[int, bytes | Refused] = {}
         groups: dict[int, dict[int, Scan]] = {}
-        principals = tokens.principals(
-            connection, {one.caller.token for one in batch if one.caller.token is not None}, now_s
-        )
+        self._meet(connection, batch, now_s)
         for number, one in enumerate(batch):
-            event = one.asked.path["event"]
             try:
-                principal, group = self._admitted(connection, one, principals)
+                principal, group = self._admitted(one, self._known)
             except Refused as refused:
                 answers[number] = refused
                 continue
-            scan = Scan(EventId(event), one.asked.body, principal.actor.id, one.seen)
+            scan = Scan(EventId(one.asked.path["event"]), one.asked.body, principal.actor.id, one.seen)
             groups.setdefault(group, {})[number] = scan
+        tables = self._open(connection, groups, now_us)
+        round_ = Round(connection)
+        present: dict[bytes, Principal] = {}
+        round_.add(BY_KEYS.ask())
+        tokens.ask(
+            round_, {token for one in batch if (token := one.caller.token) is not None}, now_s, present
+        )
+        for group, table in tables.items():
+            round_.add(queueing(_QUEUE.format(group)))  # two replicas never use one ticket at a time
+            self._facts.ask(round_, group, now_s)
+            table.found.ask(round_)
+        round_.run()
+        for token in self._known.keys() & {one.caller.token for one in batch} - present.keys():
+            del self._known[token]
         logs, rooms, limited = {}, {}, []
-        for group, scans in sorted(groups.items()):
-            queue(connection, f"redeem {group}")  # two replicas never use one ticket at a time
-            at = self._logs.get(group)
-            key = self._key(group)
-            pages = own_log.begin(connection, group, key, now_us) if at is None else Pages(at, key, now_us)
-            facts = self._facts.of(connection, group, pages.at.gate, now_s)
-            cut_off = self._facts.cut_off(connection, group, facts, now_s)
-            if facts.limited and group not in self._counted_s:
-                # Here, so that the first scans are judged too; one bounded step, and the rest beside the scans.
-                self._counted_s[group] = self._mono_s()
-                self._rooms.counted(group, self._boards.inside(connection, group))
-            room = self._rooms.of(group, facts, cut_off, pages.at.gate, pages.at.epoch)
-            desk = Desk(connection, group, facts, pages, now_s, room)
-            answers.update(zip(scans, desk.answer(list(scans.values())), strict=True))
-            if pages.blobs:
-                logs[group], rooms[group] = pages.store(connection, now_s), room
-            if facts.limited:
+        for group, table in tables.items():
+            desk, room = self._desk(connection, group, table, now_s)
+            for number, scan in groups[group].items():
+                try:
+                    self._admitted(batch[number], present)  # as it is now, not as it was known
+                except Refused as refused:
+                    answers[number] = refused
+                    continue
+                answers[number] = desk.answer(scan)
+            for ask in desk.keeping():
+                round_.add(ask)
+            if table.pages.blobs:
+                logs[group], rooms[group] = table.pages.store(round_, now_s), room
+            if room.is_limited:
                 limited.append(group)
+        round_.run()
         return _Done([answers[number] for number in range(len(batch))], logs, rooms, tuple(limited))
+
+    def _meet(self, connection: Connection, batch: Sequence[_Waiting], now_s: int) -> None:
+        """Learn the tokens and events that were never seen here: for strangers nothing else is asked, nor locked."""
+        fresh = {
+            token for one in batch if (token := one.caller.token) is not None and token not in self._known
+        }
+        if fresh:
+            if len(self._known) >= TOKENS_MAX:
+                self._known.clear()
+            round_ = Round(connection)
+            tokens.ask(round_, fresh, now_s, self._known)
+            round_.run()
+        for one in batch:
+            if one.caller.token is None:
+                one.found = one.caller.found(connection)
+            self._facts.owner_of(connection, one.asked.path["event"])
+
+    def _open(
+        self, connection: Connection, groups: Mapping[int, Mapping[int, Scan]], now_us: int
+    ) -> dict[int, "_Table"]:
+        """Return where each group's log stands and what is looked up, in order; by the facts as they were last."""
+        now_s = now_us // 1_000_000
+        order = sorted(groups)
+        if any(group not in self._logs or self._facts.last(group) is None for group in order):
+            round_ = Round(connection)
+            for group in order:
+                round_.add(queueing(_QUEUE.format(group)))
+                self._facts.ask(round_, group, now_s)
+            round_.run()
+        tables = {}
+        for group in order:
+            at, key = self._logs.get(group), self._key(group)
+            pages = own_log.begin(connection, group, key, now_us) if at is None else Pages(at, key, now_us)
+            facts = self._facts.last(group) or self._facts.of(connection, group, pages.at.gate, now_s)
+            tables[group] = _Table(pages, LookUp(group, facts, list(groups[group].values())))
+        return tables
+
+    def _desk(self, connection: Connection, group: int, table: "_Table", now_s: int) -> tuple[Desk, Room]:
+        pages, found = table.pages, table.found
+        facts = self._facts.of(connection, group, pages.at.gate, now_s)
+        if not found.is_by(facts):
+            found = found.anew(facts)
+            round_ = Round(connection)
+            found.ask(round_)
+            round_.run()
+        found.complete(connection)
+        cut_off = self._facts.cut_off(group, facts)
+        if facts.limited and group not in self._counted_s:
+            # Here, so that the first scans are judged too; one bounded step, and the rest beside the scans.
+            self._counted_s[group] = self._mono_s()
+            self._rooms.counted(group, self._boards.inside(connection, group))
+        room = self._rooms.of(group, facts, cut_off, pages.at.gate, pages.at.epoch)
+        return Desk(connection, facts, pages, now_s, room, found), room
 
     def _key(self, group: int) -> Ed25519PrivateKey:
         if group not in self._keys:
             self._keys[group] = replica.key_of(self._seed, group)
         return self._keys[group]
 
-    def _admitted(
-        self, connection: Connection, one: _Waiting, principals: Mapping[bytes, Principal]
-    ) -> tuple[Principal, int]:
+    def _admitted(self, one: _Waiting, principals: Mapping[bytes, Principal]) -> tuple[Principal, int]:
         """Return who asks and the event's group; Refused where they may not, or where the event is not theirs."""
         token = one.caller.token
-        found = one.caller.found(connection) if token is None else principals.get(token)
-        principal = one.caller.admitted(found)
-        owner = self._facts.owner_of(connection, one.asked.path["event"])
+        principal = one.caller.admitted(one.found if token is None else principals.get(token))
+        owner = self._facts.owner(one.asked.path["event"])
         if owner is None or owner.organization != principal.organization:
             raise not_found("event")
         return principal, owner.group

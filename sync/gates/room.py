@@ -55,6 +55,11 @@ class Room:
         self.moves: list[_Move] = []
         """To be told to `Rooms.committed` once they are."""
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether a zone of the group holds so many people and no more."""
+        return bool(self._facts.limited)
+
     def capacity(self, zone: ZoneId) -> int:
         """Return how many people a zone holds; 0 is unlimited."""
         return self._facts.venue.zones.by_id[zone].capacity if zone in self._facts.limited else 0

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, func, select, text
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, func, select
+
+from sync.store.together import Ask, Statement, together
 
 METADATA = MetaData(
     # Names are given, so that a migration can drop what another database would name differently.
@@ -28,13 +30,23 @@ def unsigned(number: int) -> int:
     return number if number >= 0 else number + (1 << 64)
 
 
-def queue(connection: Connection, what: str) -> None:
-    """Wait until no other transaction stands in this queue, and stay in it to the end of ours.
+_QUEUE = Statement(
+    "SELECT 1",  # SQLite has one writer, who stands in every queue already
+    postgresql="SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))",
+)
 
-    For whoever looks before it writes. SQLite has one writer, who stands in every queue already.
+
+def queueing(what: str) -> Ask:
+    """Return what waits until no other transaction stands in this queue, and stays in it to the end of ours.
+
+    For whoever looks before it writes.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"), {"what": what})
+    return _QUEUE.ask(what=what)
+
+
+def queue(connection: Connection, what: str) -> None:
+    """Do as `queueing` says, at once."""
+    together(connection, [queueing(what)])
 
 
 def next_id(connection: Connection, column: "Column[Any]", *where: Any) -> int:

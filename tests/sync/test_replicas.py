@@ -6,9 +6,6 @@ Whatever a replica acknowledged is there once, byte for byte. Replicas are proce
 import asyncio
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -28,6 +25,7 @@ from sync.store.schema import unsigned
 from sync.wire.messages import Push
 from tests.postgres import Postgres, postgres, programs
 from tests.sync.logs import EpochLog
+from tests.sync.replicas import Replica, replicas_of
 from tests.sync.requests import GateClient
 
 RECORDS = 3_000
@@ -38,34 +36,6 @@ AGAIN_S = 0.05
 """Between two tries at a replica that is away."""
 
 pytestmark = pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed")
-
-
-@dataclass
-class Replica:
-    """A process that serves the database on a port of its own."""
-
-    data: Path
-    url: str
-    port: int = 0
-    process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "sync", "serve", "--data", str(self.data), "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, "GATEHOUSE_DATABASE": self.url},
-        )  # fmt: skip
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline().strip().rpartition(":")[2])
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.communicate()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
 
 @dataclass
@@ -94,20 +64,10 @@ def house(tmp_path: Path) -> Iterator[House]:
                 connection, centre.keys, demo.MAIN_GATE_NAME, int(time.time()), os.urandom(5)
             )
         centre.close()
-        second = tmp_path / "second"
-        second.mkdir()
-        (second / "keys.json").write_bytes((first / "keys.json").read_bytes())
-        replicas = [Replica(first, url), Replica(second, url)]
-        try:
-            for one in replicas:
-                one.start()
+        with replicas_of(first, url) as replicas:
             gate = enrol(tmp_path / "box", replicas[0].address, code, "box")
             log = EpochLog(Epoch(2**63 + 9), key=gate.key).begin().scans(RECORDS, head_every=50)
             yield House(server, url, replicas, gate, log)
-        finally:
-            for one in replicas:
-                if one.process is not None and one.process.poll() is None:
-                    one.kill()
 
 
 async def push_all(house: House, reached: asyncio.Event, mark: int) -> None:

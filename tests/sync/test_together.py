@@ -1,0 +1,153 @@
+"""Statements sent together: the same rows on both engines, in order, all or none, and errors that say what to do next."""
+
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from sync.store.database import Database
+from sync.store.engines import DatabaseFault
+from sync.store.schema import queue
+from sync.store.together import Insert, Round, Statement, together
+from tests.postgres import postgres, programs
+
+THINGS = Insert("thing", n="bigint", name="text", blob="bytea")
+ALL = Statement("SELECT n, name, blob FROM thing WHERE n > :least ORDER BY n", "n", "name", "blob")
+COUNT = Statement("SELECT count(*) FROM thing", "many")
+NAMED = Statement("UPDATE thing SET name = :name WHERE n = :n RETURNING n", "n")
+POSTGRESQL = pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed")
+
+
+@pytest.fixture
+def things(database: Database) -> Database:
+    with database.writing() as connection:
+        blob = "BYTEA" if database.is_postgresql else "BLOB"
+        connection.exec_driver_sql(
+            f"CREATE TABLE thing (n BIGINT PRIMARY KEY, name TEXT NOT NULL, blob {blob} NOT NULL)"
+        )
+    return database
+
+
+def count(database: Database) -> int:
+    with database.reading() as connection:
+        return int(together(connection, [COUNT.ask()])[0][0].many)
+
+
+def test_each_is_answered_in_its_turn_and_sees_what_came_before(things: Database) -> None:
+    rows = [(n, f"thing {n}", bytes([n])) for n in range(1, 4)]
+    with things.writing() as connection:
+        before, nothing, all_, renamed, some = together(
+            connection,
+            [
+                COUNT.ask(), THINGS.ask(connection, rows), ALL.ask(least=0), NAMED.ask(n=3, name="other"),
+                ALL.ask(least=2),
+            ],
+        )  # fmt: skip
+        assert [one.many for one in before] == [0]
+        assert nothing == []
+        assert all_ == rows
+        assert renamed == [(3,)]
+        assert [(one.name, one.blob) for one in some] == [("other", b"\x03")]
+        assert together(connection, []) == []
+        assert together(connection, [NAMED.ask(n=9, name="nobody")]) == [[]]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), st.binary()),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_any_text_and_any_bytes_come_back_as_they_were(
+    things: Database, values: list[tuple[str, bytes]]
+) -> None:
+    rows = [(n, name, blob) for n, (name, blob) in enumerate(values, start=-2)]
+    with things.writing() as connection:
+        connection.execute(text("DELETE FROM thing"))
+        asks = [THINGS.ask(connection, rows), ALL.ask(least=-9)]
+        assert together(connection, asks)[1] == rows
+
+
+def test_a_round_hands_each_answer_to_who_asked_and_can_be_run_again(things: Database) -> None:
+    told: list[object] = []
+    with things.writing() as connection:
+        round_ = Round(connection)
+        round_.add(THINGS.ask(connection, [(1, "a", b"")]))
+        round_.add(COUNT.ask(), told.extend)
+        round_.run()
+        round_.run()
+        assert told == [(1,)]
+        round_.add(ALL.ask(least=0), told.extend)
+        round_.run()
+    assert told == [(1,), (1, "a", b"")]
+
+
+def test_what_fails_leaves_nothing_behind(things: Database) -> None:
+    with things.writing() as connection:
+        together(connection, [THINGS.ask(connection, [(1, "a", b"")])])
+
+    def twice(connection: Connection) -> None:
+        together(
+            connection, [THINGS.ask(connection, [(2, "b", b"")]), THINGS.ask(connection, [(1, "c", b"")])]
+        )
+
+    with pytest.raises(IntegrityError):
+        things.transact(twice)
+    assert count(things) == 1
+    with things.writing() as connection:
+        together(connection, [THINGS.ask(connection, [(2, "b", b"")])])
+    assert count(things) == 2
+
+
+@POSTGRESQL
+def test_a_server_that_went_away_is_a_fault_and_the_next_transaction_has_a_new_connection(
+    tmp_path: Path,
+) -> None:
+    with postgres() as server:
+        database = Database.open(tmp_path, server.make("centre"))
+        one = Statement("SELECT count(*) FROM event", "many")
+
+        def stopped(connection: Connection) -> None:
+            together(connection, [one.ask(), one.ask()])
+            server.stop_hard()
+            together(connection, [one.ask(), one.ask()])
+
+        with pytest.raises(DatabaseFault, match="does not answer"):
+            database.transact(stopped)
+        server.start()
+        with database.writing() as connection:
+            assert together(connection, [one.ask(), one.ask()]) == [[(0,)], [(0,)]]
+        database.close()
+
+
+def test_a_deadlock_is_ended_and_both_are_done(things: Database) -> None:
+    if not things.is_postgresql:
+        pytest.skip("SQLite has one writer")
+    met = Barrier(2, timeout=20)
+    done: list[str] = []
+
+    def work(first: str, second: str) -> None:
+        tries: list[int] = []
+
+        def locked(connection: Connection) -> None:
+            queue(connection, first)
+            if not tries:
+                tries.append(1)
+                met.wait()
+            queue(connection, second)
+
+        things.transact(locked)
+        done.append(first)
+
+    threads = [Thread(target=work, args=names) for names in (("a", "b"), ("b", "a"))]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sorted(done) == ["a", "b"]

@@ -6,31 +6,28 @@ condition with a policy; nothing else is.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from admission import chain
 from admission.chain import Trouble
-from admission.entitlements import Mode, ZoneTree
-from admission.ids import Epoch, EventId, GateId, RecordId, TicketId, ZoneId
-from admission.presence import DoubleKind, PresenceRow, Reset, State, TicketPresence, bounds, fold, rows_of
-from admission.presence import reset_of as the_reset_of
+from admission.entitlements import Mode
+from admission.ids import Epoch, GateId, RecordId, ZoneId
+from admission.presence import DoubleKind, PresenceRow, State, TicketPresence, bounds, fold
 from admission.records import (
     Direction,
     ExtensionRecord,
     Flag,
     Kind,
     Outcome,
-    Record,
     record_from_bytes,
 )
 from edge.verify import known_keys, verify_log
 from tests.sim.centre import Logs
+from tests.sim.evidence import TREE, Evidence, Key, bodies_of, known_presence
 from tests.sim.gate import SimGate
-from tests.sim.history import History, Release
-from tests.sim.premises import BOX, HALL, PRODUCT_OF, TODAY, ZONES, key_of, ticket_of
+from tests.sim.history import History, Log, Release
+from tests.sim.premises import BOX, HALL, PRODUCT_OF, TODAY, key_of, ticket_of
+from tests.sim.refusals import refusals
 
-TREE = ZoneTree(ZONES)
-Key = tuple[EventId, TicketId]
 EXIT_S = 20.0
 """An exit is through by then: it waits for the arm at most 10 s, and for a card that hangs 5."""
 CUT_OFF_S = 45.0
@@ -38,48 +35,19 @@ CUT_OFF_S = 45.0
 BEFORE_CUT_S = 5.0
 
 
-@dataclass(slots=True)
-class Evidence:
-    """All that is looked at."""
-
-    history: History
-    logs: Logs
-    gates: Mapping[str, SimGate]
-    bodies: dict[RecordId, tuple[Record, tuple[ExtensionRecord, ...]]]
-    """Of every record a gate made, with its extensions."""
-
-    @property
-    def twins(self) -> bool:
-        """Whether a card was copied."""
-        return any("twin" in card for card in self.gates)
-
-
-def check(history: History, logs: Logs, gates: Mapping[str, SimGate]) -> list[str]:
+def check(
+    history: History, logs: Logs, forwarded: Mapping[Log, int], gates: Mapping[str, SimGate]
+) -> list[str]:
     """Return what is wrong."""
-    evidence = Evidence(history, logs, gates, _bodies(history.records))
+    evidence = Evidence(history, logs, forwarded, gates, bodies_of(history.records))
     return [
         problem
         for look in (
             _acknowledged_once, _durable_kept, _released_once, _durable_before_released, _passages, _known_uses, _physical_doubles,
-            _doubles_reported, _cancels, _exits, _presence_equal, _logs_verify, _unsure,
+            _doubles_reported, _cancels, _exits, _presence_equal, _logs_verify, _unsure, refusals,
         )
         for problem in look(evidence)
     ]  # fmt: skip
-
-
-def _bodies(
-    blobs: Mapping[RecordId, bytes],
-) -> dict[RecordId, tuple[Record, tuple[ExtensionRecord, ...]]]:
-    found: dict[RecordId, tuple[Record, tuple[ExtensionRecord, ...]]] = {}
-    last: RecordId | None = None
-    for name in sorted(blobs):
-        record = record_from_bytes(blobs[name])
-        if isinstance(record, Record):
-            found[name], last = (record, ()), name
-        elif last is not None and last[:2] == name[:2]:
-            body, extensions = found[last]
-            found[last] = body, (*extensions, record)
-    return found
 
 
 # --- records ------------------------------------------------------------------------------------------------------
@@ -187,21 +155,6 @@ def _entries(at: Evidence) -> list[Release]:
     ]
 
 
-def known_presence(at: Evidence, card: str, order: int, ticket: Key) -> TicketPresence:
-    """Return what the rows that a gate knew at a moment amount to."""
-    rows: list[PresenceRow] = []
-    resets: list[Reset] = []
-    for name, (body, extensions) in at.bodies.items():
-        if not at.history.knew(card, name, order):
-            continue
-        if body.kind is Kind.RESET:
-            reset = the_reset_of(name.gate, name.epoch, body, extensions, body.time_us)
-            resets.extend(() if reset is None else (reset,))
-        elif body.ticket == ticket:
-            rows.extend(rows_of(name.gate, name.epoch, body, extensions, body.time_us))
-    return fold(rows, resets, TREE)
-
-
 def _known_uses(at: Evidence) -> Iterator[str]:
     """No second entry is granted after the first was heard."""
     for one in _entries(at):
@@ -241,13 +194,19 @@ def _physical_doubles(at: Evidence) -> Iterator[str]:
     for entries in _walked(at).values():
         for number, one in enumerate(entries):
             ticket = ticket_of(one.ticket or 0)
-            if one.body.mode is not Mode.NORMAL or one.body.flags & Flag.AFTER_RESTART:
+            if (
+                one.body.mode is not Mode.NORMAL
+                or one.body.flags & Flag.AFTER_RESTART
+                or one.body.kind is Kind.OVERRIDE
+            ):
                 continue
             made = at.history.made[one.record]
             before = [
                 other
                 for other in entries[:number]
-                if other.body.zone == one.body.zone and at.history.knew(one.card, other.record, made - 1)
+                if other.body.zone == one.body.zone
+                and at.history.knew(one.card, other.record, made - 1)
+                and other.record not in at.history.annulled
             ]
             if len(before) >= ticket.admits:
                 yield f"walked in although {len(before)} had: {_say(one.record)} of {one.card}, ticket {ticket.id}"
@@ -260,7 +219,11 @@ def _doubles_reported(at: Evidence) -> Iterator[str]:
         ticket = ticket_of(key[1])
         normal: dict[ZoneId, int] = defaultdict(int)
         for one in entries:
-            if one.body.mode is Mode.NORMAL and one.record in at.logs.records:
+            if (
+                one.body.mode is Mode.NORMAL
+                and one.record in at.logs.records
+                and one.record not in at.history.annulled
+            ):
                 normal[one.body.zone] += 1
         presence = presences.get(key)
         if presence is None:
@@ -294,23 +257,39 @@ def _unsure(at: Evidence) -> Iterator[str]:
 
 
 def _cancels(at: Evidence) -> Iterator[str]:
-    """A cancel acknowledged by a gate is never admitted there after."""
-    for cancel in at.history.cancels:
-        for card, acked_s in cancel.acked.items():
-            for one in _entries(at):
-                if one.card != card or one.ticket != cancel.ticket or one.body.kind is Kind.OVERRIDE:
-                    continue
-                later = any(
-                    other.ticket == cancel.ticket
-                    and other.version > cancel.version
-                    and other.at_s <= one.at_s
-                    for other in at.history.cancels
-                )
-                if cancel.standing and acked_s < one.at_s and not later:
-                    yield (
-                        f"cancelled, acknowledged at {acked_s:.3f} s, and admitted: ticket {cancel.ticket} at {card}, "
-                        f"{one.at_s:.3f} s"
-                    )
+    """A cancel acknowledged by a gate is never admitted there after; nor does a lane that was closed admit."""
+    for word in at.history.standing_words:
+        if not word.standing:
+            continue
+        for one in _after_word(at, word.acked, word.void_s):
+            later = any(
+                other.ticket == word.ticket and other.at_s > word.at_s and other.at_s <= one.at_s
+                for other in at.history.standing_words
+            )
+            if one.ticket == word.ticket and not later:
+                yield f"cancelled, acknowledged, and admitted: ticket {word.ticket} at {one.card}, {one.at_s:.3f} s"
+    for order in at.history.lane_words:
+        if not order.closes:
+            continue
+        for one in _after_word(at, order.acked, order.void_s):
+            later = any(
+                (other.gate, other.lane) == (order.gate, order.lane) and order.at_s < other.at_s <= one.at_s
+                for other in at.history.lane_words
+            )
+            here = at.gates[one.card].id == order.gate and one.body.lane == order.lane
+            by_staff = at.history.was("opened by hand", one.card, order.at_s, one.at_s)
+            if here and not later and not by_staff:
+                yield f"closed, acknowledged, and admitted: lane {order.lane} of {one.card}, {one.at_s:.3f} s"
+
+
+def _after_word(at: Evidence, acked: Mapping[str, float], void_s: float | None) -> Iterator[Release]:
+    """Yield the entries that a gate granted by itself after it said that it holds a word of the centre."""
+    for one in _entries(at):
+        acked_s = acked.get(one.card)
+        if acked_s is None or one.body.kind is not Kind.SCAN or (void_s is not None and void_s <= one.at_s):
+            continue
+        if acked_s < one.made_s:
+            yield one
 
 
 def _exits(at: Evidence) -> Iterator[str]:
@@ -325,10 +304,12 @@ def _exits(at: Evidence) -> Iterator[str]:
 # --- what all of them know ------------------------------------------------------------------------------------------
 
 
-def _presences(logs: Logs) -> dict[Key, TicketPresence]:
+def _presences(logs: Logs, ends: Mapping[Log, int] | None = None) -> dict[Key, TicketPresence]:
+    """Fold what the centre holds; `ends`: only up to here of each log, as far as gates are told."""
     rows: dict[Key, list[PresenceRow]] = defaultdict(list)
     for row in logs.rows:
-        rows[row.event, row.ticket].append(row)
+        if ends is None or row.id.seq <= ends.get((row.id.gate, row.id.epoch), 0):
+            rows[row.event, row.ticket].append(row)
     return {key: fold(found, logs.resets, TREE) for key, found in rows.items()}
 
 
@@ -343,7 +324,7 @@ def _snapshot(presence: TicketPresence, admits: int) -> tuple[object, ...]:
 
 def _presence_equal(at: Evidence) -> Iterator[str]:
     """Once healed everybody folds to the same presence, and counts the same people."""
-    centre = _presences(at.logs)
+    centre = _presences(at.logs, at.forwarded)
     totals = {zone: bounds(centre.values(), zone) for zone in (HALL, BOX)}
     for card, gate in at.gates.items():
         daemon = gate.daemon

@@ -42,6 +42,7 @@ class Faults:
         """By card: an older image of it, and up to where its own logs were durable then."""
         self._images_made = 0
         self._backup: Path | None = None
+        self._backed_up_s = 0.0
         self._generation = 1
         self._tasks: list[asyncio.Task[None]] = []
         self.all: dict[str, Fault] = {
@@ -188,7 +189,7 @@ class Faults:
     async def _back_up(self) -> None:
         await asyncio.sleep(self._chance.uniform(3.0, 30.0))
         if self._centre.is_up:
-            self._backup = self._folder / "backup"
+            self._backup, self._backed_up_s = self._folder / "backup", self._history.now_s()
             self._centre.keep_copy(self._backup)
             self._history.note("backed up")
 
@@ -201,7 +202,7 @@ class Faults:
         self._generation += 1
         self._centre.put_back(self._backup, self._generation)
         self._backup = None
-        self._history.restored()
+        self._history.restored(self._backed_up_s)
         await asyncio.sleep(self._chance.uniform(0.5, 10.0))
         self._centre.start()
         self._history.end(condition)

@@ -23,7 +23,7 @@ from edge.builder import BUILT, FAULT, REFUSED, Order, Unusable, build_from
 from edge.daemon import Daemon
 from edge.front.lane_client import LaneClient
 from edge.front.uplink import Uplink
-from edge.link import Answer, Asked, Done, Foreign, Seen, TakeList
+from edge.link import Answer, Asked, Command, Done, Foreign, Seen, TakeList
 from edge.parts import Factories, RelayEvents
 from edge.settings import (
     CentreSettings,
@@ -276,7 +276,7 @@ class SimGate:
         assert boot is not None
         assert disk is not None
         boot.ended_s, boot.how = self._truth.world_s, how
-        if disk.failing:
+        if disk.failing or (daemon is not None and daemon.writer.fault is not None):
             # What memory held is gone, the centre may have it: to all others this is a card set back.
             self.history.tampered.add(self.id)
         self.history.note("down", self.card, how)
@@ -423,6 +423,18 @@ class SimGate:
 
     def _signalled(self, lane: int, reader: int, signal: Signal) -> None:
         self.history.note("signal", self.card, lane, reader, signal.value)
+
+    # --- what staff do -----------------------------------------------------------------------------------------------
+
+    async def ask(self, command: Command, limit_s: float) -> Answer | None:
+        """Give a command at the gate's page; None where no answer comes."""
+        if self.daemon is None or not self.is_up:
+            return None
+        task = self.machine.spawn(self.daemon._asked(command))
+        done, _ = await asyncio.wait({task}, timeout=limit_s)
+        if not done or task.exception() is not None:
+            return None
+        return task.result()
 
     # --- what people do ------------------------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ class Release:
     boot: int
     durable: bool
     """Its record was committed by then."""
+    made_s: float
+    """When it was written."""
     walked_s: float | None = None
     """When somebody went through on it."""
     seen: bool = False
@@ -83,8 +85,8 @@ class Boot:
 
 
 @dataclass(slots=True)
-class Cancel:
-    """A ticket's standing as the centre changed it, in one transaction."""
+class StandingWord:
+    """A ticket's standing as the centre said it, in one transaction."""
 
     at_s: float
     ticket: int
@@ -93,6 +95,22 @@ class Cancel:
     standing: int
     acked: dict[str, float] = field(default_factory=dict)
     """By card, when its gate first said that it holds this version, durably."""
+    void_s: float | None = None
+    """When a centre set back forgot it."""
+
+
+@dataclass(slots=True)
+class LaneWord:
+    """An order of the centre to a lane."""
+
+    at_s: float
+    gate: GateId
+    lane: int
+    version: int
+    generation: int
+    closes: bool
+    acked: dict[str, float] = field(default_factory=dict)
+    void_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -124,7 +142,10 @@ class History:
         self.releases: list[Release] = []
         self.shown: list[Shown] = []
         self.boots: list[Boot] = []
-        self.cancels: list[Cancel] = []
+        self.standing_words: list[StandingWord] = []
+        self.lane_words: list[LaneWord] = []
+        self.annulled: set[RecordId] = set()
+        """Admissions that staff took back, and heard that it is so."""
         self.order = 0
         """Counts up with all that may change what somebody knows: what came first in one instant."""
         self.made: dict[RecordId, int] = {}
@@ -138,7 +159,7 @@ class History:
         """Records that were on a card alone when somebody replaced it by an older image."""
         self.tampered: set[GateId] = set()
         """Gates whose card was copied, or replaced by an older image."""
-        self._last: dict[tuple[str, int, Direction], tuple[RecordId, Record]] = {}
+        self._last: dict[tuple[str, int, Direction], tuple[RecordId, Record, float]] = {}
 
     def note(self, *what: object) -> None:
         """Write a line."""
@@ -171,7 +192,7 @@ class History:
     def _made(self, card: str, name: RecordId, body: Record) -> None:
         grants = body.kind is Kind.SCAN and body.outcome is Outcome.GRANT
         if grants or body.kind is Kind.OVERRIDE:
-            self._last[card, body.lane, body.direction] = (name, body)
+            self._last[card, body.lane, body.direction] = (name, body, self.now_s())
         ticket = 0 if body.ticket is None else body.ticket[1]
         self.note(
             "record", name.gate, f"{name.epoch:x}", name.seq, body.kind.name, body.lane, int(body.direction),
@@ -186,7 +207,7 @@ class History:
             return None
         name = found[0]
         durable = self.durable.get(card, {}).get((name.gate, name.epoch), 0) >= name.seq
-        release = Release(self.now_s(), card, name, found[1], boot, durable)
+        release = Release(self.now_s(), card, name, found[1], boot, durable, found[2])
         self.releases.append(release)
         return release
 
@@ -224,14 +245,36 @@ class History:
         of = self.durable.setdefault(card, {})
         of[log] = max(seq, of.get(log, 0))
 
-    def restored(self) -> None:
-        """The centre goes on from an older copy: what it acknowledged since is asked for again."""
+    def at_version(self, card: str, generation: int, version: int) -> None:
+        """A gate says how far it is with the list, durably."""
+        self.note("at version", card, generation, version)
+        words: list[StandingWord | LaneWord] = [*self.standing_words, *self.lane_words]
+        for word in words:
+            if (word.generation, word.version) <= (generation, version):
+                word.acked.setdefault(card, self.now_s())
+
+    def newest_word(self, gate: GateId, lane: int) -> LaneWord | None:
+        """Return the last order to a lane."""
+        found = [
+            one for one in self.lane_words if (one.gate, one.lane) == (gate, lane) and one.void_s is None
+        ]
+        return found[-1] if found else None
+
+    def restored(self, kept_s: float) -> None:
+        """The centre goes on from a copy of that time: it knows nothing of what it said since."""
         self.note("centre restored")
+        words: list[StandingWord | LaneWord] = [*self.standing_words, *self.lane_words]
+        for word in words:
+            if word.at_s > kept_s and word.void_s is None:
+                word.void_s = self.now_s()
 
     def replaced(self, card: str, gate: GateId, durable: dict[Log, int], held: dict[Log, int]) -> None:
         """A card was replaced by an image with its own logs up to here: what was on it alone since is gone for good."""
         self.tampered.add(gate)
         self.note("card replaced", card)
+        words: list[StandingWord | LaneWord] = [*self.standing_words, *self.lane_words]
+        for word in words:
+            word.acked.pop(card, None)
         for name in self.made:
             log = (name.gate, name.epoch)
             if self.made_by[name] == card and max(durable.get(log, 0), held.get(log, 0)) < name.seq:

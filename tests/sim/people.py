@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
 from admission.records import Direction, Outcome
@@ -14,6 +14,8 @@ from tests.sim.premises import code_of
 
 PATIENCE_S = 7.0
 """Whoever has not been answered by then goes elsewhere."""
+LEAVES_S = 1.0
+"""Whoever puts the ticket away still stands there so long."""
 READ_EVERY_S = 0.4
 """A scanner reads a code that stays before it again and again."""
 WALK_LATE_S = 4.8
@@ -130,14 +132,14 @@ class Crowd:
         until_s = self.history.now_s() + PATIENCE_S
         waits = [asyncio.ensure_future(place.released.wait()), asyncio.ensure_future(place.refused.wait())]
         try:
-            while self.history.now_s() < until_s:
+            while True:
                 await asyncio.wait(waits, timeout=READ_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
                 if place.released.is_set():
                     return True
-                if place.refused.is_set():
+                if place.refused.is_set() or self.history.now_s() > until_s + LEAVES_S:
                     return False
-                place.gate.present(place.lane, place.reader, data)
-            return False
+                if self.history.now_s() < until_s:
+                    place.gate.present(place.lane, place.reader, data)
         finally:
             for one in waits:
                 one.cancel()
@@ -172,6 +174,19 @@ class Crowd:
             return False, False
         await asyncio.sleep(late_s)
         return True, place.gate.close_contact(line)
+
+    async def by_hand(self, place: Place, asked: Awaitable[bool]) -> None:
+        """Somebody stands at the arm while a steward lets them in, and walks."""
+        place.released.clear()
+        place.release = None
+        if not await asked:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await place.released.wait()
+        except TimeoutError:
+            return
+        await self._walk(place, place.release)
 
     # --- whole evenings ------------------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ class End(asyncio.Transport):
             self._protocol.connection_lost(None)
 
     def is_closing(self) -> bool:
-        return self._closing
+        return self._closing or self._loop.is_closed()
 
     def get_write_buffer_size(self) -> int:
         return 0

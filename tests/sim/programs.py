@@ -40,7 +40,7 @@ class _Stdin(asyncio.WriteTransport):
             self._running.given.set_result(self._data)
 
     def is_closing(self) -> bool:
-        return self._closed
+        return self._closed or self._running.given.get_loop().is_closed()
 
     def get_write_buffer_size(self) -> int:
         return 0

@@ -22,6 +22,7 @@ from tests.sim.gate import GateBug, SimGate, build_list
 from tests.sim.history import History
 from tests.sim.loop import VirtualLoop
 from tests.sim.network import Link, Network
+from tests.sim.organizer import Organizer
 from tests.sim.people import Crowd
 from tests.sim.premises import TICKETS, memory_folder, premises, venue_keys
 
@@ -76,6 +77,8 @@ class World:
             self.add_gate(number)
         self.loop.programs["edge.builder"] = build_list
         self.problems: list[str] = []
+        self.coming = plan.sample(range(1, TICKETS + 1), plan.randint(10, 20))
+        """Tickets whose holders come."""
 
     def chance(self, what: str) -> random.Random:
         """Return a source of chance of its own for each part, so that one asking more shifts no other's."""
@@ -115,14 +118,20 @@ class World:
         )
         self.history.note("menu", *faults.menu)
         people = [asyncio.create_task(one) for one in self._people()]
+        organizer = Organizer(
+            self.centre, self.gates, self.crowd, self.history, self.chance("organizer"), self.coming
+        )
         breaking = asyncio.create_task(faults.run())
+        organizing = asyncio.create_task(organizer.run())
         await asyncio.sleep(self.length_s)
         self.crowd.tired = True
         breaking.cancel()
+        organizing.cancel()
         await asyncio.gather(*people)
         await faults.mend()
+        await organizer.end()
         await self.heal()
-        self.problems += check(self.history, self.centre.logs(), self.gates)
+        self.problems += check(self.history, self.centre.logs(), self.centre.forwarded(), self.gates)
 
     def _twin(self, gate: SimGate, card: Path) -> SimGate:
         twin = self.add_gate(gate.id, f"{gate.card}twin")
@@ -147,9 +156,7 @@ class World:
         chance, crowd = self.chance("who"), self.crowd
         entries = crowd.ways(Direction.ENTRY)
         coming: list[Coroutine[object, object, object]] = []
-        numbers = list(range(1, TICKETS + 1))
-        chance.shuffle(numbers)
-        for number in numbers[: chance.randint(10, 20)]:
+        for number in self.coming:
             at_s = self.loop.time() + chance.uniform(0.0, self.length_s * 0.8)
             places = chance.sample(entries, min(2, len(entries)))
             what = chance.random()
@@ -173,7 +180,7 @@ class World:
 
     def _told(self, card: str, status: GateStatus) -> None:
         for one in status.versions:
-            self.history.note("at version", card, one.generation, one.version)
+            self.history.at_version(card, one.generation, one.version)
 
     # --- healed -----------------------------------------------------------------------------------------------------
 
@@ -211,6 +218,11 @@ class Outcome:
     steps: int
 
 
+def replay_command(seed: int, bug: str = "") -> str:
+    """Return what plays a seed again."""
+    return f"python -m tests.sim --seed {seed}" + (f" --bug {bug}" if bug else "")
+
+
 def run(seed: int, bug: Bug | None = None) -> Outcome:
     """Play one seed and check it."""
     folder = Path(tempfile.mkdtemp(prefix="gatehouse-sim-", dir=memory_folder()))
@@ -234,4 +246,4 @@ def run(seed: int, bug: Bug | None = None) -> Outcome:
         logging.disable(logging.NOTSET)
 
 
-__all__ = ["Bug", "Outcome", "World", "run"]
+__all__ = ["Bug", "Outcome", "World", "replay_command", "run"]

@@ -1,0 +1,123 @@
+"""Nobody with a good ticket is refused for our faults, but by a stated policy: each refusal is held against what was so."""
+
+from collections.abc import Iterator
+
+from admission.entitlements import Mode, OfflinePolicy, Standing
+from admission.ids import SessionId, ZoneId
+from admission.reasons import Reason
+from admission.records import Direction, Outcome
+from tests.sim.evidence import Evidence, known_presence
+from tests.sim.history import Shown
+from tests.sim.premises import BOX, EVENT, PRODUCT_OF, TICKETS, TODAY, plans_of, ticket_of
+
+STARTS_S = 5.0
+"""A gate that began so lately may not be ready yet."""
+SETTLES_S = 12.0
+"""So long after a fault ended what it left behind may still be so: retries every second, a list tried again in 5."""
+UNHEARD_S = 90.0
+"""A gate may take others for not heard so long after a cut: they must have pushed, and it must have asked."""
+OPENING_S = 20.0
+
+
+def refusals(at: Evidence) -> Iterator[str]:
+    """Look at every presentation at an entry that was not let in."""
+    for shown in at.history.shown:
+        if shown.way is not Direction.ENTRY or shown.admitted:
+            continue
+        if shown.answer is None:
+            if _should_be_answered(at, shown):
+                yield f"never answered: {_say(shown)}"
+            continue
+        if shown.answer.outcome not in {Outcome.DENY, Outcome.CHECK}:
+            continue
+        reason = Reason(shown.answer.reason)
+        if not _is_right(at, shown, reason):
+            yield f"refused as {reason.name.lower()}: {_say(shown)}"
+
+
+def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
+    """Whether a refusal is what the venue's rules, or a policy for its troubles, say."""
+    match reason:
+        case Reason.UNKNOWN:
+            return shown.ticket == 0
+        case Reason.CANCELLED | Reason.BANNED:
+            wanted = Standing.CANCELLED if reason is Reason.CANCELLED else Standing.BANNED
+            return any(
+                word.ticket == shown.ticket and word.standing == wanted and word.at_s <= shown.answered_s
+                for word in at.history.standing_words
+            )
+        case Reason.WRONG_ZONE:
+            return _zone(shown) == BOX and BOX not in PRODUCT_OF[ticket_of(shown.ticket).product].zones
+        case Reason.ALREADY_USED | Reason.ALREADY_INSIDE | Reason.LIMIT_REACHED:
+            return any(_is_used(at, shown, order) for order in (shown.order, shown.answered))
+        case Reason.OFFLINE:
+            return _may_be_unheard(at, shown)
+        case Reason.NOT_READY:
+            return _may_be_not_ready(at, shown)
+        case Reason.UNLISTED:  # sold longer ago than the gate heard of the centre
+            return shown.ticket > TICKETS and _may_be_unheard(at, shown)
+        case _:
+            return False
+
+
+def _zone(shown: Shown) -> ZoneId:
+    return next(plan.zone for plan in plans_of(shown.gate) if plan.lane == shown.lane)
+
+
+def _is_used(at: Evidence, shown: Shown, order: int) -> bool:
+    """Whether the gate knew, at a moment, of as many uses or people as the ticket has."""
+    ticket = ticket_of(shown.ticket)
+    product, zone = PRODUCT_OF[ticket.product], _zone(shown)
+    known = known_presence(at, shown.card, order, (EVENT, ticket.id))
+    uses, inside = known.uses(zone, SessionId(TODAY)), known.inside(zone)
+    if product.mode is Mode.NORMAL:
+        return uses >= ticket.admits
+    if product.mode is Mode.ENTRY_EXIT:
+        return inside >= ticket.admits
+    return 0 < product.limit_session <= uses
+
+
+def _may_be_unheard(at: Evidence, shown: Shown) -> bool:
+    product = PRODUCT_OF[ticket_of(shown.ticket).product]
+    if product.offline is OfflinePolicy.ADMIT_AND_FLAG and shown.ticket <= TICKETS:
+        return False
+    since_s, until_s = shown.at_s - UNHEARD_S, shown.answered_s
+    return (
+        shown.at_s < OPENING_S
+        or any(
+            one.what in {"cut off", "poor link", "off", "card fails", "card hangs"}
+            and one.overlaps(since_s, until_s)
+            for one in at.history.conditions
+        )
+        or any(
+            boot.ended_s is not None and boot.ended_s > since_s and boot.ended_s < until_s
+            for boot in at.history.boots
+        )
+    )
+
+
+def _may_be_not_ready(at: Evidence, shown: Shown) -> bool:
+    since_s, until_s = shown.at_s - SETTLES_S, shown.answered_s
+    boots = [
+        boot for boot in at.history.boots if boot.card == shown.card and boot.began_s <= shown.answered_s
+    ]
+    if shown.answered_s - boots[-1].began_s < STARTS_S:
+        return True
+    troubles = ("closed", "relay", "card fails", "card hangs")
+    return at.history.was("closed", f"gate {shown.gate}", since_s, until_s) or any(
+        at.history.was(what, shown.card, since_s, until_s) for what in troubles
+    )
+
+
+def _should_be_answered(at: Evidence, shown: Shown) -> bool:
+    """Whether nothing explains that there was no answer at all."""
+    until_s = shown.at_s + 7.0
+    ended = any(
+        boot.card == shown.card and boot.ended_s is not None and shown.at_s - 1.0 <= boot.ended_s <= until_s
+        for boot in at.history.boots
+    )
+    return not ended and shown.gave_up
+
+
+def _say(shown: Shown) -> str:
+    return f"ticket {shown.ticket} at lane {shown.lane} of {shown.card}, {shown.at_s:.3f} s"

@@ -12,13 +12,14 @@ LOCKED_TEST := $(LOCKED_RUN) --extra gpio --group test
 LOCKED_LINT := $(LOCKED_TEST) --group lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench format lock clean
+.PHONY: help run test lint bench soak format lock clean
 
 help:
 	@echo "make run      the whole venue on this machine, no hardware needed"
 	@echo "make test     all tests"
 	@echo "make lint     ruff, mypy"
 	@echo "make bench    measures, writes build/bench.json"
+	@echo "make soak     seeds of the simulated venue, as many as SEEDS says; goes on where it stopped"
 	@echo "make format   rewrites the sources in the house format"
 	@echo "make lock     resolves the dependencies anew, writes requirements/*.txt"
 	@echo "make clean    removes everything that was made, $(VENV) too"
@@ -36,6 +37,10 @@ lint:
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m ruff format --quiet --check .
 	@$(PYTHON) -m mypy --no-error-summary
+
+soak:
+	$(SETUP) test
+	@$(PYTHON) -m tests.sim --soak $(or $(SEEDS),1000) $(ARGS)
 
 bench:
 	$(SETUP) bench

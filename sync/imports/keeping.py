@@ -6,7 +6,6 @@ help each other, since the same file makes the same slabs.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -71,18 +70,10 @@ def keep(transact: Transact, known: Catalogue, reading: Reading, came: Source, n
 
     number, row = 0, 0
     try:
-        # While one slab is kept the next one is read: the disk and the processor need not wait for each other.
-        with ThreadPoolExecutor(1, "keeping") as beside:
-            under_way: Future[None] | None = None
-            for slab in reading.slabs:
-                number = number or transact(begin)
-                work = _keeping(number, row, slab, reading.layout, known.event, came.shop, now_s)
-                if under_way is not None:
-                    under_way.result()
-                under_way = beside.submit(transact, work)
-                row = slab.last_row
-            if under_way is not None:
-                under_way.result()
+        for slab in reading.slabs:
+            number = number or transact(begin)
+            transact(_keeping(number, row, slab, reading.layout, known.event, came.shop, now_s))
+            row = slab.last_row
     except BadFile:
         if number:
             transact(lambda connection: _drop(connection, number))

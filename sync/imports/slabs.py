@@ -5,8 +5,7 @@ array, since a list of thousands of parameters is parsed and planned anew each t
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain, repeat
 from struct import Struct
 from typing import Any, NamedTuple
@@ -31,32 +30,36 @@ Values = Sequence[Any] | Same
 
 
 class Adding:
-    """Adds rows to tables while the next ones are made: on PostgreSQL a COPY runs beside, one at a time."""
+    """Adds rows to tables. On PostgreSQL a table's rows are inserted while those of the next one are made."""
 
     def __init__(self, connection: Connection) -> None:
         """Use `adding`."""
         self._connection = connection
-        self._beside = None if connection.dialect.name == "sqlite" else ThreadPoolExecutor(1, "copy")
-        self._under_way: list[Future[None]] = []
+        self._copying: ExitStack | None = None
 
     def add(self, table: Table, columns: Mapping[str, Values], rows: int) -> None:
         """Insert rows; each column has as many values, or one for all. Fails here or at the end of `adding`."""
         if not rows:
             return
-        if self._beside is None:
+        if self._connection.dialect.name == "sqlite":
             _insert(self._connection, table, columns, rows)
             return
         copied = _copied([(_kind(table.c[name]), values) for name, values in columns.items()], rows)
-        self._under_way.append(self._beside.submit(_copy, self._connection, table, tuple(columns), copied))
+        self.end()
+        driver: Any = self._connection.connection.dbapi_connection
+        statement = f"COPY {_into(self._connection, table, columns)} FROM STDIN (FORMAT BINARY)"
+        with ExitStack() as opened:
+            opened.enter_context(_faults(self._connection, statement))
+            cursor = opened.enter_context(driver.cursor())
+            # What the socket's buffer holds is inserted from here on, whether we wait for it or not.
+            opened.enter_context(cursor.copy(statement)).write(copied)
+            self._copying = opened.pop_all()
 
-    def end(self) -> None:
-        """Wait until all rows are there. Raises what went wrong first."""
-        try:
-            for one in self._under_way:
-                one.result()
-        finally:
-            if self._beside is not None:
-                self._beside.shutdown(cancel_futures=True)
+    def end(self, error: BaseException | None = None) -> None:
+        """Wait until all rows are there; with `error`, give up the last ones."""
+        copying, self._copying = self._copying, None
+        if copying is not None:
+            copying.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
 
 
 @contextmanager
@@ -68,8 +71,23 @@ def adding(connection: Connection) -> Iterator[Adding]:
     made = Adding(connection)
     try:
         yield made
-    finally:
-        made.end()
+    except BaseException as error:
+        made.end(error)
+        raise
+    made.end()
+
+
+@contextmanager
+def _faults(connection: Connection, statement: str) -> Iterator[None]:
+    """Say what goes wrong as SQLAlchemy says it of its own statements, so that it is met as theirs is."""
+    base = connection.dialect.loaded_dbapi.Error
+    try:
+        yield
+    except base as error:
+        lost = connection.dialect.is_disconnect(error, connection.connection.dbapi_connection, None)
+        raise DBAPIError.instance(
+            statement, None, error, base, dialect=connection.dialect, connection_invalidated=lost
+        ) from error
 
 
 def add(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -94,21 +112,6 @@ def _insert(connection: Connection, table: Table, columns: Mapping[str, Values],
     connection.exec_driver_sql(statement, list(zip(*given, strict=True)))
 
 
-def _copy(connection: Connection, table: Table, names: Sequence[str], copied: bytes) -> None:
-    driver: Any = connection.connection.dbapi_connection
-    statement = f"COPY {_into(connection, table, names)} FROM STDIN (FORMAT BINARY)"
-    try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(copied)
-    except connection.dialect.loaded_dbapi.Error as error:
-        # As SQLAlchemy says it of its own statements: who waits, tries again or gives up does so for ours too.
-        lost = connection.dialect.is_disconnect(error, driver, None)
-        base = connection.dialect.loaded_dbapi.Error
-        raise DBAPIError.instance(
-            statement, None, error, base, dialect=connection.dialect, connection_invalidated=lost
-        ) from error
-
-
 _HEAD, _TAIL = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 """COPY's binary format (PostgreSQL's manual, COPY): a signature with no flags and no extension, rows, -1."""
 _NULL = b"\xff\xff\xff\xff"
@@ -123,6 +126,9 @@ def _copied(columns: Sequence[tuple[str, Values]], rows: int) -> bytes:
         pack = _PACKS[kind]
         if isinstance(values, Same):
             same += pack([values.value])[0]
+            continue
+        if values.count(values[0]) == rows:  # most columns of most lists say one thing, which one look tells
+            same += pack(values[:1])[0]
             continue
         if same:
             fields.append(repeat(same, rows))

@@ -89,9 +89,7 @@ def test_others_write_between_the_slabs(database: Database) -> None:
             )
 
     number = keep(database, reading(database, between=between))
-    assert len(seen) == SLABS
-    assert seen == sorted(seen), "what is kept is there for good, slab by slab"
-    assert seen[-1] >= SLABS - 2, "the one before may just be on its way"
+    assert seen == list(range(SLABS)), "what is kept is there for good, slab by slab"
     with database.reading() as connection:
         assert connection.execute(select(events.event.c.name)).scalar_one() == f"Fest {SLABS}"
     assert finish(database, number).job.rows_new == SLABS * CHUNK_ROWS - 1
@@ -165,8 +163,7 @@ keep(database, reading(database, between=between))
         [sys.executable, "-c", script, str(tmp_path)], check=False, timeout=60, cwd=Path.cwd()
     )
     assert killed.returncode == -signal.SIGKILL
-    there = len(kept_rows(database))
-    assert 1 <= there <= 3
+    assert len(kept_rows(database)) == 3
     done = run(database, finish(database, keep(database, reading(database))).job)
     assert (done.id, done.rows_new, done.state) == (1, SLABS * CHUNK_ROWS - 1, "done")
     database.close()

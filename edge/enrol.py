@@ -2,26 +2,32 @@
 
 import http.client
 import ipaddress
-import ssl
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from admission.ids import GateId
 from edge import enrolment
+from edge.centre_tls import CentreTls, is_about_dates
 from edge.enrolment import Enrolment
 from sync.wire.messages import (
     CODE_CHARS,
+    NONCE_BYTES,
     Enrol,
     Enrolled,
     KeyDocument,
     SignedKeys,
+    SignedTime,
     enrol_text,
     fingerprint_of,
     plain_code,
+    time_is_genuine,
 )
 from sync.wire.rotation import KeysRefused, Pinned, follow
 
@@ -62,6 +68,7 @@ def enrol(
             f"{code!r} is no enrolment code", "It has 8 characters: gatehouse-sync gate code NAME prints one."
         )
     base, _, fingerprint = url.partition("#")
+    fingerprint = fingerprint.strip().lower()
     signing, sealing = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
     public, sealing_public = signing.public_key().public_bytes_raw(), sealing.public_key().public_bytes_raw()
     asked = Enrol(
@@ -71,8 +78,8 @@ def enrol(
         sealing=sealing_public,
         proof=signing.sign(enrol_text(plain, public, sealing_public)),
     )
-    answer = _post(base, msgspec.json.encode(asked), ca_file)
-    document = _checked(answer, fingerprint.strip().lower())
+    answer = _joined(_Line(base, ca_file), msgspec.json.encode(asked), fingerprint)
+    document = _checked(answer, fingerprint)
     made = Enrolment(
         gate=GateId(answer.gate),
         name=answer.name,
@@ -152,48 +159,99 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _post(base: str, body: bytes, ca_file: Path | None) -> Enrolled:
+class _Line:
+    """How a centre is reached. EnrolFailed where `base` is no address to send a code to, or nobody answers there."""
+
+    def __init__(self, base: str, ca_file: Path | None) -> None:
+        self._base = base
+        try:
+            parts = urlsplit(base)
+            host, self._port = parts.hostname, parts.port
+        except ValueError:
+            parts, host, self._port = urlsplit(""), None, None
+        if parts.scheme not in {"http", "https"} or not host:
+            raise EnrolFailed(
+                f"{base!r} is no address of a centre", "Give it as https://HOST or https://HOST:PORT."
+            )
+        if parts.scheme == "http" and not is_loopback(host):
+            raise EnrolFailed(
+                f"{base} is not encrypted: whoever listens could take the code and become this gate",
+                f"Give it as https://{parts.netloc}; start the centre with --tls-cert and --tls-key, or behind a proxy "
+                "with a certificate. Plain http is for a centre on this box alone (127.0.0.1).",
+            )
+        self._host, self._path = host, parts.path.rstrip("/")
+        self.tls = CentreTls(ca_file) if parts.scheme == "https" else None
+
+    def ask(self, method: str, target: str, body: bytes = b"", *, undated: bool = False) -> tuple[int, bytes]:
+        """Return status and body of an answer. `undated`: of a server whose certificate may be of any date."""
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
+        if self.tls is not None:
+            context = self.tls.undated if undated else self.tls.context
+            connection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=TIMEOUT_S, context=context
+            )
+        headers = {"Content-Type": "application/json"} if body else {}
+        try:
+            connection.request(method, f"{self._path}/api/v1/gate/{target}", body or None, headers)
+            response = connection.getresponse()
+            return response.status, response.read(ANSWER_BYTES_MAX)
+        except (OSError, http.client.HTTPException) as error:
+            raise EnrolFailed(
+                f"the centre at {self._base} does not answer: {error}",
+                "Check the address, the network, and that gatehouse-sync serve runs there.",
+            ) from error
+        finally:
+            connection.close()
+
+
+def _joined(line: _Line, asked: bytes, fingerprint: str) -> Enrolled:
+    """Ask to join. Where a certificate's dates do not fit this box's clock, by the centre's own time, once."""
     try:
-        parts = urlsplit(base)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        parts, host, port = urlsplit(""), None, None
-    if parts.scheme not in {"http", "https"} or not host:
-        raise EnrolFailed(
-            f"{base!r} is no address of a centre", "Give it as https://HOST or https://HOST:PORT."
-        )
-    if parts.scheme == "http" and not is_loopback(host):
-        raise EnrolFailed(
-            f"{base} is not encrypted: whoever listens could take the code and become this gate",
-            f"Give it as https://{parts.netloc}; start the centre with --tls-cert and --tls-key, or behind a proxy "
-            "with a certificate. Plain http is for a centre on this box alone (127.0.0.1).",
-        )
-    connection = (
-        http.client.HTTPSConnection(
-            host, port, timeout=TIMEOUT_S, context=ssl.create_default_context(cafile=ca_file)
-        )
-        if parts.scheme == "https"
-        else http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
-    )
+        return _enrolled(*line.ask("POST", "enrol", asked))
+    except EnrolFailed as failed:
+        if line.tls is None or not is_about_dates(failed.__cause__):
+            raise
+        now_s = _centre_clock(line, fingerprint)
+        if now_s is None:
+            hint = (
+                f"By this box's clock it is {time.strftime('%d.%m.%Y %H:%M')}. If that is wrong, set it "
+                "(timedatectl set-time), or give the centre's address with its fingerprint: https://HOST#FINGERPRINT."
+            )
+            raise EnrolFailed(str(failed), hint) from failed
+        line.tls.by_time(now_s)
+    # The code is sent again, and only now: nothing of it left the box before the certificate was found good.
+    return _enrolled(*line.ask("POST", "enrol", asked))
+
+
+def _centre_clock(line: _Line, fingerprint: str) -> Callable[[], int] | None:
+    """Return the time by the word of the centre whose fingerprint was given; None where nothing vouches for it.
+
+    The key document proves itself by that fingerprint, and names the key that signs the time for our nonce.
+    """
+    nonce = os.urandom(NONCE_BYTES).hex()
     try:
-        path = f"{parts.path.rstrip('/')}/api/v1/gate/enrol"
-        connection.request("POST", path, body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        content = response.read(ANSWER_BYTES_MAX)
-    except (OSError, http.client.HTTPException) as error:
-        raise EnrolFailed(
-            f"the centre at {base} does not answer: {error}",
-            "Check the address, the network, and that gatehouse-sync serve runs there.",
-        ) from error
-    finally:
-        connection.close()
+        signed = msgspec.json.decode(line.ask("GET", "keys", undated=True)[1], type=SignedKeys)
+        if not fingerprint or fingerprint_of(signed.identity) != fingerprint:
+            return None
+        document = follow(Pinned(signed.identity), signed)
+        said = msgspec.json.decode(line.ask("GET", f"time?nonce={nonce}", undated=True)[1], type=SignedTime)
+    except (msgspec.DecodeError, KeysRefused):
+        return None
+    if not time_is_genuine(Ed25519PublicKey.from_public_bytes(document.time), said, nonce):
+        return None
+    begun_s = time.monotonic()
+    return lambda: said.time_s + int(time.monotonic() - begun_s)
+
+
+def _enrolled(status: int, content: bytes) -> Enrolled:
+    """Read what the centre answered to a box that asked to join."""
     try:
-        if response.status == http.client.OK:
+        if status == http.client.OK:
             return msgspec.json.decode(content, type=Enrolled)
         detail = msgspec.json.decode(content, type=_Problem).detail
     except msgspec.DecodeError:
         detail = ""
     raise EnrolFailed(
-        f"the centre refused ({response.status})",
+        f"the centre refused ({status})",
         detail or "Check that this is the address of gatehouse-sync.",
     )

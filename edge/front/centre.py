@@ -22,6 +22,8 @@ import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from admission.ids import EventId
+from edge.centre_tls import CentreTls, is_about_dates
+from edge.clock import AGREES_S
 from edge.enrolment import Enrolment
 from edge.front import download
 from sync.wire.deltas import GateStatus
@@ -58,6 +60,8 @@ READ_BYTES = 256 * 1024
 ZSTD_LEVEL = 3
 UNPROVEN = "centre.unproven"
 """`CentreRefused.code` of an answer that the centre did not prove: somebody stands between, or it is an old centre."""
+OPENINGS_MAX = 3
+"""Tries to open the stream: by another time for the certificate, and again for the request."""
 _CODE = re.compile(r"[a-z_]{1,40}", re.ASCII)
 
 
@@ -119,11 +123,17 @@ class Centre:
         self._free_bytes = free_bytes
         self._ahead_s = 0
         """How far the centre's clock is ahead of ours, as far as it made a difference."""
+        self._tls: CentreTls | None = None
+        self._tls_is_late = False
+        """The last connection failed by the dates of a certificate."""
+        self._dating = asyncio.Lock()
+        """One asks for the time that certificates are looked at by; the others wait for it."""
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        tls = ssl.create_default_context(cafile=self._ca_file) if self._base.startswith("https:") else None
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=tls if tls is not None else True)
+        self._tls = CentreTls(self._ca_file) if self._base.startswith("https:") else None
+        context = self._tls.context if self._tls is not None else True
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=context)
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=SILENCE_S)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         return self
@@ -136,8 +146,11 @@ class Centre:
 
     async def time_s(self) -> int:
         """Return the centre's time, signed for a nonce of ours."""
+        return await self._signed_time()
+
+    async def _signed_time(self, tls: ssl.SSLContext | None = None) -> int:
         nonce = _nonce()
-        said = await self._exchange("GET", f"/api/v1/gate/time?nonce={nonce}", nonce=nonce)
+        said = await self._exchange("GET", f"/api/v1/gate/time?nonce={nonce}", nonce=nonce, tls=tls)
         if said.status != 200:
             self._raise(said)
         try:
@@ -191,7 +204,9 @@ class Centre:
 
     async def key_document(self) -> SignedKeys:
         """Return the venue's newest key document, not yet proved (`sync.wire.rotation`)."""
-        said = await self._exchange("GET", "/api/v1/gate/keys")
+        # It proves itself, and may name the key without which no time can be believed: certificates of any date will do.
+        undated = self._tls.undated if self._tls is not None and self._tls_is_late else None
+        said = await self._exchange("GET", "/api/v1/gate/keys", tls=undated)
         if said.status != 200:
             self._raise(said)
         try:
@@ -256,14 +271,19 @@ class Centre:
     async def _opened(self, target: str, silence_s: float) -> aiohttp.ClientResponse:
         """Return a proved answer whose body comes by and by; asks again, once, with the centre's time."""
         assert self._session is not None, "use the centre as a context manager"
-        for _ in range(2):
+        for _ in range(OPENINGS_MAX):
             nonce = _nonce()
-            async with asyncio.timeout(silence_s):
-                response = await self._session.get(
-                    self._base + target,
-                    headers=self._signed("GET", target, b"", nonce),
-                    allow_redirects=False,
-                )
+            try:
+                async with asyncio.timeout(silence_s):
+                    response = await self._session.get(
+                        self._base + target,
+                        headers=self._signed("GET", target, b"", nonce),
+                        allow_redirects=False,
+                    )
+            except aiohttp.ClientError as error:
+                if not await self._is_dated(error):
+                    raise
+                continue
             try:
                 body = b"" if response.status == 200 else await _read(response)
                 proof = response.headers.get(PROOF_HEADER, "")
@@ -313,8 +333,9 @@ class Centre:
         *,
         nonce: str = "",
         tag: str = "",
+        tls: ssl.SSLContext | None = None,
     ) -> _Answer:
-        """Send a signed request; return whatever answers."""
+        """Send a signed request; return whatever answers. `tls`: what to connect with, where it is not as ever."""
         assert self._session is not None, "use the centre as a context manager"
         nonce = nonce or _nonce()
         headers = {
@@ -330,6 +351,7 @@ class Centre:
                     data=io.BytesIO(body) if body else None,
                     headers=headers,
                     allow_redirects=False,
+                    ssl=True if tls is None else tls,
                 ) as response,
             ):
                 content = await _read(response)
@@ -337,7 +359,36 @@ class Centre:
                 found, proof = response.headers.get("ETag", ""), response.headers.get(PROOF_HEADER, "")
                 return _Answer(nonce, response.status, found, content, digest, proof)
         except (aiohttp.ClientError, TimeoutError) as error:
+            if tls is None and await self._is_dated(error):
+                return await self._exchange(method, target, body, nonce=nonce, tag=tag, tls=self._context)
             raise CutOff(str(error) or type(error).__name__) from error
+
+    @property
+    def _context(self) -> ssl.SSLContext | None:
+        return self._tls.context if self._tls is not None else None
+
+    async def _is_dated(self, error: BaseException) -> bool:
+        """Where a certificate's dates do not fit our clock, ask what time it is; whether to try again by that.
+
+        Asked once over a connection that takes any date: the answer is signed for our nonce by the time key that this gate
+        pinned, so whoever stands between can only keep it from us. CentreRefused where what came is signed by another key.
+        """
+        tls = self._tls
+        if tls is None or not is_about_dates(error):
+            return False
+        self._tls_is_late = True
+        async with self._dating:
+            centre_s = await self._signed_time(tls.undated)
+            self._tls_is_late = False
+            ahead_s = centre_s - self._now_s()
+            was_by_centre, was_ahead_s = tls.by_centre, self._ahead_s
+            if abs(ahead_s) <= AGREES_S:  # our clock is right: a certificate that ran out did run out
+                self._ahead_s = 0
+                tls.by_own_clock()
+                return was_by_centre
+            self._ahead_s = ahead_s
+            tls.by_time(lambda: self._now_s() + self._ahead_s)
+            return not was_by_centre or abs(ahead_s - was_ahead_s) > AGREES_S
 
     def _signed(self, method: str, target: str, body: bytes, nonce: str) -> dict[str, str]:
         """Return the headers of a request of ours."""

@@ -53,6 +53,7 @@ from edge.link import (
     HeldRecords,
     PageSaid,
     Part,
+    PeersSaid,
     Said,
     Seen,
     Status,
@@ -405,6 +406,12 @@ class Daemon:
             self.page_url = message.url
             log.info("page is up", extra={"url": message.url})
             notify.notify(f"STATUS=page at {message.url}")
+            return
+        if isinstance(message, PeersSaid):
+            if message.health is Health.OFF:
+                self.board.remove(Part.UPLINK, "peers")
+            else:
+                self.board.put(Part.UPLINK, "peers", message.health, message.code, message.args)
             return
         self.board.put(Part.UPLINK, "centre", message.health, message.code, message.args)
         if message.centre_time_s:

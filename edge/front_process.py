@@ -37,6 +37,7 @@ class FrontProcess:
             "socket": str(socket),
             "page": msgspec.to_builtins(settings.page),
             "centre": msgspec.to_builtins(settings.centre),
+            "peers": msgspec.to_builtins(settings.peers),
         }
         self._argv = argv(msgspec.json.encode(told).decode())
 

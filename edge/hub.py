@@ -16,6 +16,7 @@ from edge.link import (
     HeardGates,
     LinkBroken,
     PageSaid,
+    PeersSaid,
     Said,
     Status,
     UplinkSaid,
@@ -101,7 +102,7 @@ class Hub:
         try:
             while True:
                 message = await read_from_front(reader)
-                if isinstance(message, UplinkSaid | PageSaid | Acked | HeardGates):
+                if isinstance(message, UplinkSaid | PeersSaid | PageSaid | Acked | HeardGates):
                     self._on_said(message)
                 elif len(self._answers) < COMMANDS_MAX:
                     # Beside, not before, what else the front says: a command may wait for the disk.

@@ -327,6 +327,16 @@ class UplinkSaid(msgspec.Struct, frozen=True, tag="uplink"):
     code: str
     args: dict[str, str | int] = {}
     centre_time_s: int = 0
+    over_s: int = 0
+    """A time that is certainly over, by what the centre signed for whomever."""
+
+
+class PeersSaid(msgspec.Struct, frozen=True, tag="peers"):
+    """How the neighbours on the LAN are, for the tile: `health`, `code`, `args` as in `Tile`."""
+
+    health: Health
+    code: str
+    args: dict[str, str | int] = {}
 
 
 class PageSaid(msgspec.Struct, frozen=True, tag="page"):
@@ -348,7 +358,7 @@ LaneCommand = Pulse | ClearFire | AdmitByHand | AnnulLast
 Command = SetState | LaneCommand | ResetPresence | Acknowledge | TakeList | Changes
 Asked = Command | GiveHeld | Foreign | Believe
 Answer = Done | HeldRecords
-Said = UplinkSaid | PageSaid | Acked | HeardGates
+Said = UplinkSaid | PeersSaid | PageSaid | Acked | HeardGates
 FromFront = Asked | Said
 FromLane = Status | Seen | Appended | Answer
 

@@ -29,6 +29,15 @@ UsbId = Annotated[
     ),
 ]
 
+PeerAddress = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A(\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[\w.-]{1,253})"
+        r"(:([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]))?\Z",
+        description="a host or an address, with or without :port; an IPv6 address in [ ]",
+    ),
+]
+
 
 class Way(StrEnum):
     """Which way a reader faces; `both` infers an exit only for a ticket known inside."""
@@ -217,6 +226,22 @@ class CentreSettings(_Strict, frozen=True):
     push_s: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 0.1
 
 
+class PeerSettings(_Strict, frozen=True):
+    """The other gates of the event group on the same LAN."""
+
+    on: bool = True
+    """They are talked to, once the roster names any."""
+    listen: str = "0.0.0.0"  # noqa: S104 - addresses of a box change; who is not near is turned away (`near_only`)
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 7342
+    """0 takes a free one; neighbours learn it by the way."""
+    addresses: Annotated[tuple[PeerAddress, ...], msgspec.Meta(max_length=64)] = ()
+    """Where neighbours are, as `host` or `host:port`; the others are found by themselves."""
+    discover: bool = True
+    """Look for them by multicast (mDNS)."""
+    near_only: bool = True
+    """Only addresses of private networks may knock."""
+
+
 class LogSettings(_Strict, frozen=True):
     """The precious file."""
 
@@ -241,6 +266,7 @@ class Settings(_Strict, frozen=True):
     gate: GateSettings = GateSettings()
     page: PageSettings = PageSettings()
     centre: CentreSettings = CentreSettings()
+    peers: PeerSettings = PeerSettings()
     log: LogSettings = LogSettings()
     staff: StaffSettings = StaffSettings()
     relays: Annotated[tuple[RelaySettings, ...], msgspec.Meta(max_length=8)] = ()

@@ -198,6 +198,13 @@ WORDS: Final[Mapping[str, _Row]] = {
         "See at the centre why; once it is enrolled anew, {gate} counts again.",
     ),
     "uplink.ok": _row("Verbunden[; {queued} zu senden]", "", "Connected[; {queued} to send]", ""),
+    "peers.ok": _row("{here} von {of} Toren im Netz", "", "{here} of {of} gates on this network", ""),
+    "peers.refused": _row(
+        "Ein Gerät im Netz wurde abgewiesen ({why})",
+        "Es gibt sich als Tor aus. Gesperrte oder fremde Box suchen und abstecken.",
+        "A device on this network was turned away ({why})",
+        "It claims to be a gate. Look for a revoked or unknown box and unplug it.",
+    ),
     "uplink.cut_off": _row(
         "Keine Verbindung zur Zentrale[ seit {since_s}][; {queued} zu senden]",
         "Netzwerk prüfen. Das Tor arbeitet allein weiter.",

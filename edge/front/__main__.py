@@ -20,16 +20,19 @@ import msgspec
 from aiohttp import web
 
 from edge import logs
+from edge.clock import SystemClock
 from edge.enrolment import Enrolment, NotEnrolled, load
 from edge.front import tls
 from edge.front.doors import Doors, listen
 from edge.front.lane_client import LaneClient
+from edge.front.peers.knock import knock_of
+from edge.front.peers.neighbours import Neighbours
 from edge.front.perimeter import Hosts
 from edge.front.pin import PinLock
 from edge.front.server import Page
 from edge.front.uplink import Uplink
 from edge.link import Done, Health, PageSaid, TakeList, UplinkSaid
-from edge.settings import CentreSettings, PageSettings
+from edge.settings import CentreSettings, PageSettings, PeerSettings
 from edge.store.faults import StoreFault
 from edge.store.list import LIST_FILE, keep_near
 from edge.store.log_reader import LogReader
@@ -39,6 +42,7 @@ NICENESS = 10
 OOM_SCORE = 300
 """proc(5): where memory runs out, the page goes and not the lane. The front starts with the lane's own score."""
 LISTEN_AGAIN_S = 5.0
+KNOCK_AGAIN_S = 5.0
 UPLINK_AGAIN_S = 2.0
 """Longest pause before the uplink begins anew; each gate waits a random part of it, at least half: when the venue rolls
 a key, all of them do so at once."""
@@ -57,6 +61,7 @@ class FrontSettings(msgspec.Struct, frozen=True):
     name: str = "gate"
     page: PageSettings = PageSettings()
     centre: CentreSettings = CentreSettings()
+    peers: PeerSettings = PeerSettings()
 
 
 async def serve(settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls) -> NoReturn:
@@ -178,11 +183,35 @@ async def _uplink(
     link = Uplink(enrolment, data, settings.centre, reader, client.say, take_list, client, page=page_tls)
     client.on_appended = link.appended
     client.on_in_memory = link.held
+    near = asyncio.create_task(neighbours(settings, client, enrolment, link)) if settings.peers.on else None
     try:
         await link.run()
     finally:
+        if near is not None:
+            near.cancel()
+            await asyncio.gather(near, return_exceptions=True)
         client.on_appended = client.on_in_memory = None
         reader.close()
+
+
+async def neighbours(
+    settings: FrontSettings, client: LaneClient, enrolment: Enrolment, link: Uplink
+) -> NoReturn:
+    """Talk to the gates on the LAN for one life of the uplink, from when the group's key for knocking is known."""
+    while True:
+        while (knock := await asyncio.to_thread(knock_of, Path(settings.data), enrolment)) is None:  # noqa: ASYNC110 - a file, which sets no event
+            await asyncio.sleep(KNOCK_AGAIN_S)
+        found = Neighbours(
+            enrolment, settings.peers, knock, link.shared(), client, client.say, clock=SystemClock()
+        )
+        client.on_pushable = found.appended
+        try:
+            await found.run()
+        except Exception:
+            log.exception("the talk with other gates failed, it starts again", extra={"code": "peers.defect"})
+        finally:
+            client.on_pushable = None
+        await asyncio.sleep(UPLINK_AGAIN_S)
 
 
 async def keep_list_near(data: Path) -> NoReturn:

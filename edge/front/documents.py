@@ -17,7 +17,7 @@ from edge.front.own_keys import OfferTaker, OwnKeys
 from edge.front.tls import PageTls
 from edge.held_roster import ROSTER_FILE, load_roster, read
 from sync.wire.messages import Certified, SignedKeys
-from sync.wire.roster import RENEW_S, Roster, newer
+from sync.wire.roster import RENEW_S, Roster, RosterRefused, newer
 from sync.wire.rotation import KeysRefused, Pinned, follow
 from sync.wire.snapshots import Manifest
 
@@ -63,6 +63,34 @@ class Documents:
         self._own_keys = OwnKeys(enrolment, data, centre)
         self.held = load_roster(data, enrolment)
         """The roster to go by; None where there is none yet."""
+        self._unkept: bytes | None = None
+        """The same, where it is not on the disk yet."""
+
+    def offered(self, data: bytes) -> bool:
+        """Go by a roster that a neighbour brought, where it is newer and genuine; whether it was. `keep_offered` next."""
+        try:
+            seen = read(data, self._enrolment)
+            if newer(self.held, seen) is not seen:
+                return False
+        except RosterRefused:
+            return False
+        self.held, self._unkept = seen, data
+        return True
+
+    async def keep_offered(self) -> None:
+        """Have it survive a restart. OSError where the disk does not take it: try again."""
+        if (data := self._unkept) is not None:
+            await asyncio.to_thread(_keep, self._data / ROSTER_FILE, data)
+            self._unkept = None
+
+    def signed(self) -> bytes:
+        """Return the roster to go by as it was signed; empty where there is none."""
+        if self._unkept is not None:
+            return self._unkept
+        try:
+            return (self._data / ROSTER_FILE).read_bytes()
+        except OSError:
+            return b""
 
     @property
     def knows_roster_key(self) -> bool:

@@ -30,6 +30,7 @@ from edge.link import (
     HeldRecords,
     LinkBroken,
     PageSaid,
+    PeersSaid,
     Seen,
     Status,
     UplinkSaid,
@@ -80,7 +81,7 @@ class LaneClient:
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._listeners: set[Listener] = set()
-        self._said: dict[type, UplinkSaid | PageSaid] = {}
+        self._said: dict[type, UplinkSaid | PeersSaid | PageSaid] = {}
         self._acked: dict[Epoch, int] = {}
         """By epoch, what the centre has; told whole after a new connection."""
         self.status: Status | None = None
@@ -88,6 +89,8 @@ class LaneClient:
         """Newest first."""
         self.on_appended: Callable[[Appended], None] | None = None
         """Called whenever more of the log is durable: the uplink's."""
+        self.on_pushable: Callable[[Appended], None] | None = None
+        """The same, of those that talk to the other gates."""
         self.on_in_memory: Callable[[], None] | None = None
         """Called whenever there is a status while records are in memory only, or no longer: the uplink's."""
 
@@ -105,8 +108,8 @@ class LaneClient:
         finally:
             self._listeners.discard(listener)
 
-    def say(self, message: UplinkSaid | PageSaid) -> None:
-        """Tell the lane how the uplink or the page is; said again after a new connection."""
+    def say(self, message: UplinkSaid | PeersSaid | PageSaid) -> None:
+        """Tell the lane how uplink, neighbours or page are; said again after a new connection."""
         self._said[type(message)] = message
         if self._writer is not None:
             self._writer.write(pack(message))
@@ -221,6 +224,8 @@ class LaneClient:
             case Appended():
                 if self.on_appended is not None:
                     self.on_appended(message)
+                if self.on_pushable is not None:
+                    self.on_pushable(message)
             case Done() | HeldRecords():
                 answer = self._answers.get(message.number)
                 if answer is not None and not answer.done():

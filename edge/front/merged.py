@@ -25,8 +25,19 @@ from edge.store.faults import StoreFault
 from edge.store.list import ListStore
 from edge.store.log_schema import FEED_CURSOR, StoredRecord
 from sync.wire.feed import WANTS_MAX, Want
-from sync.wire.messages import Chunk
-from sync.wire.replication import Accepted, Answer, Duplicate, Fork, Gap, Refused, Replica, Source, Why
+from sync.wire.messages import Chunk, Held, Pushed, Trouble
+from sync.wire.replication import (
+    Accepted,
+    Answer,
+    Duplicate,
+    Fork,
+    Gap,
+    Refused,
+    Replica,
+    Source,
+    Why,
+    troubles_of,
+)
 from sync.wire.roster import Roster as SignedRoster
 
 log = logging.getLogger("edge.front.merged")
@@ -188,6 +199,51 @@ class Merged:
             self._cursor = cursor
         return tuple(slices)
 
+    def take_from(self, gate: GateId, chunks: Iterable[Chunk]) -> tuple[tuple[Foreign, ...], Pushed]:
+        """Judge what a gate itself handed over of its own logs; returns slices for the lane, and what to answer it.
+
+        The channel proved whose word it is, so its newest records need not wait for a head.
+        """
+        slices: list[Foreign] = []
+        held: dict[Epoch, Held] = {}
+        troubles: list[Trouble] = []
+        for chunk in chunks:
+            epoch = Epoch(chunk.epoch)
+            replica = self._replica_for(gate, epoch, chunk) if self._believes() else None
+            if replica is None:
+                continue
+            answer = replica.offer(
+                chunk, lambda of, first, last: self._stored(gate, of, first, last), Source.GATE
+            )
+            if not isinstance(answer, Gap):  # the sender goes back by itself
+                slices += self._judged(gate, epoch, replica, answer)
+            troubles += troubles_of(gate, answer)
+            held[epoch] = replica.have((epoch,))[0]
+        return tuple(slices), Pushed(tuple(held.values()), tuple(troubles))
+
+    def take_carried(self, chunks: Iterable[Chunk]) -> tuple[Foreign, ...]:
+        """Judge what a neighbour carried: as what the centre carries, but for the cursor."""
+        return tuple(self._all(list(chunks))) if self._believes() else ()
+
+    def held(self, on_disk: Mapping[tuple[GateId, Epoch], int]) -> dict[tuple[GateId, Epoch], int]:
+        """Return up to where logs are held: what the disk has, and what is on its way there."""
+        found = dict(on_disk)
+        for gate, replica in self._replicas.items():
+            for one in replica.have():
+                at = (gate, Epoch(one.epoch))
+                found[at] = max(one.seq, found.get(at, 0))
+        return found
+
+    def held_of(self, gate: GateId) -> tuple[Held, ...]:
+        """Return how far a gate's logs are held, for that gate itself."""
+        replica = self._replica(gate, Epoch(0))
+        return replica.have() if replica is not None else ()
+
+    def _replica_for(self, gate: GateId, epoch: Epoch, chunk: Chunk) -> Replica | None:
+        if chunk.first_seq == 1 and chunk.blobs:
+            self._begun_us[gate, epoch] = made_us(chunk.blobs[0])
+        return self._replica(gate, epoch)
+
     def _all(self, left: list[Chunk]) -> list[Foreign]:
         """Judge chunks; what a crash left unsigned again when the epoch that vouches for it was read, wherever it stood."""
         slices: list[Foreign] = []
@@ -205,9 +261,7 @@ class Merged:
         at = (gate, epoch)
         if gate == self._own and epoch not in self._lost:
             return
-        if chunk.first_seq == 1 and chunk.blobs:
-            self._begun_us[at] = made_us(chunk.blobs[0])
-        replica = self._replica(gate, epoch)
+        replica = self._replica_for(gate, epoch, chunk)
         if replica is None:  # the roster comes with the list, which may be on its way
             if len(self._unread) < WANTS_MAX:
                 self._unread.setdefault(at, 0)

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,9 +20,11 @@ from edge.enrolment import Enrolment
 from edge.front.centre import Centre, CentreRefused, CutOff
 from edge.front.documents import Documents, KeysRolled
 from edge.front.doubt import AGAIN_S, Doubt
+from edge.front.intake import Intake
 from edge.front.merged import KeysOfList, Merged, MergedSource
 from edge.front.own_log import LogSource, OwnLog
 from edge.front.past import Past
+from edge.front.peers.neighbours import Shared
 from edge.front.snapshot import ListTrouble, SeenVersions, Snapshots, StillRefused
 from edge.front.stream import News
 from edge.front.tls import PageTls
@@ -34,7 +36,7 @@ from sync.wire.counted import Limit, limits_of
 from sync.wire.deltas import STATUS_EVERY_S, GateStatus, LaneWays
 from sync.wire.feed import WAIT_MAX_MS, Ask, Feed
 from sync.wire.messages import Push, Pushed
-from sync.wire.replication import Sender
+from sync.wire.replication import LinkAt, Read, Sender
 from sync.wire.roster import Roster, RosterRefused
 from sync.wire.rotation import KeysRefused
 from sync.wire.snapshots import Manifest
@@ -136,6 +138,7 @@ class Uplink:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._past = Past(self._clock, log_reader)
+        self._reader = log_reader
         self._own = OwnLog(log_reader, enrolment.gate)
         self._snapshots = Snapshots(
             enrolment, data, log_reader, self._taking(take_list), lambda: self._past.centre_s
@@ -144,6 +147,7 @@ class Uplink:
             log_reader, enrolment.gate, enrolment.public, KeysOfList(data / LIST_FILE), self._held_roster,
             self._may_believe,
         )  # fmt: skip
+        self.intake = Intake(self._merged, lane, self._in_thread)
         self._lane = lane
         self._say = say
         self._chance = chance or random.SystemRandom()
@@ -328,6 +332,26 @@ class Uplink:
             raise OSError(f"the lane did not take the roster: {done.code}")
         self._believed = held
 
+    def shared(self) -> Shared:
+        """Return what the neighbours are talked to with."""
+
+        def in_force() -> Roster | None:
+            return held if (held := self._documents.held) is not None and self._may_believe() else None
+
+        def read_of(gate: GateId) -> tuple[LinkAt, Read]:
+            log_of = OwnLog(self._reader, gate)
+            log_of.look()
+            return log_of.link_at, log_of.read
+
+        async def believe() -> None:
+            await self._documents.keep_offered()
+            await self._believe()
+
+        return Shared(
+            self._own, self._reader, read_of, self.intake, self._in_thread, in_force, self._documents.signed,
+            self._documents.offered, believe,
+        )  # fmt: skip
+
     def _held_roster(self) -> Roster | None:
         return self._documents.held
 
@@ -443,12 +467,7 @@ class Uplink:
         wait_ms, self._feed_wait_ms = self._feed_wait_ms, 0
         feed, chunks = await self._centre.feed(Ask(cursor, wait_ms, behind_s, wants))
         told_ns = self._clock.mono_ns()
-        slices = await self._in_thread(lambda: self._merged.take(feed.cursor, chunks))
-        try:
-            await self._give(slices)
-        except BaseException:
-            self._merged.forget()  # what the lane did not take comes again
-            raise
+        has_news = await self.intake.feed(feed.cursor, chunks)
         if self._merged.doubts:
             self._documents_due.set()
         if not feed.more:
@@ -458,7 +477,7 @@ class Uplink:
         self._feed_wait_ms = 0 if left_out else WAIT_MAX_MS
         if left_out and not self._may_believe():
             return LEFT_OUT_S
-        return 0.0 if feed.more or slices else FEED_PAUSE_S
+        return 0.0 if feed.more or has_news else FEED_PAUSE_S
 
     def _say_heard(self, feed: Feed, told_ns: int) -> None:
         """Tell the lane until when it knows all of the others: of a gate whose records were left out, nothing new."""
@@ -469,13 +488,6 @@ class Uplink:
             if (gate := GateId(one.gate)) not in self._merged.left_out
         }
         self._lane.say_heard(HeardGates(ages, dict(self._merged.troubles)))
-
-    async def _give(self, slices: Iterable[Foreign]) -> None:
-        """Hand slices to the lane, one after the other. OSError where it does not take one."""
-        for one in slices:
-            done = await self._lane.give(one)
-            if not done.ok:
-                raise OSError(f"the lane did not take records: {done.code}")
 
     # --- lists down ---------------------------------------------------------------------------------------------
 

@@ -447,11 +447,19 @@ class Sender:
                 return known.link
         return seed(self._gate, epoch) if seq == 0 else self._link_at(epoch, seq)
 
-    def next(self, epochs: Iterable[Epoch], read: Read) -> Push | None:
-        """Return the next records to push, oldest epoch first as given; None when the receiver has all."""
+    def next(
+        self,
+        epochs: Iterable[Epoch],
+        read: Read,
+        records: int = PUSH_RECORDS_MAX,
+        room: int = PUSH_BUDGET_BYTES,
+    ) -> Push | None:
+        """Return the next records to push, at most so many and of so many bytes; None when the receiver has all.
+
+        Oldest epoch first, as given.
+        """
         self._sent.clear()
         chunks: list[Chunk] = []
-        records, room = PUSH_RECORDS_MAX, PUSH_BUDGET_BYTES
         for epoch in epochs:
             if epoch in self.stuck or epoch in self.rewound:
                 continue

@@ -1,0 +1,92 @@
+"""Records of other gates, from the centre and from neighbours alike: judged in one thread, handed to the lane in order.
+
+One judge for all that comes (`edge.front.merged`), or a log that two of them brought in parts would have two states. A
+batch is judged and given whole before the next one is: so what lies on the lane's disk of a log has no holes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+from admission.ids import Epoch, GateId
+from edge.front.merged import Merged
+from edge.link import Done, Foreign
+from edge.store.log_schema import EpochRow
+from sync.wire.messages import Chunk, Held, Pushed
+
+
+class Taker(Protocol):
+    """Who takes slices (`edge.front.lane_client.LaneClient`)."""
+
+    async def give(self, slice_: Foreign) -> Done:
+        """Hand records of another gate over. ConnectionError where none answers."""
+        ...
+
+
+class Epochs(Protocol):
+    """What is read of the log."""
+
+    def epochs(self) -> tuple[EpochRow, ...]:
+        """Return what is held of every epoch, in the order they were first met."""
+        ...
+
+
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs what reads the log, in the one thread that may."""
+
+
+class Intake:
+    """Takes records in. StoreFault and OSError from whatever takes: it comes again, from whomever."""
+
+    def __init__(self, merged: Merged, lane: Taker, in_thread: InThread) -> None:
+        self.merged = merged
+        self._lane = lane
+        self._in_thread = in_thread
+        self._taking = asyncio.Lock()
+
+    async def feed(self, cursor: bytes, chunks: Iterable[Chunk]) -> bool:
+        """Take a part of the centre's feed; whether there was any news in it."""
+        return await self._take(lambda: self.merged.take(cursor, chunks))
+
+    async def of_gate(self, gate: GateId, chunks: Iterable[Chunk]) -> Pushed:
+        """Take what a gate handed over of its own; returns what to answer it, once the next decision knows of all."""
+        answer = Pushed(())
+
+        def judge() -> tuple[Foreign, ...]:
+            nonlocal answer
+            slices, answer = self.merged.take_from(gate, chunks)
+            return slices
+
+        await self._take(judge)
+        return answer
+
+    async def carried(self, chunks: Iterable[Chunk]) -> bool:
+        """Take what a neighbour carried; whether there was any news in it."""
+        return await self._take(lambda: self.merged.take_carried(chunks))
+
+    async def held_of(self, gate: GateId) -> tuple[Held, ...]:
+        """Return how far a gate's own logs are held."""
+        async with self._taking:
+            found: tuple[Held, ...] = await self._in_thread(lambda: self.merged.held_of(gate))
+        return found
+
+    async def _take(self, judge: Callable[[], tuple[Foreign, ...]]) -> bool:
+        async with self._taking:
+            slices: tuple[Foreign, ...] = await self._in_thread(judge)
+            try:
+                for one in slices:
+                    done = await self._lane.give(one)
+                    if not done.ok:
+                        raise OSError(f"the lane did not take records: {done.code}")  # noqa: TRY301 - as where none answers
+            except BaseException:
+                self.merged.forget()  # what the lane did not take comes again
+                raise
+        return bool(slices)
+
+
+def held_by(rows: Iterable[EpochRow]) -> dict[tuple[GateId, Epoch], int]:
+    """Return up to where logs are held, by what the disk says."""
+    return {(one.gate, one.epoch): one.last_seq for one in rows}
+
+
+__all__ = ["Epochs", "InThread", "Intake", "held_by"]

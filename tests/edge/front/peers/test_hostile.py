@@ -1,0 +1,183 @@
+"""Neighbours that lie, alter, repeat, withhold or flood: refused, put aside or outlived, and the honest go on."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from admission.ids import Epoch
+from sync.wire.channel import knock_key
+from sync.wire.feed import Want
+from sync.wire.messages import Chunk, Held
+from sync.wire.peers import Beat, Carried, Holds, Log, Message, Paper, Records, Taken, Wanted
+from tests.edge.front.peers.hostile import knocking, self_of
+from tests.edge.front.peers.node import Node, key_of, log_of, nodes, roster_of, until
+from tests.sync.logs import EpochLog, chunk_of
+
+
+async def listening(node: Node) -> None:
+    node.start()
+    await node.listens()
+
+
+async def test_records_said_again_or_in_another_order_change_nothing(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 1, 2) as (one, _):
+        await listening(one)
+        log = log_of(2).scans(30)
+        log.sign()
+        async with knocking(one, self_of(2, one)) as two:
+            two.begins()
+            last = len(log.blobs)
+            for first, end in (
+                (20, last),
+                (1, 9),
+                (1, 9),
+                (5, 15),
+                (20, last),
+                (10, 22),
+                (1, last),
+                (18, last),
+            ):
+                two.say(Records((log.chunk(first, end),)))
+                answer = await two.hear(Taken)
+                assert {one_.what for one_ in answer.troubles} <= {"gap"}
+            assert answer.held == (Held(2, log.epoch, last, log.links[last]),)
+        await until(lambda: one.holds(log) == last, "all of it once, byte for byte")
+
+
+@pytest.mark.parametrize("at", [0, 4, 20, 40])
+async def test_what_a_carrier_alters_is_not_taken_and_comes_whole_from_another(
+    tmp_path: Path, at: int
+) -> None:
+    log = log_of(3).scans(25)
+    log.sign()
+    async with nodes(tmp_path, 1, 2, 3) as (one, two, _):
+        two.box.append(log)
+        await listening(one)
+        async with knocking(one, self_of(4, one)) as stranger_to_roster:
+            assert await stranger_to_roster.is_ended(), "a gate of no roster hears nothing"
+        async with knocking(one, self_of(3, one)) as _:
+            pass
+        async with knocking(one, self_of(2, one)) as liar:
+            liar.begins(Log(3, log.epoch, len(log.blobs)))
+            wanted = await liar.hear(Wanted)
+            assert wanted.wants == (Want(3, log.epoch, 0),)
+            blobs = list(log.blobs)
+            place = at % len(blobs[12])
+            blobs[12] = blobs[12][:place] + bytes([blobs[12][place] ^ 1]) + blobs[12][place + 1 :]
+            liar.say(Carried((chunk_of(log, 1, blobs),)))
+            await until(lambda: one.box.store.states(log.gate), "what stands before it is taken")
+            assert one.holds(log) <= 12, "nothing from there on"
+        two.start(one)
+        await until(lambda: one.holds(log) == len(log.blobs), "the honest one has it whole")
+
+
+async def test_a_carrier_that_withholds_keeps_nobody_from_another(tmp_path: Path) -> None:
+    log = log_of(3).scans(25)
+    log.sign()
+    async with nodes(tmp_path, 1, 2, 3) as (one, _two, three):
+        three.box.append(log)
+        await listening(one)
+        async with knocking(one, self_of(2, one)) as withholder:
+            withholder.begins(Log(3, log.epoch, 2**31))
+            await withholder.hear(Wanted)
+            withholder.say(Carried(()))
+            withholder.say(Beat(2, 0, whole=True))
+            three.start(one)
+            await until(lambda: one.holds(log) == len(log.blobs), "it comes from its own gate")
+            assert not one.lane.ages_ms.keys() - {3}, "who echoes nothing of ours is not heard"
+
+
+NONSENSE: list[tuple[Message, str]] = [
+    (Carried(()), "peers.unasked"),
+    (Taken(()), "peers.unasked"),
+    (Holds(first=True, yours=(Held(3, 5, 1, bytes(32)),)), "peers.foreign"),
+    (Records((Chunk(3, 5, 1, (bytes(56),)),)), "peers.foreign"),
+]
+
+
+@pytest.mark.parametrize(("message", "code"), NONSENSE)
+async def test_what_is_not_the_speakers_to_say_ends_the_talk(
+    tmp_path: Path, message: Message, code: str
+) -> None:
+    async with nodes(tmp_path, 1, 2) as (one, _):
+        await listening(one)
+        async with knocking(one, self_of(2, one)) as two:
+            two.begins()
+            two.say(message)
+            assert await two.is_ended()
+        await until(lambda: one.said[-1].args.get("why") == code, "it is shown")
+
+
+async def test_bytes_that_are_no_message_end_the_talk(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 1, 2) as (one, _):
+        await listening(one)
+        for noise in (b"\xc1", b"\x93\xa5holds", bytes(1000)):
+            async with knocking(one, self_of(2, one)) as two:
+                two.say_bytes(two.channel.seal(noise))
+                assert await two.is_ended()
+
+
+async def test_a_forged_key_and_a_forged_roster_let_nobody_in(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 1, 2) as (one, _):
+        await listening(one)
+        async with knocking(one, self_of(2, one, key=key_of(66))) as forger:
+            assert await forger.is_ended()
+        await until(lambda: one.said[-1].args.get("why") == "channel.forged", "it is shown")
+        async with knocking(one, self_of(2, one)) as two:
+            two.begins()
+            forged = bytearray(roster_of([2], version=9))
+            forged[-1] ^= 1
+            two.say(Paper("roster", bytes(forged)), Paper("fashion", b"of a newer version"))
+            two.say(Records((log_of(2).scans(2).chunk(),)))
+            await two.hear(Taken)
+            assert one.neighbours.connected == {2}
+
+
+async def knock_and_stay(node: Node, first: bytes) -> asyncio.StreamWriter:
+    _, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    writer.write(first)
+    return writer
+
+
+async def test_a_flood_of_strangers_keeps_no_neighbour_out(tmp_path: Path) -> None:
+    """They hold connections, say nothing, say noise, or knock with another group's key; the gates go on meanwhile."""
+    async with nodes(tmp_path, 1, 2) as (one, two):
+        await listening(one)
+        said = [b"", b"GET / HTTP/1.1\r\n\r\n", bytes(56), b"GHP0" + bytes(52)]
+        held = [await knock_and_stay(one, said[at % len(said)]) for at in range(60)]
+        two.start(one)
+        await until(lambda: one.neighbours.connected and two.neighbours.connected, "the neighbour got in")
+        held += [await knock_and_stay(one, said[at % len(said)]) for at in range(60)]
+        log = log_of(2).scans(5)
+        two.append(log)
+        await until(lambda: one.holds(log) == len(log.blobs), "and is heard")
+        assert one.said[-1].code == "peers.ok", "strangers are no news"
+        for writer in held:
+            writer.transport.abort()
+
+
+async def test_who_knows_the_knock_is_paced_before_any_proof(tmp_path: Path) -> None:
+    """A card that was stolen still knows the group's knock: it costs a proof, so many a second and no more."""
+    async with nodes(tmp_path, 1, 2) as (one, _):
+        await listening(one)
+        left = one.neighbours.listener
+        while left.may_prove():
+            pass
+        with pytest.raises(ConnectionError):
+            async with knocking(one, self_of(2, one)):
+                pass
+        with pytest.raises(ConnectionError):
+            async with knocking(one, self_of(2, one, knock=knock_key(bytes(17)))):
+                pass
+
+
+async def test_a_neighbour_that_reads_nothing_is_cut_off_and_the_others_are_served(tmp_path: Path) -> None:
+    log = EpochLog(Epoch(1001), log_of(1).gate, key_of(1)).begin().scans(400, head_every=100)
+    async with nodes(tmp_path, 1, 2, 3) as (one, _two, three):
+        one.box.append(log)
+        await listening(one)
+        async with knocking(one, self_of(2, one)) as deaf:
+            deaf.begins(*(Log(3, epoch, 1) for epoch in range(1, 4000)))
+            three.start(one)
+            await until(lambda: three.holds(log) == len(log.blobs), "the other one is served")

@@ -26,7 +26,7 @@ from edge import notify
 from edge.alerts import Alerts
 from edge.barrier import Barrier
 from edge.board import Board
-from edge.clock import TrustedTime
+from edge.clock import TrustedTime, runs_by_chip
 from edge.commands import Commands
 from edge.device_log import Device, DeviceLog
 from edge.disk_watch import DiskWatch
@@ -62,6 +62,7 @@ from edge.lists import Lists
 from edge.memory import Memory, refold
 from edge.others import Others
 from edge.parts import Factories
+from edge.revision import Revision
 from edge.settings import InputSettings, LaneSettings, ReaderSettings, Settings
 from edge.status import StatusView
 from edge.store.faults import StoreFault
@@ -121,7 +122,8 @@ class Daemon:
             refold(self._store)
         self.reader = LogReader.open(self.data, self._parts.disk)
         self._floor_kept_s = int(self.reader.meta("floor") or b"0")
-        self.time = TrustedTime(clock, rtc=self.settings.gate.rtc, floor_s=self._floor_kept_s)
+        rtc = self.settings.gate.rtc and runs_by_chip(clock, self._parts.chip_s())
+        self.time = TrustedTime(clock, rtc=rtc, floor_s=self._floor_kept_s)
         self.board = Board(self.now_s, self.changed)
         self.alerts = Alerts(self.now_s, self._loop.time, self.changed)
         last = self.reader.newest_state(self.enrolment.gate)
@@ -160,7 +162,8 @@ class Daemon:
         own = self.settings
         self.memory = Memory(self.reader, self.journal)
         self.judge = Judge(self.enrolment.gate, self.time, self.memory)
-        self.others = Others(self, self._loop.time)
+        self.revision = Revision(self)
+        self.others = Others(self, self._loop.time, self.revision.look)
         self.judge.heard = self.others.is_heard
         self.judge.known_at_cut.update(_shares(self.reader.meta(SHARES)))
         self.judge.on_dealt = self._keep_shares
@@ -201,7 +204,7 @@ class Daemon:
             machine=Lane(config, LaneState(int(kept)) if kept else LaneState.CONTROLLED),
             judge=self.judge,
             journal=self.journal,
-            clock=self._parts.clock,
+            clock=self.time,
             relay=self.barriers.get(settings.relay),
             on_seen=self._seen,
             on_layout=partial(self._layout, settings.id),
@@ -231,6 +234,7 @@ class Daemon:
             self._spawn(self._keep_inputs(board, Device(DeviceKind.INPUTS, place, name=board.id)))
         self._spawn(self._front.run())
         self._spawn(self._count_people())
+        self._spawn(self.revision.run())
         self._spawn(self._beat())
         self.tell_lanes()
         # What is loaded by now stays: a full collection that walked it all would hold a scan up for 15 ms.
@@ -328,7 +332,10 @@ class Daemon:
 
     def tell_lanes(self) -> None:
         """Tell every lane whether what it needs works: relay, list, log."""
-        memory = self.judge.has_list and self.board.health(Part.LOG, "log") is not Health.BAD
+        # Without a list that was here, what is signed is judged by its signature; all else is not ready.
+        memory = (self.judge.has_list or self.judge.knows_venue) and self.board.health(
+            Part.LOG, "log"
+        ) is not Health.BAD
         for shell in getattr(self, "lanes", {}).values():
             relay = shell.settings.relay
             works = not relay or self.board.health(Part.RELAY, relay) is Health.OK
@@ -414,9 +421,11 @@ class Daemon:
                 self.board.put(Part.UPLINK, "peers", message.health, message.code, message.args)
             return
         self.board.put(Part.UPLINK, "centre", message.health, message.code, message.args)
+        self.time.signed_before(message.over_s)
         if message.centre_time_s:
             self.time.heard_centre(message.centre_time_s)
-            self._keep_floor()
+            self._look_at_clock()
+        self._keep_floor()
 
     def _keep_floor(self) -> None:
         """Remember across restarts what time it certainly is past."""
@@ -439,8 +448,8 @@ class Daemon:
         return self.status.now() if self.hub.listeners else None
 
     def now_s(self) -> int:
-        """Unix seconds by the box's clock."""
-        return self._parts.clock.now_us() // 1_000_000
+        """Unix seconds, as well as they are known."""
+        return self.time.now_us() // 1_000_000
 
     # --- now and then -------------------------------------------------------------------------------------------
 
@@ -450,13 +459,7 @@ class Daemon:
         feeds = notify.watchdog_s() > 0
         while True:
             await asyncio.sleep(TICK_S)
-            stepped_s = self.time.look()
-            if stepped_s:
-                data = min(abs(int(stepped_s)), 2**32 - 1)
-                words = f"{stepped_s:+.1f} s".encode()
-                self.journal.append(
-                    (Write(0, Kind.CLOCK_STEP, data=data, extensions=((Extension.DETAIL, words),)),), Stamp()
-                )
+            self._look_at_clock()
             self.timetable.tick()
             self._device_log.tick()
             self.status.clock_tile()
@@ -468,6 +471,19 @@ class Daemon:
             self._disk.ask(self.writer.noop)
             if feeds and self._disk.silent_s() < STALL_S:
                 notify.notify("WATCHDOG=1")
+
+    def _look_at_clock(self) -> None:
+        """Record that the time moved, before anything else is: the first record of a known time places those before it."""
+        stepped_s = self.time.look()
+        if not stepped_s:
+            return
+        data = min(abs(int(stepped_s)), 2**32 - 1)
+        words = f"{stepped_s:+.1f} s".encode()
+        for key, value in self.revision.ask((self.journal.gate, self.journal.epoch)):
+            self.journal.keep(key, value)
+        self.journal.append(
+            (Write(0, Kind.CLOCK_STEP, data=data, extensions=((Extension.DETAIL, words),)),), Stamp()
+        )
 
     async def _count_people(self) -> NoReturn:
         """Count who is inside whenever a list came, slice by slice, leaving the loop to scans in between."""

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from admission import chain
+from admission.corrected import EpochTime
 from admission.ids import Epoch, EventId, GateId, LaneId, TicketId, ZoneId
 from admission.lane import Write
 from admission.presence import PresenceRow, Reset, reset_of, rows_of
@@ -77,6 +78,7 @@ class Journal:
         self._writer = writer
         self._link = chain.seed(gate, epoch)
         self._started_ns = clock.mono_ns()
+        self._placed = EpochTime()
         self._signed_seq = 0
         self._token = 0
         self._unsigned_since_ns = 0
@@ -130,9 +132,8 @@ class Journal:
         ref_of: Callable[[int], int] | None,
         then: Callable[[], None] | None,
     ) -> list[int]:
-        now_us = self._clock.now_us()
-        mono_ms = (self._clock.mono_ns() - self._started_ns) // 1_000_000 & MONO_MS_MASK
-        trust = self._time.trust_at(now_us // 1_000_000)
+        now_us, mono_ns, trust = self._time.stamp()
+        mono_ms = (mono_ns - self._started_ns) // 1_000_000 & MONO_MS_MASK
         records: list[StoredRecord] = []
         presence: list[PresenceRow] = []
         resets: list[Reset] = []
@@ -171,9 +172,10 @@ class Journal:
                 extension = ExtensionRecord(kind, self._next(), payload)
                 self._chain(extension.seq, extension.to_bytes(), records)
                 extensions.append(extension)
-            presence.extend(rows_of(self.gate, self.epoch, body, tuple(extensions), now_us))
+            placed_us = self._placed.place(body)
+            presence.extend(rows_of(self.gate, self.epoch, body, tuple(extensions), placed_us))
             if write.kind is Kind.RESET:
-                reset = reset_of(self.gate, self.epoch, body, tuple(extensions), now_us)
+                reset = reset_of(self.gate, self.epoch, body, tuple(extensions), placed_us)
                 resets.extend(() if reset is None else (reset,))
         heads = (self._sign(records),) if self.unsigned >= HEAD_EVERY else ()
         if resets:

@@ -122,6 +122,11 @@ class Judge:
         self._list = None
 
     @property
+    def knows_venue(self) -> bool:
+        """Whether zones, plans and keys are known, from a list that was in use in this run."""
+        return bool(self._plans)
+
+    @property
     def has_others(self) -> bool:
         """Whether another gate serves a zone of the venue, so that somebody waits to hear of us."""
         return any(self._zone_gates.values())
@@ -158,6 +163,8 @@ class Judge:
         zone = self.venue.zones.by_id.get(lane.plan.zone)
         cut_off = self._cut_off(lane.plan.zone)
         high = self._presence.occupancy_high(lane.plan.zone) if zone and zone.capacity else None
+        if self._list is None and not _speaks_for_itself(identity):
+            lane = replace(lane, ready=False)
         verdict = decide(
             Question(
                 direction=direction,
@@ -255,6 +262,11 @@ class Judge:
         return tuple(
             one.id for one in self.venue.sessions.values() if one.event == event and one.day == known.day
         )
+
+
+def _speaks_for_itself(identity: Identity) -> bool:
+    """Whether something can be said of what was presented without a list: by its signature, or for want of one."""
+    return not isinstance(identity, Known) or identity.claims is not None
 
 
 def subject_of(identity: Identity, verdict: Verdict) -> tuple[bytes, Flag]:

@@ -110,6 +110,8 @@ class Lists:
             venue.facts.zones, {one.id: (one.generation, one.version) for one in store.head.events}
         )
         gate.judge.use_list(self._deltas.over(store, store.head), venue)
+        for event in store.head.events:  # whoever brought it: the centre signed it, by its own time
+            gate.time.signed_before(event.sealed_at_s)
         self._store, self._again_s = store, None
         self._now_serves(venue)
         self._remember(store)
@@ -134,6 +136,7 @@ class Lists:
             self._take_settings()
         elif not code and asked.sealed_at_s and asked.is_last:
             self._gate.judge.sealed(asked.event, asked.sealed_at_s)
+            self._gate.time.signed_before(asked.sealed_at_s)
         if not code and asked.is_last:
             self._deltas.refreshed()
             self.age_tile()

@@ -9,6 +9,7 @@ from itertools import chain
 
 import msgspec
 
+from admission.corrected import placed
 from admission.entitlements import CredentialStanding, Standing, ZoneTree
 from admission.ids import Epoch, EventId, RecordId, TicketId, ZoneId
 from admission.presence import Bounds, PresenceRow, Reset, Resets, reset_of, rows_of
@@ -200,20 +201,22 @@ def standings_after(
 def refold(store: LogStore) -> None:
     """Derive presence from the records anew, after a salvage. StoreFault as the disk says.
 
-    Times are those of the records' own bodies. What is no record of ours contributes nothing: `verify` tells of it.
+    What is no record of ours contributes nothing: `verify` tells of it.
     """
     rows: list[PresenceRow] = []
     resets: list[Reset] = []
     for epoch in store.epochs():
-        for body, extensions in _bodies(store, epoch):
-            at = (epoch.gate, epoch.epoch, body, extensions, body.time_us)
+        found = tuple(bodies(store, epoch))
+        times = placed(body for body, _ in found)
+        for (body, extensions), (_, time_us) in zip(found, times, strict=True):
+            at = (epoch.gate, epoch.epoch, body, extensions, time_us)
             rows.extend(rows_of(*at))
             reset = reset_of(*at)
             resets.extend(() if reset is None else (reset,))
     store.rebuild_presence(rows, resets)
 
 
-def _bodies(store: LogStore, epoch: EpochRow) -> Iterator[tuple[Record, tuple[ExtensionRecord, ...]]]:
+def bodies(store: LogReader, epoch: EpochRow) -> Iterator[tuple[Record, tuple[ExtensionRecord, ...]]]:
     """Yield each body of an epoch with the extensions that follow it; those after a gap belong to nobody."""
     body: Record | None = None
     extensions: list[ExtensionRecord] = []

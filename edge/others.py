@@ -4,11 +4,11 @@ The front verified it; here it is only bounded, so that no peer, however much it
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from admission.ids import GateId
+from admission.ids import Epoch, GateId
 from edge.gate import Gate
 from edge.link import FOREIGN_MAX, Believe, Done, Foreign, Health, HeardGates, Part
 from edge.store.log_schema import COUNTED_KEY, FEED_CURSOR, Batch, StoredRecord
@@ -21,15 +21,19 @@ that comes meanwhile waits for the 2 ms that these take, and no longer however m
 FLUSH_S = 3.0
 """Longest wait for that commit: a card that takes longer fails, and slices are refused until it works again."""
 
+Look = Callable[[tuple[GateId, Epoch], Iterable[bytes]], tuple[tuple[str, bytes], ...]]
+"""Is shown what is taken in of a log, and returns what is to be kept with it (`edge.revision`)."""
+
 log = logging.getLogger("edge.others")
 
 
 class Others:
     """Takes in the records of other gates, and knows which of them were heard."""
 
-    def __init__(self, gate: Gate, mono_s: Callable[[], float]) -> None:
+    def __init__(self, gate: Gate, mono_s: Callable[[], float], look: Look = lambda _log, _blobs: ()) -> None:
         self._gate = gate
         self._mono_s = mono_s
+        self._look = look
         self._heard_s: dict[GateId, float] = {}
         self._waiting = 0
         """Records handed to the writer since the last commit that was waited for."""
@@ -71,7 +75,8 @@ class Others:
         if self._waiting >= FLUSH_RECORDS:
             self._waiting = 0
         self._waiting += len(slice_.blobs) + len(slice_.forks)
-        journal.carry(_batch(slice_), urgent=self._waiting >= FLUSH_RECORDS)
+        kept = self._look((slice_.gate, slice_.epoch), slice_.blobs)
+        journal.carry(_batch(slice_, kept), urgent=self._waiting >= FLUSH_RECORDS)
         gate.memory.heard({(row.event, row.ticket) for row in slice_.rows}, slice_.resets)
         return Done(slice_.number, ok=True)
 
@@ -97,7 +102,7 @@ class Others:
         self._shut_out = gates
 
 
-def _batch(slice_: Foreign) -> Batch:
+def _batch(slice_: Foreign, kept: tuple[tuple[str, bytes], ...]) -> Batch:
     gate, epoch = slice_.gate, slice_.epoch
 
     def stored(blobs: tuple[bytes, ...]) -> tuple[StoredRecord, ...]:
@@ -112,5 +117,5 @@ def _batch(slice_: Foreign) -> Batch:
         slice_.heads,
         slice_.resets,
         forks=stored(slice_.forks),
-        meta=((FEED_CURSOR, slice_.cursor),) if slice_.cursor else (),
+        meta=(*kept, *(((FEED_CURSOR, slice_.cursor),) if slice_.cursor else ())),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 from drivers.base import DriverError, Inputs, Reader
-from edge.clock import Clock
+from edge.clock import Clock, chip_s
 from edge.settings import InputSettings, ReaderSettings, RelaySettings
 from edge.store.disk import Disk
 from edge.store.writer import LogWriter
@@ -76,3 +76,5 @@ class Factories:
     """What writes the log, as `LogWriter` is made."""
     chance: random.Random = field(default_factory=random.SystemRandom)
     """Where the epoch's number and what is left to chance come from."""
+    chip_s: Callable[[], int | None] = chip_s
+    """What the machine's clock chip says, unix seconds; None without one."""

@@ -15,6 +15,8 @@ _CLOCK = {
     Trust.FLOOR: (Health.DEGRADED, "clock.floor"),
     Trust.UNKNOWN: (Health.DEGRADED, "clock.unknown"),
 }
+OFF_SHOWN_MAX_S = 999_999_999
+"""Longer lengths of time would be taken for a date (`edge.words`)."""
 _LANE = {
     LaneState.CLOSED: (Health.DEGRADED, "lane.closed"),
     LaneState.OUT_OF_SERVICE: (Health.DEGRADED, "lane.out_of_service"),
@@ -41,8 +43,17 @@ class StatusView:
 
     def clock_tile(self) -> None:
         """Show how far the clock is believed."""
-        health, code = _CLOCK[self._gate.time.trust]
-        self._gate.board.put(Part.CLOCK, "clock", health, code)
+        time = self._gate.time
+        trust = time.trust
+        health, code = _CLOCK[trust]
+        args: dict[str, str | int] = {}
+        if time.off_s:
+            ahead, off_s = time.off_s > 0, abs(time.off_s)
+            health, code = Health.DEGRADED, "clock.ahead" if ahead else "clock.behind"
+            args = {"off_s": min(off_s, OFF_SHOWN_MAX_S)}
+        elif self._gate.settings.gate.rtc and trust < Trust.RTC:
+            code = "clock.no_chip"
+        self._gate.board.put(Part.CLOCK, "clock", health, code, args)
 
     def _lane_tiles(self) -> None:
         for shell in self._gate.lanes.values():

@@ -223,6 +223,25 @@ WORDS: Final[Mapping[str, _Row]] = {
         "New list refused[: {why}]; the present one stays in use",
         "Check the centre: wrong key, or an older list.",
     ),
+    "uplink.fork": _row(
+        "Das Protokoll dieses Tors geht an zwei Orten weiter: die Speicherkarte wurde kopiert oder zurückgesetzt",
+        "Nur eine der Boxen weiter betreiben, die andere neu anmelden. Beide Fassungen sind aufbewahrt; die Zentrale "
+        "zeigt, wer zweimal eingelassen wurde.",
+        "This gate's log goes on in two places: its memory card was copied or put back to an older state",
+        "Keep one of the boxes, enrol the other anew. Both versions are kept; the centre shows who was let in twice.",
+    ),
+    "uplink.rewind": _row(
+        "Die Karte weiss weniger, als die Zentrale von dieser Box schon hat: das Fehlende wird geholt",
+        "Wurde ein älteres Abbild eingespielt? Sonst Karte ersetzen: sie verliert, was sie schon gespeichert hatte.",
+        "The card knows less than the centre already has of this box: what is missing is fetched",
+        "Was an older image put back? Else change the card: it loses what it had stored already.",
+    ),
+    "uplink.anew": _row(
+        "Abgleich blieb stecken ({what}): Liste und Fremdes wird neu geholt[; {queued} zu senden]",
+        "Bleibt es so: Journal von gatehouse-edge melden. Eigene Aufzeichnungen sind nicht betroffen.",
+        "Synchronising was stuck ({what}): list and other gates' records are fetched anew[; {queued} to send]",
+        "If it stays so, report the journal of gatehouse-edge. The gate's own records are not touched.",
+    ),
     "uplink.list_stale": _row(
         "Keine bestätigte Auskunft zur Liste[ seit {since_s}][: {why}]; die bisherige gilt weiter",
         "Netzwerk zur Zentrale prüfen: etwas dazwischen hält Neues zurück. Zentrale aktualisieren.",
@@ -262,6 +281,24 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Netzwerk oder Zeitserver verbinden; Batterie der Uhr prüfen.",
         "The clock is certainly wrong: hours are not judged",
         "Connect a network or time server; check the clock's battery.",
+    ),
+    "clock.ahead": _row(
+        "Uhr der Box geht {off_s} vor: es gilt die Zeit der Zentrale",
+        "Zeitserver verbinden, Batterie der Uhr prüfen. Bis dahin nach einem Neustart zuerst verbinden.",
+        "The box's clock is {off_s} ahead: the centre's time is used",
+        "Connect a time server, check the clock's battery. Until then connect first after a restart.",
+    ),
+    "clock.behind": _row(
+        "Uhr der Box geht {off_s} nach: es gilt die Zeit der Zentrale",
+        "Zeitserver verbinden, Batterie der Uhr prüfen. Bis dahin nach einem Neustart zuerst verbinden.",
+        "The box's clock is {off_s} behind: the centre's time is used",
+        "Connect a time server, check the clock's battery. Until then connect first after a restart.",
+    ),
+    "clock.no_chip": _row(
+        "Batterieuhr fehlt oder zeigt ein unmögliches Datum: Zeitfenster werden nur grob geprüft",
+        "Batterie der Uhr wechseln; Netzwerk oder Zeitserver verbinden. Ohne Batterieuhr `rtc = false` einstellen.",
+        "The battery clock is missing or shows an impossible date: hours are judged only roughly",
+        "Change the clock's battery; connect a network or time server. Without such a clock set `rtc = false`.",
     ),
     "clock.timezone": _row(
         "Zeitzone {timezone} unbekannt: nachts wird nicht zurückgesetzt",

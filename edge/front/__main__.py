@@ -183,6 +183,7 @@ async def _uplink(
     link = Uplink(enrolment, data, settings.centre, reader, client.say, take_list, client, page=page_tls)
     client.on_appended = link.appended
     client.on_in_memory = link.held
+    client.on_list_lost = link.list_lost
     near = asyncio.create_task(neighbours(settings, client, enrolment, link)) if settings.peers.on else None
     try:
         await link.run()
@@ -190,7 +191,7 @@ async def _uplink(
         if near is not None:
             near.cancel()
             await asyncio.gather(near, return_exceptions=True)
-        client.on_appended = client.on_in_memory = None
+        client.on_appended = client.on_in_memory = client.on_list_lost = None
         reader.close()
 
 

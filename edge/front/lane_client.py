@@ -30,6 +30,7 @@ from edge.link import (
     HeldRecords,
     LinkBroken,
     PageSaid,
+    Part,
     PeersSaid,
     Seen,
     Status,
@@ -46,6 +47,8 @@ RETRY_FIRST_S = 0.05
 RETRY_MAX_S = 2.0
 ANSWER_S = 5.0
 """The lane answers within a millisecond or not at all."""
+LIST_LOST = "list.corrupt"
+"""The code of the list's tile where the lane gave up its file (`edge.lists`)."""
 COMMANDS_MAX = 64
 """Commands under way at once; people press buttons, nothing else sends them."""
 
@@ -93,6 +96,9 @@ class LaneClient:
         """The same, of those that talk to the other gates."""
         self.on_in_memory: Callable[[], None] | None = None
         """Called whenever there is a status while records are in memory only, or no longer: the uplink's."""
+
+        self.on_list_lost: Callable[[], None] | None = None
+        """Called whenever there is a status that says that the list cannot be read: the uplink's."""
 
     @property
     def connected(self) -> bool:
@@ -216,6 +222,10 @@ class LaneClient:
                     before is None or before.in_memory != message.in_memory
                 ):
                     self.on_in_memory()
+                if self.on_list_lost is not None and any(
+                    one.part is Part.LIST and one.code == LIST_LOST for one in message.tiles
+                ):
+                    self.on_list_lost()
                 if message.recent:
                     self.recent = deque(message.recent, SEEN_MAX)
                 self._tell()

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import structs
 
 from admission.chain import EpochState, Head
+from admission.corrected import Mark, is_believed, mark_of, placed
 from admission.ids import Epoch, GateId
 from admission.presence import PresenceRow, Reset, reset_of, rows_of
 from admission.records import NEVER_US, ExtensionRecord, MalformedRecord, Record, made_us, record_from_bytes
@@ -39,6 +41,9 @@ from sync.wire.replication import (
     troubles_of,
 )
 from sync.wire.roster import Roster as SignedRoster
+
+BACK_RECORDS = 512
+"""Read at a time on the way back to a moment that is known."""
 
 log = logging.getLogger("edge.front.merged")
 
@@ -110,8 +115,11 @@ class Merged:
         roster: Roster,
         documents: Documents = lambda: None,
         believes: Callable[[], bool] = lambda: True,
+        own_link: Callable[[Epoch, int], bytes | None] = lambda _epoch, _seq: None,
     ) -> None:
-        """`believes`: whether there is a roster, one in force, to take other gates' records by."""
+        """`believes`: whether there is a roster, one in force, to take other gates' records by. `own_link`: what an own
+        epoch ends in at a seq."""
+        self._own_link = own_link
         self._source = source
         self._own = own
         self._own_public = own_public
@@ -130,6 +138,8 @@ class Merged:
         """Those that were asked for again."""
         self._begun_us: dict[tuple[GateId, Epoch], int] = {}
         """When epochs began of which the first record came in this run."""
+        self._marks: dict[tuple[GateId, Epoch], Mark] = {}
+        """By log of which something was taken in this run, the last moment at which its clock was believed."""
         self._keys: Mapping[GateId, bytes] = {}
         self._replicas: dict[GateId, Replica] = {}
         self._unread: dict[tuple[GateId, Epoch], int] = {}
@@ -137,16 +147,28 @@ class Merged:
         self._lost: dict[Epoch, int] = {}
         """Own epochs of which the centre has more than the disk."""
         self._cursor: bytes | None = None
+        self.own_is_forked = False
+        """Somebody else goes on from a place in this gate's log: a card was copied, or an older image put back."""
         self.troubles: dict[GateId, str] = {}
         """What keeps a gate's log from being one with ours: fork, rewind, altered, …"""
 
     def forget(self) -> None:
         """Something was not taken by the lane: begin again with what the log holds."""
         self._replicas.clear()
+        self._marks.clear()
         self._cursor = None
+
+    def start_over(self) -> None:
+        """Read all of it again from the beginning: something on the way there was not to be got over."""
+        self.forget()
+        self._unread.clear()
+        self._doubted.clear()
+        self._cursor = b""
 
     def lost(self, epochs: Mapping[Epoch, int]) -> None:
         """Ask for the rest of own epochs, each held up to a seq: the disk lost them."""
+        if epochs != self._lost:
+            self._replicas.pop(self._own, None)
         self._lost = dict(epochs)
 
     @property
@@ -284,7 +306,7 @@ class Merged:
             case Accepted(first_seq=first, blobs=blobs, heads=heads, refused=refused):
                 if gate == self._own:
                     self._lost[epoch] = first + len(blobs) - 1
-                yield from _slices(gate, epoch, first, blobs, heads)
+                yield from self._slices(gate, epoch, first, blobs, heads)
                 if refused is not None:
                     self._refused(gate, replica, refused)
                 else:
@@ -313,10 +335,21 @@ class Merged:
         if not public:
             return self._of_shut_out(gate, epoch)
         key = Ed25519PublicKey.from_public_bytes(public)
-        known = self._replicas[gate] = Replica(
-            gate, key, self._source.states(gate), former=lambda of: self._former(gate, of)
-        )
+        states = [self._as_held(gate, one) for one in self._source.states(gate)]
+        known = self._replicas[gate] = Replica(gate, key, states, former=lambda of: self._former(gate, of))
         return known
+
+    def _as_held(self, gate: GateId, state: EpochState) -> EpochState:
+        """Return how far an epoch is held; of an own one whose end was lost, signed heads may know more than its records."""
+        held = self._lost.get(state.epoch) if gate == self._own else None
+        if held is None or held >= state.seq:
+            return state
+        link = self._own_link(state.epoch, held)
+        return (
+            state
+            if link is None
+            else structs.replace(state, seq=held, link=link, head_seq=min(state.head_seq, held))
+        )
 
     def _look(self) -> None:
         """Go by the keys of the roster, and of the list for gates that it does not speak of."""
@@ -378,6 +411,36 @@ class Merged:
         by_seq = {one.seq: one.blob for one in found}
         return [by_seq.get(seq) for seq in range(first, last + 1)]
 
+    def _slices(
+        self, gate: GateId, epoch: Epoch, first: int, blobs: Sequence[bytes], heads: Iterable[Head]
+    ) -> Iterable[Foreign]:
+        """Cut verified records for the lane, with what each says of presence.
+
+        Where one of them tells when those before it were made, the lane places those anew: it has them all.
+        """
+        bodies = [one for one in map(_read, blobs) if isinstance(one, Record)]
+        mark = self._marks.get((gate, epoch))
+        if mark is None and bodies and not is_believed(bodies[0]):
+            mark = self._mark_before(gate, epoch, first)
+        rows, resets = meaning_of(gate, epoch, blobs, mark)
+        if (last := next((one for one in reversed(bodies) if is_believed(one)), None)) is not None:
+            mark = mark_of(last)
+        if mark is not None:
+            self._marks[gate, epoch] = mark
+        yield from _cut(gate, epoch, first, blobs, heads, rows, resets)
+
+    def _mark_before(self, gate: GateId, epoch: Epoch, first: int) -> Mark | None:
+        """Return the last moment at which a log's clock was believed, of what is held below a record."""
+        end = first
+        while end > 1:
+            begin = max(1, end - BACK_RECORDS)
+            for stored in reversed(self._source.records(gate, epoch, begin - 1, end - begin)):
+                one = _read(stored.blob)
+                if isinstance(one, Record) and is_believed(one):
+                    return mark_of(one)
+            end = begin
+        return None
+
     def _look_for_anomalies(self, gate: GateId, replica: Replica) -> None:
         for one in replica.anomalies():
             self._say(gate, one.finding.name.lower())
@@ -399,16 +462,30 @@ class Merged:
         self._say(gate, refused.why.value)
 
     def _say(self, gate: GateId, what: str) -> None:
+        if gate == self._own and what == "fork" and not self.own_is_forked:
+            log.error("this gate's log goes on in two places", extra={"code": "records.fork"})
+            self.own_is_forked = True
         if gate != self._own and self.troubles.get(gate) != what:
             log.error("another gate's log is in trouble", extra={"gate": gate, "code": f"records.{what}"})
             self.troubles[gate] = what
 
 
-def _slices(
-    gate: GateId, epoch: Epoch, first: int, blobs: Sequence[bytes], heads: Iterable[Head]
+def _read(blob: bytes) -> Record | ExtensionRecord | None:
+    try:
+        return record_from_bytes(blob)
+    except MalformedRecord:
+        return None
+
+
+def _cut(
+    gate: GateId,
+    epoch: Epoch,
+    first: int,
+    blobs: Sequence[bytes],
+    heads: Iterable[Head],
+    rows: Iterable[PresenceRow],
+    resets: Iterable[Reset],
 ) -> Iterable[Foreign]:
-    """Cut verified records for the lane, with what each says of presence."""
-    rows, resets = meaning_of(gate, epoch, blobs)
     for start in range(0, len(blobs), FOREIGN_MAX):
         part = tuple(blobs[start : start + FOREIGN_MAX])
         begin, end = first + start, first + start + len(part)
@@ -424,31 +501,29 @@ def _slices(
         )
 
 
-def meaning_of(gate: GateId, epoch: Epoch, blobs: Sequence[bytes]) -> tuple[list[PresenceRow], list[Reset]]:
-    """Return the presence rows and resets of records; an extension belongs to the nearest body before it."""
+def meaning_of(
+    gate: GateId, epoch: Epoch, blobs: Sequence[bytes], mark: Mark | None = None
+) -> tuple[list[PresenceRow], list[Reset]]:
+    """Return the presence rows and resets of records; an extension belongs to the nearest body before it.
+
+    `mark`: the last moment before them at which the log's clock was believed, if there was one.
+    """
+    bodies: list[tuple[Record, list[ExtensionRecord]]] = []
+    for record in map(_read, blobs):
+        if isinstance(record, ExtensionRecord):
+            if bodies:
+                bodies[-1][1].append(record)
+        elif record is not None:
+            bodies.append((record, []))
     rows: list[PresenceRow] = []
     resets: list[Reset] = []
-    body: Record | None = None
-    extensions: list[ExtensionRecord] = []
-
-    def end() -> None:
-        if body is not None:
-            at = (gate, epoch, body, tuple(extensions), body.time_us)
-            rows.extend(rows_of(*at))
-            reset = reset_of(*at)
-            resets.extend(() if reset is None else (reset,))
-
-    for blob in blobs:
-        try:
-            record = record_from_bytes(blob)
-        except MalformedRecord:
-            continue
-        if isinstance(record, ExtensionRecord):
-            extensions.append(record)
-            continue
-        end()
-        body, extensions = record, []
-    end()
+    for (body, extensions), (_, time_us) in zip(
+        bodies, placed((one for one, _ in bodies), mark), strict=True
+    ):
+        at = (gate, epoch, body, tuple(extensions), time_us)
+        rows.extend(rows_of(*at))
+        reset = reset_of(*at)
+        resets.extend(() if reset is None else (reset,))
     return rows, resets
 
 

@@ -40,6 +40,10 @@ class Past:
         self._heard_s, self._heard_ns = centre_s, self._clock.mono_ns()
         self.known.set()
 
+    def signed(self, signed_s: int) -> None:
+        """The centre signed something at a time, whoever brought it: that is over, and says nothing of now."""
+        self._floor_s = max(self._floor_s, signed_s)
+
     @property
     def centre_s(self) -> int:
         """The time by the centre's own word, 0 before it was heard."""

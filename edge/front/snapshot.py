@@ -16,7 +16,7 @@ from edge.builder import BUILT, Order
 from edge.builder import REFUSED as BUILD_REFUSED
 from edge.enrolment import Enrolment
 from edge.link import Done
-from edge.store.faults import StoreFault
+from edge.store.faults import FaultKind, StoreFault
 from edge.store.list import LIST_FILE, ListStore
 from edge.store.log_schema import ListVersion
 from sync.wire.lists import EventInfo, ListHead, version_tag
@@ -112,6 +112,8 @@ class Snapshots:
         """How often a whole list was wanted; and how many of these wishes were met."""
         self._untaken: Path | None = None
         self._forgotten = False
+        self._rebuilds = True
+        """The list is to be built again from the snapshot on the card, before another is asked for."""
 
     @property
     def told(self) -> Manifest | None:
@@ -121,6 +123,35 @@ class Snapshots:
     def want(self) -> None:
         """Take the newest list at the next `fetch`, though there is one: changes do not lead on from it."""
         self._wants += 1
+
+    def lost(self) -> bool:
+        """The lane cannot read the list in place any more; whether that is news. The next `fetch` brings one."""
+        if not self._tag:
+            return False
+        self._tag, self._rebuilds = "", True
+        return True
+
+    def drop(self) -> None:
+        """Forget what was fetched and what was found of it: the next `fetch` brings all of it anew."""
+        for path in (*self._data.glob(f"{SNAPSHOT_FILE}*"), self._data / SECRETS_FILE):
+            path.unlink(missing_ok=True)
+        self._tag = self._bad = self._manifest_tag = ""
+        self._manifest, self._untaken, self._rebuilds = None, None, False
+        self._seals.clear()
+
+    def is_damaged(self) -> bool:
+        """Whether the list in place is not what was built. Reads all of it, a second for a million rows: in a thread."""
+        try:
+            store = ListStore.open(self._data / LIST_FILE)
+        except StoreFault as fault:
+            return fault.kind is FaultKind.CORRUPT
+        try:
+            store.check()
+        except StoreFault as fault:
+            return fault.kind is FaultKind.CORRUPT
+        finally:
+            store.close()
+        return False
 
     def look(self) -> None:
         """See which list is in place."""
@@ -136,6 +167,9 @@ class Snapshots:
         what reads the log's file. ListTrouble, OSError and whatever the centre raises."""
         if self._untaken is not None:
             await self._hand_over(self._untaken)
+        if not self._tag and self._rebuilds:
+            self._rebuilds = False
+            await self._rebuild(in_thread)
         # Who has a list follows by changes; a new one is made only for who cannot.
         wants = self._wants  # one that comes while the centre is asked is not met by its answer
         fresh = wants > self._met or not self._tag
@@ -170,6 +204,26 @@ class Snapshots:
             raise
         self._tag, self._bad, self._met = published.tag, "", wants
         await self._hand_over(self._data / LIST_FILE)
+
+    async def _rebuild(self, in_thread: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+        """Build the list again from the snapshot that lies here; without one, or where it will not do, the centre is asked."""
+        snapshot, sealed = self._data / SNAPSHOT_FILE, self._data / SECRETS_FILE
+        if not (snapshot.exists() and sealed.exists()):
+            return
+        enrolment = self._enrolment
+        try:
+            await in_thread(self._look_back)
+            secrets = unseal(sealed.read_bytes(), enrolment.group, enrolment.gate, enrolment.sealing)
+            await self._build(snapshot, secrets)
+            await in_thread(self.look)
+        except (ListTrouble, SealedRefused, OSError) as error:
+            log.warning("the list is not built again from its snapshot", extra={"why": type(error).__name__})
+            return
+        await self._hand_over(self._data / LIST_FILE)
+        log.info("the list was built again from its snapshot")
+
+    def _look_back(self) -> None:
+        self._least = self._seen_so_far()
 
     def _check(self, manifest: Manifest) -> None:
         """Hold what the centre says now against what it said before. ListTrouble: keep to the list in use."""

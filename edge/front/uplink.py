@@ -27,6 +27,7 @@ from edge.front.past import Past
 from edge.front.peers.neighbours import Shared
 from edge.front.snapshot import ListTrouble, SeenVersions, Snapshots, StillRefused
 from edge.front.stream import News
+from edge.front.stuck import Stuck
 from edge.front.tls import PageTls
 from edge.link import Appended, Changes, Done, Foreign, Health, HeardGates, HeldRecords, UplinkSaid
 from edge.settings import CentreSettings
@@ -57,6 +58,8 @@ STALE_POLLS = 10
 LEFT_OUT_S = 2.0
 """Pause between two questions for news while records are left out for want of a roster."""
 WATCH_S = 5.0
+CHECK_FIRST_S, CHECK_EVERY_S = 120.0, 6 * 3600.0
+"""When all of the list is read: not while the gate starts, and seldom enough to cost a card nothing."""
 AGE_MAX_MS = 2**32 - 1
 STATUS_PAUSE_S = 1.0
 """Least time between two statuses of ours: the centre has 2,000 gates."""
@@ -145,7 +148,7 @@ class Uplink:
         )
         self._merged = Merged(
             log_reader, enrolment.gate, enrolment.public, KeysOfList(data / LIST_FILE), self._held_roster,
-            self._may_believe,
+            self._may_believe, self._own.link_at,
         )  # fmt: skip
         self.intake = Intake(self._merged, lane, self._in_thread)
         self._lane = lane
@@ -178,6 +181,9 @@ class Uplink:
         """Records the centre has not acknowledged; None until it said what it holds."""
         self._behind_since_ns: int | None = self._clock.mono_ns()
         """Since when some record waits that the centre does not have."""
+        self._stuck_loops = Stuck(lambda: self._clock.mono_ns() / 1e9)
+        self._anew: set[str] = set()
+        """Loops that began anew, because they failed the same way again and again."""
         self._refused: dict[str, str] = {}
         """By loop, why the centre or the list was refused; empty when all is well."""
         self._answered_s = 0
@@ -225,6 +231,7 @@ class Uplink:
                 tasks.create_task(self._keep("status", self._status))
                 tasks.create_task(self._keep("documents", self._venue_documents))
                 tasks.create_task(self._watch())
+                tasks.create_task(self._check_lists())
         except* KeysRolled:
             pass  # whoever runs this begins anew
         finally:
@@ -237,6 +244,7 @@ class Uplink:
             try:
                 wait_s = await once()
                 failures = 0
+                self._went_well(name)
                 self._answered(name)
             except CutOff as error:
                 failures += 1
@@ -248,11 +256,50 @@ class Uplink:
                 else:
                     failures += isinstance(error, ListTrouble)
                     wait_s = self._refused_by(name, error, failures)
+                    self._failed(name, error.code)
             except (StoreFault, OSError) as error:
                 failures += 1
                 wait_s = self._backoff(failures)
                 log.warning("the uplink waits for the disk or the lane", extra=_of_fault(error))
+                if not isinstance(
+                    error, StoreFault | ConnectionError
+                ):  # a disk or a lane that is away comes back
+                    self._failed(name, str(error) or type(error).__name__)
             await self._wait(name, wait_s)
+
+    def _failed(self, name: str, why: str) -> None:
+        """Begin anew with what is derived, where a loop failed for the same reason again and again. The log stays."""
+        if name not in {"list", "changes", "feed"} or not self._stuck_loops.failed(name, why):
+            return
+        log.error("begins anew: it failed the same way again and again", extra={"kind": name, "code": why})
+        self._anew.add(name)
+        if name == "feed":
+            self._merged.start_over()
+        else:
+            self._snapshots.drop()
+            self._list_due.set()
+        self._tell()
+
+    def _went_well(self, name: str) -> None:
+        self._stuck_loops.works(name)
+        self._anew.discard(name)
+
+    async def check_list(self) -> None:
+        """Read all of the list in place: a bit that flipped on the card would judge whoever it is about."""
+        if await asyncio.to_thread(self._snapshots.is_damaged):
+            log.error("the list is damaged on the card", extra={"code": "list.corrupt"})
+            self.list_lost()
+
+    async def _check_lists(self) -> NoReturn:
+        await asyncio.sleep(CHECK_FIRST_S)
+        while True:
+            await self.check_list()
+            await asyncio.sleep(CHECK_EVERY_S)
+
+    def list_lost(self) -> None:
+        """The lane gave its list up: it cannot be read any more."""
+        if self._snapshots.lost():
+            self._list_due.set()
 
     def _refused_by(
         self, name: str, error: CentreRefused | KeysRefused | RosterRefused | ListTrouble, failures: int
@@ -324,6 +371,7 @@ class Uplink:
         held = self._documents.held
         if held is None or held is self._believed:
             return
+        self._past.signed(held.issued_at_s)
         limits = await self._in_thread(
             lambda: limits_of(held, self._merged.foreign() if held.revoked else ())
         )
@@ -581,6 +629,9 @@ class Uplink:
         if self._cut_off_s:
             since_s = min(self._cut_off_s.values())
             return Health.DEGRADED, "uplink.cut_off", {"since_s": since_s, **queued}
+        if refused in {"fork", "rewind"} or self._merged.own_is_forked:
+            code = "rewind" if refused == "rewind" and not self._merged.own_is_forked else "fork"
+            return Health.DEGRADED, f"uplink.{code}", {"why": code}
         if refused:
             return Health.DEGRADED, "uplink.refused", {"why": refused}
         if (self._clock.mono_ns() - self._list_said_ns) / 1e9 > max(
@@ -589,6 +640,8 @@ class Uplink:
             since: dict[str, str | int] = {"since_s": self._list_said_s} if self._list_said_s else {}
             why: dict[str, str | int] = {"why": self._refused["list"]} if "list" in self._refused else {}
             return Health.DEGRADED, "uplink.list_stale", {**since, **why}
+        if self._anew:
+            return Health.DEGRADED, "uplink.anew", {"what": ", ".join(sorted(self._anew)), **queued}
         if why_not := self._refused.get("list") or self._refused.get("changes"):
             return Health.DEGRADED, "uplink.list_refused", {"why": why_not}
         return Health.OK, "uplink.ok", {**queued, "last_s": self._answered_s}
@@ -597,12 +650,12 @@ class Uplink:
         """Say how it is, when that is news. The time goes apart: said again later it would be wrong."""
         state = self._state()
         if centre_time_s:
-            self._say(UplinkSaid(*state, centre_time_s))
+            self._say(UplinkSaid(*state, centre_time_s, self._past.over_s))
         before, now_ns = self._said, self._clock.mono_ns()
         news = before is None or before[:2] != state[:2] or _lasting(before[2]) != _lasting(state[2])
         if news or centre_time_s or now_ns - self._said_ns > SAY_EVERY_S * 1e9:
             self._said, self._said_ns = state, now_ns
-            self._say(UplinkSaid(*state))
+            self._say(UplinkSaid(*state, over_s=self._past.over_s))
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

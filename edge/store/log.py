@@ -13,12 +13,15 @@ from pathlib import Path
 import apsw
 
 from admission.chain import Head
+from admission.corrected import is_believed
 from admission.ids import Epoch, GateId
 from admission.presence import PresenceRow, Reset
 from admission.records import (
     EXTENSION_BIT,
+    NEVER_US,
     MalformedRecord,
     Record,
+    made_us,
     record_from_bytes,
 )
 from edge.store import log_schema as schema
@@ -379,7 +382,10 @@ class LogStore(LogReader):
         return closing
 
     def _time_us(self, head: Head) -> int:
-        """Return when the last body below a head was made. One that cannot be read is never old enough."""
+        """Return when the last body below a head was made, or a time after that where its clock was not believed.
+
+        One that cannot be read, and one after which no clock was ever believed, is never old enough.
+        """
         found = self._all(
             "SELECT blob FROM record WHERE gate = ? AND epoch = ? AND seq <= ? ORDER BY seq DESC LIMIT 64",
             (head.gate, signed(head.epoch), head.seq),
@@ -389,8 +395,14 @@ class LogStore(LogReader):
                 with contextlib.suppress(MalformedRecord):
                     body = record_from_bytes(blob)
                     if isinstance(body, Record):
-                        return body.time_us
-        return 1 << 62
+                        return body.time_us if is_believed(body) else self._known_after_us(head)
+        return NEVER_US
+
+    def _known_after_us(self, head: Head) -> int:
+        """Return the time of the gate's first record after a head whose clock was believed."""
+        for (blob,) in self._all(schema.BELIEVED_AFTER, (head.gate, signed(head.epoch), head.seq)):
+            return made_us(blob)
+        return NEVER_US
 
     def _remove_prefix(self, head: Head, acked: Sequence[Cursor]) -> int:
         key = (head.gate, signed(head.epoch), head.seq)

@@ -100,6 +100,12 @@ SELECT head.seq, link, signature, pruned_seq FROM head JOIN epoch USING (gate, e
 WHERE gate = ? AND epoch = ? AND head.seq > pruned_seq AND head.seq <= ? ORDER BY head.seq LIMIT 64
 """
 """Heads that may close a prefix; one go takes no more of them than LIMIT."""
+BELIEVED_AFTER = """
+SELECT blob FROM record JOIN epoch AS e USING (gate, epoch) JOIN epoch AS own ON own.gate = e.gate
+WHERE own.gate = ?1 AND own.epoch = ?2 AND (e.ordinal > own.ordinal OR (e.ordinal = own.ordinal AND seq > ?3))
+  AND length(blob) = 56 AND substr(blob, 32, 1) >= x'02' ORDER BY e.ordinal, seq LIMIT 1
+"""
+"""Byte 32 of a body is the trust of its clock (`admission.records`), 2 is `Trust.RTC`."""
 INSERT_HEAD = "INSERT INTO head VALUES(?,?,?,?,?) ON CONFLICT DO NOTHING"
 UPSERT_PRESENCE = (
     f"INSERT OR REPLACE INTO presence({','.join(COLUMNS)}) VALUES({','.join('?' * len(COLUMNS))})"
@@ -134,6 +140,8 @@ COUNTED_KEY = "counted"
 """Kept in `meta`: the roster's word on whose records count how far (`sync.wire.counted`), MessagePack."""
 APPLIED_KEY, SETTINGS_KEY = "deltas", "settings"
 """Kept in `meta`: how far changes go beyond the list, and the settings they brought (`edge.applied`)."""
+REVISED_KEY = "revised"
+"""Kept in `meta`: logs whose clock was set, until what they said before is corrected (`edge.revision`), MessagePack."""
 TABLES = {name for name, _ in SALVAGED}
 """All tables there are."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from admission.corrected import EpochTime
 from admission.ids import EventId, ProductId, TicketId, ZoneId
 from admission.presence import Resets
 from admission.records import ExtensionRecord, Kind, MalformedRecord, Record, record_from_bytes
@@ -19,6 +20,7 @@ from sync.board import logs
 from sync.board.logs import Expected, Log, Shape
 from sync.board.tally import Tally, Weight
 from sync.board.weights import Weights, has_several_entries, until
+from sync.gates import log_times
 from sync.store.schema import unsigned
 
 STEP_RECORDS = 20_000
@@ -43,6 +45,8 @@ class _Count:
     marks: dict[Log, int] = field(default_factory=dict)
     ends: dict[Log, int] = field(default_factory=dict)
     """How far each log was held at the last step."""
+    clocks: dict[Log, EpochTime] = field(default_factory=dict)
+    """What places the bodies of each log, from the mark on."""
     behind: int = 0
     unknown_reset: bool = False
     """A record told of a reset that the tally does not know yet."""
@@ -186,7 +190,8 @@ def _take_resets(connection: Connection, group: int, count: _Count) -> None:
 def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, bool]:
     """Count the next records; return whether there were any, and whether the count must begin anew.
 
-    Anew: where a push was cut between a record and its extensions, so that a row has changed that was weighed before.
+    Anew: where rows have changed that were weighed before, because a push was cut between a record and its extensions, or
+    a log's clock was set.
     """
     ends = logs.ends(connection, group)
     before = dict(count.marks)
@@ -198,6 +203,7 @@ def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, b
         if end <= mark or left <= 0:
             continue
         last = min(end, mark + left)
+        clock = count.clocks.get(log) or count.clocks.setdefault(log, _clock_of(connection, log))
         for seq, blob in logs.records(connection, log, mark + 1, last):
             try:
                 body = record_from_bytes(blob)
@@ -206,7 +212,8 @@ def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, b
             if isinstance(body, ExtensionRecord):
                 anew = anew or (seq == mark + 1 and mark == count.ends.get(log))
                 continue
-            _count_record(count, log, body, touched)
+            anew = anew or (clock.back is None and clock.revises(body))
+            _count_record(count, log, body, clock.place(body), touched)
         left -= last - mark
         count.marks[log] = last
     count.ends = ends
@@ -221,14 +228,19 @@ def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, b
     return moved, anew
 
 
+def _clock_of(connection: Connection, log: Log) -> EpochTime:
+    """Return what places a log's bodies from its first one on."""
+    return EpochTime(back=log_times.mark_back(connection, *log))
+
+
 def _count_record(
-    count: _Count, log: Log, body: Record, touched: dict[tuple[EventId, TicketId], ProductId]
+    count: _Count, log: Log, body: Record, time_us: int, touched: dict[tuple[EventId, TicketId], ProductId]
 ) -> None:
     """Count one record."""
     if body.kind is Kind.RESET:
         count.unknown_reset |= (log[0], unsigned(log[1]), body.seq) not in count.known_resets
         return
-    name = count.tally.record(log[0], body)
+    name = count.tally.record(log[0], body, time_us)
     if name is not None:
         touched[name[0], name[1]] = name[2]
 

@@ -173,10 +173,10 @@ class Tally:
         self.resets = Resets((), zones)
         self.last_us: dict[GateId, int] = {}
 
-    def record(self, gate: GateId, body: Record) -> tuple[EventId, TicketId, ProductId] | None:
-        """Count what a record says by itself; return the ticket whose presence it may change."""
-        if body.time_us > self.last_us.get(gate, 0):
-            self.last_us[gate] = body.time_us
+    def record(self, gate: GateId, body: Record, time_us: int) -> tuple[EventId, TicketId, ProductId] | None:
+        """Count what a record says by itself; return the ticket whose presence it may change. `time_us`: corrected."""
+        if time_us > self.last_us.get(gate, 0):
+            self.last_us[gate] = time_us
         if body.flags & Flag.REHEARSAL:
             return None
         ticket, kind = body.ticket, body.kind
@@ -191,5 +191,5 @@ class Tally:
             return None
         way = body.direction
         if kind in _PASSAGES and way is not Direction.NONE and not self.zones.outer(body.zone):
-            self.events[ticket[0]].pass_(body.time_us, way)
+            self.events[ticket[0]].pass_(time_us, way)
         return ticket[0], ticket[1], body.product

@@ -17,6 +17,7 @@ from admission.records import (
     record_from_bytes,
     ticket_subject,
 )
+from sync.gates import log_times
 from sync.web.words import Words
 
 STEPS_MAX = 500
@@ -37,7 +38,7 @@ _NAMED_SOMEWHERE = text("SELECT id, name FROM zone WHERE group_id = :group")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One record of a ticket. `tone`: ok, bad, warn or off; `at_us` by the gate's clock."""
+    """One record of a ticket. `tone`: ok, bad, warn or off; `at_us`: corrected time."""
 
     at_us: int
     gate: str
@@ -73,7 +74,8 @@ def steps_of(
         except MalformedRecord:
             continue
         if isinstance(body, Record) and body.flags & Flag.TICKET:
-            step = _step(body, row.name, zones.get(body.zone, ""), words)
+            made_us = log_times.time_of(connection, row.gate_id, row.epoch, body)
+            step = replace(_step(body, row.name, zones.get(body.zone, ""), words), at_us=made_us)
             if row.quarantined:
                 step = replace(step, tone="off", notes=(words("flag_quarantined"), *step.notes))
             found.append(step)

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, select, text
 
 from admission.chain import EpochState, Head, Predecessor
+from admission.corrected import EpochTime, Mark, is_believed, mark_of, reaches_back
 from admission.ids import Epoch, GateId, RecordId
 from admission.observed import COLUMNS, Role, columns_of, reset_of
 from admission.records import (
@@ -19,7 +20,7 @@ from admission.records import (
     made_us,
     record_from_bytes,
 )
-from sync.gates import bulk, feed, former_keys, quarantine, tables
+from sync.gates import bulk, feed, former_keys, log_times, quarantine, tables
 from sync.store.schema import signed, unsigned
 from sync.wire.counted import Counted
 from sync.wire.messages import Push, Pushed, Trouble
@@ -266,7 +267,36 @@ class _Batch:
                 )
                 self._signed_on.setdefault(gate, {})[epoch] = None
         self._states[gate, epoch] = answers[-1].state
-        self._fold(gate, epoch, [*self._cut_off(gate, epoch, records), *records])
+        records = [*self._cut_off(gate, epoch, records), *records]
+        self._fold(gate, epoch, records, self._clock_of(gate, epoch, records))
+
+    def _clock_of(self, gate: GateId, epoch: Epoch, records: Sequence[Record | ExtensionRecord]) -> EpochTime:
+        """Return what places the bodies among these records; those before them are placed anew where one of these
+        tells when they were made."""
+        clock = EpochTime()
+        bodies = [one for one in records if isinstance(one, Record)]
+        first = next((one for one in bodies if is_believed(one)), None)
+        known = first is not None and first is bodies[0] and not reaches_back(first)
+        if known or not bodies:
+            return clock  # as ever: a clock that is believed, and was
+        clock.mark = log_times.mark_before(self._connection, gate, signed(epoch), bodies[0].seq)
+        if clock.mark is None and first is not None and reaches_back(first):
+            clock.back = mark_of(first)
+            self._place_anew(gate, epoch, records[0].seq, clock.back)
+        return clock
+
+    def _place_anew(self, gate: GateId, epoch: Epoch, end: int, mark: Mark) -> None:
+        """Note again what the records of a log below `end` say of presence, by the time that is known now."""
+        clock = EpochTime(back=mark)
+        held: list[Record | ExtensionRecord] = []
+        for _, blob in sorted(self._stored(gate, epoch, 1, end - 1).items()):
+            one = record_from_bytes(blob)
+            held.append(one)
+            if isinstance(one, Record) and (one.ticket is not None or one.kind is Kind.RESET):
+                event, ticket = one.ticket or (0, 0)
+                at = {"gate": gate, "epoch": signed(epoch), "seq": one.seq}
+                self._again.append({**at, "event": event, "ticket": signed(ticket)})
+        self._fold(gate, epoch, held, clock)
 
     def _cut_off(
         self, gate: GateId, epoch: Epoch, records: Sequence[Record | ExtensionRecord]
@@ -288,7 +318,9 @@ class _Batch:
                 return found
         return []
 
-    def _fold(self, gate: GateId, epoch: Epoch, records: Sequence[Record | ExtensionRecord]) -> None:
+    def _fold(
+        self, gate: GateId, epoch: Epoch, records: Sequence[Record | ExtensionRecord], clock: EpochTime
+    ) -> None:
         """Note what each body with its extensions says of presence."""
         body: Record | None = None
         extensions: tuple[ExtensionRecord, ...] = ()
@@ -297,19 +329,24 @@ class _Batch:
                 extensions += (one,)
                 continue
             if body is not None:
-                self._fold_one(gate, epoch, body, extensions)
+                self._fold_one(gate, epoch, body, extensions, clock.place(body))
             body, extensions = one, ()
         if body is not None:
-            self._fold_one(gate, epoch, body, extensions)
+            self._fold_one(gate, epoch, body, extensions, clock.place(body))
 
     def _fold_one(
-        self, gate: GateId, epoch: Epoch, body: Record, extensions: tuple[ExtensionRecord, ...]
+        self,
+        gate: GateId,
+        epoch: Epoch,
+        body: Record,
+        extensions: tuple[ExtensionRecord, ...],
+        time_us: int,
     ) -> None:
-        row = columns_of(gate, epoch, body, extensions, body.time_us)
+        row = columns_of(gate, epoch, body, extensions, time_us)
         if row is not None and (not self._limited or self._counts(gate, epoch, row)):
             self._presence.append(row)
         if body.kind is Kind.RESET:
-            reset = reset_of(gate, epoch, body, extensions, body.time_us)
+            reset = reset_of(gate, epoch, body, extensions, time_us)
             if reset is not None and self._counted.record(reset.id):
                 self._resets.append(reset.as_columns())
 

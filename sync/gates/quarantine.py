@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, text
 
 from admission.ids import Epoch, GateId
 from admission.records import MalformedRecord, Record, record_from_bytes
-from sync.gates import declared, tables
+from sync.gates import declared, log_times, tables
 from sync.gates.feed import revoked_head
 from sync.store.schema import unsigned
 from sync.wire.counted import Counted, Limit, end_of
@@ -69,9 +69,9 @@ def shut_out(connection: Connection, gate: GateId) -> tuple[int, frozenset[Epoch
 
 
 def heads_before(connection: Connection, gate: GateId, since_us: int) -> dict[Epoch, int]:
-    """Return the last head of each epoch of a gate below which nothing was recorded from then on, by its own clock.
+    """Return the last head of each epoch of a gate below which nothing was recorded from then on, by corrected time.
 
-    Where the clock went back, what was recorded behind a later time does not count either.
+    Where a clock that was believed went back, what was recorded behind a later time does not count either.
     """
     found: dict[int, int] = {}
     ended: set[int] = set()
@@ -80,16 +80,17 @@ def heads_before(connection: Connection, gate: GateId, since_us: int) -> dict[Ep
         if epoch in ended:
             continue
         at = {"gate": gate, "epoch": epoch, "first": first.get(epoch, 1), "last": seq}
-        if any(_time_us(blob) >= since_us for _, blob in connection.execute(_BODIES, at)):
+        made = (_time_us(connection, gate, epoch, blob) for _, blob in connection.execute(_BODIES, at).all())
+        if any(time_us >= since_us for time_us in made):
             ended.add(epoch)
             continue
         found[epoch], first[epoch] = seq, seq + 1
     return {Epoch(unsigned(epoch)): seq for epoch, seq in found.items()}
 
 
-def _time_us(blob: bytes) -> int:
+def _time_us(connection: Connection, gate: GateId, epoch: int, blob: bytes) -> int:
     try:
         record = record_from_bytes(bytes(blob))
     except MalformedRecord:
         return 0
-    return record.time_us if isinstance(record, Record) else 0
+    return log_times.time_of(connection, gate, epoch, record) if isinstance(record, Record) else 0

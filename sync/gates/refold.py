@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from admission.corrected import EpochTime, is_believed
 from admission.ids import Epoch, GateId, RecordId
 from admission.observed import PresenceRow, Role, rows_of
 from admission.records import Direction, ExtensionRecord, MalformedRecord, Record, record_from_bytes
-from sync.gates import bulk, quarantine
+from sync.gates import bulk, log_times, quarantine
 from sync.store.schema import unsigned
 
 SLICE_ROWS = 10_000
@@ -65,7 +66,7 @@ def _rows(connection: Connection, gate: GateId) -> Iterator[Any]:
 def _exits(connection: Connection, gate: GateId) -> Iterator[PresenceRow]:
     """Derive the exits of a gate from its records; an extension belongs to the nearest body before it."""
     body: Record | None = None
-    epoch = Epoch(0)
+    epoch, clock, placed_us = Epoch(0), EpochTime(), 0
     extensions: list[ExtensionRecord] = []
     found = connection.execute(_RECORDS.execution_options(yield_per=SLICE_ROWS), {"gate": gate})
     for some in found.partitions(SLICE_ROWS):
@@ -75,11 +76,17 @@ def _exits(connection: Connection, gate: GateId) -> Iterator[PresenceRow]:
                 extensions.append(record)
                 continue
             if body is not None:
-                yield from rows_of(gate, epoch, body, tuple(extensions), body.time_us)
+                yield from rows_of(gate, epoch, body, tuple(extensions), placed_us)
+            if epoch != unsigned(row.epoch):
+                epoch, clock = Epoch(unsigned(row.epoch)), EpochTime()
+                if record is None or not is_believed(record):
+                    clock.back = log_times.mark_back(connection, gate, row.epoch)
+            if record is not None:
+                placed_us = clock.place(record)
             body = record if record is not None and record.direction is Direction.EXIT else None
-            epoch, extensions = Epoch(unsigned(row.epoch)), []
+            extensions = []
     if body is not None:
-        yield from rows_of(gate, epoch, body, tuple(extensions), body.time_us)
+        yield from rows_of(gate, epoch, body, tuple(extensions), placed_us)
 
 
 def _read(blob: bytes) -> Record | ExtensionRecord | None:

@@ -24,6 +24,7 @@ from admission.records import (
     Kind,
     Outcome,
     Record,
+    Trust,
     record_from_bytes,
     ticket_subject,
 )
@@ -133,6 +134,7 @@ class Gate:
             zone=ZoneId(1),
             outcome=outcome,
             direction=direction,
+            trust=Trust.SYNCED,
             flags=Flag.TICKET if ticket else Flag.NONE,
             subject=ticket_subject(EVENT, TicketId(ticket), ProductId(1)) if ticket else bytes(16),
             ref=ref,

@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from admission.chain import Trouble
+from admission.codecs import cose
 from admission.entitlements import Standing
 from admission.lane import Write
 from admission.reasons import Reason
@@ -42,8 +43,10 @@ from sync.wire.lists import ListRow, Profile
 from tests.edge.power_cut import FailingDisk, Operation
 from tests.edge.rig import (
     ARENA,
+    EVENT,
     PRODUCT,
     SESSION,
+    TICKET_KEY,
     Gate,
     assert_verifies,
     code,
@@ -109,7 +112,9 @@ async def answer(gate: Gate, count: int) -> tuple[Outcome, Reason]:
 
 
 @pytest.mark.parametrize(
-    ("number", "kind"), [(errno.ENOSPC, "full"), (errno.EIO, "io")], ids=["full", "broken"]
+    ("number", "kind"),
+    [(errno.ENOSPC, "full"), (errno.EIO, "io"), (errno.EROFS, "io")],
+    ids=["full", "broken", "read-only"],
 )
 async def test_a_disk_that_takes_nothing_admits_in_memory_and_says_so(
     tmp_path: Path, number: int, kind: str
@@ -215,7 +220,15 @@ def spoil(path: Path, first: int) -> None:
         file.write(b"\xff" * (size - first * 4096))
 
 
-async def test_a_corrupt_list_lets_nobody_in_and_everybody_out_until_a_new_one_comes(tmp_path: Path) -> None:
+def sold_now(ticket: int) -> bytes:
+    """A ticket signed a moment ago."""
+    claims = cose.Claims(ticket=ticket, event=EVENT, issued_at=int(time.time()), product=PRODUCT)
+    return cose.mint(claims, TICKET_KEY).encode()
+
+
+async def test_without_its_list_a_gate_lets_out_and_judges_signatures_until_a_new_one_comes(
+    tmp_path: Path,
+) -> None:
     data = tmp_path / "data"
     rows = [row(number) for number in range(1, 600)]
     prepare(data, rows)
@@ -238,6 +251,15 @@ async def test_a_corrupt_list_lets_nobody_in_and_everybody_out_until_a_new_one_c
         await gate.hardware.exit.scan(code(8).decode())
         await gate.walk(1, "exit")
         assert await answer(gate, 3) == (Outcome.GRANT, Reason.NONE)
+        # What is signed is judged all the same: sold long before the list's cut, somebody has to look; sold since, in.
+        await gate.hardware.second.scan(code(8))
+        assert await answer(gate, 4) == (Outcome.DENY, Reason.UNLISTED)
+        await gate.hardware.second.scan(b"DEMO-4711")
+        assert await answer(gate, 5) == (Outcome.DENY, Reason.NOT_READY)
+        await gate.hardware.second.scan(sold_now(1000))
+        await gate.walk(2)
+        await gate.hardware.second.scan(sold_now(1000))
+        assert await answer(gate, 7) == (Outcome.DENY, Reason.ALREADY_USED)
         build(data / FILE, list_head(int(time.time()), version=2), sorted(rows))
         assert (await gate.do(TakeList(4, str(data / FILE)))).ok
         await gate.ready()

@@ -51,6 +51,8 @@ SUNDAY, MONDAY = SESSION, SessionId(2)
 SEASON = ProductId(2)
 ZURICH = "Europe/Zurich"
 EVENING, NIGHT = "2026-11-29T18:00:00+01:00", "2026-11-30T04:00:00+01:00"
+SEALED = "2026-11-28T12:00:00+01:00"
+"""Before any moment of these tests: what the centre signed is over."""
 DAILY, PASS, EARLY = 7, 8, 9
 STEWARD = 5
 
@@ -81,10 +83,10 @@ class VenueClock:
 
 def festival(day: SessionId = SUNDAY, version: int = 1, **changes: object) -> ListHead:
     """Two days, one zone that is empty at four in the morning; a ticket for one entry a day, and a pass."""
-    head = list_head(at(EVENING), version=version)
+    head = list_head(at(SEALED), version=version)
     served = ((EVENT, day),)
     fields: dict[str, object] = {
-        "events": (EventInfo(EVENT, "Festival", 1, version, at(EVENING), ZURICH),),
+        "events": (EventInfo(EVENT, "Festival", 1, version, at(SEALED), ZURICH),),
         "products": (
             Product(PRODUCT, EVENT, "Once a day", mode=Mode.MULTIPLE, limit_day=1),
             Product(SEASON, EVENT, "Pass", mode=Mode.ENTRY_EXIT),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from admission.entitlements import Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, TicketId, ZoneId
 from admission.presence import PresenceRow, fold
-from admission.records import Direction
+from admission.records import Direction, Kind, Record, Trust
 from edge.export import Format, export_log
 from edge.memory import refold
 from edge.store.committer import (
@@ -37,8 +37,10 @@ from edge.store.log import PRUNE_RECORDS_MAX, LogStore
 from edge.store.log_reader import LogReader
 from edge.store.log_schema import CENTRE, Batch, Cursor, StoredRecord
 from edge.verify import verify_log
+from sync.wire.replication import head_in
 from tests.edge.crash_points import OWN, QUIET, Gate, key_of
 from tests.edge.power_cut import Mark, Medium, RecordingDisk, crash_points
+from tests.sync.logs import EpochLog
 
 LATER_US = 1 << 60
 ZONES = ZoneTree((Zone(ZoneId(1), "Arena"),))
@@ -134,6 +136,30 @@ def test_a_record_lost_behind_what_was_pruned_is_still_found(tmp_path: Path) -> 
     lost = row.pruned_seq + 1
     store._connection.execute("DELETE FROM record WHERE epoch = ? AND seq = ?", (row.epoch - 2**64, lost))
     assert verify_log(tmp_path, KEYS).altered
+    store.close()
+
+
+def test_what_a_clock_of_1970_recorded_is_as_young_as_what_came_after_it(tmp_path: Path) -> None:
+    """Two runs without a clock, in 1970 and in 2036, then one that knew the time."""
+    store = LogStore.open(tmp_path, QUIET)
+    known_us = 1_795_900_000_000_000
+    for epoch, (at_us, trust) in enumerate(
+        ((7, Trust.UNKNOWN), (1 << 55, Trust.FLOOR), (known_us, Trust.SYNCED)), 1
+    ):
+        log = EpochLog(Epoch(epoch), OWN, key_of(OWN))
+        for seq in range(1, 9):
+            log.add(Record(Kind.DEVICE, seq, at_us + seq, seq, trust=trust).to_bytes())
+        log.sign()
+        blobs = tuple(StoredRecord(OWN, log.epoch, seq, blob) for seq, blob in log.read(0, 99))
+        heads = tuple(one for blob in blobs if (one := head_in(OWN, log.epoch, blob.blob)) is not None)
+        if epoch == 3:
+            ack(store)
+            assert store.prune((CENTRE,), LATER_US) == 0  # nobody ever knew the time after them
+        store.append([Batch(epoch, blobs, heads=heads)])
+    ack(store)
+    assert store.prune((CENTRE,), known_us) == 0
+    assert [store.prune((CENTRE,), known_us + 2) for _ in range(3)] == [8, 8, 0]
+    assert store.prune((CENTRE,), LATER_US) == 8
     store.close()
 
 

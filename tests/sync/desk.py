@@ -79,7 +79,7 @@ class Desk:
         self.judge = Judge(self.gate, time, memory)
         whole: Any = SimpleNamespace(
             data=self.data, reader=self.reader, journal=journal, judge=self.judge, memory=memory, lanes={},
-            board=Board(lambda: NOW_S, lambda: None), enrolment=SimpleNamespace(gate=self.gate), in_memory_seq=0,
+            board=Board(lambda: NOW_S, lambda: None), enrolment=SimpleNamespace(gate=self.gate), in_memory_seq=0, time=time,
             now_s=lambda: NOW_S, tell_lanes=lambda: None, changed=lambda: None,
         )  # fmt: skip
         self.lists = Lists(whole)

@@ -116,7 +116,7 @@ async def test_a_gate_that_dies_with_them_is_known_by_the_centre_to_have_lost_th
         assert max(seq for epoch, seq in on_disk(gate) if epoch == lost_epoch) == durable
     async with running(tmp_path, adjust=quick, change=whole()) as gate:
         await gate.until(
-            lambda: gate.code(Part.UPLINK, "centre") == "uplink.refused", "it is said on the page", LONG_S
+            lambda: gate.code(Part.UPLINK, "centre") == "uplink.rewind", "it is said on the page", LONG_S
         )
         last = append(gate, 5)
         await gate.until(lambda: at_centre(venue, gate) >= last, "the new run goes up", LONG_S)
@@ -163,7 +163,7 @@ async def test_a_lane_that_answers_late_makes_no_lasting_rewind(venue: Venue, bo
         await box.until(lambda: held(venue) == of(log))
     box.memory = None  # the new front knows nothing of the lane yet
     async with box.linked() as uplink:
-        await box.until(lambda: box.is_told("uplink.refused"))
+        await box.until(lambda: box.is_told("uplink.rewind"))
         box.memory = log
         uplink.held()
         await box.until(box.is_drained)

@@ -258,6 +258,7 @@ async def test_a_box_follows_rolled_keys_and_no_others(venue: Venue, box: Box, r
     assert (box.enrolment.list_public == before.list_public) is (role is not Role.LISTS)
     assert box.enrolment.list_public == rolled.list_key.public_key().public_bytes_raw()
     (box.data / LIST_FILE).unlink()
+    (box.data / SNAPSHOT_FILE).unlink()  # else the list is built again from it
     async with box.linked():
         await box.until(lambda: len(box.lists) == 2 and box.is_told("uplink.ok"))
         await box.until(lambda: load_roster(box.data, box.enrolment))
@@ -302,7 +303,7 @@ async def test_a_cloned_card_is_told(venue: Venue, box: Box) -> None:
     other = Box(box.data.parent / "twin", box.enrolment)
     other.append(twin)
     async with other.linked():
-        await other.until(lambda: other.is_told("uplink.refused"))
+        await other.until(lambda: other.is_told("uplink.fork"))
         await other.until(lambda: forks(venue) == twin.blobs[12:])
         assert other.said[-1].args == {"why": "fork"}
     other.store.close()
@@ -325,8 +326,7 @@ async def test_a_restored_card_is_told_and_its_new_epoch_goes_up(venue: Venue, b
     other.append(older)
     other.append(later)
     async with other.linked():
-        await other.until(lambda: other.is_told("uplink.refused"))
-        assert other.said[-1].args == {"why": "rewind"}
+        await other.until(lambda: other.is_told("uplink.rewind"))
         await other.until(lambda: held(venue) == of(log, later))
     other.store.close()
 

@@ -53,6 +53,14 @@ async def test_a_new_password_ends_every_other_session(venue: Venue, ada: aiohtt
     assert query(venue, "SELECT what FROM audit_log WHERE what LIKE 'user.p%'") == [("user.password",)]
 
 
+async def test_an_account_without_a_name_of_its_own_is_named_once(ada: aiohttp.ClientSession) -> None:
+    async with ada.get("/account") as answer:
+        page = await answer.text()
+    (said,) = re.findall(r'<p class="quiet">([^<]*@[^<]*)</p>', page)
+    parts = said.split(" · ")
+    assert len(set(parts)) == len(parts)
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [

@@ -78,6 +78,8 @@ TICK_S = 1.0
 """Pace of what is looked at now and then: the clock, unsigned records, the watchdog, the page's figures."""
 STALL_S = 5.0
 """A writer silent for so long is stuck: the watchdog is no longer fed, and systemd starts the gate again."""
+COUNT_PAUSE_S = 0.02
+"""Between two slices while much of others is taken in: some are counted all the same, whoever goes on for ever."""
 RECOUNT_S = 1.0
 """Pause before people are counted anew where the log could not be read."""
 FLOOR_STEP_S = 3600
@@ -496,7 +498,7 @@ class Daemon:
                 self.unreadable(fault)
                 await asyncio.sleep(RECOUNT_S)
                 self.memory.recount()
-            await asyncio.sleep(0)
+            await asyncio.sleep(COUNT_PAUSE_S if self.others.is_busy else 0)
 
     # --- stop, in order -----------------------------------------------------------------------------------------
 

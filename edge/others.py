@@ -18,6 +18,7 @@ HEARD_S = 30.0
 FLUSH_RECORDS = 256
 """So many wait for a commit to ride along with; then one is made for them, and the next slice waits for it. A scan
 that comes meanwhile waits for the 2 ms that these take, and no longer however much there is to take in."""
+BUSY_S = 0.25
 FLUSH_S = 3.0
 """Longest wait for that commit: a card that takes longer fails, and slices are refused until it works again."""
 
@@ -37,6 +38,10 @@ class Others:
         self._heard_s: dict[GateId, float] = {}
         self._waiting = 0
         """Records handed to the writer since the last commit that was waited for."""
+        self._flushed_s = -BUSY_S
+        self._next: dict[tuple[GateId, Epoch], int] = {}
+        """By log, the first record that was not taken: the front hands several slices over at once, and none may stand
+        on the disk behind one that was refused."""
         self._shown: dict[GateId, str] = {}
         self._shut_out: set[GateId] = set()
 
@@ -44,6 +49,11 @@ class Others:
         """Whether all that a gate recorded until 30 s ago is known here."""
         heard_s = self._heard_s.get(gate)
         return heard_s is not None and self._mono_s() - heard_s < HEARD_S
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether much is being taken in: what can wait shall, so that it is over soon."""
+        return self._mono_s() - self._flushed_s < BUSY_S
 
     def heard(self, said: HeardGates) -> None:
         """The front says until when it knows all of the others."""
@@ -70,11 +80,17 @@ class Others:
         is_own_run = (slice_.gate, slice_.epoch) == (journal.gate, journal.epoch)
         if is_own_run or max(len(slice_.blobs), len(slice_.forks)) > FOREIGN_MAX:
             return Done(slice_.number, ok=False, code="command.refused")
+        at = (slice_.gate, slice_.epoch)
         if self._waiting >= FLUSH_RECORDS and not await journal.saved(FLUSH_S):
+            self._next.setdefault(at, slice_.first_seq)
             return Done(slice_.number, ok=False, code="command.not_saved")
+        if slice_.blobs and slice_.first_seq > self._next.get(at, slice_.first_seq):
+            return Done(slice_.number, ok=False, code="command.refused")  # what was to come before it was not taken
         if self._waiting >= FLUSH_RECORDS:
-            self._waiting = 0
+            self._waiting, self._flushed_s = 0, self._mono_s()
         self._waiting += len(slice_.blobs) + len(slice_.forks)
+        if slice_.blobs:
+            self._next[at] = max(self._next.get(at, 0), slice_.first_seq + len(slice_.blobs))
         kept = self._look((slice_.gate, slice_.epoch), slice_.blobs)
         journal.carry(_batch(slice_, kept), urgent=self._waiting >= FLUSH_RECORDS)
         gate.memory.heard({(row.event, row.ticket) for row in slice_.rows}, slice_.resets)

@@ -14,6 +14,10 @@ from edge.link import Done, Foreign
 from edge.store.log_schema import EpochRow
 from sync.wire.messages import Chunk, Held, Pushed
 
+AT_ONCE = 6
+"""Slices on their way to the lane at once, some 300 records: it takes each in between two scans, and none behind one that
+it refused (`edge.others`)."""
+
 
 class Taker(Protocol):
     """Who takes slices (`edge.front.lane_client.LaneClient`)."""
@@ -48,17 +52,20 @@ class Intake:
         """Take a part of the centre's feed; whether there was any news in it."""
         return await self._take(lambda: self.merged.take(cursor, chunks))
 
-    async def of_gate(self, gate: GateId, chunks: Iterable[Chunk]) -> Pushed:
-        """Take what a gate handed over of its own; returns what to answer it, once the next decision knows of all."""
-        answer = Pushed(())
+    async def of_gate(self, gate: GateId, chunks: Iterable[Chunk], answer: Callable[[Pushed], None]) -> None:
+        """Take what a gate handed over of its own; returns once the next decision knows of all.
+
+        `answer` is called as soon as it is judged, so that the gate makes its next part ready meanwhile. What the lane
+        does not take after all is an error here: whoever answered must ask the gate anew then.
+        """
+        judged = Pushed(())
 
         def judge() -> tuple[Foreign, ...]:
-            nonlocal answer
-            slices, answer = self.merged.take_from(gate, chunks)
+            nonlocal judged
+            slices, judged = self.merged.take_from(gate, chunks)
             return slices
 
-        await self._take(judge)
-        return answer
+        await self._take(judge, lambda: answer(judged))
 
     async def carried(self, chunks: Iterable[Chunk]) -> bool:
         """Take what a neighbour carried; whether there was any news in it."""
@@ -70,18 +77,25 @@ class Intake:
             found: tuple[Held, ...] = await self._in_thread(lambda: self.merged.held_of(gate))
         return found
 
-    async def _take(self, judge: Callable[[], tuple[Foreign, ...]]) -> bool:
+    async def _take(
+        self, judge: Callable[[], tuple[Foreign, ...]], judged: Callable[[], None] = lambda: None
+    ) -> bool:
         async with self._taking:
             slices: tuple[Foreign, ...] = await self._in_thread(judge)
+            judged()
             try:
-                for one in slices:
-                    done = await self._lane.give(one)
-                    if not done.ok:
-                        raise OSError(f"the lane did not take records: {done.code}")  # noqa: TRY301 - as where none answers
+                for at in range(0, len(slices), AT_ONCE):
+                    await self._give(slices[at : at + AT_ONCE])
             except BaseException:
                 self.merged.forget()  # what the lane did not take comes again
                 raise
         return bool(slices)
+
+    async def _give(self, slices: tuple[Foreign, ...]) -> None:
+        """Hand slices over, one behind the other, and wait for all answers. OSError where the lane does not take one."""
+        for done in await asyncio.gather(*map(self._lane.give, slices)):
+            if not done.ok:
+                raise OSError(f"the lane did not take records: {done.code}")
 
 
 def held_by(rows: Iterable[EpochRow]) -> dict[tuple[GateId, Epoch], int]:

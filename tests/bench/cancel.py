@@ -118,6 +118,8 @@ data = "{data}"
 [page]
 listen = "127.0.0.1"
 port = 0
+[peers]
+on = false
 [[lanes]]
 id = 1
 name = "Lane 1"

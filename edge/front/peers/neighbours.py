@@ -382,8 +382,9 @@ class Neighbours:
                 self._due.set()
             case Records(chunks=chunks):
                 self._flowed_s = self._mono_s()
-                answer = await shared.intake.of_gate(talk.peer, chunks)
-                one.connection.say(Taken(answer.held, answer.troubles))
+                await shared.intake.of_gate(
+                    talk.peer, chunks, lambda found: one.connection.say(Taken(found.held, found.troubles))
+                )
             case Carried(chunks=chunks):
                 self._flowed_s = self._mono_s()
                 await shared.intake.carried(chunks)

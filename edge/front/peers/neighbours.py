@@ -21,6 +21,7 @@ from edge.enrolment import Enrolment
 from edge.front.intake import Epochs, Intake, InThread, held_by
 from edge.front.own_log import OwnLog
 from edge.front.peers.connection import Connection
+from edge.front.peers.discovery import Announced, Discovery
 from edge.front.peers.listen import Listener, is_near
 from edge.front.peers.table import Address, Table, address_of
 from edge.link import Appended, Health, HeardGates, PeersSaid
@@ -210,6 +211,15 @@ class Neighbours:
                 tasks.create_task(self._dial())
                 tasks.create_task(self._push())
                 tasks.create_task(self._live())
+                if self._settings.discover:
+                    tasks.create_task(self._discover())
+
+    async def _discover(self) -> NoReturn:
+        """Look for others by multicast, once it is known where they find us."""
+        while not self.listener.port:  # noqa: ASYNC110 - its port may be taken for long
+            await asyncio.sleep(BEAT_S)
+        own = Announced(self._enrolment.group, self._enrolment.gate, self.listener.port)
+        await Discovery(own, self.table.add).run()
 
     async def _live(self) -> NoReturn:
         """Beat, tell what is newly held, end conversations with who is believed no more."""

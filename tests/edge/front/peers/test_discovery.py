@@ -1,0 +1,48 @@
+"""Neighbours by multicast: found where there is any, a hint and no more."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from admission.ids import GateId
+from edge.front.peers.discovery import Announced, Discovery
+from edge.front.peers.table import Address
+from tests.edge.front.peers.node import until
+
+LOOPBACK = ("127.0.0.1",)
+
+
+async def test_gates_of_one_group_find_each_other_and_no_other_group() -> None:
+    found: dict[int, list[tuple[Address, GateId]]] = {1: [], 2: [], 3: []}
+    looks = [
+        Discovery(
+            Announced(group, GateId(gate), 7000 + gate),
+            lambda address, who, gate=gate: found[gate].append((address, who)),  # type: ignore[misc]  # the loop's own
+            LOOPBACK,
+        )
+        for gate, group in ((1, 7), (2, 7), (3, 8))
+    ]
+    tasks = [asyncio.create_task(one.run()) for one in looks]
+    try:
+        await until(lambda: found[1] and found[2], "both found each other")
+        assert found[1][0] == (("127.0.0.1", 7002), GateId(2))
+        assert found[2][0] == (("127.0.0.1", 7001), GateId(1))
+        assert not found[3]
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest.mark.parametrize("interface", ["192.0.2.7"])
+async def test_without_multicast_it_goes_on_trying_and_nothing_else_ends(interface: str) -> None:
+    look = Discovery(Announced(7, GateId(1), 7001), lambda _at, _who: None, (interface,))
+    task = asyncio.create_task(look.run())
+    done, _ = await asyncio.wait([task], timeout=1.0)
+    assert not done
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -85,7 +85,9 @@ class Others:
             self._next.setdefault(at, slice_.first_seq)
             return Done(slice_.number, ok=False, code="command.not_saved")
         if slice_.blobs and slice_.first_seq > self._next.get(at, slice_.first_seq):
-            return Done(slice_.number, ok=False, code="command.refused")  # what was to come before it was not taken
+            return Done(
+                slice_.number, ok=False, code="command.refused"
+            )  # what was to come before it was not taken
         if self._waiting >= FLUSH_RECORDS:
             self._waiting, self._flushed_s = 0, self._mono_s()
         self._waiting += len(slice_.blobs) + len(slice_.forks)

@@ -14,7 +14,7 @@ from admission.condition import REFUSED, Condition, Counters, Outbox
 from admission.ids import ReaderId
 from admission.lane import Alert, LaneConfig, Release, Show, Withhold, Write
 from admission.question import Verdict
-from admission.reasons import DisplayState, Line
+from admission.reasons import DisplayState, Line, Reason
 from admission.records import Direction, Extension, Flag, Kind
 from admission.repeats import Repeats
 from admission.turn import HOLDING, OPEN, TRANSITIONS, UNRELEASED, WITH_MORE, Act, Phase, Signal, Turn
@@ -64,6 +64,7 @@ class Arm:
             Act.TAILGATE: self._tailgate,
             Act.TRY: self._try,
             Act.WITHHOLD: self._withhold,
+            Act.WITHDRAW: self._withdraw,
         }
 
     # --- what is so ---------------------------------------------------------------------------------------------
@@ -168,6 +169,28 @@ class Arm:
         if not turn.tokens:
             self._signal(turn, Signal.ANNULLED, self._now_ms)
         return turn.flags & Flag.REHEARSAL
+
+    def conflict(self, token: int, verdict: Verdict, *, withdraws: bool) -> None:
+        """Another gate reserved the same use: give one reservation back before somebody passed on it, or only say so."""
+        turn = next((one for one in self._turns if token in one.tokens and not one.test), None)
+        if turn is None or turn.phase not in HOLDING or turn.exit:
+            return
+        if withdraws and len(turn.tokens) > 1:
+            # One of a group: the others keep their uses, and whoever passes takes one of those.
+            turn.tokens.remove(token)
+            self._out.write(_withdrawn(turn, token))
+        elif withdraws:
+            self._signal(turn, Signal.OUTDONE, self._now_ms)
+        self._out.show(turn.reader, verdict)
+
+    def reservations(self) -> tuple[tuple[int, bytes, Verdict | None], ...]:
+        """Return the entries on which nobody has passed yet: token, subject, and the verdict they were let in by."""
+        return tuple(
+            (token, turn.subject, turn.verdict)
+            for turn in self._turns
+            if turn.phase in HOLDING and turn.direction is Direction.ENTRY and not turn.test
+            for token in turn.tokens
+        )
 
     def alarm(self) -> None:
         """Nobody gets in any more, and no use is burned. Exits stay open: their passages commit them."""
@@ -348,6 +371,12 @@ class Arm:
         if turn.line is not None and turn.released_token:
             self._out.add(Withhold(turn.line))
 
+    def _withdraw(self, turn: Turn, at_ms: int) -> None:
+        self._withhold(turn, at_ms)
+        turn.deadline_ms = at_ms + self._config.grace_ms
+        for token in turn.tokens:
+            self._out.write(_withdrawn(turn, token))
+
     def _show_admit(self, turn: Turn) -> None:
         if not turn.test:
             left = len(turn.tokens)
@@ -383,6 +412,13 @@ def _names_entries(extensions: Extensions) -> bool:
 
 def _nothing(_turn: Turn, _at_ms: int) -> None:
     pass
+
+
+def _withdrawn(turn: Turn, token: int) -> Write:
+    """Return that a reservation gave way. Urgent: the other gate, and whoever counts uses, waits to hear of it."""
+    return replace(
+        _about(turn, Kind.GIVE_BACK, token, Flag.WITHDRAWN), reason=Reason.ALREADY_USED, urgent=True
+    )
 
 
 def _about(turn: Turn, kind: Kind, token: int, flag: Flag = Flag.NONE) -> Write:

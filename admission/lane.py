@@ -171,6 +171,18 @@ class Annul(msgspec.Struct, frozen=True, gc=False):
     mode: Mode = Mode.NORMAL
 
 
+class Conflict(msgspec.Struct, frozen=True, gc=False):
+    """Another gate reserved the same use before it heard of ours: `token`, one of this lane's reservations, not passed yet.
+
+    `withdraws`: it is ours that gives way (`admission.conflict`); where not, people are only told. `verdict`: what they
+    are told, at both gates.
+    """
+
+    token: int
+    verdict: Verdict
+    withdraws: bool
+
+
 class TestPulse(msgspec.Struct, frozen=True, gc=False):
     """The technician's button: each is a logged opening. Works in every lane state, never without READY or in a fire."""
 
@@ -197,6 +209,7 @@ LaneEvent = (
     | StateSet
     | Override
     | Annul
+    | Conflict
     | TestPulse
     | Tick
 )

@@ -104,6 +104,10 @@ class Lane:
         """
         return self._arm.release_of(token)
 
+    def reservations(self) -> tuple[tuple[int, bytes, Verdict | None], ...]:
+        """Return the entries on which nobody has passed yet: token, subject, and the verdict they were let in by."""
+        return self._arm.reservations()
+
     @property
     def state(self) -> LaneState:
         """As last set."""
@@ -177,6 +181,7 @@ class Lane:
         | lane.StateSet
         | lane.Override
         | lane.Annul
+        | lane.Conflict
         | lane.TestPulse,
     ) -> None:
         """Take what changes the lane as a whole, and what staff do."""
@@ -195,6 +200,8 @@ class Lane:
                 self._override(event)
             case lane.Annul():
                 self._annul(event)
+            case lane.Conflict(token=token, verdict=verdict, withdraws=withdraws):
+                self._arm.conflict(token, verdict, withdraws=withdraws)
             case lane.TestPulse():
                 self._test_pulse(event)
             case _:

@@ -262,6 +262,18 @@ class TicketPresence:
         """The entries, reserved or committed, closed or not, oldest first."""
         return tuple(row.id for row in self._counted)
 
+    def entries(self) -> tuple[PresenceRow, ...]:
+        """The rows of the entries that count, reserved or committed, oldest first."""
+        return tuple(self._counted)
+
+    def is_live(self, entry: RecordId) -> bool:
+        """Whether somebody who entered so is inside still."""
+        return entry not in self._closed
+
+    def is_use(self, row: PresenceRow) -> bool:
+        """Whether an entry takes a use."""
+        return self._is_use(row)
+
     def state(self, entry: RecordId) -> State:
         """Return how far an entry or exit has come."""
         known = self._entries.get(entry)

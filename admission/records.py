@@ -250,6 +250,12 @@ class ExtensionRecord(msgspec.Struct, frozen=True, gc=False):
         return _EXTENSION.pack(FORMAT | EXTENSION_BIT, self.type, len(self.payload), self.seq) + self.payload
 
 
+def ticket_of(subject: bytes) -> tuple[EventId, TicketId]:
+    """Return the ticket that a subject with `Flag.TICKET` names."""
+    event, ticket, _, _ = _TICKET.unpack(subject)
+    return event, ticket
+
+
 class MalformedRecord(ValueError):
     """Bytes that are no record of a format we know."""
 

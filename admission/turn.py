@@ -7,7 +7,7 @@ carries out the acts.
 
 A turn holds one reservation per person (a group: several). Where an act uses one up and others are left, `WITH_MORE`
 says the phase instead of the table. Every reservation is used up by exactly one COMMIT, ASSUME or GIVE_BACK, or is
-annulled; LATE takes back a GIVE_BACK.
+annulled; LATE takes back a GIVE_BACK. WITHDRAW is a GIVE_BACK because another gate reserved the same use.
 
     SAVING ──SAVED──> QUEUED ──CLEAR──> OPENING ──PULSED──> WINDOW ──WALKED──> PASSED ──OVER──> ENDED
                         │ UNPULSED ─────────────────────────>│ └──OVER──> GRACE ──WALKED──> PASSED
@@ -53,6 +53,7 @@ class Signal(IntEnum):
     BARRED = auto()  # the lane may not let it in any more: READY dropped, closed
     ALARM = auto()  # fire or emergency
     ANNULLED = auto()  # staff took its last reservation back
+    OUTDONE = auto()  # another gate reserved the same use, and ours gives way
 
 
 class Act(IntEnum):
@@ -69,6 +70,7 @@ class Act(IntEnum):
     TAILGATE = auto()
     TRY = auto()
     WITHHOLD = auto()
+    WITHDRAW = auto()  # given back, and the release taken back
 
 
 TRANSITIONS: Final[Mapping[Phase, Mapping[Signal, tuple[Act, Phase]]]] = {
@@ -79,6 +81,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Signal, tuple[Act, Phase]]]] = {
         Signal.BARRED: (Act.GIVE_BACK, Phase.ENDED),
         Signal.ALARM: (Act.GIVE_BACK, Phase.ENDED),
         Signal.ANNULLED: (Act.NOTHING, Phase.ENDED),
+        Signal.OUTDONE: (Act.WITHDRAW, Phase.ENDED),
     },
     Phase.QUEUED: {
         Signal.CLEAR: (Act.RELEASE, Phase.OPENING),
@@ -87,6 +90,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Signal, tuple[Act, Phase]]]] = {
         Signal.BARRED: (Act.GIVE_BACK, Phase.ENDED),
         Signal.ALARM: (Act.GIVE_BACK, Phase.ENDED),
         Signal.ANNULLED: (Act.NOTHING, Phase.ENDED),
+        Signal.OUTDONE: (Act.WITHDRAW, Phase.ENDED),
     },
     Phase.OPENING: {
         Signal.PULSED: (Act.WATCH, Phase.WINDOW),
@@ -99,6 +103,8 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Signal, tuple[Act, Phase]]]] = {
         Signal.UNSEEN: (Act.GIVE_BACK, Phase.GRACE),
         Signal.ALARM: (Act.GIVE_BACK, Phase.ENDED),
         Signal.ANNULLED: (Act.WITHHOLD, Phase.ENDED),
+        # An arm that was opened may be walked through all the same: that is a late passage, and a double that is told.
+        Signal.OUTDONE: (Act.WITHDRAW, Phase.GRACE),
     },
     Phase.WINDOW: {
         Signal.WALKED: (Act.COMMIT, Phase.PASSED),
@@ -108,6 +114,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Signal, tuple[Act, Phase]]]] = {
         Signal.UNSEEN: (Act.ASSUME, Phase.ENDED),
         Signal.ALARM: (Act.GIVE_BACK, Phase.ENDED),
         Signal.ANNULLED: (Act.WITHHOLD, Phase.ENDED),
+        Signal.OUTDONE: (Act.WITHDRAW, Phase.GRACE),
     },
     Phase.GRACE: {
         Signal.WALKED: (Act.LATE, Phase.PASSED),

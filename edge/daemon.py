@@ -9,7 +9,7 @@ import contextlib
 import gc
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -17,7 +17,7 @@ from typing import NoReturn
 import msgspec
 
 from admission import chain
-from admission.ids import Epoch, LaneId, ZoneId
+from admission.ids import Epoch, EventId, LaneId, TicketId, ZoneId
 from admission.lane import LaneConfig, LaneState, Write
 from admission.lane_machine import Lane
 from admission.records import DeviceKind, Extension, Kind
@@ -28,6 +28,7 @@ from edge.barrier import Barrier
 from edge.board import Board
 from edge.clock import TrustedTime, runs_by_chip
 from edge.commands import Commands
+from edge.conflicts import Conflicts
 from edge.device_log import Device, DeviceLog
 from edge.disk_watch import DiskWatch
 from edge.enrolment import Enrolment
@@ -165,7 +166,8 @@ class Daemon:
         self.memory = Memory(self.reader, self.journal)
         self.judge = Judge(self.enrolment.gate, self.time, self.memory)
         self.revision = Revision(self)
-        self.others = Others(self, self._loop.time, self.revision.look)
+        self.others = Others(self, self._loop.time, self.revision.look, self._look_for_conflicts)
+        self._conflicts = Conflicts(self)
         self.judge.heard = self.others.is_heard
         self.judge.known_at_cut.update(_shares(self.reader.meta(SHARES)))
         self.judge.on_dealt = self._keep_shares
@@ -364,6 +366,12 @@ class Daemon:
             self.tell_lanes()
         else:
             self._disk.show(fault, Health.BAD)
+
+    def _look_for_conflicts(self, tickets: Collection[tuple[EventId, TicketId]]) -> None:
+        try:
+            self._conflicts.look(tickets)
+        except StoreFault as fault:
+            self.unreadable(fault)
 
     def _post(self, call: Callable[..., object], *arguments: object) -> None:
         """Run on the loop, from the writer's thread. After the loop's end nobody listens any more."""

@@ -188,6 +188,10 @@ class LaneShell:
         """Return the machine's token of a record of this run; 0 where it is no longer remembered."""
         return next((token for token, at in self._seqs.items() if at == seq), 0)
 
+    def seq_of(self, token: int) -> int:
+        """Return the record of the machine's token; 0 where it is no longer remembered."""
+        return self._seqs.get(token, 0)
+
     def list_changed(self) -> None:
         """A newer list is in use."""
         self._plan = self.plan()

@@ -4,11 +4,11 @@ The front verified it; here it is only bounded, so that no peer, however much it
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
-from admission.ids import Epoch, GateId
+from admission.ids import Epoch, EventId, GateId, TicketId
 from edge.gate import Gate
 from edge.link import FOREIGN_MAX, Believe, Done, Foreign, Health, HeardGates, Part
 from edge.store.log_schema import COUNTED_KEY, FEED_CURSOR, Batch, StoredRecord
@@ -31,7 +31,15 @@ log = logging.getLogger("edge.others")
 class Others:
     """Takes in the records of other gates, and knows which of them were heard."""
 
-    def __init__(self, gate: Gate, mono_s: Callable[[], float], look: Look = lambda _log, _blobs: ()) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        mono_s: Callable[[], float],
+        look: Look = lambda _log, _blobs: (),
+        on_heard: Callable[[Collection[tuple[EventId, TicketId]]], None] = lambda _tickets: None,
+    ) -> None:
+        """`on_heard` is called with the tickets of each slice that was taken in."""
+        self._on_heard = on_heard
         self._gate = gate
         self._mono_s = mono_s
         self._look = look
@@ -95,7 +103,9 @@ class Others:
             self._next[at] = max(self._next.get(at, 0), slice_.first_seq + len(slice_.blobs))
         kept = self._look((slice_.gate, slice_.epoch), slice_.blobs)
         journal.carry(_batch(slice_, kept), urgent=self._waiting >= FLUSH_RECORDS)
-        gate.memory.heard({(row.event, row.ticket) for row in slice_.rows}, slice_.resets)
+        tickets = {(row.event, row.ticket) for row in slice_.rows}
+        gate.memory.heard(tickets, slice_.resets)
+        self._on_heard(tickets)
         return Done(slice_.number, ok=True)
 
     async def believe(self, said: Believe) -> Done:

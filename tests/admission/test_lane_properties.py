@@ -117,6 +117,7 @@ events = st.one_of(
         subject_flag=st.just(Flag.TICKET),
         token=tokens,
     ),
+    st.builds(lane.Conflict, tokens, st.just(Verdict(Outcome.DENY, Reason.ALREADY_USED)), st.booleans()),
     st.builds(lane.TestPulse, st.integers(0, 9), _BOTH_WAYS),
     st.just(Tick()),
 )
@@ -160,7 +161,7 @@ class Onlooker:
                 return NotDurable(self.newest if well else self.newest - back, admit)
             case Pulsed(token=back, ok=ok):
                 return Pulsed(self.commanded if well else self.newest - back, ok)
-            case lane.Annul():
+            case lane.Annul() | lane.Conflict():
                 return replace(event, token=self.newest - event.token)
         return event
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from admission.ids import GateId
+from admission.records import Record, record_from_bytes
 from edge.compose import factories
 from edge.enrol import enrol
 from edge.link import Part
@@ -54,6 +55,16 @@ def peers_toml(port: int, others: Sequence[int]) -> str:
     """What a gate is told of its neighbours."""
     addresses = ", ".join(f'"127.0.0.1:{one}"' for one in others)
     return f'\n[peers]\nlisten = "127.0.0.1"\nport = {port}\naddresses = [{addresses}]\ndiscover = false\n'
+
+
+def records(gate: rig.Gate) -> list[Record]:
+    """A gate's own records of this run that are on disk."""
+    reader, own = gate.reader(), gate.daemon.journal
+    try:
+        found = [record_from_bytes(one.blob) for one in reader.records(own.gate, own.epoch, 0, 10_000)]
+    finally:
+        reader.close()
+    return [one for one in found if isinstance(one, Record)]
 
 
 def hears_all(gate: rig.Gate, others: Sequence[rig.Gate]) -> bool:

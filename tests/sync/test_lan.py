@@ -1,14 +1,15 @@
 """Real gates on one LAN, their centre away: what one lets in the others refuse, at once."""
 
+import asyncio
 import time
 from pathlib import Path
 
 from admission.reasons import Reason
-from admission.records import Flag, Outcome
-from tests.edge.rig import assert_verifies
+from admission.records import Flag, Kind, Outcome
+from tests.edge.rig import Gate, assert_verifies
 from tests.sync.gates import codes
-from tests.sync.lan import lan
-from tests.sync.test_merged_gates import knows
+from tests.sync.lan import lan, records
+from tests.sync.test_merged_gates import knows, presence
 from tests.sync.venue import Venue
 
 
@@ -30,3 +31,31 @@ async def test_with_the_uplink_down_what_one_lets_in_the_other_refuses(venue: Ve
         await one.walk()
     for gate in (one, two):
         assert_verifies(gate.data)
+
+
+async def test_of_two_that_let_one_ticket_in_at_the_same_moment_one_gives_way(
+    venue: Venue, tmp_path: Path
+) -> None:
+    ticket = codes(venue)["day"]
+    async with lan(venue, tmp_path, 2) as gates:
+        await venue.stop()
+        await asyncio.gather(*(gate.hardware.entry.scan(ticket.encode()) for gate in gates))
+        for gate in gates:
+            assert (await gate.seen()).outcome == Outcome.GRANT, "neither had heard of the other"
+
+        def withdrawn() -> list[Gate]:
+            return [
+                gate
+                for gate in gates
+                if any(one.kind is Kind.GIVE_BACK and one.flags & Flag.WITHDRAWN for one in records(gate))
+            ]
+
+        await gates[0].until(lambda: len(withdrawn()) == 1, "one gives way")
+        (loser,) = withdrawn()
+        (winner,) = [gate for gate in gates if gate is not loser]
+        assert not loser.daemon.lanes[1].machine.reservations()
+        await winner.walk()
+        for gate in gates:
+            await gate.until(lambda gate=gate: len(presence(gate, ticket).counted) == 1, "one use counts")  # type: ignore[misc]  # the loop's own
+            assert not presence(gate, ticket).doubles(1)
+        assert len(withdrawn()) == 1

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
-from admission.ids import Epoch, GateId
+from admission.ids import GateId
 from edge.applied import KeptValues
 from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
@@ -23,21 +23,23 @@ from edge.front.doubt import AGAIN_S, Doubt
 from edge.front.intake import Intake
 from edge.front.merged import KeysOfList, Merged, MergedSource
 from edge.front.own_log import LogSource, OwnLog
+from edge.front.pace import backoff_s
 from edge.front.past import Past
 from edge.front.peers.neighbours import Shared
 from edge.front.snapshot import ListTrouble, SeenVersions, Snapshots, StillRefused
 from edge.front.stream import News
 from edge.front.stuck import Stuck
 from edge.front.tls import PageTls
-from edge.link import Appended, Changes, Done, Foreign, Health, HeardGates, HeldRecords, UplinkSaid
+from edge.front.upload import HeldMemory, Upload
+from edge.front.way import Way
+from edge.link import Appended, Changes, Done, Foreign, Health, HeardGates, UplinkSaid
 from edge.settings import CentreSettings
 from edge.store.faults import StoreFault
 from edge.store.list import LIST_FILE
 from sync.wire.counted import Limit, limits_of
 from sync.wire.deltas import STATUS_EVERY_S, GateStatus, LaneWays
 from sync.wire.feed import WAIT_MAX_MS, Ask, Feed
-from sync.wire.messages import Push, Pushed
-from sync.wire.replication import LinkAt, Read, Sender
+from sync.wire.replication import LinkAt, Read
 from sync.wire.roster import Roster, RosterRefused
 from sync.wire.rotation import KeysRefused
 from sync.wire.snapshots import Manifest
@@ -47,9 +49,6 @@ DOCUMENTS_EVERY_S = 3600.0
 """A manifest tells of newer ones at once; by the clock only what runs out is noticed."""
 SAY_EVERY_S = 30.0
 """A tile that only counts seconds is renewed this often."""
-BACKOFF_FIRST_S = 0.5
-BACKOFF_MAX_S = 60.0
-"""A centre that comes back is not met by all gates in one second; each waits its own random part of this."""
 REFUSED_WAIT_S = 30.0
 """Only a person mends a refusal; a rare try notices that they did."""
 STALE_S = 60.0
@@ -71,22 +70,9 @@ log = logging.getLogger("edge.front.uplink")
 Result = TypeVar("Result")
 
 
-class LaneMemory(Protocol):
+class LaneMemory(HeldMemory, Protocol):
     """What the lane tells of records that it has, and is told of those that the centre has
     (`edge.front.lane_client.LaneClient`)."""
-
-    @property
-    def in_memory(self) -> tuple[Epoch, int]:
-        """The running epoch, and its last seq that only the lane's memory holds; 0: none, as far as is known."""
-        ...
-
-    async def held(self, after: int) -> HeldRecords:
-        """Return the next records above `after` that only the lane's memory holds. ConnectionError where none answers."""
-        ...
-
-    def say_acked(self, epochs: Mapping[Epoch, int]) -> None:
-        """Tell the lane up to where the centre has its logs."""
-        ...
 
     async def give(self, slice_: Foreign) -> Done:
         """Hand records of another gate over. ConnectionError where none answers."""
@@ -169,26 +155,18 @@ class Uplink:
         self._told: Manifest | None = None
         self._believed: Roster | None = None
         """The roster that the lane goes by."""
-        self._sender = Sender(enrolment.gate, self._own.link_at)
         self._thread = ThreadPoolExecutor(1, "uplink")
         """The log's reader and the sender are used in this one thread only."""
+        self._way = Way(self._clock)
+        self.upload = self._uploading(enrolment, lane)
         self._feed_wait_ms = 0
         """How long the next question for news waits at the centre."""
-        self._more = asyncio.Event()
-        self._acked: dict[Epoch, int] = {}
-        """What the lane was told that the centre has."""
-        self._queued: int | None = None
-        """Records the centre has not acknowledged; None until it said what it holds."""
-        self._behind_since_ns: int | None = self._clock.mono_ns()
-        """Since when some record waits that the centre does not have."""
         self._stuck_loops = Stuck(lambda: self._clock.mono_ns() / 1e9)
         self._anew: set[str] = set()
         """Loops that began anew, because they failed the same way again and again."""
         self._refused: dict[str, str] = {}
         """By loop, why the centre or the list was refused; empty when all is well."""
         self._answered_s = 0
-        self._is_back = False
-        """The centre answers again; it may be one restored from a backup, which lost what it had of the log."""
         self._cut_off_s: dict[str, int] = {}
         """By loop, since when the centre does not answer."""
         self._said: tuple[Health, str, dict[str, str | int]] | None = None
@@ -196,17 +174,24 @@ class Uplink:
         self._list_said_s, self._list_said_ns = 0, self._clock.mono_ns()
         """When the centre last proved what it said of the list."""
 
+    def _uploading(self, enrolment: Enrolment, lane: LaneMemory) -> Upload:
+        return Upload(
+            enrolment.gate, self._own, self._centre, lane, self._way, self._clock, self._in_thread,
+            lambda: self._answered("records"), lambda why: self._refuse("records", why, f"records.{why}"),
+            self._merged.lost,
+        )  # fmt: skip
+
     def _now_s(self) -> int:
         """Return the time, as well as it is known here."""
         return self._past.centre_s or self._clock.now_us() // 1_000_000
 
     def appended(self, _notice: Appended) -> None:
         """More of the log is durable."""
-        self._more.set()
+        self.upload.poke()
 
     def held(self) -> None:
         """Records are in the lane's memory only, or are no longer."""
-        self._more.set()
+        self.upload.poke()
 
     async def run(self) -> None:
         """Talk to the centre until cancelled, or until keys were rolled, its own or ours: they are saved then."""
@@ -417,91 +402,7 @@ class Uplink:
     # --- records up ---------------------------------------------------------------------------------------------
 
     async def _records(self) -> float:
-        """Ask what is held, then push whatever comes. After a cut or a long quiet it begins with asking again."""
-        self._is_back = False
-        held = await self._centre.have()
-        await self._in_thread(self._own.look)
-        await self._take_held()
-        await self._in_thread(lambda: self._heard(held))
-        while True:
-            self._more.clear()
-            push = await self._in_thread(self._next)
-            self._tell_acked()
-            if push is not None:
-                await self._push(push)
-                continue
-            if await self._take_held():
-                if self._sender.rewound:
-                    return 0.0  # what the centre has more than the file may be what memory holds
-                continue
-            if stuck := self._stuck():
-                self._refuse("records", stuck, f"records.{stuck}")
-            else:
-                self._answered("records")
-            try:
-                async with asyncio.timeout(REFUSED_WAIT_S if stuck else TIME_EVERY_S):
-                    await self._more.wait()
-            except TimeoutError:
-                return 0.0
-            if self._is_back:
-                return 0.0
-            await asyncio.sleep(self._settings.push_s)  # a moment in which still more comes along
-
-    async def _take_held(self) -> bool:
-        """Fetch what only the lane's memory holds, while its disk takes nothing; whether there was any."""
-        taken = False
-        while (wanted := self._lane.in_memory)[1] > (newest := self._own.last.get(wanted[0], 0)):
-            given = await self._lane.held(newest)
-            if not self._own.add(given):
-                await self._in_thread(self._own.look)  # the disk took some meanwhile
-                if not self._own.add(given):
-                    break
-            taken = True
-        return taken
-
-    def _tell_acked(self) -> None:
-        """Tell the lane what is news of what the centre has: what it has may leave the disk one day."""
-        news = {
-            epoch: acked
-            for epoch in self._own.last
-            if (acked := self._sender.acked(epoch)) != self._acked.get(epoch, 0)
-        }
-        if news:
-            self._acked |= news
-            self._lane.say_acked(news)
-
-    def _stuck(self) -> str:
-        """Return what keeps the logs from being one with the centre's; "" when nothing does."""
-        if self._sender.stuck:
-            return next(iter(self._sender.stuck.values()))
-        return "fork" if self._sender.forked else "rewind" if self._sender.rewound else ""
-
-    async def _push(self, push: Push) -> None:
-        answer = await self._centre.push(push)
-        await self._in_thread(lambda: self._sender.answered(answer))
-        for one in answer.troubles:
-            facts = {"code": f"records.{one.what}", "seq": one.seq, "epoch": f"{one.epoch:016x}"}
-            log.error("the centre reports trouble with records", extra=facts)
-        serious = [one.what for one in answer.troubles if one.what != "gap"]
-        if serious:
-            self._refuse("records", serious[0], f"records.{serious[0]}")
-
-    def _heard(self, held: Pushed) -> None:
-        if not self._acked:
-            self._acked = self._own.kept_cursors()
-        self._sender.retry()
-        self._sender.heard_all(held)
-
-    def _next(self) -> Push | None:
-        self._own.look()
-        push = self._sender.next(self._own.last, self._own.read)
-        self._queued = sum(max(0, last - self._sender.acked(one)) for one, last in self._own.last.items())
-        if not self._queued:
-            self._behind_since_ns = None
-        elif self._behind_since_ns is None:
-            self._behind_since_ns = self._clock.mono_ns()
-        self._merged.lost({one: self._own.last.get(one, 0) for one in self._sender.rewound})
-        return push
+        return await self.upload.run(self._settings.push_s, REFUSED_WAIT_S, lambda: TIME_EVERY_S)
 
     # --- the merged log down ------------------------------------------------------------------------------------
 
@@ -509,11 +410,9 @@ class Uplink:
         """Read what other gates recorded and hand it to the lane; the next question waits at the centre for news."""
         await self._past.known.wait()  # else a roster might be gone by that ran out while this box was away
         cursor, wants = await self._in_thread(lambda: (self._merged.cursor, self._merged.wants()))
-        since_ns, now_ns = self._behind_since_ns, self._clock.mono_ns()
-        behind_s = 0 if since_ns is None else (now_ns - since_ns) // 1_000_000_000
         # After a cut nobody waits for news before it is known who was heard meanwhile.
         wait_ms, self._feed_wait_ms = self._feed_wait_ms, 0
-        feed, chunks = await self._centre.feed(Ask(cursor, wait_ms, behind_s, wants))
+        feed, chunks = await self._centre.feed(Ask(cursor, wait_ms, self.upload.behind_s, wants))
         told_ns = self._clock.mono_ns()
         has_news = await self.intake.feed(feed.cursor, chunks)
         if self._merged.doubts:
@@ -570,15 +469,13 @@ class Uplink:
         """Tell the centre how we are: when the lane holds a newer version, else now and then."""
         self._news.moved.clear()
         state = self._state()
-        now_ns, since_ns = self._clock.mono_ns(), self._behind_since_ns
+        queued = self.upload.queued or 0
         await self._centre.tell(
             GateStatus(
                 versions=self._news.versions,
                 software=_software(),
-                outbox=self._queued or 0,
-                outbox_age_s=0
-                if since_ns is None or not self._queued
-                else (now_ns - since_ns) // 1_000_000_000,
+                outbox=queued,
+                outbox_age_s=self.upload.behind_s if queued else 0,
                 clock_off_s=-self._centre.ahead_s,
                 uplink=state[1],
                 verdict=state[0].value,
@@ -601,8 +498,7 @@ class Uplink:
     def _answered(self, name: str) -> None:
         self._answered_s = self._clock.now_us() // 1_000_000
         if self._cut_off_s.pop(name, None) is not None and name != "records":
-            self._is_back = True
-            self._more.set()
+            self.upload.back()
         self._refused.pop(name, None)
         self._tell()
 
@@ -621,7 +517,7 @@ class Uplink:
         self._tell()
 
     def _state(self) -> tuple[Health, str, dict[str, str | int]]:
-        queued: dict[str, str | int] = {} if self._queued is None else {"queued": self._queued}
+        queued: dict[str, str | int] = {} if self.upload.queued is None else {"queued": self.upload.queued}
         refused = self._refused.get("records") or self._refused.get("time")
         held = self._documents.held
         if held is not None and self._is_over_age(held):
@@ -661,12 +557,6 @@ class Uplink:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-def backoff_s(failures: int, chance: random.Random) -> float:
-    """Return how long to wait after so many failures in a row: longer each time, and never as long as others do."""
-    ceiling = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 10))
-    return ceiling * chance.uniform(0.5, 1.0)
-
-
 def _software() -> str:
     """Return this program's version; "0" where it runs from a folder."""
     try:
@@ -687,4 +577,4 @@ def _lasting(args: dict[str, str | int]) -> dict[str, str | int]:
     return {name: value for name, value in args.items() if name != "last_s"}
 
 
-__all__ = ["LaneMemory", "Uplink", "backoff_s"]
+__all__ = ["LaneMemory", "Uplink"]

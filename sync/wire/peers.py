@@ -173,7 +173,7 @@ class Talk:
         """What was asked of the peer and is not answered yet."""
         self._fruitless: dict[tuple[GateId, Epoch], int] = {}
         """Logs of which the peer gave nothing that could be taken, while it held so much: not asked for again."""
-        self._echo = 0
+        self._echo = self._stamp = 0
 
     # --- what comes ---------------------------------------------------------------------------------------------
 
@@ -195,6 +195,8 @@ class Talk:
                 if wanted is None or any((chunk.gate, chunk.epoch) not in wanted for chunk in chunks):
                     raise PeerMisbehaved("peers.unasked")
             case Beat(stamp=stamp, echo=echo, whole=whole):
+                if echo > self._stamp:
+                    raise PeerMisbehaved("peers.unasked")  # an echo of what we never said
                 self._echo = stamp
                 if whole and echo and echo > (self.heard_stamp or 0):
                     self.heard_stamp = echo
@@ -238,6 +240,10 @@ class Talk:
     def grew(self) -> None:
         """More of our own was recorded: the peer does not have all, until it has."""
         self._is_whole = False
+
+    def retry(self) -> None:
+        """Offer again what the peer would not take: it may know a newer roster by now."""
+        self._sender.retry()
 
     @property
     def rewound(self) -> Mapping[Epoch, int]:
@@ -292,6 +298,7 @@ class Talk:
 
     def beat(self, stamp: int) -> Beat:
         """Return that we live. `stamp`: the monotonic time, in any unit, never 0."""
+        self._stamp = max(self._stamp, stamp)
         return Beat(stamp, self._echo, self.is_whole)
 
 

@@ -61,6 +61,7 @@ PER_GATE_MAX = 2
 LOOK_S = 5.0
 """How often is looked whether there are others in the roster, and whether it is still in force."""
 REFUSED_SHOWN_S = 600.0
+RETRY_S = 60.0
 PORT = 7342
 """Where neighbours listen unless the configuration says otherwise."""
 
@@ -107,6 +108,7 @@ class _Conversation:
     roster: RosterStamp = (0, 0)
     """Of the roster that it goes by, as far as we know."""
     was_whole: bool = False
+    retried_s: float = 0.0
     place: Place | None = None
     """Where others may find it."""
 
@@ -240,9 +242,18 @@ class Neighbours:
                 with contextlib.suppress(StoreFault):
                     await self._announce()
             await self._spread_roster()
+            await self._retry(now_s)
             self._tell()
             self._dial_due.set()
             await asyncio.sleep(BEAT_S / 2)
+
+    async def _retry(self, now_s: float) -> None:
+        """Offer again what a neighbour would not take: it may have learned of a key of ours since."""
+        for one in list(self._talks):
+            if one.talk.stuck and now_s - max(one.retried_s, one.since_s) > RETRY_S:
+                one.retried_s = now_s
+                await self._shared.in_thread(one.talk.retry)
+                self._due.set()
 
     async def _spread_roster(self) -> None:
         """Have the lane go by a roster that came, and the neighbours too."""

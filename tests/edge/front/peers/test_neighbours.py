@@ -24,6 +24,10 @@ async def test_what_one_gate_records_is_at_once_at_the_other(tmp_path: Path) -> 
         await until(lambda: one.is_heard(two) and two.is_heard(one), "both count as heard")
 
 
+MANY_S = 90.0
+"""A thousand handshakes in one process; only reached where something is broken."""
+
+
 async def talking(*made: Node) -> None:
     """Start gates one after the other, each told of those before; until all talk to all."""
     for at, one in enumerate(made):
@@ -149,15 +153,17 @@ async def test_a_copied_card_is_a_fork_that_is_shown(tmp_path: Path) -> None:
 
 
 async def test_many_gates_that_come_at_once_all_find_each_other(tmp_path: Path) -> None:
-    count = 12
+    count = 32
     async with nodes(tmp_path, *range(1, count + 1)) as made:
         made[0].start()
         await made[0].listens()
         for one in made[1:]:
             one.start(made[0])
         await until(
-            lambda: all(len(one.neighbours.connected) == count - 1 for one in made), "all talk to all"
+            lambda: all(len(one.neighbours.connected) == count - 1 for one in made), "all talk to all", MANY_S
         )
         await until(
-            lambda: all(one.is_heard(*(x for x in made if x is not one)) for one in made), "all are heard"
+            lambda: all(one.is_heard(*(x for x in made if x is not one)) for one in made),
+            "all are heard",
+            MANY_S,
         )

@@ -16,13 +16,13 @@ BATCH_S = 2.0
 """A batch may take the link for so long: a grant made meanwhile is the next to go, and that is soon enough to be refused
 at the next gate by the time somebody has walked there."""
 FIRST_RECORDS = 1_000
-"""Of a link nothing is known of: some 20 kB, two seconds of a poor 3G cell, and nothing of a LAN."""
+"""Of a link nothing is known of: some 15 kB once packed, two seconds of a poor 3G cell, and nothing of a LAN."""
 GROWTH = 4
 """A link proves what it gives by what it took: from one record to the largest batch in seven answers."""
 LEARN = 0.5
 """Weight of the newest answer: a cell that fills up is noticed within two batches."""
-RECORD_BYTES = 30.0
-"""Of a scan with its passage, packed, until the first answer tells (DESIGN.md, Budgets)."""
+RECORD_BYTES = 60.0
+"""Of a record before it is packed, until the first answer tells (DESIGN.md, Records); packing makes all smaller alike."""
 LEAST_S = 0.001
 """No answer is counted as quicker: a clock that stands would make the link endless."""
 

@@ -28,7 +28,7 @@ from admission.records import (
 )
 from edge.enrolment import Enrolment
 from edge.front.centre import Centre, CutOff
-from edge.front.uplink import backoff_s
+from edge.front.pace import backoff_s
 from sync import demo
 from sync.wire.messages import Push
 from sync.wire.replication import Sender

@@ -42,7 +42,11 @@ def test_batches_settle_within_what_the_link_takes_in_two_seconds(link: tuple[fl
         assert last[-1][0] >= fits / 4 - 1, "a good link is used"
 
 
-@given(st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 20_000), st.integers(0, 10**7), st.floats(0, 1e5)))))
+@given(
+    st.lists(
+        st.one_of(st.none(), st.tuples(st.integers(0, 20_000), st.integers(0, 10**7), st.floats(0, 1e5)))
+    )
+)
 def test_a_batch_has_one_record_at_least_and_no_more_than_a_push_takes(
     answers: list[tuple[int, int, float] | None],
 ) -> None:

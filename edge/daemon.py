@@ -182,7 +182,7 @@ class Daemon:
         }
         self.lanes = {lane.id: self._lane(lane) for lane in own.lanes}
         self.timetable = Timetable(self, self._parts.clock, self._started_ns)
-        self.status = StatusView(self)
+        self.status = StatusView(self, self.others.reach)
         self._commands = Commands(self)
         self.hub = Hub(self.data / SOCKET, self.status.full, self._asked, self._said)
         self._front = FrontProcess(own, self.data / SOCKET, self._parts.front_argv)
@@ -430,7 +430,7 @@ class Daemon:
             else:
                 self.board.put(Part.UPLINK, "peers", message.health, message.code, message.args)
             return
-        self.board.put(Part.UPLINK, "centre", message.health, message.code, message.args)
+        self.status.uplink_said(message)
         self.time.signed_before(message.over_s)
         if message.centre_time_s:
             self.time.heard_centre(message.centre_time_s)
@@ -473,6 +473,7 @@ class Daemon:
             self.timetable.tick()
             self._device_log.tick()
             self.status.clock_tile()
+            self.status.uplink_tile()
             self.lists.age_tile()
             self.lists.look_again()
             self.journal.sign_if_due()

@@ -5,6 +5,7 @@ The front verified it; here it is only bounded, so that no peer, however much it
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,6 +29,15 @@ Look = Callable[[tuple[GateId, Epoch], Iterable[bytes]], tuple[tuple[str, bytes]
 log = logging.getLogger("edge.others")
 
 
+class Reach(NamedTuple):
+    """Other gates by name: heard lately; heard once, all for `silent_s` no more; never in this run, which is not young."""
+
+    near: tuple[str, ...]
+    silent: tuple[str, ...]
+    silent_s: int
+    unheard: tuple[str, ...]
+
+
 class Others:
     """Takes in the records of other gates, and knows which of them were heard."""
 
@@ -44,6 +54,7 @@ class Others:
         self._mono_s = mono_s
         self._look = look
         self._heard_s: dict[GateId, float] = {}
+        self._started_s = mono_s()
         self._waiting = 0
         """Records handed to the writer since the last commit that was waited for."""
         self._flushed_s = -BUSY_S
@@ -57,6 +68,25 @@ class Others:
         """Whether all that a gate recorded until 30 s ago is known here."""
         heard_s = self._heard_s.get(gate)
         return heard_s is not None and self._mono_s() - heard_s < HEARD_S
+
+    def reach(self, since_s: float) -> Reach:
+        """Sum up of whom was heard; `since_s`: near is who was heard later than that, in the loop's time."""
+        now_s, names = self._mono_s(), self._gate.judge.gate_names
+        near, silent, unheard = [], [], []
+        silent_s = float("inf")
+        for gate in sorted(names.keys() - self._shut_out - {self._gate.enrolment.gate}):
+            heard_s = self._heard_s.get(gate)
+            if heard_s is None:
+                unheard.append(names[gate])
+            elif now_s - heard_s >= HEARD_S:
+                silent.append(names[gate])
+                silent_s = min(silent_s, now_s - heard_s)
+            elif heard_s > since_s:
+                near.append(names[gate])
+        return Reach(
+            tuple(near), tuple(silent), int(silent_s) if silent else 0,
+            tuple(unheard) if now_s - self._started_s >= HEARD_S else (),
+        )  # fmt: skip
 
     @property
     def is_busy(self) -> bool:

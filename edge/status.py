@@ -1,11 +1,14 @@
 """What the page is told: one `Status` put together from every part of the gate."""
 
+import asyncio
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from admission.lane import LaneState
 from admission.records import Direction, Trust
 from edge.gate import Gate
-from edge.link import Health, LaneView, Part, Status
+from edge.link import Health, LaneView, Part, Status, UplinkSaid
+from edge.others import Reach
 from edge.settings import LaneSettings, Way
 from sync.wire.roster import Ways
 
@@ -15,6 +18,7 @@ _CLOCK = {
     Trust.FLOOR: (Health.DEGRADED, "clock.floor"),
     Trust.UNKNOWN: (Health.DEGRADED, "clock.unknown"),
 }
+_TELLS_OF_OTHERS = frozenset(("uplink.ok", "uplink.cut_off"))
 OFF_SHOWN_MAX_S = 999_999_999
 """Longer lengths of time would be taken for a date (`edge.words`)."""
 _LANE = {
@@ -28,14 +32,18 @@ _LANE = {
 
 
 class StatusView:
-    """Reads the daemon's parts; changes nothing but the tiles of clock and lanes."""
+    """Reads the daemon's parts; changes nothing but the tiles of clock, uplink and lanes."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, reach: Callable[[float], Reach]) -> None:
         self._gate = gate
+        self._reach = reach
         self._started_s = float(gate.now_s())
         self.garbled = 0
         self._sorted_at_s = -1
         self._percentiles: dict[str, float] = {}
+        self._mono_s = asyncio.get_running_loop().time
+        self._uplink: UplinkSaid | None = None
+        self._cut_since_s = 0.0
         try:
             self._version = version("gatehouse")
         except PackageNotFoundError:
@@ -54,6 +62,27 @@ class StatusView:
         elif self._gate.settings.gate.rtc and trust < Trust.RTC:
             code = "clock.no_chip"
         self._gate.board.put(Part.CLOCK, "clock", health, code, args)
+
+    def uplink_said(self, said: UplinkSaid) -> None:
+        """The front says how the uplink is. A length of time in it goes on from now."""
+        cut_s = said.args.get("cut_s")
+        self._uplink = said
+        self._cut_since_s = self._mono_s() - cut_s if isinstance(cut_s, int) else float("inf")
+        self.uplink_tile()
+
+    def uplink_tile(self) -> None:
+        """Show how the uplink is, and while it is cut off who is heard all the same."""
+        said = self._uplink
+        if said is None:
+            return
+        args = dict(said.args)
+        if said.code in _TELLS_OF_OTHERS:
+            args |= _told_of(self._reach(self._cut_since_s))
+        if "cut_s" in args:
+            args["cut_s"] = _shown_s(int(self._mono_s() - self._cut_since_s))
+        if args.get("scans") == 1:
+            args["scan"] = args.pop("scans")
+        self._gate.board.put(Part.UPLINK, "centre", said.health, said.code, args)
 
     def _lane_tiles(self) -> None:
         for shell in self._gate.lanes.values():
@@ -156,6 +185,23 @@ class StatusView:
                 else {}
             )
         return self._percentiles
+
+
+def _told_of(reach: Reach) -> dict[str, str | int]:
+    """Return what a sentence says of other gates; nothing of those of whom there are none."""
+    names = {"near_names": reach.near, "silent_names": reach.silent, "unheard_names": reach.unheard}
+    told: dict[str, str | int] = {key: "\n".join(map(_line, found)) for key, found in names.items() if found}
+    return told | ({"silent_s": _shown_s(reach.silent_s)} if reach.silent else {})
+
+
+def _line(name: str) -> str:
+    return " ".join(name.split())
+
+
+def _shown_s(length_s: int) -> int:
+    """Round a length of time down to what the page shows of it, so that it is not told anew every second."""
+    step_s = 60 if length_s >= 120 else 10
+    return min(length_s - length_s % step_s, OFF_SHOWN_MAX_S)
 
 
 def _ways(lane: LaneSettings) -> int:

@@ -1,7 +1,8 @@
 """What each code of a tile, an answer or an event means, and what to do about it: for a technician, in German and English.
 
 Every code used in `edge` has its row here (a test holds that). {names} are filled from the tile's `args`; a [part] is
-left out where one of its values is not known. A driver's own words ({what}, {hint}) are technical English.
+left out where one of its values is not known. A value whose name ends in `_s` is a time, in `_names` a list of names,
+one a line. A driver's own words ({what}, {hint}) are technical English.
 """
 
 import re
@@ -13,6 +14,8 @@ from admission.reasons import Language
 
 VALUE_CHARS_MAX = 200
 """Longer values (an exception's text) are cut: a tile is not a log."""
+NAMES_MAX = 4
+"""More names than these are counted: a tile is read at a glance."""
 _UNIX_MIN = 1_000_000_000
 """A number of seconds from here on is a time of day, not a length."""
 UNIX_END = 32_503_680_000
@@ -73,6 +76,8 @@ def _fill(text: str, args: Mapping[str, str | int], language: Language) -> str:
 
 
 def _value(name: str, value: str | int, language: Language) -> str:
+    if name.endswith("_names"):
+        return _listed(str(value).split("\n"), language)
     if isinstance(value, str):
         return value[:VALUE_CHARS_MAX]
     if name.endswith("_s"):
@@ -80,6 +85,17 @@ def _value(name: str, value: str | int, language: Language) -> str:
             return time.strftime("%d.%m. %H:%M", time.localtime(value))
         return length_of(value, language)
     return f"{value:,}".replace(",", "’" if language is Language.DE else ",")
+
+
+def _listed(names: list[str], language: Language) -> str:
+    """Write names as people say them: `North, East and West`; beyond `NAMES_MAX` how many more there are."""
+    shown = [name[:VALUE_CHARS_MAX] for name in names]
+    if len(shown) > NAMES_MAX:
+        more = len(shown) - NAMES_MAX + 1
+        shown = [*shown[: NAMES_MAX - 1], f"{more} weitere" if language is Language.DE else f"{more} more"]
+    *first, last = shown
+    joint = " und " if language is Language.DE else " and "
+    return f"{', '.join(first)}{joint}{last}" if first else last
 
 
 def _row(de: str, de_fix: str, en: str, en_fix: str) -> _Row:
@@ -197,7 +213,14 @@ WORDS: Final[Mapping[str, _Row]] = {
         "{gate} is shut out: what it recorded afterwards does not count",
         "See at the centre why; once it is enrolled anew, {gate} counts again.",
     ),
-    "uplink.ok": _row("Verbunden[; {queued} zu senden]", "", "Connected[; {queued} to send]", ""),
+    "uplink.ok": _row(
+        "Verbunden[; {queued} zu senden][; {silent_names} seit {silent_s} nicht gehört]"
+        "[; {unheard_names} noch nie gehört]",
+        "",
+        "Connected[; {queued} to send][; {silent_names} not heard for {silent_s}]"
+        "[; {unheard_names} not heard yet]",
+        "",
+    ),
     "peers.ok": _row("{here} von {of} Toren im Netz", "", "{here} of {of} gates on this network", ""),
     "peers.refused": _row(
         "Ein Gerät im Netz wurde abgewiesen ({why})",
@@ -206,9 +229,13 @@ WORDS: Final[Mapping[str, _Row]] = {
         "It claims to be a gate. Look for a revoked or unknown box and unplug it.",
     ),
     "uplink.cut_off": _row(
-        "Keine Verbindung zur Zentrale[ seit {since_s}][; {queued} zu senden]",
+        "Von der Zentrale getrennt[ seit {cut_s}][, {scan} Scan wartet][, {scans} Scans warten]"
+        "[, im Austausch mit {near_names}][, {silent_names} seit {silent_s} nicht gehört]"
+        "[, {unheard_names} noch nie gehört]",
         "Netzwerk prüfen. Das Tor arbeitet allein weiter.",
-        "No connection to the centre[ since {since_s}][; {queued} to send]",
+        "Cut off from the centre[ for {cut_s}][, {scan} scan waiting][, {scans} scans waiting]"
+        "[, sharing with {near_names}][, {silent_names} not heard for {silent_s}]"
+        "[, {unheard_names} not heard yet]",
         "Check the network. The gate carries on by itself.",
     ),
     "uplink.refused": _row(

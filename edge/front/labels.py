@@ -110,6 +110,7 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "part_list": ("Liste", "List"),
     "part_log": ("Protokoll", "Log"),
     "part_uplink": ("Zentrale", "Centre"),
+    "part_peers": ("Andere Tore", "Other gates"),
     "part_clock": ("Uhr", "Clock"),
     "part_lane": ("Spur", "Lane"),
     "state_closed": ("Geschlossen", "Closed"),

@@ -1,17 +1,22 @@
 """This gate's own log as the uplink sends it: what the file holds, and behind it what only the lane's memory holds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from admission.chain import Head, link, seed
 from admission.ids import Epoch, GateId
+from admission.records import FORMAT, Kind
 from edge.link import HeldRecords
 from edge.store.faults import StoreFault
 from edge.store.log_schema import CENTRE, Cursor, EpochRow, StoredRecord
 
 HEADS_WINDOW = 1024
 """A head stands every 256 records: this far back there is one."""
+COUNT_ROWS = 1000
+"""Records looked at in one go: 100 kB."""
+_SCAN = bytes((FORMAT, Kind.SCAN))
+"""How the body of a scan begins (`admission.records`)."""
 
 
 class LogSource(Protocol):
@@ -60,6 +65,8 @@ class OwnLog:
         self._gate = gate
         self._rows: dict[Epoch, EpochRow] = {}
         self._memory: _Memory | None = None
+        self._counted: dict[Epoch, tuple[int, int, int]] = {}
+        """By epoch: scans after this seq, counted up to that one, and how many."""
         self.last: dict[Epoch, int] = {}
         """The last seq of each epoch, oldest epoch first."""
 
@@ -98,6 +105,20 @@ class OwnLog:
             for one in self._source.cursors()
             if (one.peer, one.gate) == (CENTRE, self._gate)
         }
+
+    def scans_after(self, acked: Callable[[Epoch], int]) -> int:
+        """Return how many scans stand behind what was acknowledged of each epoch; only what is new is read. `look` before."""
+        return sum(self._scans_after(epoch, acked(epoch)) for epoch in self.last)
+
+    def _scans_after(self, epoch: Epoch, after: int) -> int:
+        since, upto, scans = self._counted.get(epoch, (after, after, 0))
+        if since != after or upto > self.last[epoch]:
+            upto, scans = after, 0
+        while found := self.read(epoch, upto, COUNT_ROWS):
+            scans += sum(blob[:2] == _SCAN for _, blob in found)
+            upto = found[-1][0]
+        self._counted[epoch] = (after, upto, scans)
+        return scans
 
     def read(self, epoch: Epoch, after: int, limit: int) -> Sequence[tuple[int, bytes]]:
         """Return records of an epoch, for the sender."""

@@ -166,13 +166,16 @@ class Uplink:
         """Loops that began anew, because they failed the same way again and again."""
         self._refused: dict[str, str] = {}
         """By loop, why the centre or the list was refused; empty when all is well."""
-        self._answered_s = 0
-        self._cut_off_s: dict[str, int] = {}
-        """By loop, since when the centre does not answer."""
+        self._answered_s, self._answered_mono_s = 0, self._mono_s()
+        self._cut_off_s: dict[str, float] = {}
+        """By loop, since when the centre does not answer: monotonic seconds, since the box's clock may be set meanwhile."""
         self._said: tuple[Health, str, dict[str, str | int]] | None = None
         self._said_ns = 0
         self._list_said_s, self._list_said_ns = 0, self._clock.mono_ns()
         """When the centre last proved what it said of the list."""
+
+    def _mono_s(self) -> float:
+        return self._clock.mono_ns() / 1e9
 
     def _uploading(self, enrolment: Enrolment, lane: LaneMemory) -> Upload:
         return Upload(
@@ -316,6 +319,9 @@ class Uplink:
         """Notice what does not happen, whatever the other loops are held up by."""
         while True:
             await asyncio.sleep(WATCH_S)
+            if self._cut_off_s:
+                with contextlib.suppress(StoreFault):  # the lane shows it; the figures stay as they were
+                    await self._in_thread(self.upload.count)
             self._tell()
 
     def _backoff(self, failures: int) -> float:
@@ -496,7 +502,7 @@ class Uplink:
     # --- how it is ----------------------------------------------------------------------------------------------
 
     def _answered(self, name: str) -> None:
-        self._answered_s = self._clock.now_us() // 1_000_000
+        self._answered_s, self._answered_mono_s = self._clock.now_us() // 1_000_000, self._mono_s()
         if self._cut_off_s.pop(name, None) is not None and name != "records":
             self.upload.back()
         self._refused.pop(name, None)
@@ -506,7 +512,7 @@ class Uplink:
         if not self._cut_off_s:
             cause = error.__cause__ or error
             log.warning("cut off from the centre", extra={"kind": name, "why": type(cause).__name__})
-        self._cut_off_s.setdefault(name, self._answered_s or self._clock.now_us() // 1_000_000)
+        self._cut_off_s.setdefault(name, self._answered_mono_s)
         self._tell()
 
     def _refuse(self, name: str, why: str, code: str, facts: Mapping[str, int] | None = None) -> None:
@@ -523,8 +529,9 @@ class Uplink:
         if held is not None and self._is_over_age(held):
             return Health.DEGRADED, "uplink.roster_over_age", {"over_s": held.expires_at_s, **queued}
         if self._cut_off_s:
-            since_s = min(self._cut_off_s.values())
-            return Health.DEGRADED, "uplink.cut_off", {"since_s": since_s, **queued}
+            cut_s = int(self._mono_s() - min(self._cut_off_s.values()))
+            scans: dict[str, str | int] = {} if self.upload.scans is None else {"scans": self.upload.scans}
+            return Health.DEGRADED, "uplink.cut_off", {"cut_s": cut_s, **queued, **scans}
         if refused in {"fork", "rewind"} or self._merged.own_is_forked:
             code = "rewind" if refused == "rewind" and not self._merged.own_is_forked else "fork"
             return Health.DEGRADED, f"uplink.{code}", {"why": code}
@@ -573,8 +580,8 @@ def _of_fault(error: StoreFault | OSError) -> dict[str, str | int]:
 
 
 def _lasting(args: dict[str, str | int]) -> dict[str, str | int]:
-    """Return what of a tile's arguments is news when it changes; the time of the last answer is not."""
-    return {name: value for name, value in args.items() if name != "last_s"}
+    """Return what of a tile's arguments is news when it changes; times that only go on are not."""
+    return {name: value for name, value in args.items() if name not in {"last_s", "cut_s"}}
 
 
 __all__ = ["LaneMemory", "Uplink"]

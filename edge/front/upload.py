@@ -78,6 +78,8 @@ class Upload:
         """The centre answers again; it may be one restored from a backup, which lost what it had of the log."""
         self.queued: int | None = None
         """Records the centre has not acknowledged; None until it said what it holds."""
+        self.scans: int | None = None
+        """Scans among them; None but after `count`."""
         self._behind_since_ns: int | None = clock.mono_ns()
         """Since when some record waits that the centre does not have."""
 
@@ -187,13 +189,28 @@ class Upload:
     def _next(self) -> Push | None:
         self._own.look()
         push = self._sender.next(self._own.last, self._own.read, self._batches.records)
-        self.queued = sum(max(0, last - self._sender.acked(one)) for one, last in self._own.last.items())
+        self._count(self._sender.acked)
+        self.scans = None
+        self._lost({one: self._own.last.get(one, 0) for one in self._sender.rewound})
+        return push
+
+    def count(self) -> None:
+        """Count what waits while the centre does not answer; what it had before this run is kept beside the log."""
+        self._own.look()
+        kept = self._own.kept_cursors()
+
+        def acked(epoch: Epoch) -> int:
+            return max(self._sender.acked(epoch), kept.get(epoch, 0))
+
+        self._count(acked)
+        self.scans = self._own.scans_after(acked)
+
+    def _count(self, acked: Callable[[Epoch], int]) -> None:
+        self.queued = sum(max(0, last - acked(one)) for one, last in self._own.last.items())
         if not self.queued:
             self._behind_since_ns = None
         elif self._behind_since_ns is None:
             self._behind_since_ns = self._clock.mono_ns()
-        self._lost({one: self._own.last.get(one, 0) for one in self._sender.rewound})
-        return push
 
 
 __all__ = ["HeldMemory", "InThread", "Upload"]

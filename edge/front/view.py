@@ -46,8 +46,9 @@ class VerdictView(msgspec.Struct, frozen=True):
 
 
 class TileView(msgspec.Struct, frozen=True):
-    """One part."""
+    """One part; `key` is its own for as long as there is one."""
 
+    key: str
     part: str
     title: str
     health: str
@@ -262,6 +263,7 @@ def _lane_name(number: int, status: Status | None) -> str:
 def _tile(tile: Tile, status: Status, viewer: Viewer) -> TileView:
     said = sentence(tile.code, tile.args, viewer.page)
     return TileView(
+        key=f"{tile.part.value}/{tile.name}",
         part=tile.part.value,
         title=_title(tile, status, viewer.page),
         health=tile.health.value,
@@ -285,6 +287,8 @@ def _title(tile: Tile, status: Status, language: Language) -> str:
             return f"{part} {number} · {lane}" if lane else f"{part} {number}"
         case Part.RELAY | Part.SENSOR:
             return f"{part} «{tile.name}»" if language is Language.DE else f"{part} “{tile.name}”"
+        case Part.UPLINK if tile.name == "peers":
+            return labels(language)["part_peers"]
         case Part.LIST | Part.LOG | Part.UPLINK | Part.CLOCK:
             return part
 

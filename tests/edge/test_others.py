@@ -1,15 +1,22 @@
 """Records of other gates at the lane: in the next decision at once, bounded, kept, and nobody's forgery of our own."""
 
+import time
 from pathlib import Path
+
+import msgspec
 
 from admission.ids import Epoch, GateId, RecordId
 from admission.observed import PresenceRow, Role
-from admission.reasons import Reason
+from admission.reasons import Language, Reason
 from admission.records import Direction, Outcome
 from admission.rules import share_of
-from edge.link import FOREIGN_MAX, Foreign, Health, HeardGates, Part
-from edge.others import FLUSH_RECORDS, HEARD_S
-from tests.edge.rig import ARENA, EVENT, GATE, SESSION, code, row, running
+from edge.link import FOREIGN_MAX, Believe, Foreign, Health, HeardGates, Part, UplinkSaid
+from edge.others import FLUSH_RECORDS, HEARD_S, Others
+from edge.store.list import build
+from edge.words import sentence
+from sync.wire.counted import Limit
+from sync.wire.lists import GateInfo
+from tests.edge.rig import ARENA, EVENT, GATE, SESSION, code, list_head, prepare, row, running
 from tests.sync.logs import EpochLog
 
 OTHER = GateId(2)
@@ -98,3 +105,54 @@ def test_the_shares_of_gates_that_are_cut_off_never_add_up_to_more_than_there_is
     assert share_of(100, 40, 2) == 70
     assert share_of(100, 100, 2) == 100
     assert share_of(1, 0, 2) == 0
+
+
+def known_to_the_list(data: Path, *names: str) -> None:
+    """A list that names other gates beside our own."""
+    prepare(data, [row(1)])
+    head = list_head(int(time.time()))
+    others = tuple(GateInfo(GateId(n), name, bytes(32), (ARENA,)) for n, name in enumerate(names, 2))
+    head = msgspec.structs.replace(head, gates=(*head.gates, *others))
+    (data / "list.sqlite3").unlink()
+    build(data / "list.sqlite3", head, [row(1)])
+
+
+async def test_who_is_near_who_is_silent_and_who_was_never_heard_are_told_apart(tmp_path: Path) -> None:
+    known_to_the_list(tmp_path / "data", "East", "West", "South", "Spare")
+    async with running(tmp_path) as gate:
+        await gate.ready()
+        now_s = [1000.0]
+        others = Others(gate.daemon, lambda: now_s[0])
+        assert others.reach(0.0) == ((), (), 0, ()), (
+            "a gate that just started knows of nobody, and says nothing"
+        )
+        others.heard(HeardGates({GateId(2): 0, GateId(3): 0, GateId(4): 0}))
+        assert others.reach(1000.0).near == (), "what the centre said before the cut is no neighbour"
+        now_s[0] += 200
+        others.heard(HeardGates({GateId(2): 1000, GateId(4): 60_000}))
+        assert others.reach(1000.0) == (("East",), ("West", "South"), 60, ("Spare",))
+        assert (await others.believe(Believe(1, (Limit(GateId(3), {}, others=False),)))).ok
+        assert others.reach(1000.0).silent == ("South",), "who is shut out is not waited for"
+
+
+async def test_the_tile_of_a_gate_that_is_cut_off_says_who_shares_with_it(tmp_path: Path) -> None:
+    known_to_the_list(tmp_path / "data", "East", "West")
+    async with running(tmp_path) as gate:
+        await gate.ready()
+        daemon = gate.daemon
+        cut = UplinkSaid(Health.DEGRADED, "uplink.cut_off", {"cut_s": 845, "queued": 2000, "scans": 1208})
+        daemon.others.heard(HeardGates({GateId(2): 0, GateId(3): 185_000}))
+        daemon.status.uplink_said(cut)
+        tile = next(one for one in daemon.board.tiles if one.part is Part.UPLINK)
+        assert sentence(tile.code, tile.args, Language.EN).cause == (
+            "Cut off from the centre for 14 min, 1,208 scans waiting, sharing with East, West not heard for 3 min"
+        )
+        told = len(daemon.board.tiles), tile.since_s
+        daemon.status.uplink_tile()
+        again = next(one for one in daemon.board.tiles if one.part is Part.UPLINK)
+        assert (len(daemon.board.tiles), again.since_s) == told
+        daemon.status.uplink_said(UplinkSaid(Health.OK, "uplink.ok", {"queued": 0}))
+        tile = next(one for one in daemon.board.tiles if one.part is Part.UPLINK)
+        assert sentence(tile.code, tile.args, Language.EN).cause == (
+            "Connected; 0 to send; West not heard for 3 min"
+        )

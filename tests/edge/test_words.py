@@ -125,6 +125,20 @@ def test_nothing_is_ever_said_blank_or_with_a_gap(
         ("list.ok", {"version": 3, "rows": 100_000}, Language.DE, "Aktuell: Version 3, 100’000 Einträge"),
         ("page.pin_locked", {"wait_s": 90}, Language.IT, "Too many wrong PINs; wait 90 s"),
         ("no.such", {}, Language.DE, "no.such"),
+        (
+            "uplink.cut_off",
+            {"cut_s": 840, "scans": 1208, "near_names": "North\nEast", "silent_names": "West", "silent_s": 180},
+            Language.EN,
+            "Cut off from the centre for 14 min, 1,208 scans waiting, sharing with North and East, West not heard for 3 min",
+        ),
+        (
+            "uplink.cut_off",
+            {"cut_s": 30, "scan": 1, "near_names": "Nord", "unheard_names": "Ost\nSüd\nWest\nVIP\nZelt"},
+            Language.DE,
+            "Von der Zentrale getrennt seit 30 s, 1 Scan wartet, im Austausch mit Nord, Ost, Süd, West und 2 weitere noch nie gehört",
+        ),
+        ("uplink.cut_off", {"cut_s": 10, "scans": 0}, Language.EN, "Cut off from the centre for 10 s, 0 scans waiting"),
+        ("uplink.ok", {"queued": 0, "silent_names": "A\nB", "silent_s": 7200}, Language.EN, "Connected; 0 to send; A and B not heard for 2 h"),
     ],
 )  # fmt: skip
 def test_sentences(code: str, args: dict[str, str | int], language: Language, cause: str) -> None:

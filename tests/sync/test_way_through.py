@@ -113,6 +113,12 @@ async def test_a_centre_that_dies_between_two_pushes_gets_each_record_once(venue
         waiting = len(log.blobs) - first + 1
         await box.until(lambda: box.is_told("uplink.cut_off") and box.said[-1].args.get("queued") == waiting)
         assert box.said[-1].health is Health.DEGRADED
+        meanwhile = len(log.blobs) + 1
+        log.scans(40)
+        uplink.appended(box.append(log, meanwhile))
+        await box.until(lambda: box.said[-1].args.get("scans") == 340)
+        assert box.said[-1].code == "uplink.cut_off"
+        assert box.said[-1].args["queued"] == len(log.blobs) - first + 1, "also what came while cut off"
         await venue.start()
         await box.until(box.is_drained)
     assert held(venue) == of(log)

@@ -46,7 +46,7 @@ function show(now) {
   keyed($("alerts"), now.alerts, (alert) => alert.number, newAlert, showAlert);
   put($("inside"), now.inside.map((zone) => `${zone.name}: ${zone.low === zone.high ? zone.low : `${zone.low}–${zone.high}`}`).join(" · "));
   keyed($("lanes"), now.lanes, (lane) => lane.id, newLane, showLane);
-  keyed($("tiles"), order(now.tiles), (tile) => `${tile.part}/${tile.title}`, () => clone("t-tile"), showTile);
+  keyed($("tiles"), order(now.tiles), (tile) => tile.key, () => clone("t-tile"), showTile);
   $("anew").hidden = !now.session || now.inside.length === 0;
   keyed($("zones"), now.inside, (zone) => zone.id, newZone, showZone);
   put($("gate"), String(now.gate));

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from admission.ids import Epoch, GateId
 from sync.wire.feed import WANTS_MAX, Want
-from sync.wire.messages import Pushed
+from sync.wire.messages import Pushed, Trouble
 from sync.wire.peers import (
     LOGS_MAX,
     RECORDS_MAX,
@@ -99,7 +99,7 @@ class Pair:
         message = unpack(side.inbox.pop(0))
         side.talk.hear(message)
         if isinstance(message, Records):
-            troubles = []
+            troubles: list[Trouble] = []
             for chunk in message.chunks:
                 answer = side.replica.offer(
                     chunk, lambda _e, first, last: side.held[first - 1 : last], Source.GATE

@@ -14,7 +14,7 @@ from edge.front.__main__ import FrontSettings, uplink
 from edge.front.lane_client import LaneClient
 from edge.front.tls import PageTls
 from edge.link import Part, Tile, UplinkSaid
-from edge.settings import CentreSettings
+from edge.settings import CentreSettings, PeerSettings
 from sync import demo
 from tests.edge.rig import Gate, running
 from tests.sync.connected import Connected
@@ -81,7 +81,9 @@ class Fronted:
 async def front_of(gate: Gate, settings: CentreSettings = SELDOM) -> AsyncIterator[Fronted]:
     """Give a running gate its front's uplink."""
     client = Telling(gate.data / SOCKET)
-    told = FrontSettings(str(gate.data), str(gate.data / SOCKET), centre=settings)
+    told = FrontSettings(
+        str(gate.data), str(gate.data / SOCKET), centre=settings, peers=PeerSettings(on=False)
+    )
     talking = asyncio.create_task(client.run())
     await gate.until(lambda: client.connected, "the front is connected")
     living = asyncio.create_task(uplink(told, client, PageTls(gate.data)))

@@ -27,7 +27,7 @@ from sync.gates.room import COUNTED_EVERY_S, Room, Rooms
 from sync.gates.scans import ROUTE, Annul, Annulled, Presented, Redeem, Redeemed, Scan, presented
 from sync.store.database import CentreFault, Database
 from sync.store.schema import queueing
-from sync.store.together import BY_KEYS, Round
+from sync.store.together import Round
 from sync.web.api import Asked, Caller, Refused, Route, not_found
 
 __all__ = ["ROUTE", "Redeemer", "routes"]
@@ -193,9 +193,8 @@ class Redeemer:
             scan = Scan(EventId(one.asked.path["event"]), one.asked.body, principal.actor.id, one.seen)
             groups.setdefault(group, {})[number] = scan
         tables = self._open(connection, groups, now_us)
-        round_ = Round(connection)
+        round_ = Round.by_keys(connection)
         present: dict[bytes, Principal] = {}
-        round_.add(BY_KEYS.ask())
         tokens.ask(
             round_, {token for one in batch if (token := one.caller.token) is not None}, now_s, present
         )
@@ -233,7 +232,7 @@ class Redeemer:
         if fresh:
             if len(self._known) >= TOKENS_MAX:
                 self._known.clear()
-            round_ = Round(connection)
+            round_ = Round.by_keys(connection)
             tokens.ask(round_, fresh, now_s, self._known)
             round_.run()
         for one in batch:
@@ -248,7 +247,7 @@ class Redeemer:
         now_s = now_us // 1_000_000
         order = sorted(groups)
         if any(group not in self._logs or self._facts.last(group) is None for group in order):
-            round_ = Round(connection)
+            round_ = Round.by_keys(connection)
             for group in order:
                 round_.add(queueing(_QUEUE.format(group)))
                 self._facts.ask(round_, group, now_s)

@@ -35,7 +35,6 @@ _SERVER_SETTINGS = {
     "statement_timeout": f"{STATEMENT_S}s",
     "lock_timeout": f"{BUSY_S:.0f}s",
     "idle_in_transaction_session_timeout": f"{IDLE_S}s",
-    "plan_cache_mode": "force_custom_plan",  # a plan made while a table was small reads all of it when it has grown
     "jit": "off",  # compiling a statement takes longer than any of ours
     "timezone": "UTC",
     "client_min_messages": "warning",

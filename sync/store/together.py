@@ -77,16 +77,6 @@ def together(connection: Connection, asks: Sequence[Ask]) -> list[list[Any]]:
     return _one_by_one(connection, asks)
 
 
-BY_KEYS = Statement(
-    "SELECT 1",
-    postgresql="SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)",
-)
-"""For the rest of a transaction that looks everything up by keys: plans are kept, and never read a table from end to end.
-
-On PostgreSQL planning costs as much as all else. But a plan made while a table was small would be kept while it grows.
-"""
-
-
 def array(values: Sequence[object]) -> str:
     """Return numbers, texts or bytes, all of one type, as PostgreSQL reads an array: psycopg's own way costs ten times as much."""
     first = values[0]
@@ -106,6 +96,11 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+_BY_KEYS = Statement(
+    "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)"
+)
+
+
 class Round:
     """What is asked in one go: `add` each question with who takes its rows, then `run`."""
 
@@ -113,6 +108,18 @@ class Round:
         self.connection = connection
         self._asks: list[Ask] = []
         self._takers: list[Callable[[list[Any]], None]] = []
+
+    @classmethod
+    def by_keys(cls, connection: Connection) -> "Round":
+        """Begin a transaction that looks everything up by keys: plans are kept, and never read a table from end to end.
+
+        On PostgreSQL planning costs as much as all else. But a plan made while a table was small would be kept while it
+        grows, so the server is kept from it: to the end of this transaction, for others know better by themselves.
+        """
+        round_ = cls(connection)
+        if connection.dialect.name == "postgresql":
+            round_.add(_BY_KEYS.ask())
+        return round_
 
     def add(self, ask: Ask, take: Callable[[list[Any]], None] = lambda _rows: None) -> None:
         """Ask this too."""

@@ -105,6 +105,24 @@ def test_what_fails_leaves_nothing_behind(things: Database) -> None:
     assert count(things) == 2
 
 
+def test_how_plans_are_made_is_said_for_one_transaction_only(things: Database) -> None:
+    """Every check of a foreign key is a plan too: made anew for each row, a list of tickets takes half as long again."""
+    mode = Statement(
+        "SELECT 'auto', 'on'",
+        *("plans", "scans"),
+        postgresql="SELECT current_setting('plan_cache_mode'), current_setting('enable_seqscan')",
+    )
+    found: list[tuple[str, str]] = []
+    with things.writing() as connection:
+        round_ = Round.by_keys(connection)
+        round_.add(mode.ask(), found.extend)
+        round_.run()
+    with things.writing() as connection:
+        found += together(connection, [mode.ask()])[0]
+    assert found[0] == (("force_generic_plan", "off") if things.is_postgresql else ("auto", "on"))
+    assert found[1] == ("auto", "on")
+
+
 @POSTGRESQL
 def test_a_server_that_went_away_is_a_fault_and_the_next_transaction_has_a_new_connection(
     tmp_path: Path,

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from admission.corrected import Mark, after, before, is_believed, mark_of, reaches_back
 from admission.ids import GateId
-from admission.records import BODY_BYTES, Record, Trust, record_from_bytes
+from admission.records import BODY_BYTES, FORMAT, Record, Trust, record_from_bytes
 
 _TRUST_AT = 32
 """Where a body has the trust of its clock (`admission.records`: offset 31), counted from 1 as SQL does."""
@@ -15,11 +15,11 @@ _BELIEVED = bytes((Trust.RTC,))
 
 _WHERE = (
     "SELECT blob FROM record WHERE gate_id = :gate AND epoch = :epoch AND length(blob) = :bytes "
-    "AND substr(blob, :at, 1) >= :believed "
+    "AND substr(blob, 1, 1) = :format AND substr(blob, :at, 1) >= :believed "
 )
 _BEFORE = text(_WHERE + "AND seq < :seq ORDER BY seq DESC LIMIT 1")
 _FIRST = text(_WHERE + "ORDER BY seq LIMIT 1")
-_ASKED = {"bytes": BODY_BYTES, "at": _TRUST_AT, "believed": _BELIEVED}
+_ASKED = {"bytes": BODY_BYTES, "format": bytes((FORMAT,)), "at": _TRUST_AT, "believed": _BELIEVED}
 
 
 def mark_before(connection: Connection, gate: GateId, epoch: int, seq: int) -> Mark | None:
@@ -47,5 +47,5 @@ def time_of(connection: Connection, gate: GateId, epoch: int, body: Record) -> i
 
 def _body(blob: bytes) -> Record:
     body = record_from_bytes(bytes(blob))
-    assert isinstance(body, Record), "an extension record of this length has another first byte"
+    assert isinstance(body, Record), "an extension record has another first byte"
     return body

@@ -7,9 +7,18 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from admission.corrected import placed
-from admission.ids import GateId, TicketId
+from admission.ids import Epoch, GateId, TicketId
 from admission.reasons import Language
-from admission.records import Record, record_from_bytes
+from admission.records import (
+    BODY_BYTES,
+    Extension,
+    ExtensionRecord,
+    Flag,
+    Kind,
+    Record,
+    Trust,
+    record_from_bytes,
+)
 from sync.board.boards import Boards
 from sync.board.timeline import steps
 from sync.events import rows as events
@@ -79,6 +88,26 @@ def test_presence_lies_where_it_belongs_however_the_log_was_cut(database: Databa
         assert found == {seq: truth[seq] for seq in found}
 
     any_cut()
+
+
+def test_an_extension_as_long_as_a_body_is_none(database: Database) -> None:
+    """A reset that names three logs is so long: whoever took it for a body could not take in what came after."""
+    a_venue(database)
+    log = EpochLog(Epoch(5), GATE)
+
+    def body(kind: Kind, trust: Trust) -> Record:
+        seq = len(log.blobs) + 1
+        return Record(kind, seq, 1_795_900_000_000_000 + seq, seq, trust=trust, flags=Flag.NONE)
+
+    log.add(body(Kind.RESTART, Trust.UNKNOWN).to_bytes())
+    log.add(body(Kind.RESET, Trust.UNKNOWN).to_bytes())
+    log.add(ExtensionRecord(Extension.RESET, 3, b"\xff" * 48).to_bytes())
+    assert len(log.blobs[-1]) == BODY_BYTES
+    log.add(body(Kind.CLOCK_STEP, Trust.SYNCED).to_bytes())
+    log.sign()
+    push(database, log, [3])
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT count(*) FROM record")).scalar_one() == len(log.blobs)
 
 
 def test_before_the_clock_was_set_they_lie_where_the_box_took_them_to_be(database: Database) -> None:

@@ -18,6 +18,7 @@ from admission.records import (
     ticket_subject,
 )
 from admission.rules import mode_for
+from drivers.base import Signal
 from edge.gate import Gate
 from edge.lane import LaneShell
 from edge.link import (
@@ -29,9 +30,11 @@ from edge.link import (
     ClearFire,
     Command,
     Done,
+    Identify,
     LaneCommand,
     Pulse,
     ResetPresence,
+    Restart,
     SetState,
     TakeList,
 )
@@ -39,6 +42,11 @@ from edge.presence_reset import reset_presence
 from edge.staff import Act, StaffActs
 from edge.store.faults import StoreFault
 
+BLINKS = 8
+BLINK_S = 0.5
+"""Four seconds: long enough to walk along a row of boxes, and over before it is a nuisance."""
+_BLINKS = (Signal.WAIT, Signal.REJECT)
+"""Never ACCEPT: whoever stands there would take it for theirs."""
 SAVED_S = 3.0
 """Longest wait for the disk: what is not urgent rides a commit within 1 s, a bad card stalls for 250 ms."""
 
@@ -49,6 +57,8 @@ class Commands:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._acts = StaffActs(gate.settings.staff, asyncio.get_running_loop().time)
+        self._blinks_left = 0
+        self._blink_due: asyncio.TimerHandle | None = None
 
     async def do(self, command: Command) -> Done:
         """Carry out one command; it is answered when what it wrote is on disk, or cannot be within `SAVED_S`.
@@ -67,6 +77,8 @@ class Commands:
             return Done(command.number, ok=False, code="command.refused")
         if done.ok and not await self._gate.journal.saved(SAVED_S):
             return Done(command.number, ok=False, code="command.not_saved")
+        if done.ok and isinstance(command, Restart):
+            gate.restart()
         return done
 
     def _do(self, command: Command) -> Done:
@@ -85,8 +97,40 @@ class Commands:
                 # Gone already is as good: somebody else was quicker, or it was old.
                 self._gate.alerts.acknowledge(alert)
                 return Done(command.number, ok=True)
+            case Identify():
+                return self._identify(command)
+            case Restart():
+                return Done(command.number, not (code := self._keeps_running()), code)
             case _:
                 return self._at_lane(command)
+
+    def _identify(self, command: Identify) -> Done:
+        """Beep and blink by the readers, for some seconds; nothing is opened, and nobody is told that they may pass."""
+        if any(shell.is_busy for shell in self._gate.lanes.values()):
+            return Done(command.number, ok=False, code="command.busy")
+        self._blinks_left = BLINKS
+        if self._blink_due is None:
+            self._blink()
+        return Done(command.number, ok=True)
+
+    def _blink(self) -> None:
+        self._blink_due = None
+        # A verdict is due soon where somebody presents something: it is not drowned.
+        if not self._blinks_left or any(shell.is_busy for shell in self._gate.lanes.values()):
+            return
+        self._blinks_left -= 1
+        for shell in self._gate.lanes.values():
+            shell.signal(_BLINKS[self._blinks_left % len(_BLINKS)])
+        self._blink_due = asyncio.get_running_loop().call_later(BLINK_S, self._blink)
+
+    def _keeps_running(self) -> str:
+        """Return why this is no time for a restart; "" when it is one."""
+        gate = self._gate
+        if any(shell.machine.fire for shell in gate.lanes.values()):
+            return "command.fire_on"
+        if gate.in_memory_seq:
+            return "command.unsaved"
+        return "command.busy" if any(shell.is_busy for shell in gate.lanes.values()) else ""
 
     def _at_lane(self, command: LaneCommand) -> Done:
         shell = self._gate.lanes.get(command.lane)

@@ -87,6 +87,8 @@ FLOOR_STEP_S = 3600
 """The time's floor is kept when it rose by so much: a finer one would write to the card all day long."""
 EX_TEMPFAIL = 75
 """sysexits.h: start me again (the unit does)."""
+RESTART_AFTER_S = 0.3
+"""A restart is answered before it begins: the phone shall see that it was heard."""
 SHARES = "shares"
 """The name under which it is kept how many people were in each zone when it was cut off."""
 SOCKET = "lane.sock"
@@ -268,6 +270,12 @@ class Daemon:
         """Ask the gate to end; `run` returns when all is closed and saved."""
         self._telling.end()
         self._stopping.set()
+
+    def restart(self) -> None:
+        """End this run soon; systemd begins a new one."""
+        log.warning("restart was asked for", extra={"code": "gate.restart"})
+        self._exit_code = EX_TEMPFAIL
+        self._loop.call_later(RESTART_AFTER_S, self.stop)
 
     # --- devices ------------------------------------------------------------------------------------------------
 

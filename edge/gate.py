@@ -71,6 +71,10 @@ class Gate(Protocol):
         """The list in use."""
         ...
 
+    def restart(self) -> None:
+        """End this run soon; systemd begins a new one."""
+        ...
+
     def tell_lanes(self) -> None:
         """Tell every lane whether what it needs works."""
         ...

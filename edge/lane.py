@@ -225,6 +225,17 @@ class LaneShell:
         """Let verdicts be shown on a reader's own light or beeper."""
         self._readers[reader].feedback = feedback
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody may be passing, in either direction."""
+        return self.machine.facts(Direction.ENTRY)[2] or self.machine.facts(Direction.EXIT)[2]
+
+    def signal(self, signal: Signal) -> None:
+        """Show something on every reader's own light or beeper, as far as they have one. No arm moves by it."""
+        for at in self._readers.values():
+            if at.feedback is not None:
+                at.feedback(signal)
+
     def latch_fire(self) -> None:
         """The last run ended with its alarm latched: so it is until staff clear it, whatever the contact says."""
         self.drive(FireChanged(active=True))

@@ -230,6 +230,20 @@ class Acknowledge(msgspec.Struct, frozen=True, tag="acknowledge"):
     alert: int
 
 
+class Identify(msgspec.Struct, frozen=True, tag="identify"):
+    """Beep and blink, so that somebody before several boxes finds this one."""
+
+    number: int
+    steward: int = 0
+
+
+class Restart(msgspec.Struct, frozen=True, tag="restart"):
+    """End this run and begin a new one, where nobody and nothing is lost by it."""
+
+    number: int
+    steward: int = 0
+
+
 class TakeList(msgspec.Struct, frozen=True, tag="take_list"):
     """A newer list file was built and verified; switch to it."""
 
@@ -355,7 +369,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 LaneCommand = Pulse | ClearFire | AdmitByHand | AnnulLast
-Command = SetState | LaneCommand | ResetPresence | Acknowledge | TakeList | Changes
+Command = SetState | LaneCommand | ResetPresence | Acknowledge | Identify | Restart | TakeList | Changes
 Asked = Command | GiveHeld | Foreign | Believe
 Answer = Done | HeldRecords
 Said = UplinkSaid | PeersSaid | PageSaid | Acked | HeardGates

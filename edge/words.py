@@ -532,6 +532,24 @@ WORDS: Final[Mapping[str, _Row]] = {
         "The fire contact still says alarm",
         "Reset the fire alarm system first.",
     ),
+    "command.fire_on": _row(
+        "Brandalarm: jetzt kein Neustart",
+        "Erst den Alarm quittieren.",
+        "Fire alarm: no restart now",
+        "Clear the alarm first.",
+    ),
+    "command.busy": _row(
+        "Gerade geht jemand durch",
+        "Gleich nochmals versuchen.",
+        "Somebody is passing",
+        "Try again in a moment.",
+    ),
+    "command.unsaved": _row(
+        "Einträge sind erst im Arbeitsspeicher: ein Neustart verlöre sie",
+        "Kachel Protokoll ansehen; erst muss der Speicher wieder annehmen.",
+        "Records are in memory only: a restart would lose them",
+        "See the log tile; the disk must take them first.",
+    ),
     "command.not_saved": _row(
         "Ausgeführt, aber noch nicht gespeichert",
         "Kachel Protokoll ansehen; nach einem Stromausfall gilt es vielleicht nicht.",

@@ -184,6 +184,7 @@ async def _uplink(
     client.on_appended = link.appended
     client.on_in_memory = link.held
     client.on_list_lost = link.list_lost
+    client.on_sync = link.sync_now
     near = asyncio.create_task(neighbours(settings, client, enrolment, link)) if settings.peers.on else None
     try:
         await link.run()
@@ -191,7 +192,7 @@ async def _uplink(
         if near is not None:
             near.cancel()
             await asyncio.gather(near, return_exceptions=True)
-        client.on_appended = client.on_in_memory = client.on_list_lost = None
+        client.on_appended = client.on_in_memory = client.on_list_lost = client.on_sync = None
         reader.close()
 
 

@@ -13,8 +13,10 @@ from edge.link import (
     AnnulLast,
     ClearFire,
     Command,
+    Identify,
     Pulse,
     ResetPresence,
+    Restart,
     SetState,
 )
 
@@ -84,6 +86,12 @@ class ResetBody(Asked, frozen=True):
     steward: Named
 
 
+class BoxBody(Asked, frozen=True):
+    """POST /api/box/identify, /api/box/restart, /api/box/sync."""
+
+    steward: Steward = 0
+
+
 class NoBody(Asked, frozen=True):
     """POST /api/alert/{id}/acknowledge."""
 
@@ -102,7 +110,7 @@ class Refused(Exception):
 
 async def command(request: web.Request) -> Command:
     """Turn a request into what the lane is asked; the client numbers it."""
-    lane = number = int(request.match_info["id"])
+    lane = number = int(request.match_info.get("id", "0"))
     match request.match_info["what"]:
         case "state":
             state = await body(request, StateBody)
@@ -117,6 +125,10 @@ async def command(request: web.Request) -> Command:
             return AnnulLast(0, lane, int(annul.epoch, 16), annul.seq, annul.steward, annul.reason)
         case "reset":
             return ResetPresence(0, number, (await body(request, ResetBody)).steward)
+        case "identify":
+            return Identify(0, (await body(request, BoxBody)).steward)
+        case "restart":
+            return Restart(0, (await body(request, BoxBody)).steward)
         case "acknowledge":
             await body(request, NoBody)
             return Acknowledge(0, number)

@@ -97,6 +97,8 @@ class LaneClient:
         self.on_in_memory: Callable[[], None] | None = None
         """Called whenever there is a status while records are in memory only, or no longer: the uplink's."""
 
+        self.on_sync: Callable[[], None] | None = None
+        """Called when somebody at the page wants all synchronised now: the uplink's. None where there is none."""
         self.on_list_lost: Callable[[], None] | None = None
         """Called whenever there is a status that says that the list cannot be read: the uplink's."""
 

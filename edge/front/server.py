@@ -16,7 +16,7 @@ from aiohttp.typedefs import Middleware
 from admission.reasons import Language
 from edge.board import VerdictWord
 from edge.front import qr
-from edge.front.asked import LANG_COOKIE, PinBody, Refused, body, command, language_of, named
+from edge.front.asked import LANG_COOKIE, BoxBody, PinBody, Refused, body, command, language_of, named
 from edge.front.connection import Connection
 from edge.front.doors import Doors
 from edge.front.labels import PAGE_LANGUAGES, labels, page_language
@@ -146,6 +146,8 @@ class Page:
                 web.post("/api/logout", self._post_logout),
                 web.post(r"/api/lane/{id:\d{1,5}}/{what:state|pulse|fire|admit|annul}", self._post_command),
                 web.post(r"/api/zone/{id:\d{1,5}}/{what:reset}", self._post_command),
+                web.post("/api/box/{what:identify|restart}", self._post_command),
+                web.post("/api/box/sync", self._post_sync),
                 web.post(r"/api/alert/{id:\d{1,10}}/{what:acknowledge}", self._post_command),
             ]
         )
@@ -325,11 +327,22 @@ class Page:
 
     # --- what needs the PIN --------------------------------------------------------------------------------------
 
-    async def _post_command(self, request: web.Request) -> web.Response:
+    def _want_session(self, request: web.Request) -> None:
         if not is_trustworthy(request):
             raise Refused("page.not_secure")
         if not self._has_session(request, touch=True):
             raise Refused("page.no_session")
+
+    async def _post_sync(self, request: web.Request) -> web.Response:
+        self._want_session(request)
+        await body(request, BoxBody)
+        if self._client.on_sync is None:
+            raise Refused("uplink.unenrolled")
+        self._client.on_sync()
+        return _json({"ok": True})
+
+    async def _post_command(self, request: web.Request) -> web.Response:
+        self._want_session(request)
         wish = await command(request)
         try:
             done = await self._client.command(wish)

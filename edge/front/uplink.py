@@ -54,6 +54,8 @@ REFUSED_WAIT_S = 30.0
 STALE_S = 60.0
 STALE_POLLS = 10
 """No proved answer on the list for so long, or for so many polls: somebody may be keeping news from this gate."""
+SYNC_PAUSE_S = 2.0
+"""Whoever presses the button again and again asks the centre no oftener than this."""
 LEFT_OUT_S = 2.0
 """Pause between two questions for news while records are left out for want of a roster."""
 WATCH_S = 5.0
@@ -164,6 +166,9 @@ class Uplink:
         self._stuck_loops = Stuck(lambda: self._clock.mono_ns() / 1e9)
         self._anew: set[str] = set()
         """Loops that began anew, because they failed the same way again and again."""
+        self._hurry: dict[str, asyncio.Event] = {}
+        """By loop, what ends its pause."""
+        self._synced_s = -SYNC_PAUSE_S
         self._refused: dict[str, str] = {}
         """By loop, why the centre or the list was refused; empty when all is well."""
         self._answered_s, self._answered_mono_s = 0, self._mono_s()
@@ -195,6 +200,16 @@ class Uplink:
     def held(self) -> None:
         """Records are in the lane's memory only, or are no longer."""
         self.upload.poke()
+
+    def sync_now(self) -> None:
+        """Somebody does not want to wait for what is due later: ask for all of it, and send all there is, now."""
+        now_s = self._mono_s()
+        if now_s - self._synced_s < SYNC_PAUSE_S:
+            return
+        self._synced_s = now_s
+        for one in (*self._hurry.values(), self._list_due, self._documents_due, self._news.moved):
+            one.set()
+        self.upload.back()
 
     async def run(self) -> None:
         """Talk to the centre until cancelled, or until keys were rolled, its own or ours: they are saved then."""
@@ -307,7 +322,11 @@ class Uplink:
 
     async def _wait(self, name: str, wait_s: float) -> None:
         if name != "list":
-            await asyncio.sleep(wait_s)
+            hurry = self._hurry.setdefault(name, asyncio.Event())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await hurry.wait()
+            hurry.clear()
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):

@@ -367,3 +367,17 @@ def box_log(tmp_path: Path) -> tuple[EpochLog, OwnLog]:
     own = OwnLog(LogReader.open(tmp_path / "box"), GateId(1))
     own.look()
     return log, own
+
+
+async def test_sync_now_ends_every_pause_once(venue: Venue, box: Box) -> None:
+    box.append(log_of(box, scans=20))
+    async with box.linked() as uplink:
+        await box.until(box.is_drained)
+        await box.until(lambda: any(one.centre_time_s for one in box.said))
+        box.said.clear()
+        uplink.sync_now()
+        await box.until(lambda: any(one.centre_time_s for one in box.said))
+        box.said.clear()
+        uplink.sync_now()
+        assert not uplink._hurry["time"].is_set(), "who presses again at once asks the centre no oftener"
+    assert venue is not None

@@ -39,7 +39,7 @@ function show(now) {
   put($("word"), now.verdict.title);
   put($("cause"), now.verdict.cause);
   put($("fix"), now.verdict.fix);
-  $("lock").hidden = $("staff").hidden = !now.session;
+  $("lock").hidden = $("staff").hidden = $("box").hidden = !now.session;
   $("unlock").hidden = now.session;
   if (now.session) openPin(false);
   $("called").hidden = now.alerts.length === 0;
@@ -299,6 +299,9 @@ $("pin-form").addEventListener("submit", async (event) => {
 });
 $("lock").addEventListener("click", async () => { await post("/api/logout", {}); listen(); });
 $("reasons").addEventListener("change", listen);
+sure($("sync"), false, () => send("box/sync", {}));
+sure($("identify"), false, () => send("box/identify", {}));
+sure($("restart"), true, () => send("box/restart", {}), () => words.restart_sure);
 
 // --- the live stream ----------------------------------------------------------------------------------------------
 

@@ -25,9 +25,11 @@ from edge.link import (
     ClearFire,
     Done,
     Health,
+    Identify,
     Part,
     Pulse,
     ResetPresence,
+    Restart,
     SetState,
     StaffAlert,
 )
@@ -150,6 +152,8 @@ COMMANDS = [
         AnnulLast(1, 2, 2**64 - 1, 7, 9, "wrong person"),
     ),
     ("/api/zone/3/reset", {"steward": 9}, ResetPresence(1, 3, 9)),
+    ("/api/box/identify", {"steward": 9}, Identify(1, 9)),
+    ("/api/box/restart", {}, Restart(1, 0)),
     ("/api/alert/1795339800/acknowledge", {}, Acknowledge(1, 1_795_339_800)),
 ]
 
@@ -190,6 +194,24 @@ async def test_commands_reach_the_lane_only_with_the_pin(
         async with session.post(path, json=body, headers=r.origin) as answer:
             assert await answer.json() == {"ok": True}
         assert r.lane.commands.get_nowait() == command
+
+
+async def test_sync_now_reaches_the_uplink_only_with_the_pin(tmp_path: Path) -> None:
+    async with rig(tmp_path) as r, r.browser() as session:
+        pressed: list[int] = []
+        r.client.on_sync = lambda: pressed.append(1)
+        async with session.post("/api/box/sync", json={}, headers=r.origin) as answer:
+            assert answer.status == 401
+        assert pressed == []
+        await r.log_in(session)
+        async with session.post("/api/box/sync", json={"steward": 4}, headers=r.origin) as answer:
+            assert await answer.json() == {"ok": True}
+        assert pressed == [1]
+        r.client.on_sync = None
+        async with session.post("/api/box/sync", json={}, headers=r.origin) as answer:
+            assert answer.status == 409
+            assert (await answer.json())["code"] == "uplink.unenrolled"
+        assert r.lane.commands.empty()
 
 
 async def test_what_the_lane_refuses_is_said(tmp_path: Path) -> None:

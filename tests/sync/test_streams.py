@@ -91,8 +91,10 @@ class Streams:
 
 
 @asynccontextmanager
-async def streams_of(database: Database, keys: VenueKeys, gate: Enrolment) -> AsyncIterator[Streams]:
-    hints = Hints(Changes(database, keys), database, keys, lambda: NOW_S, 600.0)
+async def streams_of(
+    database: Database, keys: VenueKeys, gate: Enrolment, told: Changes | None = None
+) -> AsyncIterator[Streams]:
+    hints = Hints(told or Changes(database, keys), database, keys, lambda: NOW_S, 600.0)
     made = Streams(hints, "")
     shown = {"present": gate.public, "former": bytes(32)}
 
@@ -142,6 +144,35 @@ async def test_a_stream_for_a_key_that_is_the_gates_no_more_ends_at_once(
             assert (await response.content.readline()).startswith(b"retry:")
         async with session.get(made.address, params={"key": "former"}) as response:
             assert await ended(response) == b""
+
+
+class OldNews(Changes):
+    """Always tells of the group as it was before any of its gates was enrolled."""
+
+    def look(self, now_s: int) -> tuple[News, ...]:  # noqa: ARG002 - what it says is older
+        return (News(GROUP, (("settings", b"old"),), {}),)
+
+
+async def test_news_from_before_a_gate_was_enrolled_does_not_shut_it_out(
+    venue: Venue, box: Enrolment
+) -> None:
+    database = venue.centre.database
+    async with (
+        streams_of(database, venue.centre.keys, box, OldNews(database, venue.centre.keys)) as made,
+        aiohttp.ClientSession() as session,
+        session.get(made.address, params={"key": "present"}) as response,
+    ):
+        async with asyncio.timeout(WAIT_S):
+            assert (await response.content.readline()).startswith(b"retry:")
+            await made.hints.start()
+            for _ in range(3):
+                made.hints.poke()
+                while (await response.content.readline()) != b"event: settings\n":
+                    pass
+        assert made.hints.streams == 1
+        await asyncio.to_thread(revoked, database, box.gate)
+        made.hints.poke()
+        await ended(response)
 
 
 async def test_a_stream_that_a_gate_does_not_read_ends_at_once_too(venue: Venue, box: Enrolment) -> None:

@@ -77,6 +77,7 @@ async def serve(settings: FrontSettings, client: LaneClient, page_tls: tls.PageT
     page = Page(
         client,
         PinLock(data, time.time, time.monotonic),
+        data=data,
         name=settings.name,
         hosts=Hosts(names),
         mono_s=time.monotonic,

@@ -62,6 +62,11 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "box": ("Diese Box", "This box"),
     "sync": ("Jetzt abgleichen", "Sync now"),
     "identify": ("Piepsen und blinken", "Beep and blink"),
+    "bundle": ("Für den Support herunterladen", "Download for support"),
+    "bundle_why": (
+        "Ohne Tickets, Codes, Schlüssel und Nummern von Personen.",
+        "Without tickets, codes, keys and people's numbers.",
+    ),
     "restart": ("Neu starten", "Restart"),
     "js_restart_sure": ("Kurz kommt niemand durch. Nochmals tippen", "Nobody passes for a moment. Tap again"),
     "js_lost": ("Keine Verbindung zur Box seit", "No connection to the box since"),

@@ -4,6 +4,7 @@ import asyncio
 import html
 import logging
 import re
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from admission.reasons import Language
 from edge.board import VerdictWord
 from edge.front import qr
 from edge.front.asked import LANG_COOKIE, BoxBody, PinBody, Refused, body, command, language_of, named
+from edge.front.bundle import bundle
 from edge.front.connection import Connection
 from edge.front.doors import Doors
 from edge.front.labels import PAGE_LANGUAGES, labels, page_language
@@ -109,6 +111,7 @@ class Page:
         client: LaneClient,
         pin: PinLock,
         *,
+        data: Path,
         name: str,
         hosts: Hosts,
         mono_s: Callable[[], float],
@@ -120,6 +123,8 @@ class Page:
         self._client = client
         self._pin = pin
         self._pin_turn = asyncio.Lock()
+        self._data = data
+        self._bundle_turn = asyncio.Lock()
         self._sessions = Sessions(mono_s, pin.mark)
         self._name = name
         self._fingerprint = fingerprint
@@ -148,6 +153,7 @@ class Page:
                 web.post(r"/api/zone/{id:\d{1,5}}/{what:reset}", self._post_command),
                 web.post("/api/box/{what:identify|restart}", self._post_command),
                 web.post("/api/box/sync", self._post_sync),
+                web.get("/api/bundle", self._get_bundle),
                 web.post(r"/api/alert/{id:\d{1,10}}/{what:acknowledge}", self._post_command),
             ]
         )
@@ -340,6 +346,17 @@ class Page:
             raise Refused("uplink.unenrolled")
         self._client.on_sync()
         return _json({"ok": True})
+
+    async def _get_bundle(self, request: web.Request) -> web.Response:
+        self._want_session(request)
+        client = self._client
+        async with self._bundle_turn:  # it reads and packs for a moment: one at a time
+            packed = await asyncio.to_thread(bundle, self._data, client.status, connected=client.connected)
+        gate = client.status.gate if client.status is not None else 0
+        name = f"gatehouse-{gate}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.zip"
+        answer = web.Response(body=packed, content_type="application/zip")
+        answer.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}"'
+        return answer
 
     async def _post_command(self, request: web.Request) -> web.Response:
         self._want_session(request)

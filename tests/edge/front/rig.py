@@ -78,6 +78,7 @@ async def rig(data: Path, *, with_tls: bool = True, frozen: bool = True) -> Asyn
     page = Page(
         client,
         PinLock(data, lambda: now_s[0], lambda: now_s[0]),
+        data=data,
         name="Arena",
         hosts=Hosts(["gate.local"]),
         mono_s=mono,

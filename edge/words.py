@@ -464,6 +464,27 @@ WORDS: Final[Mapping[str, _Row]] = {
     "alert.attention": _row(
         "Personal gebraucht", "Zur Spur gehen und nachsehen.", "Staff needed", "Go to the lane and look."
     ),
+    # --- go or no-go ---------------------------------------------------------------------------------------------
+    "go.go": _row(
+        "Bereit zum Öffnen: jede Spur ist seit {asked} geprobt",
+        "",
+        "Go: every lane was rehearsed since {asked}",
+        "",
+    ),
+    "go.no_go": _row("Noch nicht öffnen", "", "No-go", ""),
+    "go.rehearsed": _row("geprobt[ {at_s}]", "", "rehearsed[ {at_s}]", ""),
+    "go.not_rehearsed": _row(
+        "seit {asked} nicht geprobt: auf «Probe» stellen und mit einem Ticket durchgehen",
+        "",
+        "not rehearsed since {asked}: set it to “Rehearsal” and walk through with a ticket",
+        "",
+    ),
+    "go.still_rehearsal": _row(
+        "steht noch auf Probe: auf «Kontrolliert» stellen",
+        "",
+        "still in rehearsal: set it to “Controlled”",
+        "",
+    ),
     # --- answers to commands -------------------------------------------------------------------------------------
     "command.done": _row("Erledigt", "", "Done", ""),
     "command.no_lane": _row(

@@ -17,7 +17,7 @@ import msgspec
 
 from admission.ids import GateId
 from admission.reasons import Language
-from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
+from admission.records import ExtensionRecord, MalformedRecord, record_from_bytes
 from edge.front.metrics import metrics
 from edge.link import Status
 from edge.store.faults import StoreFault
@@ -170,8 +170,6 @@ def _record(stored: StoredRecord) -> dict[str, object]:
         return where | {"malformed": len(stored.blob)}
     if isinstance(record, ExtensionRecord):
         return where | {"extension": record.type.name.lower(), "bytes": len(record.payload)}
-    if not isinstance(record, Record):
-        return where
     numbers = {name: int(value) for name in NUMBERS if (value := getattr(record, name))}
     return where | {
         "kind": record.kind.name.lower(),

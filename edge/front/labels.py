@@ -62,6 +62,8 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "box": ("Diese Box", "This box"),
     "sync": ("Jetzt abgleichen", "Sync now"),
     "identify": ("Piepsen und blinken", "Beep and blink"),
+    "go": ("Öffnen?", "Go or no-go"),
+    "go_since": ("Geprobt seit", "Rehearsed since"),
     "bundle": ("Für den Support herunterladen", "Download for support"),
     "bundle_why": (
         "Ohne Tickets, Codes, Schlüssel und Nummern von Personen.",

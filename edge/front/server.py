@@ -16,7 +16,7 @@ from aiohttp.typedefs import Middleware
 
 from admission.reasons import Language
 from edge.board import VerdictWord
-from edge.front import qr
+from edge.front import qr, rehearsed
 from edge.front.asked import LANG_COOKIE, BoxBody, PinBody, Refused, body, command, language_of, named
 from edge.front.bundle import bundle
 from edge.front.connection import Connection
@@ -39,8 +39,9 @@ from edge.front.perimeter import (
 )
 from edge.front.pin import Locked, NoPin, PinLock, Right, Wrong
 from edge.front.sessions import AGE_S, Sessions
-from edge.front.view import Viewer, judged, scan_view, status_view, verdict_view
+from edge.front.view import Viewer, go_view, judged, scan_view, status_view, verdict_view
 from edge.link import Seen
+from edge.store.faults import StoreFault
 from edge.words import sentence
 
 STREAMS_MAX = 16
@@ -154,6 +155,7 @@ class Page:
                 web.post("/api/box/{what:identify|restart}", self._post_command),
                 web.post("/api/box/sync", self._post_sync),
                 web.get("/api/bundle", self._get_bundle),
+                web.get("/api/go", self._get_go),
                 web.post(r"/api/alert/{id:\d{1,10}}/{what:acknowledge}", self._post_command),
             ]
         )
@@ -357,6 +359,24 @@ class Page:
         answer = web.Response(body=packed, content_type="application/zip")
         answer.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}"'
         return answer
+
+    async def _get_go(self, request: web.Request) -> web.Response:
+        """Say whether every lane was rehearsed since the hour `since` (HH:MM)."""
+        self._want_session(request)
+        status, page = self._client.status, self._viewer(request).page
+        if status is None or not self._client.connected:
+            raise Refused("front.no_lane")
+        asked = request.query.get("since", rehearsed.SINCE)[:5]
+        try:
+            since_s = rehearsed.since(asked, status.time_s)
+        except ValueError:
+            raise Refused("page.bad_request", {"what": "since"}) from None
+        try:
+            async with self._bundle_turn:
+                found = await asyncio.to_thread(rehearsed.go, self._data, status, since_s)
+        except StoreFault:
+            raise Refused("command.not_done") from None
+        return _json(go_view(found, asked, status, page))
 
     async def _post_command(self, request: web.Request) -> web.Response:
         self._want_session(request)

@@ -10,6 +10,7 @@ from admission.reasons import DisplayState, Language, Reason, say
 from admission.records import Direction, Flag, Outcome
 from edge.board import BoardVerdict, VerdictWord, verdict
 from edge.front.labels import labels, page_language
+from edge.front.rehearsed import Go
 from edge.link import BY_HAND, After, Health, LaneView, Part, Seen, StaffAlert, Status, Tile
 from edge.words import UNIX_END, WORDS, sentence
 
@@ -81,6 +82,14 @@ class LaneShown(msgspec.Struct, frozen=True):
     has_entry: bool
     has_exit: bool
     states: tuple[StateView, ...]
+
+
+class GoView(msgspec.Struct, frozen=True):
+    """Go or no-go, with a line for each lane."""
+
+    go: bool
+    text: str
+    lanes: tuple[str, ...]
 
 
 class ZoneView(msgspec.Struct, frozen=True):
@@ -253,6 +262,17 @@ def alert_view(alert: StaffAlert, status: Status, viewer: Viewer) -> AlertView:
         fix = say(Outcome.DENY, Reason[alert.what.upper()], viewer.page).steward
     where = _lane_name(alert.lane, status)
     return AlertView(alert.number, said.cause, fix, where, alert.time_s, alert.count)
+
+
+def go_view(found: Go, asked: str, status: Status, language: Language) -> GoView:
+    """Say whether the doors may open, and of each lane what it lacks."""
+    code = "go.go" if found.go else "go.no_go"
+    lanes = []
+    for one in found.lanes:
+        args: dict[str, str | int] = {"at_s": one.at_s} if one.at_s else {}
+        said = sentence(one.code or "go.rehearsed", {**args, "asked": asked}, language)
+        lanes.append(f"{_lane_name(one.lane, status)}: {said.cause}")
+    return GoView(found.go, sentence(code, {"asked": asked}, language).cause, tuple(lanes))
 
 
 def _lane_name(number: int, status: Status | None) -> str:

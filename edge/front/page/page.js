@@ -299,6 +299,13 @@ $("pin-form").addEventListener("submit", async (event) => {
 });
 $("lock").addEventListener("click", async () => { await post("/api/logout", {}); listen(); });
 $("reasons").addEventListener("change", listen);
+$("go").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await fetch(`/api/go?lang=${lang}&since=${$("go").since.value}`).then((one) => one.json()).catch(() => ({ text: words.failed }));
+  const lines = [answer.text, ...(answer.lanes ?? [])].map((text) => Object.assign(document.createElement("p"), { textContent: text }));
+  $("go-said").className = answer.go ? "ok" : "bad";
+  $("go-said").replaceChildren(...lines);
+});
 sure($("sync"), false, () => send("box/sync", {}));
 sure($("identify"), false, () => send("box/identify", {}));
 sure($("restart"), true, () => send("box/restart", {}), () => words.restart_sure);

@@ -72,6 +72,10 @@ class CutOff(Exception):
     """The centre does not answer, or not as itself. Try again, with growing waits."""
 
 
+class Silent(CutOff):
+    """A stream that was open says nothing any more: somebody on the way forgot it, or it is half-open."""
+
+
 class CentreRefused(Exception):
     """The centre answered and said no; `code` is its one word. `centre_time_s`: signed for this request, or 0."""
 
@@ -244,18 +248,23 @@ class Centre:
         """How far the centre's clock is ahead of ours, as far as it made a difference."""
         return self._ahead_s
 
-    async def listen(self, silence_s: float) -> AsyncGenerator[tuple[str, bytes], None]:
+    async def listen(self, silence_s: float, beat_s: int = 0) -> AsyncGenerator[tuple[str, bytes], None]:
         """Yield what the centre tells as it becomes known: names and data of its stream's messages, and ("", b"") for
-        a heartbeat. Ends where the centre ends it; CutOff where it says nothing for `silence_s`.
+        a heartbeat, which is asked for every `beat_s`. Ends where the centre ends it; Silent where it says nothing for
+        `silence_s`.
 
         The opening is proved; what comes after it is signed one by one.
         """
         try:
-            async with await self._opened("/api/v1/gate/events", silence_s) as response:
+            target = f"/api/v1/gate/events?beat_s={beat_s}" if beat_s else "/api/v1/gate/events"
+            async with await self._opened(target, silence_s) as response:
                 name = ""
                 while True:
-                    async with asyncio.timeout(silence_s):
-                        line = await response.content.readline()
+                    try:
+                        async with asyncio.timeout(silence_s):
+                            line = await response.content.readline()
+                    except TimeoutError as error:
+                        raise Silent("the stream says nothing any more") from error
                     if not line:
                         return
                     field, _, value = line.strip().partition(b":")
@@ -279,6 +288,9 @@ class Centre:
                         self._base + target,
                         headers=self._signed("GET", target, b"", nonce),
                         allow_redirects=False,
+                        timeout=aiohttp.ClientTimeout(
+                            total=None, connect=CONNECT_S
+                        ),  # silence is ours to judge
                     )
             except aiohttp.ClientError as error:
                 if not await self._is_dated(error):

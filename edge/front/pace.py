@@ -5,6 +5,7 @@ What waits, and for how long; how much goes in one batch; who goes first; when a
 
 import random
 from enum import IntEnum
+from typing import NamedTuple
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 60.0
@@ -26,9 +27,10 @@ RECORD_BYTES = 60.0
 LEAST_S = 0.001
 """No answer is counted as quicker: a clock that stands would make the link endless."""
 
-BEAT_LEAST_S, BEAT_FIRST_S, BEAT_MAX_S = 15, 45, 60
-"""Between two signs of life on the stream. Carriers forget a silent connection after 2 to 5 min as a rule, some after 1:
-45 s is below all of these. The centre seals once a minute, so above 60 s nothing is saved."""
+BEAT_LEAST_S, BEAT_FIRST_S, BEAT_MAX_S = 15, 65, 65
+"""Between two signs of life on the stream. Carriers forget a silent connection after 2 to 5 min (facts/hardware.md, 6): half
+of that is safe. The centre seals once a minute, which is a sign too: at 65 s nothing else is sent where seals come, and one
+that is missed shows. Where a carrier is stricter, streams die in silence, and the next asks for signs twice as often."""
 BEAT_STEP_S = 5
 BEAT_PROVED_S = 3600.0
 """A stream that lived so long on one pace may try a slower one."""
@@ -36,7 +38,12 @@ GRACE_S = 5.0
 """What a sign of life may be late by, beside one that was missed: a mobile link that repeats for a while."""
 
 QUIET_AFTER_S = 600.0
-"""Nobody came, at this gate or another, and no list changed for so long: the venue is closed, or nearly."""
+"""Nobody came, at this gate or another, for so long: the venue is closed, or nearly."""
+ROUND_S = 1200.0
+"""While it is quiet, all that is asked is asked in one round, over one connection: opening it costs more than the
+questions. What is new comes by the stream meanwhile, with a seal a minute, and ends the quiet."""
+PLACE_S = 2.0
+"""Between two questions of a round, so that the next finds the connection of the one before free."""
 
 HELD_MAX_S = 60.0
 """Longest wait for those that are more urgent: a gate that lets in without end must still get its next list."""
@@ -123,16 +130,36 @@ class Beat:
 class Quiet:
     """Whether anything goes on: where nothing does, questions may be asked seldomer."""
 
-    def __init__(self, now_s: float) -> None:
-        self._moved_s = now_s
+    def __init__(self, now_s: float, after_s: float = QUIET_AFTER_S) -> None:
+        self._moved_s, self._after_s = now_s, after_s
 
     def moved(self, now_s: float) -> None:
-        """Something went on: somebody came here or elsewhere, a list changed, a link came back."""
+        """Something went on: somebody came here or elsewhere."""
         self._moved_s = max(self._moved_s, now_s)
 
     def is_quiet(self, now_s: float) -> bool:
         """Whether nothing did for long."""
-        return now_s - self._moved_s >= QUIET_AFTER_S
+        return now_s - self._moved_s >= self._after_s
+
+
+class Idle(NamedTuple):
+    """When a gate is quiet, and how often it asks then."""
+
+    quiet_after_s: float = QUIET_AFTER_S
+    round_s: float = ROUND_S
+
+
+IDLE = Idle()
+
+
+def round_in_s(now_s: float, phase_s: float, place: int, every: int = 1, round_s: float = ROUND_S) -> float:
+    """Return how long it is to the next round, or to the next of which only each `every`-th is meant.
+
+    `phase_s`: this gate's own, so that gates do not ask at one moment; `place`: whose turn it is within the round.
+    """
+    number = int((now_s - phase_s) // round_s) + 1
+    number += -number % every
+    return phase_s + number * round_s + place * PLACE_S - now_s
 
 
 class Kind(IntEnum):
@@ -181,4 +208,4 @@ class Turns:
         return False
 
 
-__all__ = ["Batches", "Beat", "Kind", "Quiet", "Turns", "backoff_s"]
+__all__ = ["IDLE", "Batches", "Beat", "Idle", "Kind", "Quiet", "Turns", "backoff_s", "round_in_s"]

@@ -7,6 +7,7 @@ for what follows on the version that the lane has.
 import asyncio
 import contextlib
 import logging
+import math
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -15,16 +16,18 @@ from typing import Protocol
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from admission.entitlements import OfflinePolicy
 from admission.ids import EventId
 from edge.applied import FULL, GAP, KeptValues, applied_of, head_over, settings_of
 from edge.clock import Clock
-from edge.front.centre import CentreRefused, CutOff
+from edge.front.centre import CentreRefused, CutOff, Silent
+from edge.front.pace import Beat
 from edge.front.snapshot import ListTrouble, head_of_file
 from edge.link import ChangedRow, Changes, Done
 from edge.store.list import LIST_FILE
 from sync.wire.deltas import (
-    HEARTBEAT_S,
     KEYS_PART,
+    RECORDS_PART,
     TAKE_LIST,
     Delta,
     DeltaRefused,
@@ -36,12 +39,16 @@ from sync.wire.deltas import (
     settings_head,
 )
 from sync.wire.lists import ListHead
-from sync.wire.seals import FROZEN_S, Advance, Seal, SealRefused, advance, read_seal
+from sync.wire.seals import FROZEN_S, RENEW_S, Advance, Seal, SealRefused, advance, read_seal
 
-SILENCE_S = 2 * HEARTBEAT_S + 5
-"""A stream that is silent for longer is dead, whatever the network says: two heartbeats were missed."""
+STRICT_MORE_S = 3600
+"""People still come in for a while after a session's end was planned."""
 POLL_S = 20.0
 """How often is asked while the stream is up; what it leaves out is late by no more."""
+SEALED_S = 1.5 * RENEW_S
+"""An event whose last seal is younger is told of by the stream: nothing needs to be asked while it is quiet."""
+STREAM_LATE_S = 5.0
+"""A stream that was open for longer, and did not tell what a poll found, is half-open."""
 SLICE_ROWS = 64
 """Rows handed to the lane at once: taken in within a millisecond."""
 AGAIN_MAX_S = 2.0
@@ -61,8 +68,8 @@ class ChangeSource(Protocol):
         """Return the settings in force."""
         ...
 
-    def listen(self, silence_s: float) -> AsyncGenerator[tuple[str, bytes], None]:
-        """Yield what the centre tells as it becomes known."""
+    def listen(self, silence_s: float, beat_s: int) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Yield what the centre tells as it becomes known, and something every `beat_s`."""
         ...
 
 
@@ -101,15 +108,28 @@ class News:
         self._chance = chance
         self._at: dict[EventId, tuple[int, int]] = {}
         """Generation and version that the lane holds of each event."""
+        self.strict_until_s = 0.0
+        """Until then some product lets nobody in where another gate was not heard within 30 s: they must be heard all
+        the time."""
         self._settings_digest = b""
         self._settings: Settings | None = None
         """The newest that came; in force once the lane took them."""
         self._seals: dict[EventId, Seal] = {}
+        self._sealed_s: dict[EventId, float] = {}
+        """When each event's last seal came."""
+        self._beat = Beat()
+        self._life: asyncio.Timeout | None = None
+        """Of the stream that is open; ended where it proves dead."""
+        self._opened_s = 0.0
         self._taking = asyncio.Lock()
         self.behind = asyncio.Event()
         """Set when there is something to ask for."""
         self.moved = asyncio.Event()
         """Set when the lane holds a newer version; whoever waits for it clears it."""
+        self.on_records: Callable[[], None] | None = None
+        """Called when the stream says that other gates recorded something."""
+        self.is_quiet: Callable[[], bool] = lambda: False
+        """Whether what the seals show to be no news is not asked for."""
         self.on_settings: Callable[[], None] | None = None
         """Called when the lane took other settings: gates, their keys and lanes may be others, too."""
 
@@ -129,6 +149,7 @@ class News:
             head = await in_thread(self._in_force)
             self._at = {one.id: (one.generation, one.version) for one in head.events} if head else {}
             self._settings_digest = digest_of(settings_head(head)) if head else b""
+            self.strict_until_s = _strict_until_s(head)
         self.moved.set()
         self.behind.set()
 
@@ -143,31 +164,44 @@ class News:
     async def listen(self) -> float:
         """Hear what the centre tells, until it ends; returns the seconds to wait then. CutOff, CentreRefused."""
         was_heard, wait_s = False, AGAIN_MAX_S * self._chance.random()
-        quiet_ns = self._clock.mono_ns()
+        quiet_s = self._opened_s = self._mono_s()
         try:
-            async for name, data in self._messages():
-                if name == KEYS_PART:  # what comes after it is signed by keys that are not known yet
-                    self._rolled()
-                    return wait_s
-                fresh = await self._take_part(name, data)
-                was_heard = was_heard or fresh
-                if fresh:
-                    quiet_ns = self._clock.mono_ns()
-                elif self._clock.mono_ns() - quiet_ns > FROZEN_S * 1e9:
-                    raise CutOff("the stream brings no seal any more")  # noqa: TRY301 - the same pause follows as for any other
+            async with asyncio.timeout(None) as self._life:
+                async for name, data in self._messages():
+                    if name == KEYS_PART:  # what comes after it is signed by keys that are not known yet
+                        self._rolled()
+                        return wait_s
+                    fresh = await self._take_part(name, data)
+                    was_heard = was_heard or fresh
+                    if fresh:
+                        quiet_s = self._mono_s()
+                    elif self._mono_s() - quiet_s > FROZEN_S:
+                        raise CutOff("the stream brings no seal any more")  # noqa: TRY301 - the same pause follows as for any other
         except (SealRefused, DeltaRefused) as error:
             if self._doubt():
                 return wait_s
             # Of the stream alone: what is asked for is proved by the centre itself.
             log.error("the stream brings what is not the centre's", extra={"code": "changes.not_genuine"})  # noqa: TRY400 - what it is stands there
             raise CutOff(str(error)) from error
-        except CutOff:
+        except TimeoutError:  # it is half-open: another is opened at once
+            log.warning("the stream did not tell what was new; it is opened anew")
+            self._beat.died(silent=True)
+            return 0.0
+        except CutOff as error:
+            self._beat.died(silent=isinstance(error, Silent))
             if not was_heard:
                 raise
+        else:
+            self._beat.lived(self._mono_s() - self._opened_s)
+        finally:
+            self._life = None
         return wait_s
 
+    def _mono_s(self) -> float:
+        return self._clock.mono_ns() / 1e9
+
     async def _messages(self) -> AsyncGenerator[tuple[str, bytes], None]:
-        async with contextlib.aclosing(self._centre.listen(SILENCE_S)) as told:
+        async with contextlib.aclosing(self._centre.listen(self._beat.silence_s, self._beat.beat_s)) as told:
             async for one in told:
                 yield one
 
@@ -175,7 +209,10 @@ class News:
         """Take one message in; whether it shows that the stream is the centre's own and new."""
         if name == "seal":
             return self._take_seal(read_seal(data, self._key))
-        if name == "settings":
+        if name == RECORDS_PART:
+            if self.on_records is not None:
+                self.on_records()
+        elif name == "settings":
             self._settings = read_settings(data, self._key)
         elif name == "changes":
             delta = read_delta(data, self._key)
@@ -197,6 +234,7 @@ class News:
         if judged is Advance.KNOWN:
             return False
         self._seals[seal.event] = seal
+        self._sealed_s[seal.event] = self._mono_s()
         if seal.place > self._at.get(seal.event, (0, 0)):
             self.behind.set()
         self._heard()
@@ -206,18 +244,40 @@ class News:
 
     async def catch_up(self) -> float:
         """Ask for what follows on the lane's version of each event, until there is no more; then wait for a hint."""
+        hinted = self.behind.is_set()
         self.behind.clear()
         for event in tuple(self._at):
             async with self._taking:
-                await self._catch_up(event)
-        try:
-            async with asyncio.timeout(POLL_S * self._chance.uniform(0.75, 1.25)):
-                await self.behind.wait()
-        except TimeoutError:
-            pass
-        return 0.0
+                if await self._catch_up(event) and not hinted:
+                    self._suspect()
+        while True:
+            try:
+                async with asyncio.timeout(POLL_S * self._chance.uniform(0.75, 1.25)):
+                    await self.behind.wait()
+            except TimeoutError:
+                if self.is_quiet() and self.is_told:
+                    continue
+            return 0.0
 
-    async def _catch_up(self, event: EventId) -> None:
+    @property
+    def is_told(self) -> bool:
+        """Whether the stream shows of every event that nothing is new."""
+        return bool(self._at) and all(map(self._is_sealed, self._at))
+
+    def _is_sealed(self, event: EventId) -> bool:
+        """Whether the stream shows that nothing is new of an event."""
+        seal = self._seals.get(event)
+        is_fresh = self._mono_s() - self._sealed_s.get(event, -SEALED_S) < SEALED_S
+        return is_fresh and seal is not None and seal.place <= self._at.get(event, (0, 0))
+
+    def _suspect(self) -> None:
+        """A poll found what the stream should have told: end it, so that another is opened."""
+        if self._life is not None and self._mono_s() - self._opened_s > STREAM_LATE_S:
+            self._life.reschedule(asyncio.get_running_loop().time())
+
+    async def _catch_up(self, event: EventId) -> bool:
+        """Bring an event up to date; whether there was anything new."""
+        was_new = False
         while event in self._at:
             generation, version = self._at[event]
             try:
@@ -226,17 +286,19 @@ class News:
                 if error.code != TAKE_LIST:
                     raise
                 self._want_list()
-                return
+                return was_new
             delta = self._read(page)
             self._heard()
             if (delta.event, delta.generation, delta.since) != (event, generation, version):
                 raise ListTrouble("changes.not_genuine", "the changes are other ones than were asked for")
             if delta.to == version:
-                return
+                return was_new
+            was_new = True
             if not self._knows_settings(delta):
                 await self._fetch_settings()
             if not await self._bring(delta) or delta.is_last:
-                return
+                return was_new
+        return was_new
 
     def _read(self, page: bytes) -> Delta:
         try:
@@ -293,7 +355,15 @@ class News:
         self._at[delta.event] = (delta.generation, delta.to)
         if fresh is not None:
             self._settings_digest = fresh.digest
+            self.strict_until_s = _strict_until_s(fresh.head)
             if self.on_settings is not None:
                 self.on_settings()
         self.moved.set()
         return True
+
+
+def _strict_until_s(head: ListHead | None) -> float:
+    """Return until when others must be heard all the time: an hour beyond the last session; 0 where nobody asks for it."""
+    if head is None or all(one.offline is OfflinePolicy.ADMIT_AND_FLAG for one in head.products):
+        return 0.0
+    return max((one.end or math.inf for one in head.sessions), default=math.inf) + STRICT_MORE_S

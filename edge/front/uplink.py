@@ -23,7 +23,7 @@ from edge.front.doubt import AGAIN_S, Doubt
 from edge.front.intake import Intake
 from edge.front.merged import KeysOfList, Merged, MergedSource
 from edge.front.own_log import LogSource, OwnLog
-from edge.front.pace import backoff_s
+from edge.front.pace import IDLE, Idle, Quiet, backoff_s, round_in_s
 from edge.front.past import Past
 from edge.front.peers.neighbours import Shared
 from edge.front.snapshot import ListTrouble, SeenVersions, Snapshots, StillRefused
@@ -42,6 +42,7 @@ from sync.wire.feed import WAIT_MAX_MS, Ask, Feed
 from sync.wire.replication import LinkAt, Read
 from sync.wire.roster import Roster, RosterRefused
 from sync.wire.rotation import KeysRefused
+from sync.wire.seals import RENEW_S
 from sync.wire.snapshots import Manifest
 
 TIME_EVERY_S = 600.0
@@ -54,8 +55,14 @@ REFUSED_WAIT_S = 30.0
 STALE_S = 60.0
 STALE_POLLS = 10
 """No proved answer on the list for so long, or for so many polls: somebody may be keeping news from this gate."""
+SEALS_STALE_S = 3 * RENEW_S + 5.0
+"""While it is quiet only the seals prove it: three were missed."""
+LIST_EVERY, TIME_EVERY = 3, 18
+"""In how manieth round a quiet gate asks for the manifest, an hour; and for the time and what is held of it, six."""
 SYNC_PAUSE_S = 2.0
 """Whoever presses the button again and again asks the centre no oftener than this."""
+TOLD_POLLS = 12
+"""By so much seldomer is the manifest asked for while the stream tells what is new of each list: once a minute."""
 LEFT_OUT_S = 2.0
 """Pause between two questions for news while records are left out for want of a roster."""
 WATCH_S = 5.0
@@ -125,6 +132,7 @@ class Uplink:
         ca_file: Path | None = None,
         page: PageTls | None = None,
         centre: Centre | None = None,
+        idle: Idle = IDLE,
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
@@ -161,6 +169,12 @@ class Uplink:
         """The log's reader and the sender are used in this one thread only."""
         self._way = Way(self._clock)
         self.upload = self._uploading(enrolment, lane)
+        self._idle, self._quiet = idle, Quiet(self._mono_s(), idle.quiet_after_s)
+        self._phase_s = self._chance.uniform(0.0, idle.round_s)
+        self._rested_s = self._mono_s() - SEALS_STALE_S
+        """When the gate was last quiet."""
+        self._feed_due = asyncio.Event()
+        self._news.on_records, self._news.is_quiet = self._moved, self._is_quiet
         self._feed_wait_ms = 0
         """How long the next question for news waits at the centre."""
         self._stuck_loops = Stuck(lambda: self._clock.mono_ns() / 1e9)
@@ -195,11 +209,38 @@ class Uplink:
 
     def appended(self, _notice: Appended) -> None:
         """More of the log is durable."""
+        self._moved()
         self.upload.poke()
 
     def held(self) -> None:
         """Records are in the lane's memory only, or are no longer."""
+        self._moved()
         self.upload.poke()
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing goes on anywhere, and nobody would be refused because others were not heard just now."""
+        if (
+            not self._quiet.is_quiet(self._mono_s())
+            or self._now_s() < self._news.strict_until_s
+            or self._cut_off_s
+        ):
+            return False
+        self._rested_s = self._mono_s()
+        return True
+
+    def _moved(self) -> None:
+        """Somebody came, here or elsewhere: ask as often as ever from now on."""
+        was_quiet = self._is_quiet()
+        self._quiet.moved(self._mono_s())
+        if was_quiet:
+            for due in (self._feed_due, self._list_due, self._news.moved):
+                due.set()
+
+    def _pause_s(self, active_s: float, place: int, every: int = 1) -> float:
+        """Return how long a loop waits: while it is quiet, until all ask together."""
+        if not self._is_quiet():
+            return active_s
+        return round_in_s(self._mono_s(), self._phase_s, place, every, self._idle.round_s)
 
     def sync_now(self) -> None:
         """Somebody does not want to wait for what is due later: ask for all of it, and send all there is, now."""
@@ -353,7 +394,7 @@ class Uplink:
         self._past.heard(centre_time_s)
         self._answered("time")
         self._tell(centre_time_s=centre_time_s)
-        return TIME_EVERY_S
+        return self._pause_s(TIME_EVERY_S, 3, TIME_EVERY)
 
     # --- documents ----------------------------------------------------------------------------------------------
 
@@ -427,7 +468,9 @@ class Uplink:
     # --- records up ---------------------------------------------------------------------------------------------
 
     async def _records(self) -> float:
-        return await self.upload.run(self._settings.push_s, REFUSED_WAIT_S, lambda: TIME_EVERY_S)
+        return await self.upload.run(
+            self._settings.push_s, REFUSED_WAIT_S, lambda: self._pause_s(TIME_EVERY_S, 4, TIME_EVERY)
+        )
 
     # --- the merged log down ------------------------------------------------------------------------------------
 
@@ -435,6 +478,7 @@ class Uplink:
         """Read what other gates recorded and hand it to the lane; the next question waits at the centre for news."""
         await self._past.known.wait()  # else a roster might be gone by that ran out while this box was away
         cursor, wants = await self._in_thread(lambda: (self._merged.cursor, self._merged.wants()))
+        self._feed_due.clear()
         # After a cut nobody waits for news before it is known who was heard meanwhile.
         wait_ms, self._feed_wait_ms = self._feed_wait_ms, 0
         feed, chunks = await self._centre.feed(Ask(cursor, wait_ms, self.upload.behind_s, wants))
@@ -449,7 +493,17 @@ class Uplink:
         self._feed_wait_ms = 0 if left_out else WAIT_MAX_MS
         if left_out and not self._may_believe():
             return LEFT_OUT_S
-        return 0.0 if feed.more or has_news else FEED_PAUSE_S
+        if feed.more or has_news:
+            self._moved()
+            return 0.0
+        if self._is_quiet():
+            self._feed_wait_ms = (
+                0  # the stream tells of news; nobody waits on a line that the carrier forgets
+            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s(0.0, 0)):
+                    await self._feed_due.wait()
+        return FEED_PAUSE_S
 
     def _say_heard(self, feed: Feed, told_ns: int) -> None:
         """Tell the lane until when it knows all of the others: of a gate whose records were left out, nothing new."""
@@ -475,7 +529,8 @@ class Uplink:
             if self._list_taken:
                 self._list_taken = False
                 await self._news.look(self._in_thread)
-        return self._settings.poll_s
+        poll_s = self._settings.poll_s * (TOLD_POLLS if self._news.is_told else 1)
+        return self._pause_s(poll_s, 2, LIST_EVERY)
 
     def _want_list(self) -> None:
         """Only a whole list helps: ask for it at the next turn, which the centre makes anew at its own pace."""
@@ -494,7 +549,7 @@ class Uplink:
         """Tell the centre how we are: when the lane holds a newer version, else now and then."""
         self._news.moved.clear()
         state = self._state()
-        queued = self.upload.queued or 0
+        queued, is_quiet = self.upload.queued or 0, self._is_quiet()
         await self._centre.tell(
             GateStatus(
                 versions=self._news.versions,
@@ -505,11 +560,13 @@ class Uplink:
                 uplink=state[1],
                 verdict=state[0].value,
                 lanes=self._lane.ways,
+                again_s=int(self._idle.round_s) if is_quiet else 0,
             )
         )
         self._answered("status")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STATUS_EVERY_S * self._chance.uniform(0.75, 1.0)):
+            pause_s = STATUS_EVERY_S * self._chance.uniform(0.75, 1.0)
+            async with asyncio.timeout(self._pause_s(pause_s, 1) if is_quiet else pause_s):
                 await self._news.moved.wait()
         return STATUS_PAUSE_S
 
@@ -556,9 +613,9 @@ class Uplink:
             return Health.DEGRADED, f"uplink.{code}", {"why": code}
         if refused:
             return Health.DEGRADED, "uplink.refused", {"why": refused}
-        if (self._clock.mono_ns() - self._list_said_ns) / 1e9 > max(
-            STALE_S, STALE_POLLS * self._settings.poll_s
-        ):
+        told = self._news.is_told or self._is_quiet() or self._mono_s() - self._rested_s < STALE_S
+        silence_s = max(SEALS_STALE_S if told else STALE_S, STALE_POLLS * self._settings.poll_s)
+        if (self._clock.mono_ns() - self._list_said_ns) / 1e9 > silence_s:
             since: dict[str, str | int] = {"since_s": self._list_said_s} if self._list_said_s else {}
             why: dict[str, str | int] = {"why": self._refused["list"]} if "list" in self._refused else {}
             return Health.DEGRADED, "uplink.list_stale", {**since, **why}

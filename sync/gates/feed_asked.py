@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -36,6 +36,8 @@ READINGS_MAX = 256
 AGES_MS = 250
 """How long ages are shared. They are told older by as much, so that none is ever told too young."""
 PACKED_AT_A_TIME = 4
+WATCH_S = 5.0
+"""How often is looked for what other replicas took, for gates that only listen; within 30 s they must have asked."""
 
 
 class _Reading(NamedTuple):
@@ -87,6 +89,8 @@ class Feeds:
         self._waiting: Counter[int] = Counter()
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._closing = False
+        self.on_news: Callable[[int], None] = lambda _group: None
+        """Called with the group whenever records of it became known."""
 
     def close(self) -> None:
         """Let nobody wait any longer: the centre ends."""
@@ -98,6 +102,18 @@ class Feeds:
         for signal in self._signals.values():
             signal.set()
 
+    async def watch(self, groups: Callable[[], set[int]]) -> NoReturn:
+        """See what other replicas took, also while nobody waits. `groups`: whose gates listen here."""
+        known: dict[int, int] = {}
+        while True:
+            await asyncio.sleep(WATCH_S)
+            for group in groups():
+                with contextlib.suppress(CentreFault, SQLAlchemyError):  # the next look finds it
+                    newest = await self.newest(group)
+                    if newest > known.setdefault(group, newest):
+                        self.on_news(group)
+                    known[group] = newest
+
     def changed(self, group: int) -> asyncio.Event:
         """Return what is set at the next news of a group; ask anew each time, and look at `newest` in between."""
         return self._signals.setdefault(group, asyncio.Event())
@@ -107,6 +123,7 @@ class Feeds:
         group = await self._group(gate)
         if group is not None:
             self.tell(group)
+            self.on_news(group)
 
     async def newest(self, group: int) -> int:
         """Return the number of the last piece that became known in a group."""
@@ -176,6 +193,7 @@ class Feeds:
                 ):  # whoever waits finds that out by itself
                     if await self.newest(group) > self._read_up_to.get(group, 0):
                         self.tell(group)
+                        self.on_news(group)
         finally:
             del self._polls[group]
 

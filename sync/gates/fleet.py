@@ -43,7 +43,7 @@ from sync.wire.messages import CODE_MINUTES, fingerprint_of
 ZONES_MAX = 200
 SESSIONS_MAX = 500
 AWAY_S = 90
-"""A gate that told nothing for so long is shown as away: it tells every 30 s."""
+"""A gate that told nothing for so long is shown as away: it tells every 30 s, or says that it will later."""
 LANE_MAX = 65_535
 """Lane numbers are u16 in records."""
 _States = Annotated[
@@ -391,7 +391,7 @@ def _device(row: Any, lists: Any, now_s: int) -> Device:
         gate=row.id,
         name=row.name,
         enrolled=bool(row.public),
-        away=now_s - heard_s > AWAY_S,
+        away=now_s - heard_s > AWAY_S + told.again_s,
         heard_s=heard_s,
         lists=lags,
         software=told.software,

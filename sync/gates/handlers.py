@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import msgspec
 import zstandard
@@ -87,6 +87,8 @@ class GateApi:
         self.feeds = Feeds(database, now_s, mono_s, nets.records_s)
         self.published = PublishedApi(database, keys, data, now_s, self._known, self.counts, mono_s)
         self.news = NewsApi(database, keys, now_s, self._known, nets.changes_s)
+        self._watching: asyncio.Task[NoReturn] | None = None
+        self.feeds.on_news = self.news.hints.recorded
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes with their handlers."""
@@ -104,9 +106,14 @@ class GateApi:
     async def start(self, _app: web.Application) -> None:
         """The centre begins to listen."""
         await self.news.start()
+        if self._database.is_postgresql:
+            self._watching = asyncio.create_task(self.feeds.watch(lambda: self.news.hints.groups))
 
     async def close(self, _app: web.Application) -> None:
         """The centre ends: answer whoever waits."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self.news.close()
         self.published.close()
         self.feeds.close()

@@ -26,7 +26,7 @@ from sync.gates.roster import gate_key, gates
 from sync.keys import VenueKeys
 from sync.store.database import CentreFault, Database
 from sync.tickets.changes import CHANNEL
-from sync.wire.deltas import HEARTBEAT_S, KEYS_PART
+from sync.wire.deltas import HEARTBEAT_S, KEYS_PART, RECORDS_PART
 from sync.wire.seals import RENEW_S
 
 POLL_S = 1.5
@@ -39,6 +39,9 @@ QUEUE_PARTS_MAX = 64
 """Messages that wait for one gate; more: it does not keep up, and asks for what it missed when it comes again."""
 SEND_S = 20.0
 """A gate that takes nothing for so long is dropped; it shares no memory with the others by then."""
+RECORDS_PAUSE_S = 60.0
+"""Least time between two words of records: a gate that heard one asks without pause for ten minutes
+(`edge.front.pace.QUIET_AFTER_S`)."""
 RETRY_MS = 2_000
 KEYS_LOOK_S = 0.5
 """How often is looked whether keys were rolled: one stat of a file. Gates that are not told meet an answer by the new
@@ -103,6 +106,8 @@ class Hints:
         self._tasks: list[asyncio.Task[None]] = []
         self._listener: threading.Thread | None = None
         self._closing = threading.Event()
+        self._told_s: dict[int, float] = {}
+        """When each group was last told that there are records."""
         self.dropped = 0
         """Streams of gates that did not keep up."""
 
@@ -131,6 +136,11 @@ class Hints:
         """How many gates listen."""
         return len(self._streams)
 
+    @property
+    def groups(self) -> set[int]:
+        """Whose gates listen."""
+        return {stream.group for stream in self._streams.values()}
+
     def poke(self) -> None:
         """Something was written: look soon. From any thread."""
         if self._loop is not None:
@@ -143,8 +153,21 @@ class Hints:
         if stream is not None:
             stream.close()
 
+    def recorded(self, group: int) -> None:
+        """A gate's records were taken: tell those of its group that ask seldom. In the loop."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._told_s.get(group, -RECORDS_PAUSE_S) >= RECORDS_PAUSE_S:
+            self._told_s[group] = now_s
+            self._send(group, part(RECORDS_PART, b""))
+
     async def serve(
-        self, request: web.Request, gate: GateId, group: int, public: bytes, headers: dict[str, str]
+        self,
+        request: web.Request,
+        gate: GateId,
+        group: int,
+        public: bytes,
+        headers: dict[str, str],
+        beat_s: float = HEARTBEAT_S,
     ) -> web.StreamResponse:
         """Answer with a stream until the gate goes, does not keep up, or is a gate no longer. Full: try later."""
         if len(self._streams) >= STREAMS_MAX and gate not in self._streams:
@@ -167,7 +190,7 @@ class Hints:
                 return response
             seals = await asyncio.to_thread(self._changes.seals, group, self._now_s())
             stream.put(f"retry: {RETRY_MS}\n\n".encode() + b"".join(part("seal", one) for one in seals))
-            await self._pump(response, stream)
+            await self._pump(response, stream, beat_s)
         except (OSError, TimeoutError):  # gone, or it takes nothing: it comes again
             self.dropped += not stream.closed
         finally:
@@ -176,11 +199,11 @@ class Hints:
             stream.close()
         return response
 
-    async def _pump(self, response: web.StreamResponse, stream: _Stream) -> None:
+    async def _pump(self, response: web.StreamResponse, stream: _Stream, beat_s: float) -> None:
         while not stream.closed:
             data = b":\n\n"
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_S):
+                async with asyncio.timeout(beat_s):
                     await stream.wake.wait()
             stream.wake.clear()
             if stream.parts:

@@ -14,7 +14,7 @@ from sync.gates.proofs import Asker, Known, Proofs
 from sync.gates.statuses import Statuses
 from sync.keys import VenueKeys
 from sync.store.database import Database
-from sync.wire.deltas import STATUS_BYTES_MAX, TAKE_LIST, GateStatus
+from sync.wire.deltas import BEAT_LEAST_S, BEAT_MAX_S, HEARTBEAT_S, STATUS_BYTES_MAX, TAKE_LIST, GateStatus
 
 _DIGITS_MAX = 18
 """Numbers below 2^63."""
@@ -95,7 +95,9 @@ class NewsApi:
         group = await self._group(known.gate)
         headers = self._proofs.headers(known, b"")
         try:
-            return await self.hints.serve(request, known.gate, group, known.public, headers)
+            asked_s = _number(request.query.get("beat_s", ""))
+            beat_s = HEARTBEAT_S if asked_s is None else min(max(asked_s, BEAT_LEAST_S), BEAT_MAX_S)
+            return await self.hints.serve(request, known.gate, group, known.public, headers, beat_s)
         except Full:
             refusal = self._proofs.problem(
                 known, 503, "busy", "This replica has as many streams as it holds."

@@ -20,7 +20,7 @@ and digest key, signed on its own and named by its digest.
 |---|---|---|
 | GET /api/v1/gate/changes?event=…&generation=…&since=… | | a page; 409 `take_list`: the way from there is too long, or none |
 | GET /api/v1/gate/settings | | the settings |
-| GET /api/v1/gate/events | | `text/event-stream`, each `data` base64: `seal` (`sync.wire.seals`), `changes` (a page), `settings`, `keys` (`SignedKeys` JSON, when the venue rolled one) |
+| GET /api/v1/gate/events?beat_s=… | | `text/event-stream`, each `data` base64: `seal` (`sync.wire.seals`), `changes` (a page), `settings`, `keys` (`SignedKeys` JSON, when the venue rolled one), `records` (empty) |
 | POST /api/v1/gate/status | `GateStatus` MessagePack | empty |
 """
 
@@ -53,6 +53,12 @@ HEARTBEAT_S = 15.0
 """A stream is never silent for longer: a comment is sent."""
 KEYS_PART = "keys"
 """Name of the stream's message that carries a new key document: what comes after it is signed by the new keys."""
+RECORDS_PART = "records"
+"""Name of the stream's message, without data, that says that some gate of the group recorded something: those that ask
+seldom because nothing went on ask now. Not signed: whoever makes one up has a gate ask once more."""
+BEAT_LEAST_S, BEAT_MAX_S = 5, 120
+"""What a gate may ask for as `beat_s` of its stream: a carrier may forget a silent connection sooner than `HEARTBEAT_S`
+is, and a gate that pays for each byte wants it later."""
 TAKE_LIST = "take_list"
 """Title of the 409 for a gate that only a whole list helps."""
 DIGEST_BYTES = 16
@@ -143,6 +149,8 @@ class GateStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Ready, degraded or not ready, as the gate's own page says."""
     lanes: Annotated[tuple[LaneWays, ...], msgspec.Meta(max_length=64)] = ()
     """Which ways each lane is passed, as the box is wired; none: not told."""
+    again_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
+    """Tells again within so long; 0: within `STATUS_EVERY_S`."""
 
 
 def pack_delta(delta: Delta, key: Ed25519PrivateKey) -> bytes:

@@ -16,13 +16,14 @@ from pathlib import Path
 from edge.enrolment import Enrolment
 from edge.front.centre import Centre, CutOff
 from edge.front.pace import backoff_s
-from edge.front.stream import AGAIN_MAX_S, SILENCE_S
+from edge.front.stream import AGAIN_MAX_S
 from edge.front.uplink import FEED_PAUSE_S
 from sync.wire.deltas import EventVersion, GateStatus, read_delta
 from sync.wire.feed import WAIT_MAX_MS, Ask
 from sync.wire.seals import read_seal
 from tests.bench.centre import allow_files, read_keys
 
+SILENCE_S = 35.0
 TELL_S = 5.0
 LOOPS = frozenset({"stream", "changes", "records", "feed"})
 
@@ -100,7 +101,7 @@ class LightGate:
     async def _listen(self) -> float:
         was_heard = False
         try:
-            async for name, data in self._centre.listen(SILENCE_S):
+            async for name, data in self._centre.listen(SILENCE_S, 15):
                 if name == "seal":
                     seal = read_seal(data, self._list_key)
                     self._place = self._place or (seal.event, *seal.place)

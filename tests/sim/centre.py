@@ -29,7 +29,7 @@ from sync.keys import VenueKeys
 from sync.store.database import FILE, Database
 from sync.store.engines import sqlite
 from sync.store.schema import unsigned
-from sync.wire.deltas import HEARTBEAT_S, TAKE_LIST, GateStatus
+from sync.wire.deltas import HEARTBEAT_S, RECORDS_PART, TAKE_LIST, GateStatus
 from sync.wire.feed import Ask
 from sync.wire.messages import Pushed
 from sync.wire.seals import RENEW_S
@@ -228,6 +228,7 @@ class SimCentre:
     async def _records(self, gate: GateId, body: bytes) -> bytes:
         answer: Pushed = await self.intake.take(gate, _public_of(gate), read_push(body))
         await self.feeds.arrived(gate)
+        self._send(RECORDS_PART, b"")
         self._on_answer(gate, "records", answer)
         return _packed(answer)
 

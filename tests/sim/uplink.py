@@ -89,7 +89,8 @@ class SimUplink(Centre):
     def ahead_s(self) -> int:
         return 0
 
-    async def listen(self, silence_s: float) -> AsyncGenerator[tuple[str, bytes], None]:
+    async def listen(self, silence_s: float, beat_s: int = 0) -> AsyncGenerator[tuple[str, bytes], None]:
+        del beat_s  # the simulated centre has one pace
         stream = await self._network.open(self._who, self._server, silence_s)
         async for part in stream.parts(silence_s):
             yield part

@@ -155,7 +155,7 @@ class Hostile:
     def __init__(self, parts: list[tuple[str, bytes]]) -> None:
         self.parts = parts
 
-    async def listen(self, silence_s: float) -> AsyncGenerator[tuple[str, bytes], None]:  # noqa: ARG002 - it ends
+    async def listen(self, silence_s: float, beat_s: int) -> AsyncGenerator[tuple[str, bytes], None]:  # noqa: ARG002 - it ends
         for one in self.parts:
             yield one
 

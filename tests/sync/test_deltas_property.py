@@ -78,7 +78,7 @@ class Source:
     async def settings(self) -> bytes:
         return self.centre.settings(events.GROUP)
 
-    async def listen(self, silence_s: float) -> AsyncGenerator[tuple[str, bytes], None]:  # noqa: ARG002 - never a word
+    async def listen(self, silence_s: float, beat_s: int) -> AsyncGenerator[tuple[str, bytes], None]:  # noqa: ARG002 - never a word
         nothing: tuple[tuple[str, bytes], ...] = ()
         for one in nothing:
             yield one

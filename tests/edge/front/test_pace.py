@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.front import pace
-from edge.front.pace import Batches, Beat, Kind, Quiet, Turns, backoff_s
+from edge.front.pace import Batches, Beat, Kind, Quiet, Turns, backoff_s, round_in_s
 
 MAX = 10_000
 LINKS = st.tuples(
@@ -98,7 +98,7 @@ def test_a_beat_stays_between_its_bounds_and_two_missed_ones_are_death(
         assert beat.silence_s == 2 * beat.beat_s + pace.GRACE_S
 
 
-@pytest.mark.parametrize("nat_s", [20, 31, 50, 120, 300])
+@pytest.mark.parametrize("nat_s", [20, 31, 50, 66, 120, 300])
 def test_the_beat_finds_what_the_carrier_lets_live(nat_s: int) -> None:
     beat, deaths = Beat(), 0
     for _ in range(200):  # each turn an hour of one stream
@@ -125,6 +125,17 @@ def test_it_is_quiet_only_after_ten_minutes_of_nothing(moves: list[float], now_s
     for one in moves:
         quiet.moved(one)
     assert quiet.is_quiet(now_s) == (now_s - max(moves, default=0.0) >= pace.QUIET_AFTER_S)
+
+
+@given(st.floats(0, 1e7), st.floats(0, pace.ROUND_S), st.integers(0, 9), st.integers(1, 20))
+def test_rounds_are_the_same_for_all_who_wait_for_them(
+    now_s: float, phase_s: float, place: int, every: int
+) -> None:
+    wait_s = round_in_s(now_s, phase_s, place, every)
+    assert -1e-3 <= wait_s - place * pace.PLACE_S <= every * pace.ROUND_S + 1e-3
+    number = (now_s + wait_s - place * pace.PLACE_S - phase_s) / pace.ROUND_S
+    assert abs(number - round(number)) < 1e-6
+    assert round(number) % every == 0, "what is asked seldomer is asked with the others"
 
 
 @given(st.lists(st.sampled_from(Kind)), st.sampled_from(Kind))

@@ -464,6 +464,20 @@ WORDS: Final[Mapping[str, _Row]] = {
     "alert.attention": _row(
         "Personal gebraucht", "Zur Spur gehen und nachsehen.", "Staff needed", "Go to the lane and look."
     ),
+    # --- one ticket's timeline -----------------------------------------------------------------------------------
+    "timeline.entry": _row("eingelassen", "", "let in", ""),
+    "timeline.again": _row("wieder eingelassen", "", "let in again", ""),
+    "timeline.exit": _row("Ausgang freigegeben", "", "exit opened", ""),
+    "timeline.passed": _row("durchgegangen", "", "passed", ""),
+    "timeline.left": _row("hinausgegangen", "", "left", ""),
+    "timeline.given_back": _row("nicht durchgegangen", "", "did not pass", ""),
+    "timeline.annulled": _row("Eintritt zurückgenommen", "", "admission annulled", ""),
+    "timeline.none": _row(
+        "Von diesem Ticket ist hier noch kein Eintritt und kein Austritt bekannt",
+        "Was abgewiesen wurde, steht in der Liste der Scans.",
+        "Neither an entry nor an exit of this ticket is known here",
+        "What was refused stands in the list of scans.",
+    ),
     # --- go or no-go ---------------------------------------------------------------------------------------------
     "go.go": _row(
         "Bereit zum Öffnen: jede Spur ist seit {asked} geprobt",

@@ -7,6 +7,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -14,9 +15,10 @@ import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
+from admission.ids import Epoch, GateId, TicketId
 from admission.reasons import Language
 from edge.board import VerdictWord
-from edge.front import qr, rehearsed
+from edge.front import qr, rehearsed, timeline
 from edge.front.asked import LANG_COOKIE, BoxBody, PinBody, Refused, body, command, language_of, named
 from edge.front.bundle import bundle
 from edge.front.connection import Connection
@@ -39,7 +41,7 @@ from edge.front.perimeter import (
 )
 from edge.front.pin import Locked, NoPin, PinLock, Right, Wrong
 from edge.front.sessions import AGE_S, Sessions
-from edge.front.view import Viewer, go_view, judged, scan_view, status_view, verdict_view
+from edge.front.view import Viewer, go_view, judged, scan_view, status_view, timeline_view, verdict_view
 from edge.link import Seen
 from edge.store.faults import StoreFault
 from edge.words import sentence
@@ -156,6 +158,8 @@ class Page:
                 web.post("/api/box/sync", self._post_sync),
                 web.get("/api/bundle", self._get_bundle),
                 web.get("/api/go", self._get_go),
+                web.get(r"/api/timeline/{epoch:[0-9a-f]{16}}/{seq:\d{1,10}}", self._get_timeline),
+                web.get(r"/api/timeline/{number:\d{1,20}}", self._get_timeline),
                 web.post(r"/api/alert/{id:\d{1,10}}/{what:acknowledge}", self._post_command),
             ]
         )
@@ -377,6 +381,28 @@ class Page:
         except StoreFault:
             raise Refused("command.not_done") from None
         return _json(go_view(found, asked, status, page))
+
+    async def _get_timeline(self, request: web.Request) -> web.Response:
+        """Tell what happened to a ticket at all gates: that of one of this gate's records, or of a number."""
+        self._want_session(request)
+        status, asked = self._client.status, request.match_info
+        if status is None:
+            raise Refused("front.no_lane")
+        if "number" in asked:
+            if (number := int(asked["number"])) >= 2**64:
+                raise Refused("timeline.none")
+            look = partial(timeline.of_number, self._data, TicketId(number))
+        else:
+            epoch = Epoch(int(asked["epoch"], 16))
+            look = partial(timeline.of_record, self._data, GateId(status.gate), epoch, int(asked["seq"]))
+        try:
+            async with self._bundle_turn:
+                found = await asyncio.to_thread(look)
+        except StoreFault:
+            raise Refused("command.not_done") from None
+        if not found:
+            raise Refused("timeline.none")
+        return _json(timeline_view(found, status, self._viewer(request).page))
 
     async def _post_command(self, request: web.Request) -> web.Response:
         self._want_session(request)

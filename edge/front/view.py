@@ -11,6 +11,7 @@ from admission.records import Direction, Flag, Outcome
 from edge.board import BoardVerdict, VerdictWord, verdict
 from edge.front.labels import labels, page_language
 from edge.front.rehearsed import Go
+from edge.front.timeline import Happened, Story
 from edge.link import BY_HAND, After, Health, LaneView, Part, Seen, StaffAlert, Status, Tile
 from edge.words import UNIX_END, WORDS, sentence
 
@@ -90,6 +91,20 @@ class GoView(msgspec.Struct, frozen=True):
     go: bool
     text: str
     lanes: tuple[str, ...]
+
+
+class HappenedView(msgspec.Struct, frozen=True):
+    """One line of a ticket's timeline."""
+
+    time_s: float
+    text: str
+
+
+class StoryView(msgspec.Struct, frozen=True):
+    """One ticket's timeline, oldest first."""
+
+    title: str
+    rows: tuple[HappenedView, ...]
 
 
 class ZoneView(msgspec.Struct, frozen=True):
@@ -273,6 +288,29 @@ def go_view(found: Go, asked: str, status: Status, language: Language) -> GoView
         said = sentence(one.code or "go.rehearsed", {**args, "asked": asked}, language)
         lanes.append(f"{_lane_name(one.lane, status)}: {said.cause}")
     return GoView(found.go, sentence(code, {"asked": asked}, language).cause, tuple(lanes))
+
+
+def timeline_view(found: Iterable[Story], status: Status, language: Language) -> tuple[StoryView, ...]:
+    """Say what happened to tickets: when, where, what. Of several events each ticket names its own."""
+    words = labels(language)
+    stories = tuple(found)
+    told = []
+    for story in stories:
+        title = f"{words['js_ticket']} {story.ticket}"
+        if len({one.event for one in stories}) > 1:
+            title += f" · {words['event']} {story.event}"
+        told.append(StoryView(title, tuple(_happened(one, status, language) for one in story.rows)))
+    return tuple(told)
+
+
+def _happened(one: Happened, status: Status, language: Language) -> HappenedView:
+    words = labels(language)
+    is_here = one.gate == status.gate
+    elsewhere = status.gates.get(int(one.gate)) or f"{words['gate']} {one.gate}"
+    place = _lane_name(one.lane, status) if is_here else elsewhere
+    said = sentence(one.code, {}, language).cause
+    more = [words[key] for flag, key in _FLAGS if one.flags & flag]
+    return HappenedView(one.time_s, " · ".join((f"{place}: {said}", *more)))
 
 
 def _lane_name(number: int, status: Status | None) -> str:

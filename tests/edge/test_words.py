@@ -14,7 +14,7 @@ from edge.words import WORDS, length_of, placeholders, sentence
 
 EDGE = Path(__file__).resolve().parents[2] / "edge"
 CODE = re.compile(
-    r"(device|others|peers|reader|relay|sensor|list|log|uplink|clock|lane|front|page|command|alert|go)\.[a-z_]+",
+    r"(device|others|peers|reader|relay|sensor|list|log|uplink|clock|lane|front|page|command|alert|go|timeline)\.[a-z_]+",
     re.ASCII,
 )
 SHOWN_BY = frozenset(

@@ -39,7 +39,8 @@ function show(now) {
   put($("word"), now.verdict.title);
   put($("cause"), now.verdict.cause);
   put($("fix"), now.verdict.fix);
-  $("lock").hidden = $("staff").hidden = $("box").hidden = !now.session;
+  $("lock").hidden = $("staff").hidden = $("box").hidden = $("one").hidden = !now.session;
+  if (!now.session) for (const told of [$("story"), ...document.querySelectorAll(".told")]) told.replaceChildren();
   $("unlock").hidden = now.session;
   if (now.session) openPin(false);
   $("called").hidden = now.alerts.length === 0;
@@ -95,7 +96,30 @@ function newScan() {
   const button = node.querySelector(".annul");
   button.textContent = words.annul;
   button.addEventListener("click", () => askWhy(node, button));
+  const story = node.querySelector(".story");
+  const told = node.querySelector(".told");
+  story.addEventListener("click", async () => {
+    if (told.firstChild) told.replaceChildren(); else await tell(told, `${node.scan.epoch}/${node.scan.seq}`);
+    fillScan(node, node.scan);
+  });
   return node;
+}
+
+// One ticket over all gates, told below what was pressed.
+async function tell(told, which) {
+  const answer = await fetch(`/api/timeline/${which}?lang=${lang}`).then((one) => one.json()).catch(() => ({ ok: false, text: words.failed, fix: "" }));
+  if (!Array.isArray(answer)) { say(answer); told.replaceChildren(); if (answer.code === "page.no_session") listen(); return; }
+  told.replaceChildren(...answer.map(({ title, rows }) => {
+    const story = clone("t-story");
+    story.querySelector("h3").textContent = title;
+    for (const { time_s, text } of rows) {
+      const [row, time] = [document.createElement("li"), document.createElement("time")];
+      setTime(time, time_s);
+      row.append(time, Object.assign(document.createElement("p"), { textContent: text }));
+      story.querySelector("ol").append(row);
+    }
+    return story;
+  }));
 }
 
 // The same row again is a correction: a wait that became a grant, or what became of somebody who was let through.
@@ -108,6 +132,9 @@ function fillScan(node, scan) {
   put(node.querySelector(".text"), scan.steward);
   put(node.querySelector(".hint"), [scan.where, ...more].join(" · "));
   setTime(node.querySelector("time"), scan.time_s);
+  const story = node.querySelector(".story");
+  story.hidden = !scan.ticket || !scan.seq;
+  put(story, node.querySelector(".told").firstChild ? words.hide : words.timeline);
   const form = node.querySelector("form");
   if (form && !scan.may_annul) form.remove();
   node.querySelector(".annul").hidden = !scan.may_annul || (form !== null && form.isConnected);
@@ -306,6 +333,7 @@ $("go").addEventListener("submit", async (event) => {
   $("go-said").className = answer.go ? "ok" : "bad";
   $("go-said").replaceChildren(...lines);
 });
+$("story-of").addEventListener("submit", (event) => { event.preventDefault(); tell($("story"), $("story-of").number.value.trim()); });
 sure($("sync"), false, () => send("box/sync", {}));
 sure($("identify"), false, () => send("box/identify", {}));
 sure($("restart"), true, () => send("box/restart", {}), () => words.restart_sure);

@@ -169,14 +169,7 @@ class Uplink:
         """The log's reader and the sender are used in this one thread only."""
         self._way = Way(self._clock)
         self.upload = self._uploading(enrolment, lane)
-        self._idle, self._quiet = idle, Quiet(self._mono_s(), idle.quiet_after_s)
-        self._phase_s = self._chance.uniform(0.0, idle.round_s)
-        self._rested_s = self._mono_s() - SEALS_STALE_S
-        """When the gate was last quiet."""
-        self._feed_due = asyncio.Event()
-        self._news.on_records, self._news.is_quiet = self._moved, self._is_quiet
-        self._feed_wait_ms = 0
-        """How long the next question for news waits at the centre."""
+        self._pace(idle)
         self._stuck_loops = Stuck(lambda: self._clock.mono_ns() / 1e9)
         self._anew: set[str] = set()
         """Loops that began anew, because they failed the same way again and again."""
@@ -192,6 +185,17 @@ class Uplink:
         self._said_ns = 0
         self._list_said_s, self._list_said_ns = 0, self._clock.mono_ns()
         """When the centre last proved what it said of the list."""
+
+    def _pace(self, idle: Idle) -> None:
+        """Begin as a gate where somebody may come at any moment."""
+        self._idle, self._quiet = idle, Quiet(self._mono_s(), idle.quiet_after_s)
+        self._phase_s = self._chance.uniform(0.0, idle.round_s)
+        self._rested_s = self._mono_s() - SEALS_STALE_S
+        """When the gate was last quiet."""
+        self._feed_due = asyncio.Event()
+        self._news.on_records, self._news.is_quiet = self._moved, self._is_quiet
+        self._feed_wait_ms = 0
+        """How long the next question for news waits at the centre."""
 
     def _mono_s(self) -> float:
         return self._clock.mono_ns() / 1e9

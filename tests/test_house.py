@@ -28,7 +28,7 @@ def texts() -> dict[str, str]:
             and not name.endswith(".egg-info")
             and not (here / name / "pyvenv.cfg").exists()
         ]
-        for path in (here / name for name in names):
+        for path in (here / name for name in names if name != ".git"):  # in a worktree it is a file
             if path.is_file() and not path.is_symlink() and b"\0" not in (data := path.read_bytes()):
                 found[str(path.relative_to(ROOT))] = data.decode("utf-8")
     return found

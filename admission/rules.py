@@ -341,10 +341,11 @@ def _gate_serving(zones: tuple[ZoneId, ...], question: Question) -> GateId:
     return next((gate for gate in gates if gate), GateId(0))
 
 
-def share_of(capacity: int, known: int, gates: int) -> int:
+def share_of(capacity: int, known: int, gates: int, of_us: int = 1) -> int:
     """Return up to how many people a gate that is cut off may fill a zone, by its own count.
 
     The places that were free when it was cut off are shared evenly among the gates that serve the zone, rounded down:
-    all together never let in more than there is room for. `known`: people inside then, at most; `gates`: this one too.
+    all together never let in more than there is room for. `known`: people inside then, at most; `gates`: this one too;
+    `of_us`: how many of them count together.
     """
-    return min(capacity, known + max(0, capacity - known) // gates)
+    return min(capacity, known + max(0, capacity - known) * of_us // gates)

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sync.backup.archive import before_upgrade
 from sync.backup.retention import run_due
 from sync.chores import keep_doing
-from sync.gates import replica, tables
+from sync.gates import own_log, replica, tables
 from sync.gates.handlers import NETS, GateApi, Nets
 from sync.gates.redeem import Redeemer
 from sync.keys import VenueKeys, load_or_make
@@ -112,7 +112,7 @@ async def listen(
         replica.seed_of(centre.data),
         now_us or (lambda: now_s() * 1_000_000),
         mono_s,
-        gates.feeds.tell,
+        gates.feeds.recorded,
     )
     app = application(centre.database, centre.keys, gates, redeemer, doors.middleware, now_s, names)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, logger=_STRANGERS)
@@ -152,6 +152,7 @@ async def serve(
             [
                 lambda: expire_due(centre.database, centre.keys, system_now_s()),
                 lambda: run_due(centre.database, system_now_s()),
+                lambda: own_log.retire(centre.database, system_now_s()),
             ]
         )
     )

@@ -83,6 +83,8 @@ class Inside:
 
     high: Mapping[ZoneId, int]
     marks: Mapping[Log, int]
+    behind: int = 0
+    """Records that are not counted yet."""
 
 
 class Boards:
@@ -105,19 +107,24 @@ class Boards:
             expected = self._expected(connection, watched, count, event, now_s)
             return Seen(count.tally, expected, behind, watched.version)
 
-    def inside(self, connection: Connection, group: int) -> Inside | None:
-        """Count on and return how many are inside; None until all was counted once."""
+    def inside(self, connection: Connection, group: int, steps: int = 1) -> Inside | None:
+        """Count on, at most so many steps, and return how many are inside; None until all was counted once."""
         watched = self._watched(group)
         with watched.lock:
-            self._count_on(connection, group, watched)
+            for _ in range(steps):
+                self._step(connection, group, watched)
+                watched.stepped_s = self._mono_s()
+                if watched.building is None and watched.shown is not None and not watched.shown.behind:
+                    break
             count = watched.shown
             if count is None:
                 return None
+            behind = watched.building.behind if watched.building is not None else count.behind
             high: dict[ZoneId, int] = {}
             for event in count.tally.events.values():
                 for zone, (_, people) in event.zones.items():
                     high[zone] = high.get(zone, 0) + people
-            return Inside(high, dict(count.marks))
+            return Inside(high, dict(count.marks), behind)
 
     def _watched(self, group: int) -> _Watched:
         now = self._mono_s()

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from admission.credentials import Identity, Known
 from admission.decide import decide, synthesize
 from admission.entitlements import LanePlan, Product
-from admission.ids import EventId, RecordId, SessionId, TicketId
+from admission.ids import EventId, RecordId, SessionId, TicketId, ZoneId
 from admission.observed import PresenceRow, Role
 from admission.presence import fold
 from admission.question import Candidate, ClockFacts, LaneFacts, Question, Tally, Verdict
@@ -57,6 +57,7 @@ class Desk:
         self._identities, self._tickets, self._presence = found.identities, found.tickets, found.presence
         self._said = found.said
         self._made: list[tuple[object, ...]] = []
+        self._served: set[ZoneId] = set()
 
     def answer(self, one: Scan) -> bytes | Refused:
         """Return a scan's answer; one that was answered before is answered the same."""
@@ -72,6 +73,11 @@ class Desk:
         principal, key = one.scope
         self._made.append((principal, ROUTE, key, request, 200, answer, self._now_s))
         return answer
+
+    @property
+    def newly_served(self) -> frozenset[ZoneId]:
+        """Return the zones that somebody was let into, and of which no gate knows yet that scanners are answered here."""
+        return frozenset(self._served - self._facts.served)
 
     def keeping(self) -> list[Ask]:
         """Return what keeps the answers, with the records that they tell of."""
@@ -104,6 +110,8 @@ class Desk:
                 capacity=self._room.capacity(plan.zone),
             )
         )  # fmt: skip
+        if direction is Direction.ENTRY and verdict.outcome is Outcome.GRANT:
+            self._served.add(plan.zone)
         return self._recorded(verdict, direction, plan, identity)
 
     def _candidates(self, identity: Identity, plan: LanePlan, rows: known.Rows) -> tuple[Candidate, ...]:

@@ -112,6 +112,7 @@ ON CONFLICT (gate_id) DO UPDATE SET n = excluded.n, heard_s = excluded.heard_s
 _HEARD = text(
     "SELECT gate_id, heard_s FROM reading JOIN gate ON gate.id = reading.gate_id WHERE group_id = :group"
 )
+_REPLICAS = text("SELECT id FROM gate WHERE group_id = :group AND redeemed_s IS NOT NULL")
 _UNREAD = text("""
 SELECT reading.gate_id, coalesce(arrival_count.n, 0) - reading.n AS behind FROM reading
 JOIN gate ON gate.id = reading.gate_id LEFT JOIN arrival_count ON arrival_count.group_id = gate.group_id
@@ -262,6 +263,8 @@ class Page:
     chunks: tuple[Chunk, ...]
     more: bool
     heard_s: Mapping[GateId, int]
+    replicas: tuple[GateId, ...] = ()
+    """Gates that are replicas of the centre: whatever they recorded is here."""
 
 
 def newest(connection: Connection, group: int) -> int:
@@ -302,8 +305,9 @@ def page(connection: Connection, group: int, cursor: bytes) -> Page:
         if (chunk := _chunk(connection, gate, epoch, first, last)) is not None
     )
     heard = {GateId(gate): heard_s for gate, heard_s in connection.execute(_HEARD, {"group": group})}
+    replicas = tuple(GateId(one) for one in connection.execute(_REPLICAS, {"group": group}).scalars())
     more = taken < len(found) or len(found) == ARRIVALS_MAX
-    return Page(_CURSOR.pack(after, mark) if after else b"", after, chunks, more, heard)
+    return Page(_CURSOR.pack(after, mark) if after else b"", after, chunks, more, heard, replicas)
 
 
 def wanted(connection: Connection, group: int, wants: Sequence[Want]) -> tuple[tuple[Chunk, ...], bool]:

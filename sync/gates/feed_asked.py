@@ -35,6 +35,8 @@ READINGS_MAX = 256
 """Readings kept; they found nothing, so each is small."""
 AGES_MS = 250
 """How long ages are shared. They are told older by as much, so that none is ever told too young."""
+REPLICA_MS = 2_000
+"""How old what is heard of a replica may be: another one's records are looked for every `POLL_S`, and readings are shared."""
 PACKED_AT_A_TIME = 4
 WATCH_S = 5.0
 """How often is looked for what other replicas took, for gates that only listen; within 30 s they must have asked."""
@@ -122,8 +124,12 @@ class Feeds:
         """A transaction that took records of this gate was committed: tell who waits in its group."""
         group = await self._group(gate)
         if group is not None:
-            self.tell(group)
-            self.on_news(group)
+            self.recorded(group)
+
+    def recorded(self, group: int) -> None:
+        """Records of a group were committed: tell who waits for them, and who only listens."""
+        self.tell(group)
+        self.on_news(group)
 
     async def newest(self, group: int) -> int:
         """Return the number of the last piece that became known in a group."""
@@ -241,6 +247,7 @@ class Feeds:
             if self._groups.get(gate) == group:
                 age_ms = max(0, int((mono_s - until_s) * 1000))
                 ages[gate] = min(age_ms, ages.get(gate, age_ms))
+        ages.update(dict.fromkeys(found.replicas, REPLICA_MS))
         told = tuple(HeardOf(gate, age_ms + AGES_MS) for gate, age_ms in ages.items())
         self._ages[group] = _Ages(found, mono_s, told)
         return told

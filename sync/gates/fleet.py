@@ -357,7 +357,7 @@ def devices(connection: Connection, group: int, now_s: int, after: int, limit: i
     ).all()
     t, s = tables.gate, tables.gate_status
     found = connection.execute(
-        select(t.c.id, t.c.name, t.c.public, s.c.heard_s, s.c.status)
+        select(t.c.id, t.c.name, t.c.public, t.c.redeemed_s, s.c.heard_s, s.c.status)
         .outerjoin(s, s.c.gate_id == t.c.id)
         .where(t.c.group_id == group, t.c.id > after)
         .order_by(t.c.id)
@@ -391,7 +391,7 @@ def _device(row: Any, lists: Any, now_s: int) -> Device:
         gate=row.id,
         name=row.name,
         enrolled=bool(row.public),
-        away=now_s - heard_s > AWAY_S + told.again_s,
+        away=row.redeemed_s is None and now_s - heard_s > AWAY_S + told.again_s,
         heard_s=heard_s,
         lists=lags,
         software=told.software,

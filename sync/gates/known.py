@@ -1,6 +1,7 @@
 """What one decision at the centre rests on: the same facts as a gate's list and log hold, read from the tables."""
 
 import struct
+from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -60,6 +61,9 @@ Tickets = dict[Hashable, list[tuple[Ticket, CredentialStanding]]]
 
 HEARD_S = 30
 """A gate not heard for so long is cut off (DESIGN.md, Deciding)."""
+STEADY_S = 20
+"""A gate heard within so long is in touch again for good: replicas' clocks differ, and room is not dealt out anew for that.
+One in touch is heard every 10 s, `sync.wire.feed.WAIT_MAX_MS`, and what is heard is written down 2 s later."""
 
 _TICKET_NUMBER = struct.Struct(">QQ")
 _RESETS = [gates_tables.presence_reset.c[name] for name in RESET_COLUMNS]
@@ -139,6 +143,14 @@ class GroupFacts:
     """The gates that serve a zone and have a box: somebody may be let in there unseen."""
     limited: tuple[ZoneId, ...]
     """The zones that hold so many people and no more."""
+    replicas: Mapping[ZoneId, int]
+    """How many replicas answer scanners of a zone, as gates are told."""
+    served: frozenset[ZoneId]
+    """Those that this one does."""
+
+    def of_us(self, zone: ZoneId) -> int:
+        """Return how many replicas answer scanners of a zone, this one among them."""
+        return self.replicas.get(zone, 0) + (zone not in self.served)
 
     def plan(
         self, event: EventId, gate: int | None, lane: int, zone: int, session: int | None, mode: Mode
@@ -179,10 +191,18 @@ class EventOwner(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """The gates that were heard within `HEARD_S` of a second."""
+    """The gates that were heard within `HEARD_S` of a second, and those within `STEADY_S`."""
 
     at_s: int
     gates: frozenset[GateId]
+    steady: frozenset[GateId]
+
+
+class Unheard(NamedTuple):
+    """Zones with a gate that was not heard: for `HEARD_S`, so that it may have let somebody in; and for `STEADY_S`."""
+
+    cut_off: frozenset[ZoneId] = frozenset()
+    lately: frozenset[ZoneId] = frozenset()
 
 
 class Facts:
@@ -193,7 +213,7 @@ class Facts:
         self._kept: dict[int, tuple[object, GroupFacts]] = {}
         self._marks: dict[int, list[Any]] = {}
         self._heard: dict[int, Heard] = {}
-        self._cut_off: dict[int, tuple[frozenset[GateId], GroupFacts, frozenset[ZoneId]]] = {}
+        self._unheard: dict[int, tuple[Heard, GroupFacts, Unheard]] = {}
 
     def last(self, group: int) -> GroupFacts | None:
         """Return a group's facts as they were last; None where they were never read."""
@@ -225,14 +245,18 @@ class Facts:
         return found
 
     def ask(self, round_: Round, group: int, now_s: int) -> None:
-        """Ask whether anything changed, and, once a second, which gates were heard; then `of` and `cut_off` know."""
+        """Ask whether anything changed, and, once a second, which gates were heard; then `of` and `unheard` know."""
         round_.add(_MARK.ask(group=group), partial(self._marks.__setitem__, group))
         heard = self._heard.get(group)
         if heard is None or heard.at_s != now_s:
             round_.add(_HEARD.ask(group=group), lambda rows: self._hear(group, now_s, rows))
 
     def _hear(self, group: int, now_s: int, rows: list[Any]) -> None:
-        self._heard[group] = Heard(now_s, frozenset(gate for gate, at_s in rows if now_s - at_s < HEARD_S))
+        self._heard[group] = Heard(
+            now_s,
+            frozenset(gate for gate, at_s in rows if now_s - at_s < HEARD_S),
+            frozenset(gate for gate, at_s in rows if now_s - at_s < STEADY_S),
+        )
 
     def of(self, connection: Connection, group: int, gate: GateId, now_s: int) -> GroupFacts:
         """Return a group's facts as they were when it was asked."""
@@ -248,14 +272,18 @@ class Facts:
             self._kept[group] = (mark, facts)
         return facts
 
-    def cut_off(self, group: int, facts: GroupFacts) -> frozenset[ZoneId]:
-        """Return the zones with a gate that was not heard for `HEARD_S`: it may have let somebody in meanwhile."""
-        heard = self._heard[group].gates
-        kept = self._cut_off.get(group)
+    def unheard(self, group: int, facts: GroupFacts) -> Unheard:
+        """Return the zones with a gate that was not heard: it may have let somebody in meanwhile."""
+        heard = self._heard[group]
+        kept = self._unheard.get(group)
         if kept is not None and kept[0] is heard and kept[1] is facts:
             return kept[2]
-        found = frozenset(zone for zone, gates in facts.zone_gates.items() if not heard.issuperset(gates))
-        self._cut_off[group] = (heard, facts, found)
+        gates = facts.zone_gates.items()
+        found = Unheard(
+            frozenset(zone for zone, serve in gates if not heard.gates.issuperset(serve)),
+            frozenset(zone for zone, serve in gates if not heard.steady.issuperset(serve)),
+        )
+        self._unheard[group] = (heard, facts, found)
         return found
 
 
@@ -271,7 +299,9 @@ def _read(connection: Connection, group: int, gate: GateId) -> GroupFacts:
         .order_by(r.gate, r.epoch, r.seq)
     ).all()
     zones = ZoneTree(programme.read_zones(connection, group))
-    gates = [one for one in roster.gates(connection, group) if one.public]
+    enrolled = [one for one in roster.gates(connection, group) if one.public]
+    gates = [one for one in enrolled if not one.is_replica]
+    served = Counter(zone for one in enrolled if one.is_replica for zone in one.zones)
     return GroupFacts(
         VenueFacts(
             zones=zones,
@@ -293,6 +323,8 @@ def _read(connection: Connection, group: int, gate: GateId) -> GroupFacts:
         Resets([reset_from_columns(tuple(row)) for row in resets], zones),
         {zone: tuple(one.id for one in gates if zone in one.zones) for zone in zones.by_id},
         tuple(zone.id for zone in zones.by_id.values() if zone.capacity),
+        served,
+        frozenset(zone for one in enrolled if one.id == gate for zone in one.zones),
     )  # fmt: skip
 
 

@@ -6,18 +6,20 @@ log stands there where this replica left it.
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from admission import chain
-from admission.ids import Epoch, GateId
+from admission.ids import Epoch, GateId, ZoneId
 from admission.observed import COLUMNS, PresenceRow, rows_of
 from admission.records import Extension, ExtensionRecord, Kind, Record, Trust
+from sync.events.rows import numbers, numbers_text
 from sync.gates import feed, ingest, tables
+from sync.store.database import Database
 from sync.store.schema import next_id, signed, unsigned
 from sync.store.together import Insert, Round, Statement
 from sync.tickets import changes
@@ -25,6 +27,12 @@ from sync.wire.messages import Chunk, Push
 
 _EPOCH = struct.Struct(">Q")
 MONO_MS_MASK = 0xFFFF_FFFF
+MARKED_EVERY_S = 3600
+"""How often is written down that a replica answers scanners."""
+RETIRED_S = 24 * 3600
+"""A replica whose machine was given up is a gate that is heard no more, and would be dealt room for ever."""
+
+MARK = Statement("UPDATE gate SET redeemed_s = :now WHERE id = :gate")
 
 _HEAD = Statement("""
 INSERT INTO head (gate_id, epoch, seq, link, signature) VALUES (:gate, :epoch, :seq, :link, :signature)
@@ -174,10 +182,40 @@ def _gate(connection: Connection, group: int, key: Ed25519PrivateKey, now_s: int
         connection.execute(
             insert(t).values(
                 id=number, group_id=group, name=f"API {group}-{public.hex()[:8]}", zones="[]", public=public,
-                enrolled_at_s=now_s,
+                enrolled_at_s=now_s, redeemed_s=now_s,
             )
         )  # fmt: skip
     return GateId(number)
+
+
+def serve(connection: Connection, wanted: Mapping[GateId, Collection[ZoneId]], now_s: int) -> None:
+    """Tell the gates which zones replicas answer scanners of, as the transaction's last step: they share room with them."""
+    t = tables.gate
+    rows = connection.execute(select(t.c.id, t.c.group_id, t.c.zones).where(t.c.id.in_(wanted))).all()
+    events = [one for row in rows for one in changes.events_of_group(connection, row.group_id)]
+    with changes.change(connection, events, now_s):
+        for row in rows:
+            zones = numbers_text(sorted({*numbers(row.zones), *wanted[GateId(row.id)]}))
+            connection.execute(update(t).where(t.c.id == row.id).values(zones=zones))
+
+
+def retire(database: Database, now_s: int) -> int:
+    """Have replicas that answered no scanner for `RETIRED_S` serve no zone, so that nobody shares room with them.
+
+    Returns how many. One that answers again serves again.
+    """
+    t = tables.gate
+    idle = (t.c.redeemed_s < now_s - RETIRED_S) & (t.c.zones != "[]")
+    with database.reading() as connection:
+        groups = connection.execute(select(t.c.group_id).where(idle).distinct()).scalars().all()
+    retired = 0
+    for group in groups:
+        with database.writing() as connection:
+            events = changes.events_of_group(connection, group)
+            with changes.change(connection, events, now_s):
+                gone = update(t).where(idle, t.c.group_id == group).values(zones="[]")
+                retired += connection.execute(gone).rowcount
+    return retired
 
 
 def _newest(connection: Connection, gate: GateId) -> chain.Predecessor | None:

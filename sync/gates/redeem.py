@@ -9,21 +9,22 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from admission.ids import EventId
+from admission.ids import EventId, GateId, ZoneId
 from sync.accounts import tokens
 from sync.accounts.principal import Principal, Role
-from sync.board.boards import Boards
+from sync.board.boards import Boards, Inside
 from sync.gates import known, own_log, replica
 from sync.gates.desk import Desk
 from sync.gates.lookup import LookUp
 from sync.gates.own_log import Pages, Position
-from sync.gates.room import COUNTED_EVERY_S, Room, Rooms
+from sync.gates.room import COUNTED_EVERY_S, STALE_S, Room, Rooms
 from sync.gates.scans import ROUTE, Annul, Annulled, Presented, Redeem, Redeemed, Scan, presented
 from sync.store.database import CentreFault, Database
 from sync.store.schema import queueing
@@ -45,6 +46,11 @@ PRUNED_MAX = 500
 PRUNED_EVERY_S = 60.0
 PRUNED_AGAIN_S = 1.0
 """Between two goes while there are more."""
+
+MISSED_STEPS = 10
+"""A replica that starts, or was not asked for long, counts so many steps before it judges: 200,000 records, some seconds."""
+BESIDE_STEPS = 500
+"""Of one counting beside the scans: ten million records."""
 
 _QUEUE = "redeem {}"
 _PRUNE = text("""
@@ -97,8 +103,7 @@ class _Done:
     answers: list[bytes | Refused]
     logs: dict[int, Position]
     rooms: dict[int, Room]
-    limited: tuple[int, ...]
-    """Groups with a zone that can be full."""
+    now_s: int
 
 
 class Redeemer:
@@ -127,6 +132,8 @@ class Redeemer:
         self._counted_s: dict[int, float] = {}
         """By group with a zone that can be full, when who is inside was counted last."""
         self._counting: set[asyncio.Task[None]] = set()
+        self._marked_s: dict[int, int] = {}
+        """By group, when was last written down that scanners were answered."""
         self._prune_s = mono_s() + PRUNED_EVERY_S
 
     async def put(self, asked: Asked, caller: Caller) -> bytes:
@@ -168,6 +175,9 @@ class Redeemer:
         self._logs.update(done.logs)
         for group, room in done.rooms.items():
             self._rooms.committed(group, room)
+        for group in done.logs:
+            if done.now_s - self._marked_s.get(group, 0) >= own_log.MARKED_EVERY_S:
+                self._marked_s[group] = done.now_s
             self._on_recorded(group)
         for one, said in zip(batch, done.answers, strict=True):
             if one.answer.done():
@@ -176,7 +186,7 @@ class Redeemer:
                 one.answer.set_exception(said)
             else:
                 one.answer.set_result(said)
-        self._count(done.limited)
+        self._count(group for group, room in done.rooms.items() if room.is_limited)
 
     def _work(self, connection: Connection, batch: Sequence[_Waiting], now_us: int) -> _Done:
         """Answer a batch: one question to the database, the decisions, one more that writes them down."""
@@ -201,11 +211,14 @@ class Redeemer:
         for group, table in tables.items():
             round_.add(queueing(_QUEUE.format(group)))  # two replicas never use one ticket at a time
             self._facts.ask(round_, group, now_s)
+            if self._rooms.limits(group):
+                self._rooms.ask(round_, group)
             table.found.ask(round_)
         round_.run()
         for token in self._known.keys() & {one.caller.token for one in batch} - present.keys():
             del self._known[token]
-        logs, rooms, limited = {}, {}, []
+        done = _Done([], {}, {}, now_s)
+        serve: dict[GateId, frozenset[ZoneId]] = {}
         for group, table in tables.items():
             desk, room = self._desk(connection, group, table, now_s)
             for number, scan in groups[group].items():
@@ -215,14 +228,25 @@ class Redeemer:
                     answers[number] = refused
                     continue
                 answers[number] = desk.answer(scan)
-            for ask in desk.keeping():
-                round_.add(ask)
-            if table.pages.blobs:
-                logs[group], rooms[group] = table.pages.store(round_, now_s), room
-            if room.is_limited:
-                limited.append(group)
+            self._keep(round_, group, table.pages, desk, room, done)
+            if desk.newly_served:
+                serve[table.pages.at.gate] = desk.newly_served
         round_.run()
-        return _Done([answers[number] for number in range(len(batch))], logs, rooms, tuple(limited))
+        if serve:
+            own_log.serve(connection, serve, now_s)
+        done.answers.extend(answers[number] for number in range(len(batch)))
+        return done
+
+    def _keep(self, round_: Round, group: int, pages: Pages, desk: Desk, room: Room, done: _Done) -> None:
+        """Write down what a desk answered, and note what that leaves."""
+        for ask in desk.keeping():
+            round_.add(ask)
+        room.store(round_, group)
+        done.rooms[group] = room
+        if pages.blobs:
+            done.logs[group] = pages.store(round_, done.now_s)
+            if done.now_s - self._marked_s.get(group, 0) >= own_log.MARKED_EVERY_S:
+                round_.add(own_log.MARK.ask(now=done.now_s, gate=pages.at.gate))
 
     def _meet(self, connection: Connection, batch: Sequence[_Waiting], now_s: int) -> None:
         """Learn the tokens and events that were never seen here: for strangers nothing else is asked, nor locked."""
@@ -269,12 +293,10 @@ class Redeemer:
             found.ask(round_)
             round_.run()
         found.complete(connection)
-        cut_off = self._facts.cut_off(group, facts)
-        if facts.limited and group not in self._counted_s:
-            # Here, so that the first scans are judged too; one bounded step, and the rest beside the scans.
-            self._counted_s[group] = self._mono_s()
-            self._rooms.counted(group, self._boards.inside(connection, group))
-        room = self._rooms.of(group, facts, cut_off, pages.at.gate, pages.at.epoch)
+        room = self._rooms.of(
+            connection, group, facts, self._facts.unheard(group, facts), (pages.at.gate, pages.at.epoch),
+            partial(self._count_on, connection, group),
+        )  # fmt: skip
         return Desk(connection, facts, pages, now_s, room, found), room
 
     def _key(self, group: int) -> Ed25519PrivateKey:
@@ -293,23 +315,34 @@ class Redeemer:
 
     # --- who is inside -------------------------------------------------------------------------------------------
 
+    def _count_on(self, connection: Connection, group: int, missed: bool) -> Inside | None:
+        """Count within a transaction where what was counted beside is too old, or moves were missed."""
+        now = self._mono_s()
+        if not missed and now - self._counted_s.get(group, now) < STALE_S:
+            return None
+        self._counted_s[group] = now
+        return self._boards.inside(connection, group, MISSED_STEPS if missed else 1)
+
     def _count(self, groups: Iterable[int]) -> None:
         """Count on beside the scans where that is due."""
         now = self._mono_s()
         for group in groups:
-            if now - self._counted_s[group] >= COUNTED_EVERY_S and not self._counting:
+            if now - self._counted_s.get(group, 0) >= COUNTED_EVERY_S and not self._counting:
                 self._counted_s[group] = now
                 task = asyncio.create_task(self._count_beside(group))
                 self._counting.add(task)
                 task.add_done_callback(self._counting.discard)
 
     async def _count_beside(self, group: int) -> None:
+        era = self._rooms.era(group)
         try:
-            inside = await self._database.read(lambda connection: self._boards.inside(connection, group))
+            for _ in range(BESIDE_STEPS):
+                inside = await self._database.read(lambda connection: self._boards.inside(connection, group))
+                self._rooms.counted(group, inside, era)
+                if inside is not None and not inside.behind:
+                    break
         except (CentreFault, SQLAlchemyError) as error:
             log.warning("who is inside cannot be counted: %s", type(error).__name__)
-        else:
-            self._rooms.counted(group, inside)
 
     async def _prune(self) -> None:
         """Forget some answers that are older than `KEPT_S`."""

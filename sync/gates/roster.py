@@ -21,6 +21,8 @@ class Gate(msgspec.Struct, frozen=True):
     name: str
     zones: tuple[ZoneId, ...]
     public: bytes = b""
+    is_replica: bool = False
+    """Of the centre: it has no box, and names the zones that scanners were answered for."""
 
     def info(self) -> GateInfo:
         """Return what other gates are told of it."""
@@ -74,6 +76,7 @@ def gates(connection: Connection, group: int) -> tuple[Gate, ...]:
             row.name,
             tuple(ZoneId(number) for number in numbers(row.zones)),
             row.public or b"",
+            row.redeemed_s is not None,
         )
         for row in found
     )

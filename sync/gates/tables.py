@@ -25,8 +25,10 @@ gate = Table(
     Column("public", LargeBinary(32)),
     Column("sealing", LargeBinary(32)),
     Column("enrolled_at_s", BigInteger),
+    Column("redeemed_s", BigInteger),
 )
-"""`public` and `sealing` are empty until the gate is enrolled."""
+"""`public` and `sealing` are empty until the gate is enrolled. `redeemed_s`: of replicas of the centre only, when scanners
+were last answered, to the hour."""
 former_key = Table(
     "former_key",
     METADATA,
@@ -179,3 +181,25 @@ presence_reset = Table(
     sqlite_with_rowid=False,
 )
 """Resets, `admission.observed.RESET_COLUMNS`; derived likewise."""
+room_move = Table(
+    "room_move",
+    METADATA,
+    Column("group_id", Integer, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    Column("gate_id", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("zone", Integer, nullable=False),
+    Column("people", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""By how many people records of replicas changed zones that can be full, numbered without a gap; the newest only."""
+room_deal = Table(
+    "room_deal",
+    METADATA,
+    Column("group_id", Integer, primary_key=True, autoincrement=False),
+    Column("zone", Integer, primary_key=True, autoincrement=False),
+    Column("known", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""People in a zone, at most, when its first scan after a gate fell silent was judged: what was free then is shared."""

@@ -16,13 +16,14 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from admission.entitlements import Ticket
 from admission.ids import TicketId
 from sync import compose, demo
 from sync.accounts import tokens
 from sync.accounts.principal import Role
+from sync.events.tables import zone
 from sync.gates.desk import read_record_name
 from sync.store.schema import signed
 from sync.tickets import changes, rows
@@ -190,3 +191,30 @@ async def test_whoever_is_not_answered_asks_again_and_nobody_is_let_in_twice(hou
         over = True
         await asyncio.gather(*running)
     assert_one_use_each(house)
+
+
+async def test_a_zone_is_never_overfilled_by_two_replicas_whatever_is_killed(house: House) -> None:
+    places = 40
+    centre = compose.open_centre(house.replicas[0].data, house.url)
+    with changes.change(centre.database, [demo.EVENT, demo.OTHER_EVENT], int(time.time())) as connection:
+        connection.execute(update(zone).where(zone.c.id == demo.FLOOR).values(capacity=places))
+    centre.close()
+    scans = iter(range(FIRST, FIRST + TICKETS))
+    begun = asyncio.Event()
+
+    async def scanner(session: aiohttp.ClientSession) -> None:
+        for ticket in scans:
+            await scan(house, session, ticket, f"{ticket}-1")
+            if len(house.said) >= places // 2:
+                begun.set()
+
+    async with aiohttp.ClientSession() as session, asyncio.timeout(WAIT_S):
+        running = [asyncio.create_task(scanner(session)) for _ in range(SCANNERS)]
+        await begun.wait()
+        async for _ in kill_each(house):
+            pass
+        await asyncio.gather(*running)
+    told = Counter(one["reason"] or one["outcome"] for one in house.said.values())
+    assert told == Counter({"grant": places, "full": TICKETS - places})
+    entries = looked_up(house, "SELECT count(*) AS n FROM presence WHERE role = 0")
+    assert entries[0].n == places

@@ -12,7 +12,7 @@ from sqlalchemy import insert, text, update
 
 from admission.codecs import cose
 from admission.entitlements import Ticket
-from admission.ids import Epoch, GateId, ProductId, TicketId
+from admission.ids import Epoch, GateId, ProductId, TicketId, ZoneId
 from admission.records import Direction, Flag, Kind, Outcome, Record, Trust, ticket_subject
 from sync import demo
 from sync.accounts import tokens
@@ -65,10 +65,10 @@ def sold(venue: Venue, number: int, product: ProductId = demo.SEASON) -> list[in
     return [one.id for one in made]
 
 
-def holds(venue: Venue, people: int) -> None:
-    """Let the floor hold so many people."""
+def holds(venue: Venue, people: int, where: ZoneId = demo.FLOOR) -> None:
+    """Let the floor, or another zone, hold so many people."""
     with changes.change(venue.centre.database, EVENTS, NOW_S) as connection:
-        connection.execute(update(zone).where(zone.c.id == demo.FLOOR).values(capacity=people))
+        connection.execute(update(zone).where(zone.c.id == where).values(capacity=people))
 
 
 def entries(log: EpochLog, tickets: list[int]) -> EpochLog:

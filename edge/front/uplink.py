@@ -25,7 +25,7 @@ from edge.front.merged import KeysOfList, Merged, MergedSource
 from edge.front.own_log import LogSource, OwnLog
 from edge.front.pace import IDLE, Idle, Quiet, backoff_s, round_in_s
 from edge.front.past import Past
-from edge.front.peers.neighbours import Shared
+from edge.front.peers.shared import Shared
 from edge.front.snapshot import ListTrouble, SeenVersions, Snapshots, StillRefused
 from edge.front.stream import News
 from edge.front.stuck import Stuck

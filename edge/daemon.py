@@ -52,6 +52,7 @@ from edge.link import (
     Health,
     HeardGates,
     HeldRecords,
+    ModemSaid,
     PageSaid,
     Part,
     PeersSaid,
@@ -431,6 +432,9 @@ class Daemon:
             self.page_url = message.url
             log.info("page is up", extra={"url": message.url})
             notify.notify(f"STATUS=page at {message.url}")
+            return
+        if isinstance(message, ModemSaid):
+            self.board.put(Part.UPLINK, "modem", message.health, message.code, message.args)
             return
         if isinstance(message, PeersSaid):
             if message.health is Health.OFF:

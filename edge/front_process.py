@@ -38,6 +38,7 @@ class FrontProcess:
             "page": msgspec.to_builtins(settings.page),
             "centre": msgspec.to_builtins(settings.centre),
             "peers": msgspec.to_builtins(settings.peers),
+            "modem": msgspec.to_builtins(settings.modem),
         }
         self._argv = argv(msgspec.json.encode(told).decode())
 

@@ -15,6 +15,7 @@ from edge.link import (
     FromLane,
     HeardGates,
     LinkBroken,
+    ModemSaid,
     PageSaid,
     PeersSaid,
     Said,
@@ -102,7 +103,7 @@ class Hub:
         try:
             while True:
                 message = await read_from_front(reader)
-                if isinstance(message, UplinkSaid | PeersSaid | PageSaid | Acked | HeardGates):
+                if isinstance(message, UplinkSaid | PeersSaid | ModemSaid | PageSaid | Acked | HeardGates):
                     self._on_said(message)
                 elif len(self._answers) < COMMANDS_MAX:
                     # Beside, not before, what else the front says: a command may wait for the disk.

@@ -353,6 +353,14 @@ class PeersSaid(msgspec.Struct, frozen=True, tag="peers"):
     args: dict[str, str | int] = {}
 
 
+class ModemSaid(msgspec.Struct, frozen=True, tag="modem"):
+    """How the modem says it is, for the tile: `health`, `code`, `args` as in `Tile`. Never whether the centre answers."""
+
+    health: Health
+    code: str
+    args: dict[str, str | int] = {}
+
+
 class PageSaid(msgspec.Struct, frozen=True, tag="page"):
     """Where the page listens, and that the front is up."""
 
@@ -372,7 +380,7 @@ LaneCommand = Pulse | ClearFire | AdmitByHand | AnnulLast
 Command = SetState | LaneCommand | ResetPresence | Acknowledge | Identify | Restart | TakeList | Changes
 Asked = Command | GiveHeld | Foreign | Believe
 Answer = Done | HeldRecords
-Said = UplinkSaid | PeersSaid | PageSaid | Acked | HeardGates
+Said = UplinkSaid | PeersSaid | ModemSaid | PageSaid | Acked | HeardGates
 FromFront = Asked | Said
 FromLane = Status | Seen | Appended | Answer
 

@@ -226,6 +226,19 @@ class CentreSettings(_Strict, frozen=True):
     push_s: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 0.1
 
 
+class ModemDriver(StrEnum):
+    """Who is asked how the modem is."""
+
+    NONE = "none"
+    MODEMMANAGER = "modemmanager"
+
+
+class ModemSettings(_Strict, frozen=True):
+    """The mobile modem of this box; it is only watched, never commanded."""
+
+    driver: ModemDriver = ModemDriver.NONE
+
+
 class PeerSettings(_Strict, frozen=True):
     """The other gates of the event group on the same LAN."""
 
@@ -266,6 +279,7 @@ class Settings(_Strict, frozen=True):
     gate: GateSettings = GateSettings()
     page: PageSettings = PageSettings()
     centre: CentreSettings = CentreSettings()
+    modem: ModemSettings = ModemSettings()
     peers: PeerSettings = PeerSettings()
     log: LogSettings = LogSettings()
     staff: StaffSettings = StaffSettings()

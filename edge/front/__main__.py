@@ -32,7 +32,7 @@ from edge.front.pin import PinLock
 from edge.front.server import Page
 from edge.front.uplink import Uplink
 from edge.link import Done, Health, PageSaid, TakeList, UplinkSaid
-from edge.settings import CentreSettings, PageSettings, PeerSettings
+from edge.settings import CentreSettings, ModemDriver, ModemSettings, PageSettings, PeerSettings
 from edge.store.faults import StoreFault
 from edge.store.list import LIST_FILE, keep_near
 from edge.store.log_reader import LogReader
@@ -62,6 +62,7 @@ class FrontSettings(msgspec.Struct, frozen=True):
     page: PageSettings = PageSettings()
     centre: CentreSettings = CentreSettings()
     peers: PeerSettings = PeerSettings()
+    modem: ModemSettings = ModemSettings()
 
 
 async def serve(settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls) -> NoReturn:
@@ -217,6 +218,20 @@ async def neighbours(
         await asyncio.sleep(UPLINK_AGAIN_S)
 
 
+async def modem(settings: FrontSettings, client: LaneClient) -> None:
+    """Watch the modem where one is configured; whatever becomes of it, nothing else waits for it."""
+    if settings.modem.driver is not ModemDriver.MODEMMANAGER:
+        return
+    from edge.front.modem import Modem  # noqa: PLC0415 - its library is loaded only where it is configured
+
+    while True:
+        try:
+            await Modem(client.say).run()
+        except Exception:
+            log.exception("watching the modem failed, it starts again", extra={"code": "modem.defect"})
+        await asyncio.sleep(UPLINK_AGAIN_S)
+
+
 async def keep_list_near(data: Path) -> NoReturn:
     """Keep the list in the kernel's memory, from where the lane reads it."""
     while True:
@@ -249,6 +264,7 @@ async def main(settings: FrontSettings) -> None:
         asyncio.create_task(client.run()),
         asyncio.create_task(keep_serving(settings, client, page_tls)),
         asyncio.create_task(uplink(settings, client, page_tls)),
+        asyncio.create_task(modem(settings, client)),
         asyncio.create_task(keep_list_near(Path(settings.data))),
     ]
     await _parent_gone(stop)

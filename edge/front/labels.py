@@ -133,6 +133,7 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "part_log": ("Protokoll", "Log"),
     "part_uplink": ("Zentrale", "Centre"),
     "part_peers": ("Andere Tore", "Other gates"),
+    "part_modem": ("Modem", "Modem"),
     "part_clock": ("Uhr", "Clock"),
     "part_lane": ("Spur", "Lane"),
     "state_closed": ("Geschlossen", "Closed"),

@@ -29,6 +29,7 @@ from edge.link import (
     HeardGates,
     HeldRecords,
     LinkBroken,
+    ModemSaid,
     PageSaid,
     Part,
     PeersSaid,
@@ -84,7 +85,7 @@ class LaneClient:
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._listeners: set[Listener] = set()
-        self._said: dict[type, UplinkSaid | PeersSaid | PageSaid] = {}
+        self._said: dict[type, UplinkSaid | PeersSaid | ModemSaid | PageSaid] = {}
         self._acked: dict[Epoch, int] = {}
         """By epoch, what the centre has; told whole after a new connection."""
         self.status: Status | None = None
@@ -116,7 +117,7 @@ class LaneClient:
         finally:
             self._listeners.discard(listener)
 
-    def say(self, message: UplinkSaid | PeersSaid | PageSaid) -> None:
+    def say(self, message: UplinkSaid | PeersSaid | ModemSaid | PageSaid) -> None:
         """Tell the lane how uplink, neighbours or page are; said again after a new connection."""
         self._said[type(message)] = message
         if self._writer is not None:

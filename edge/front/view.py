@@ -347,6 +347,8 @@ def _title(tile: Tile, status: Status, language: Language) -> str:
             return f"{part} «{tile.name}»" if language is Language.DE else f"{part} “{tile.name}”"
         case Part.UPLINK if tile.name == "peers":
             return labels(language)["part_peers"]
+        case Part.UPLINK if tile.name == "modem":
+            return labels(language)["part_modem"]
         case Part.LIST | Part.LOG | Part.UPLINK | Part.CLOCK:
             return part
 

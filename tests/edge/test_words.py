@@ -14,11 +14,11 @@ from edge.words import WORDS, length_of, placeholders, sentence
 
 EDGE = Path(__file__).resolve().parents[2] / "edge"
 CODE = re.compile(
-    r"(device|others|peers|reader|relay|sensor|list|log|uplink|clock|lane|front|page|command|alert|go|timeline)\.[a-z_]+",
+    r"(device|others|peers|modem|reader|relay|sensor|list|log|uplink|clock|lane|front|page|command|alert|go|timeline)\.[a-z_]+",
     re.ASCII,
 )
 SHOWN_BY = frozenset(
-    {"put", "device", "Tile", "Done", "DeviceState", "UplinkSaid", "Refused", "_refuse", "_say"}
+    {"put", "device", "Tile", "Done", "DeviceState", "UplinkSaid", "ModemSaid", "Refused", "_refuse", "_say"}
 )
 """Calls whose codes reach the page. Codes that only stand in a log line are for a search, not for reading."""
 

@@ -17,9 +17,10 @@ from sqlalchemy import select
 from sync.backup.archive import before_upgrade
 from sync.backup.retention import run_due
 from sync.chores import keep_doing
-from sync.gates import own_log, replica, tables
+from sync.gates import arrivals, own_log, replica, tables
 from sync.gates.handlers import NETS, GateApi, Nets
 from sync.gates.redeem import Redeemer
+from sync.imports import keeping
 from sync.keys import VenueKeys, load_or_make
 from sync.orders.cancelling import expire_due
 from sync.store.database import CentreFault, Database
@@ -153,6 +154,8 @@ async def serve(
                 lambda: expire_due(centre.database, centre.keys, system_now_s()),
                 lambda: run_due(centre.database, system_now_s()),
                 lambda: own_log.retire(centre.database, system_now_s()),
+                lambda: arrivals.join_old(centre.database),
+                lambda: keeping.forget_abandoned(centre.database, system_now_s()),
             ]
         )
     )

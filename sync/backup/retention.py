@@ -15,6 +15,7 @@ from sync.accounts.principal import SYSTEM, Actor
 from sync.backup.tables import retention
 from sync.customers import erasure
 from sync.events import tables as programme
+from sync.gates import arrivals
 from sync.gates import tables as gates
 from sync.store.database import Database
 
@@ -113,6 +114,7 @@ def _take_away(database: Database, organization: int, now_s: int) -> int:
     for group in groups:
         records += _repeat(database, partial(_forget_records, group=group))
         _repeat(database, partial(_forget_presence, group=group))
+        _repeat(database, partial(arrivals.forget, group=group))
     if customers or records:
         detail = {"customers": customers, "records": records, **wanted._asdict()}
         database.transact(

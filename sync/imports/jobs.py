@@ -221,14 +221,16 @@ def empty(connection: Connection, number: int, state: State, now_s: int) -> None
     connection.execute(update(t).where(t.c.id == number).values(state=state, changed_at_s=now_s))
 
 
-def forget_old(connection: Connection, now_s: int) -> None:
-    """Empty jobs that nobody went on with."""
+def forget_old(connection: Connection, now_s: int) -> int:
+    """Empty jobs that nobody went on with; returns how many."""
     t = tables.import_job
     old = connection.execute(
         select(t.c.id).where(t.c.state.in_((State.CHECKED, State.RUNNING)), t.c.changed_at_s < now_s - KEPT_S)
     )
-    for number in old.scalars().all():
+    numbers = old.scalars().all()
+    for number in numbers:
         empty(connection, number, State.DISCARDED, now_s)
+    return len(numbers)
 
 
 def said_of(bad: BadCell) -> str:

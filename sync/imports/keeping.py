@@ -6,6 +6,7 @@ help each other, since the same file makes the same slabs.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from sync.imports.entries import Entry
 from sync.imports.faults import BadCell, BadFile, CellFault, FileFault, shown
 from sync.imports.files import Reading, Slab, packed
 from sync.imports.jobs import KEEPING, Columns, Job, Source, State
+from sync.store.database import Database
 from sync.store.engines import WRITES
 from sync.store.schema import next_id, queue
 from sync.tickets import changes
@@ -203,13 +205,25 @@ def _add(connection: Connection, number: int, place: int, entries: list[Entry], 
         )  # fmt: skip
 
 
-def _drop(connection: Connection, number: int) -> None:
-    """Delete a job that nobody saw."""
+def _drop(connection: Connection, number: int, before_s: int | None = None) -> None:
+    """Delete a job that nobody saw; `before_s`: where nobody went on with it since."""
     queue(connection, f"import {number}")
     t = tables.import_job
-    if connection.execute(select(t.c.state).where(t.c.id == number)).scalar() == KEEPING:
+    row = connection.execute(select(t.c.state, t.c.changed_at_s).where(t.c.id == number)).first()
+    if row is not None and row.state == KEEPING and (before_s is None or row.changed_at_s < before_s):
         jobs.empty(connection, number, State.DISCARDED, 0)
         connection.execute(delete(t).where(t.c.id == number))
+
+
+def forget_abandoned(database: Database, now_s: int) -> int:
+    """Delete what nobody goes on sending, and empty jobs that nobody went on with; returns how many. Blocks."""
+    t = tables.import_job
+    with database.reading() as connection:
+        begun = select(t.c.id).where(t.c.state == KEEPING, t.c.changed_at_s < now_s - ABANDONED_S)
+        dropped = connection.execute(begun).scalars().all()
+    for number in dropped:  # each by itself: a large list takes a while to go
+        database.transact(partial(_drop, number=number, before_s=now_s - ABANDONED_S))
+    return len(dropped) + database.transact(lambda connection: jobs.forget_old(connection, now_s))
 
 
 def _taken(where: Layout, entry: Entry) -> BadCell:

@@ -221,6 +221,21 @@ def test_what_nobody_goes_on_sending_is_deleted_by_the_next(database: Database) 
     assert {number for number, _, _ in kept_rows(database)} == {2}
 
 
+def test_what_nobody_goes_on_sending_is_deleted_also_when_nobody_sends_another(database: Database) -> None:
+    furnish(database)
+    with pytest.raises(Cut):
+        keep(database, reading(database, between=cut_before(2)))
+    checked = check(database, b"code;product\nX;VIP\n")
+    assert keeping.forget_abandoned(database, NOW_S + keeping.ABANDONED_S) == 0
+    assert len(all_jobs(database)) == 2, "not yet"
+    assert keeping.forget_abandoned(database, NOW_S + keeping.ABANDONED_S + 1) == 1
+    assert all_jobs(database) == [(checked.id, "checked")]
+    assert {number for number, _, _ in kept_rows(database)} == {checked.id}
+    assert keeping.forget_abandoned(database, NOW_S + jobs.KEPT_S + 1) == 1
+    assert all_jobs(database) == [(checked.id, "discarded")]
+    assert kept_rows(database) == []
+
+
 def test_the_same_file_is_judged_anew_when_the_event_has_what_it_lacked(database: Database) -> None:
     furnish(database)
     data = b"code;product\nA;VIP\nB;Loge\n"

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from edge.enrolment import Enrolment
 from edge.front.centre import Centre, CutOff
+from edge.front.feed import FEED_PAUSE_S
 from edge.front.pace import backoff_s
 from edge.front.stream import AGAIN_MAX_S
-from edge.front.uplink import FEED_PAUSE_S
 from sync.wire.deltas import EventVersion, GateStatus, read_delta
 from sync.wire.feed import WAIT_MAX_MS, Ask
 from sync.wire.seals import read_seal

@@ -17,7 +17,7 @@ from edge.enrolment import Enrolment
 from edge.front.centre import UNPROVEN, Centre, CentreRefused, CutOff
 from edge.front.download import KEPT_FREE_BYTES
 from edge.front.snapshot import SNAPSHOT_FILE
-from edge.front.uplink import STALE_S
+from edge.front.uplink_tile import STALE_S
 from edge.link import Health
 from sync.wire.messages import Push, Pushed
 from sync.wire.snapshots import Published

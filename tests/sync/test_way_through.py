@@ -379,5 +379,5 @@ async def test_sync_now_ends_every_pause_once(venue: Venue, box: Box) -> None:
         await box.until(lambda: any(one.centre_time_s for one in box.said))
         box.said.clear()
         uplink.sync_now()
-        assert not uplink._hurry["time"].is_set(), "who presses again at once asks the centre no oftener"
+        assert not uplink._loops.of("time").is_set(), "who presses again at once asks the centre no oftener"
     assert venue is not None

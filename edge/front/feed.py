@@ -1,0 +1,101 @@
+"""What other gates recorded, on its way down from the centre: asked for by cursor, handed to the lane."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from admission.ids import GateId
+from edge.clock import Clock
+from edge.front.belief import Belief
+from edge.front.centre import Centre
+from edge.front.intake import Intake
+from edge.front.past import Past
+from edge.front.rounds import Rounds
+from edge.link import HeardGates
+from sync.wire.feed import WAIT_MAX_MS, Ask, Feed
+
+LEFT_OUT_S = 2.0
+"""Pause between two questions for news while records are left out for want of a roster."""
+AGE_MAX_MS = 2**32 - 1
+FEED_PAUSE_S = 0.05
+"""Between two questions for news; the centre lets us wait, but one that does not must not keep us busy."""
+
+
+class Hearing(Protocol):
+    """Who is told how much of the others is known (`edge.front.lane_client.LaneClient`)."""
+
+    def say_heard(self, heard: HeardGates) -> None:
+        """Tell the lane until when all of the other gates is known."""
+        ...
+
+
+class FeedDown:
+    """Asks for news of other gates. `due` ends a quiet wait; `roster_due` is set where a newer roster may help.
+
+    `behind_s`: for how long our own oldest record has been waiting, which the centre tells the others.
+    """
+
+    def __init__(
+        self,
+        centre: Centre,
+        intake: Intake,
+        belief: Belief,
+        past: Past,
+        rounds: Rounds,
+        lane: Hearing,
+        clock: Clock,
+        in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
+        roster_due: asyncio.Event,
+        behind_s: Callable[[], int],
+    ) -> None:
+        self._centre, self._intake, self._merged = centre, intake, intake.merged
+        self._belief, self._past, self._rounds = belief, past, rounds
+        self._lane, self._clock, self._in_thread = lane, clock, in_thread
+        self._roster_due, self._behind_s = roster_due, behind_s
+        self.due = asyncio.Event()
+        self._wait_ms = 0
+        """How long the next question waits at the centre."""
+
+    async def ask(self) -> float:
+        """Read on, and hand it to the lane; the next question waits at the centre for news."""
+        await self._past.known.wait()  # else a roster might be gone by that ran out while this box was away
+        cursor, wants = await self._in_thread(lambda: (self._merged.cursor, self._merged.wants()))
+        self.due.clear()
+        # After a cut nobody waits for news before it is known who was heard meanwhile.
+        wait_ms, self._wait_ms = self._wait_ms, 0
+        feed, chunks = await self._centre.feed(Ask(cursor, wait_ms, self._behind_s(), wants))
+        told_ns = self._clock.mono_ns()
+        has_news = await self._intake.feed(feed.cursor, chunks)
+        if self._merged.doubts:
+            self._roster_due.set()
+        if not feed.more:
+            await self._in_thread(self._merged.caught_up)
+            self._say_heard(feed, told_ns)
+        left_out = bool(self._merged.left_out)
+        self._wait_ms = 0 if left_out else WAIT_MAX_MS
+        if left_out and not self._belief.may():
+            return LEFT_OUT_S
+        if feed.more or has_news:
+            self._rounds.moved()
+            return 0.0
+        if self._rounds.is_quiet():
+            # The stream tells of news; nobody waits on a line that the carrier forgets.
+            self._wait_ms = 0
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._rounds.pause_s(0.0, 0)):
+                    await self.due.wait()
+        return FEED_PAUSE_S
+
+    def _say_heard(self, feed: Feed, told_ns: int) -> None:
+        """Tell the lane until when it knows all of the others: of a gate whose records were left out, nothing new."""
+        since_ms = (self._clock.mono_ns() - told_ns) // 1_000_000
+        ages = {
+            gate: min(one.age_ms + since_ms, AGE_MAX_MS)
+            for one in feed.heard
+            if (gate := GateId(one.gate)) not in self._merged.left_out
+        }
+        self._lane.say_heard(HeardGates(ages, dict(self._merged.troubles)))
+
+
+__all__ = ["FEED_PAUSE_S", "FeedDown"]

@@ -100,6 +100,8 @@ class Signal(Enum):
     ACCEPT = "accept"
     REJECT = "reject"
     WAIT = "wait"
+    NEXT = "next"
+    """The passage is over, or will not be: lights go out, and a reader that was paused reads again."""
 
 
 @runtime_checkable

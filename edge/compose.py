@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from admission.codecs import cose
@@ -24,54 +24,97 @@ from edge.settings import (
     RelaySettings,
     SerialReader,
     Settings,
-    UidOrder,
+    SsiReader,
     WedgeReader,
 )
+
+Complete = Callable[[bytes], bool]
 
 
 def reader_of(settings: ReaderSettings) -> Reader:
     """Return the driver for a reader; its module is imported only now."""
-    from drivers.framing.uid import ByteOrder  # noqa: PLC0415 - only what is configured is loaded
-
-    medium = Medium.UID if settings.medium is MediumSetting.UID else Medium.BARCODE
-    order = ByteOrder.UID0_FIRST if settings.uid_order is UidOrder.BIG else ByteOrder.UID0_LAST
-    complete = None if medium is Medium.UID else cose.is_complete
     match settings:
         case WedgeReader():
-            from drivers.readers.wedge import WedgeConfig  # noqa: PLC0415
-            from drivers.readers.wedge import WedgeReader as Wedge  # noqa: PLC0415
-
-            return Wedge(
-                WedgeConfig(
-                    path=settings.device,
-                    name=settings.model,
-                    usb_id=settings.usb,
-                    port=settings.usb_port,
-                    layout=settings.layout.value,
-                    gap_ms=settings.gap_ms,
-                    medium=medium,
-                    uid_order=order,
-                    grab=settings.grab,
-                ),
-                complete,
-            )
+            return _wedge(settings)
         case SerialReader():
-            from drivers.readers.serial_scanner import SerialReader as Serial  # noqa: PLC0415
-            from drivers.readers.serial_scanner import SerialReaderConfig  # noqa: PLC0415
-            from drivers.transport.serial_port import Line  # noqa: PLC0415
+            return _serial(settings)
+        case SsiReader():
+            return _ssi(settings)
 
-            return Serial(
-                SerialReaderConfig(
-                    path=settings.port,
-                    line=Line(baud=settings.baud),
-                    gap_ms=settings.gap_ms,
-                    binary=settings.gap_only,
-                    medium=medium,
-                    uid_order=order,
-                    feedback=_feedback(settings),
-                ),
-                complete,
-            )
+
+def _wedge(settings: WedgeReader) -> Reader:
+    from drivers.framing.uid import ByteOrder  # noqa: PLC0415 - only what is configured is loaded
+    from drivers.readers.wedge import WedgeConfig  # noqa: PLC0415
+    from drivers.readers.wedge import WedgeReader as Wedge  # noqa: PLC0415
+
+    return Wedge(
+        WedgeConfig(
+            path=settings.device,
+            name=settings.model,
+            usb_id=settings.usb,
+            port=settings.usb_port,
+            layout=settings.layout.value,
+            gap_ms=settings.gap_ms,
+            medium=_medium(settings.medium),
+            uid_order=ByteOrder(settings.uid_order.value),
+            grab=settings.grab,
+        ),
+        _complete(settings.medium),
+    )
+
+
+def _serial(settings: SerialReader) -> Reader:
+    from drivers.framing.uid import ByteOrder  # noqa: PLC0415
+    from drivers.readers.serial_scanner import SerialReader as Serial  # noqa: PLC0415
+    from drivers.readers.serial_scanner import SerialReaderConfig  # noqa: PLC0415
+    from drivers.transport.serial_port import Line  # noqa: PLC0415
+
+    return Serial(
+        SerialReaderConfig(
+            path=settings.port,
+            line=Line(baud=settings.baud),
+            gap_ms=settings.gap_ms,
+            binary=settings.gap_only,
+            medium=_medium(settings.medium),
+            uid_order=ByteOrder(settings.uid_order.value),
+            feedback=_feedback(settings),
+        ),
+        _complete(settings.medium),
+    )
+
+
+def _ssi(settings: SsiReader) -> Reader:
+    from drivers.readers.ssi import SsiReader as Ssi  # noqa: PLC0415
+    from drivers.readers.ssi import SsiReaderConfig  # noqa: PLC0415
+    from drivers.transport.serial_port import Line  # noqa: PLC0415
+
+    beeps = {
+        Signal.ACCEPT: settings.accept_beep,
+        Signal.REJECT: settings.reject_beep,
+        Signal.WAIT: settings.wait_beep,
+    }
+    lights = {Signal.ACCEPT: settings.accept_light, Signal.REJECT: settings.reject_light}
+    return Ssi(
+        SsiReaderConfig(
+            path=settings.port,
+            line=Line(baud=settings.baud, rts_cts=settings.rts_cts),
+            beeps={signal: code for signal, code in beeps.items() if code >= 0},
+            lights={signal: mask for signal, mask in lights.items() if mask},
+            pause=settings.pause,
+            set_up=settings.set_up,
+            binary=settings.gap_only,
+            gap_ms=settings.gap_ms,
+        )
+    )
+
+
+def _medium(setting: MediumSetting) -> Medium:
+    return Medium.UID if setting is MediumSetting.UID else Medium.BARCODE
+
+
+def _complete(setting: MediumSetting) -> Complete | None:
+    """Say when a ticket's text is whole; a UID's text never says."""
+    return None if setting is MediumSetting.UID else cose.is_complete
 
 
 def _feedback(settings: SerialReader) -> Mapping[Signal, bytes]:

@@ -302,7 +302,8 @@ class LaneShell:
         self._rows.by_hand(write, self._seqs.get(write.token, 0), time_us)
 
     def _became(self, write: Write) -> None:
-        """Tell the page what became of somebody who was let through."""
+        """Tell readers and page what became of somebody who was let through."""
+        self.signal(Signal.NEXT)
         seq = self._seqs.get(write.ref_token, 0)
         if seq:
             self._on_became(seq, after_of(write.kind, write.flags))

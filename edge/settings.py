@@ -76,6 +76,11 @@ class UidOrder(Enum):
     LITTLE = "little"
 
 
+Beep = Annotated[int, msgspec.Meta(ge=-1, le=26)]
+Lights = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Baud = Annotated[int, msgspec.Meta(ge=300, le=4_000_000)]
+
+
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Unknown keys are errors: a misspelt key must not be a silent default."""
 
@@ -87,7 +92,7 @@ class SerialReader(_Strict, frozen=True, tag_field="driver", tag="serial"):
     way: Way
     port: Path
     medium: MediumSetting = MediumSetting.BARCODE
-    baud: Annotated[int, msgspec.Meta(ge=300, le=4_000_000)] = 9600
+    baud: Baud = 9600
     gap_ms: Millis = 60
     """Quiet time that ends a frame without a terminator (facts: 30-100 ms)."""
     gap_only: bool = False
@@ -119,7 +124,33 @@ class WedgeReader(_Strict, frozen=True, tag_field="driver", tag="wedge"):
     uid_order: UidOrder = UidOrder.BIG
 
 
-ReaderSettings = SerialReader | WedgeReader
+class SsiReader(_Strict, frozen=True, tag_field="driver", tag="ssi"):
+    """A Zebra scanner that speaks SSI over RS-232 or USB-CDC."""
+
+    id: Id16
+    way: Way
+    port: Path
+    baud: Baud = 9600
+    rts_cts: bool = False
+    """The cable has the two lines: a scanner that sleeps then loses nothing."""
+    accept_beep: Beep = 1
+    """SSI beep codes; -1 for none. 0 to 4 are one to five short high beeps, 5 to 9 short low ones, 15 a long low one."""
+    reject_beep: Beep = 15
+    wait_beep: Beep = -1
+    accept_light: Lights = 1
+    """A mask of the scanner's LEDs; 0 for none. Which bit is which light differs from model to model."""
+    reject_light: Lights = 0
+    pause: bool = False
+    """The scanner is off from a grant until the passage is over, 10 s at most."""
+    set_up: bool = True
+    """Tell it for as long as it has power: packets, ACK and NAK, and to ignore programming codes."""
+    gap_only: bool = False
+    """Binary payloads: line ends at a code's end belong to it."""
+    gap_ms: Millis = 60
+    """Quiet time after which a packet that is not whole is asked for again."""
+
+
+ReaderSettings = SerialReader | WedgeReader | SsiReader
 
 
 class LcusRelay(_Strict, frozen=True, tag_field="driver", tag="lcus"):
@@ -161,7 +192,7 @@ class ModbusInputs(_Strict, frozen=True, tag_field="driver", tag="modbus"):
 
     id: Name
     port: Path
-    baud: Annotated[int, msgspec.Meta(ge=300, le=4_000_000)] = 9600
+    baud: Baud = 9600
     unit: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
     lines: Annotated[int, msgspec.Meta(ge=1, le=32)] = 8
     active_low: tuple[int, ...] = ()

@@ -4,13 +4,18 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol
+from typing import Generic, NoReturn, Protocol, TypeVar
 
-from drivers.base import DriverError, Misconfigured
-from drivers.framing.frame import Framed
+from drivers.base import DriverError, Misconfigured, ReaderEvent
+
+Event = TypeVar("Event", bound=ReaderEvent)
+Made_co = TypeVar("Made_co", bound=ReaderEvent, covariant=True)
 
 FRAMES_PER_TURN_MAX = 8
 """Most frames emitted per loop turn. One code may hold a thousand line ends; each emit costs a decision."""
+
+TIMER_SLACK_S = 0.001
+"""A timer this close to its deadline stays: a loop's clock is no finer."""
 
 GAP_MS_MIN = 5
 GAP_MS_MAX = 2000
@@ -24,7 +29,7 @@ def gap_ns(gap_ms: int) -> int:
     return gap_ms * 1_000_000
 
 
-class Framer(Protocol):
+class Framer(Protocol[Made_co]):
     """The part of a framer that the quiet gap needs."""
 
     @property
@@ -32,12 +37,12 @@ class Framer(Protocol):
         """When `quiet` is due if nothing more comes, or None."""
         ...
 
-    def quiet(self, now_ns: int) -> list[Framed]:
-        """End what a quiet line ends."""
+    def quiet(self, now_ns: int) -> Sequence[Made_co]:
+        """End what a quiet line ends. May raise DriverError, where the device owes an answer."""
         ...
 
 
-class Pump:
+class Pump(Generic[Event]):
     """Moves frames from an open device to `emit`, from the loop's own callbacks: no task switch lies between.
 
     `take` reads the device once and returns its frames, or None where nothing waited; it raises DriverError. `emit` is
@@ -47,9 +52,9 @@ class Pump:
     def __init__(
         self,
         fd: int,
-        take: Callable[[], Sequence[Framed] | None],
-        framer: Framer,
-        emit: Callable[[Framed], None],
+        take: Callable[[], Sequence[Event] | None],
+        framer: Framer[Event],
+        emit: Callable[[Event], None],
     ) -> None:
         self._fd = fd
         self._take = take
@@ -59,7 +64,7 @@ class Pump:
         self._ended: asyncio.Future[NoReturn] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._drain_handle: asyncio.Handle | None = None
-        self._backlog: deque[Framed] = deque()
+        self._backlog: deque[Event] = deque()
 
     async def run(self) -> NoReturn:
         """Run until cancelled or until the device raises. A partial frame is dropped then."""
@@ -76,22 +81,25 @@ class Pump:
         try:
             self._read()
         finally:
-            self._arm()
+            self.arm()
 
     def _read(self) -> bool:
         """Read once; return whether something came (or the device ended)."""
         try:
             frames = self._take()
         except DriverError as error:
-            self._loop.remove_reader(self._fd)
-            if not self._ended.done():
-                self._ended.set_exception(error)
+            self._fail(error)
             return True
         if frames:
             self._pass_on(frames)
         return frames is not None
 
-    def _pass_on(self, frames: Sequence[Framed]) -> None:
+    def _fail(self, error: DriverError) -> None:
+        self._loop.remove_reader(self._fd)
+        if not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _pass_on(self, frames: Sequence[Event]) -> None:
         if len(frames) <= FRAMES_PER_TURN_MAX:
             for frame in frames:
                 self._emit(frame)
@@ -109,15 +117,23 @@ class Pump:
         else:
             self._drain_handle = None
             self._loop.add_reader(self._fd, self._on_readable)
-            self._arm()
+            self.arm()
         for frame in now:
             self._emit(frame)
 
-    def _arm(self) -> None:
-        """Keep one timer while a deadline stands; it looks again when it fires, so that bytes never touch it."""
+    def arm(self) -> None:
+        """Have the framer's deadline kept; to be called too when something else than bytes moved it.
+
+        One timer looks again when it fires, so that bytes, which only move a deadline back, never touch it.
+        """
         deadline_ns = self._framer.deadline_ns
-        if self._timer is not None or deadline_ns is None or self._backlog or self._ended.done():
+        if deadline_ns is None or self._backlog or self._ended.done():
             return
+        if self._timer is not None:
+            # One that is due already must not be put off by the bytes that come before it in this turn.
+            if self._timer.when() <= max(deadline_ns / 1e9, self._loop.time()) + TIMER_SLACK_S:
+                return
+            self._timer.cancel()
         delay_s = max(0, deadline_ns - time.monotonic_ns()) / 1e9
         self._timer = self._loop.call_later(delay_s, self._on_timer)
 
@@ -127,6 +143,11 @@ class Pump:
             return
         # A busy loop may come here late: bytes that wait in the kernel prove that the line was not quiet.
         if not self._read():
-            for frame in self._framer.quiet(time.monotonic_ns()):
+            try:
+                frames = self._framer.quiet(time.monotonic_ns())
+            except DriverError as error:
+                self._fail(error)
+                return
+            for frame in frames:
                 self._emit(frame)
-        self._arm()
+        self.arm()

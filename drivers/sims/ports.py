@@ -111,12 +111,13 @@ class PtyPort:
 class SimPort:
     """The device's end of a cable. The driver opens `link`, as it would open a name below `/dev/serial/by-id`.
 
-    `on_bytes` gets what the driver sends. To be used within a running asyncio loop. Bytes sent while unplugged go
+    `on_bytes` gets what the driver sends. `slow_s`: pause before each write, as a slow line makes. To be used within a running asyncio loop. Bytes sent while unplugged go
     nowhere, as on a bench.
     """
 
     def __init__(self, link: Path, on_bytes: Callable[[bytes], None] = lambda _data: None) -> None:
         self.link = link
+        self.slow_s = 0.0
         self._on_bytes = on_bytes
         self._port: PtyPort | None = None
         self._room: asyncio.Future[None] | None = None
@@ -151,6 +152,8 @@ class SimPort:
 
     async def send(self, data: bytes) -> None:
         """Send bytes to the driver, waiting while its side takes no more."""
+        if self.slow_s:
+            await asyncio.sleep(self.slow_s)
         while data and self._port is not None:
             try:
                 data = data[self._port.write_some(data) :]

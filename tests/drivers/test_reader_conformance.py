@@ -1,10 +1,16 @@
-"""One suite for every Reader, against its simulator over a real pty."""
+"""One suite for every Reader, against its simulator over a real pty.
+
+Not every protocol can do everything: a rig says whether its device is asked at opening (`asks`), whether what it sends is
+checked so that lost bytes cannot make another code of it (`checked`), and whether a code ends where its text ends.
+"""
 
 import asyncio
 import os
+import random
 import select
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,23 +18,28 @@ import pytest
 from drivers.base import (
     SCAN_BYTES_MAX,
     DeviceGone,
+    DeviceMisbehaved,
     Garbled,
     Medium,
     Opened,
     Reader,
     ReaderEvent,
+    Scan,
     Signal,
 )
 from drivers.framing.frame import Complete
 from drivers.framing.layouts import DE_CH
+from drivers.framing.ssi import DECODER, Op, encode
 from drivers.framing.uid import ByteOrder
 from drivers.readers.pump import FRAMES_PER_TURN_MAX
 from drivers.readers.serial_scanner import SerialReader, SerialReaderConfig
+from drivers.readers.ssi import SsiReader, SsiReaderConfig
 from drivers.readers.wedge import WedgeConfig, WedgeReader
 from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
 from drivers.sims.ports import SimPort
 from drivers.sims.serial_scanner import SerialScanner, SerialSetting
-from tests.drivers.reader_rig import WAIT_S, open_files, running, scanned, turns
+from drivers.sims.ssi_scanner import SsiScanner, SsiScannerSetting
+from tests.drivers.reader_rig import WAIT_S, Listener, open_files, running, scanned, turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +52,28 @@ class Code:
 
 @dataclass(slots=True)
 class Rig:
-    """A reader and the device's side of it. `send(text, chunk, stop_after)` reads a code."""
+    """A reader and the device's side of it.
+
+    `send(text, chunk, stop_after)` reads a code. `burst(count)`: so many codes as fast as the wire takes them. `asks`: the
+    device must answer to be open; `hush` makes it silent, `misread` sets it to another speed. `checked`: what is lost
+    is noticed; `lose` makes a fifth of all packets go lost, and `send` returns whether the code was acknowledged. `by_text`: a code can say itself that it is complete.
+    """
 
     reader: Reader
     port: SimPort
     medium: Medium
     codes: tuple[Code, Code]
-    send: Callable[[str, int | None, int | None], Awaitable[None]]
+    send: Callable[[str, int | None, int | None], Awaitable[object]]
     garbage: Callable[[], Awaitable[None]]
     no_suffix: Callable[[], None]
     terminate: Callable[[], Awaitable[None]]
+    burst: Callable[[int], Awaitable[None]]
+    asks: bool = False
+    checked: bool = False
+    by_text: bool = True
+    hush: Callable[[], None] = lambda: None
+    misread: Callable[[], None] = lambda: None
+    lose: Callable[[], None] = lambda: None
 
 
 TEXTS = (Code("TK1-é/AB", "TK1-é/AB".encode()), Code("second", b"second"))
@@ -81,8 +104,14 @@ def wedge(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     async def terminate() -> None:
         await sim.press((28, 1), (28, 0))
 
+    async def burst(count: int) -> None:
+        # As one code that holds line ends, the way a hostile screen sends them.
+        no_suffix()
+        await sim.scan("\r".join(["7"] * count) + "\r")
+
     codes = UIDS if medium is Medium.UID else TEXTS
-    return Rig(WedgeReader(config, complete), sim.port, medium, codes, send, garbage, no_suffix, terminate)
+    reader = WedgeReader(config, complete)
+    return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst)
 
 
 def serial(link: Path, complete: Complete | None, medium: Medium) -> Rig:
@@ -103,8 +132,62 @@ def serial(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     async def terminate() -> None:
         await sim.garbage(b"\r\n")
 
+    async def burst(count: int) -> None:
+        no_suffix()
+        await sim.scan(b"\r".join([b"7"] * count) + b"\r")
+
     codes = UIDS if medium is Medium.UID else TEXTS
-    return Rig(SerialReader(config, complete), sim.port, medium, codes, send, garbage, no_suffix, terminate)
+    reader = SerialReader(config, complete)
+    return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst)
+
+
+def ssi(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    sim = SsiScanner(link, SsiScannerSetting(response_s=0.1))
+    chance = random.Random(5)
+    config = SsiReaderConfig(
+        str(link),
+        beeps={Signal.ACCEPT: 1, Signal.REJECT: 15},
+        lights={Signal.ACCEPT: 1},
+        pause=True,
+        answer_ms=100,
+        gap_ms=30,
+    )
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> bool:
+        return await sim.scan(text.encode(), chunk=chunk, stop_after=stop_after)
+
+    async def garbage() -> None:
+        await sim.send(b"\x00\xff\x06\xf3\x00AT\r\x04\x04")
+
+    async def nothing() -> None:
+        return
+
+    async def burst(count: int) -> None:
+        await sim.send(encode(Op.DECODE_DATA, b"\x1c7", source=DECODER) * count)
+
+    def set_to(**changed: object) -> Callable[[], None]:
+        def apply() -> None:
+            sim.setting = replace(sim.setting, **changed)  # type: ignore[arg-type]
+
+        return apply
+
+    return Rig(
+        SsiReader(config),
+        sim.port,
+        medium,
+        TEXTS,
+        send,
+        garbage,
+        lambda: None,
+        nothing,
+        burst,
+        asks=True,
+        checked=True,
+        by_text=False,
+        hush=set_to(silent=True),
+        misread=set_to(speed=termios.B115200),
+        lose=set_to(lose=lambda _number: chance.random() < 0.2),
+    )
 
 
 BUILDERS = {
@@ -112,6 +195,7 @@ BUILDERS = {
     "wedge tag reader": (wedge, Medium.UID),
     "serial scanner": (serial, Medium.BARCODE),
     "serial tag reader": (serial, Medium.UID),
+    "ssi scanner": (ssi, Medium.BARCODE),
 }
 
 Build = Callable[[Complete | None], Rig]
@@ -159,6 +243,14 @@ async def test_missing_suffix_ends_by_the_gap(rig: Rig) -> None:
             assert scanned(await listener.next()) == (rig.medium, code.data)
 
 
+async def next_scan(rig: Rig, listener: Listener) -> ReaderEvent:
+    """Return the next scan. Only a checked protocol can tell garbage from a code, and says so."""
+    event = await listener.next()
+    while rig.checked and isinstance(event, Garbled):
+        event = await listener.next()
+    return event
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 25])
 async def test_split_code(rig: Rig, chunk: int) -> None:
     async with running(rig.reader) as (listener, _):
@@ -171,10 +263,10 @@ async def test_garbage_between_codes(rig: Rig) -> None:
         for code in rig.codes:
             await rig.garbage()
             await rig.send(code.text, None, None)
-            assert scanned(await listener.next()) == (rig.medium, code.data)
+            assert scanned(await next_scan(rig, listener)) == (rig.medium, code.data)
         await rig.garbage()
         await turns()
-        assert len(listener.seen) == 3
+        assert len([one for one in listener.seen if isinstance(one, Scan)]) == 2
 
 
 async def test_too_long_is_garbled_once(rig: Rig) -> None:
@@ -251,6 +343,8 @@ async def test_feedback_never_raises(rig: Rig) -> None:
 
 
 async def test_complete_text_is_one_scan_and_waits_for_nothing(build: Build) -> None:
+    if not build(None).by_text:
+        pytest.skip("its packets say where a code ends")
     first, second = build(None).codes
     seen_right_after: list[int] = []
 
@@ -278,12 +372,14 @@ async def test_babbling_device_leaves_turns_to_others(rig: Rig) -> None:
     """Codes as fast as the wire takes them: the emits per loop turn stay bounded, and none is lost."""
     per_turn: list[int] = []
     emitted = 0
-    done = asyncio.Event()
+    opened, done = asyncio.Event(), asyncio.Event()
     count = 300
 
     def emit(event: ReaderEvent) -> None:
         nonlocal emitted
-        if not isinstance(event, Opened):
+        if isinstance(event, Opened):
+            opened.set()
+        else:
             emitted += 1
             if emitted == count:
                 done.set()
@@ -299,14 +395,83 @@ async def test_babbling_device_leaves_turns_to_others(rig: Rig) -> None:
             seen = emitted
 
     task = asyncio.create_task(run())
-    await turns(3)
+    await asyncio.wait_for(opened.wait(), WAIT_S)
     watcher = asyncio.create_task(watch())
-    # As one code that holds line ends, the way a hostile screen sends them.
-    rig.no_suffix()
-    await rig.send("\r".join(["7"] * count) + "\r", None, None)
+    await rig.burst(count)
     await asyncio.wait_for(done.wait(), WAIT_S)
     task.cancel()
     await asyncio.wait({task})
     await watcher
     assert emitted == count
     assert max(per_turn) <= 2 * FRAMES_PER_TURN_MAX  # a timer's share may fall into the same turn
+
+
+async def test_delayed_bytes_make_one_code(rig: Rig) -> None:
+    """A slow line pauses within a code, shorter than the gap."""
+    async with running(rig.reader) as (listener, _):
+        rig.port.slow_s = 0.001
+        sending = asyncio.ensure_future(rig.send(rig.codes[0].text, 7, None))
+        assert scanned(await listener.next()) == (rig.medium, rig.codes[0].data)
+        await sending
+
+
+async def test_with_a_fifth_lost_what_is_acknowledged_is_one_scan_and_nothing_else_is(rig: Rig) -> None:
+    if not rig.checked:
+        pytest.skip("nothing in what it sends can tell that something is missing")
+    async with running(rig.reader) as (listener, task):
+        rig.lose()
+        said = {
+            f"code {number}".encode(): await rig.send(f"code {number}", None, None) for number in range(40)
+        }
+        await turns()
+        assert not task.done()
+        codes = [one.data for one in listener.seen if isinstance(one, Scan)]
+        assert len(codes) == len(set(codes))
+        assert {code for code, acknowledged in said.items() if acknowledged} <= set(codes) <= set(said)
+        assert len(codes) > 20
+
+
+async def test_a_device_that_never_answers_is_gone(rig: Rig) -> None:
+    if not rig.asks:
+        pytest.skip("it is not asked anything")
+    rig.hush()
+    with pytest.raises(DeviceGone) as gone:
+        async with running(rig.reader):
+            raise AssertionError("opened without an answer")
+    assert gone.value.hint
+
+
+async def test_wrong_speed_is_told(rig: Rig) -> None:
+    if not rig.asks:
+        pytest.skip("what comes at another speed is other text, and nobody can tell")
+    rig.misread()
+    with pytest.raises((DeviceMisbehaved, DeviceGone)) as wrong:
+        async with running(rig.reader):
+            raise AssertionError("opened at another speed")
+    assert "baud" in wrong.value.hint
+
+
+@pytest.mark.parametrize("kind", BUILDERS)
+async def test_two_of_one_kind_that_swap_ports_each_read_for_the_port(kind: str, tmp_path: Path) -> None:
+    builder, medium = BUILDERS[kind]
+    one, other = (builder(tmp_path / name, None, medium) for name in ("left", "right"))
+    for rig in (one, other):
+        rig.port.plug()
+    async with running(one.reader) as (left, _), running(other.reader) as (right, _):
+        await one.send(one.codes[0].text, None, None)
+        await other.send(other.codes[1].text, None, None)
+        assert scanned(await left.next())[1] == one.codes[0].data
+        assert scanned(await right.next())[1] == other.codes[1].data
+    for rig in (one, other):
+        rig.port.unplug()
+    # The devices change places; what is read at a port is read there, whichever device it is.
+    one.port.link, other.port.link = other.port.link, one.port.link
+    for rig in (one, other):
+        rig.port.plug()
+    async with running(one.reader) as (left, _), running(other.reader) as (right, _):
+        await one.send(one.codes[0].text, None, None)
+        await other.send(other.codes[1].text, None, None)
+        assert scanned(await left.next())[1] == other.codes[1].data
+        assert scanned(await right.next())[1] == one.codes[0].data
+    for rig in (one, other):
+        rig.port.unplug()

@@ -6,6 +6,8 @@ import pytest
 
 from admission.reasons import Language
 from admission.records import Outcome
+from drivers.framing.ssi import Op
+from drivers.sims.ssi_scanner import SsiScanner
 from edge.board import VerdictWord, verdict
 from edge.link import Health, Part, Tile
 from edge.words import sentence
@@ -50,3 +52,40 @@ async def test_a_reader_that_cannot_be_had_is_named_with_the_fix_and_the_others_
         await gate.hardware.second.scan(code(7))
         await gate.walk(2)
         assert (await gate.seen()).outcome == Outcome.GRANT
+
+
+SSI = """
+[[lanes.readers]]
+id = 5
+way = "entry"
+driver = "ssi"
+port = "{port}"
+pause = true
+gap_ms = 30
+"""
+
+
+async def test_an_ssi_scanner_shows_the_verdict_and_pauses_until_the_visitor_is_through(
+    tmp_path: Path,
+) -> None:
+    scanner = SsiScanner(tmp_path / "ssi")
+    scanner.port.plug()
+    with_ssi = SSI.format(port=scanner.port.link)
+    async with running(tmp_path, [row(7)], adjust=lambda text: quick(text, hold_ms=3000) + with_ssi) as gate:
+        await gate.ready()
+        await gate.until(lambda: gate.health(Part.READER, "2.5") is Health.OK, "the scanner is open")
+        assert "SIM" in str(tile(gate, "2.5").args["what"])
+        del scanner.heard[:]
+        assert await scanner.scan(code(7))
+        await gate.until(lambda: not scanner.enabled, "it is off while somebody passes")
+        assert scanner.heard == [(Op.BEEP, b"\x01"), (Op.LED_ON, b"\x01"), (Op.SCAN_DISABLE, b"")]
+        await gate.walk(2)
+        await gate.until(lambda: scanner.enabled and not scanner.lit, "and reads again behind the visitor")
+        assert await scanner.scan(code(8) + b"X")
+        await gate.until(lambda: (Op.BEEP, b"\x0f") in scanner.heard, "a refusal is another beep")
+        assert scanner.enabled
+        scanner.port.unplug()
+        await gate.until(lambda: gate.code(Part.READER, "2.5") == "device.gone", "gone")
+        scanner.port.plug()
+        await gate.until(lambda: gate.health(Part.READER, "2.5") is Health.OK, "and back")
+    scanner.port.unplug()

@@ -319,7 +319,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "The modem failed",
         "Power-cycle the modem; if it stays so, replace it.",
     ),
-    "peers.ok": _row("{here} von {of} Toren im Netz", "", "{here} of {of} gates on this network", ""),
+    "peers.ok": _row(
+        "{here} von {of} Toren im Netz[, {carried} Einträge für sie an die Zentrale gebracht]",
+        "",
+        "{here} of {of} gates on this network[, {carried} records brought to the centre for them]",
+        "",
+    ),
     "peers.refused": _row(
         "Ein Gerät im Netz wurde abgewiesen ({why})",
         "Es gibt sich als Tor aus. Gesperrte oder fremde Box suchen und abstecken.",

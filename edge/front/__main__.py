@@ -208,13 +208,13 @@ async def neighbours(
         found = Neighbours(
             enrolment, settings.peers, knock, link.shared(), client, client.say, clock=SystemClock()
         )
-        client.on_pushable = found.appended
+        client.on_pushable, client.on_held_pushable = found.appended, found.in_memory
         try:
             await found.run()
         except Exception:
             log.exception("the talk with other gates failed, it starts again", extra={"code": "peers.defect"})
         finally:
-            client.on_pushable = None
+            client.on_pushable = client.on_held_pushable = None
         await asyncio.sleep(UPLINK_AGAIN_S)
 
 

@@ -26,8 +26,9 @@ from edge.centre_tls import CentreTls, is_about_dates
 from edge.clock import AGREES_S
 from edge.enrolment import Enrolment
 from edge.front import download
+from sync.wire.carry import pack_carry
 from sync.wire.deltas import GateStatus
-from sync.wire.feed import Ask, BadFeed, Feed, unpack_feed
+from sync.wire.feed import Ask, BadFeed, Feed, Want, unpack_feed
 from sync.wire.gate_keys import KeyOffer
 from sync.wire.messages import (
     NONCE_BYTES,
@@ -173,6 +174,11 @@ class Centre:
         """Hand records over. Safe to repeat."""
         packed = await asyncio.to_thread(_pack, push)
         return _pushed((await self._ask("POST", "/api/v1/gate/records", packed)).body)
+
+    async def carry(self, logs: tuple[Want, ...], chunks: tuple[Chunk, ...]) -> Pushed:
+        """Hand over records of other gates; return what is held of these logs and of those asked about."""
+        packed = await asyncio.to_thread(pack_carry, logs, chunks)
+        return _pushed((await self._ask("POST", "/api/v1/gate/carried", packed)).body)
 
     async def feed(self, ask: Ask) -> tuple[Feed, tuple[Chunk, ...]]:
         """Ask for what other gates recorded; waits as long as `ask` says where there is nothing new."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from admission.ids import GateId
@@ -14,6 +14,7 @@ from edge.front.past import Past
 from edge.front.rounds import Rounds
 from edge.link import HeardGates
 from sync.wire.feed import WAIT_MAX_MS, Ask, Feed
+from sync.wire.messages import Chunk
 
 LEFT_OUT_S = 2.0
 """Pause between two questions for news while records are left out for want of a roster."""
@@ -33,7 +34,8 @@ class Hearing(Protocol):
 class FeedDown:
     """Asks for news of other gates. `due` ends a quiet wait; `roster_due` is set where a newer roster may help.
 
-    `behind_s`: for how long our own oldest record has been waiting, which the centre tells the others.
+    `behind_s`: for how long our own oldest record has been waiting, which the centre tells the others. `has` is told what
+    the centre has.
     """
 
     def __init__(
@@ -48,11 +50,12 @@ class FeedDown:
         in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
         roster_due: asyncio.Event,
         behind_s: Callable[[], int],
+        has: Callable[[Iterable[Chunk]], None],
     ) -> None:
         self._centre, self._intake, self._merged = centre, intake, intake.merged
         self._belief, self._past, self._rounds = belief, past, rounds
         self._lane, self._clock, self._in_thread = lane, clock, in_thread
-        self._roster_due, self._behind_s = roster_due, behind_s
+        self._roster_due, self._behind_s, self._has = roster_due, behind_s, has
         self.due = asyncio.Event()
         self._wait_ms = 0
         """How long the next question waits at the centre."""
@@ -67,6 +70,7 @@ class FeedDown:
         feed, chunks = await self._centre.feed(Ask(cursor, wait_ms, self._behind_s(), wants))
         told_ns = self._clock.mono_ns()
         has_news = await self._intake.feed(feed.cursor, chunks)
+        self._has(chunks)
         if self._merged.doubts:
             self._roster_due.set()
         if not feed.more:

@@ -97,7 +97,8 @@ class LaneClient:
         """The same, of those that talk to the other gates."""
         self.on_in_memory: Callable[[], None] | None = None
         """Called whenever there is a status while records are in memory only, or no longer: the uplink's."""
-
+        self.on_held_pushable: Callable[[], None] | None = None
+        """The same, of those that talk to the other gates."""
         self.on_sync: Callable[[], None] | None = None
         """Called when somebody at the page wants all synchronised now: the uplink's. None where there is none."""
         self.on_list_lost: Callable[[], None] | None = None
@@ -219,12 +220,7 @@ class LaneClient:
     def _take(self, message: FromLane) -> None:
         match message:
             case Status():
-                before = self.status
-                self.status = message
-                if self.on_in_memory is not None and (
-                    before is None or before.in_memory != message.in_memory
-                ):
-                    self.on_in_memory()
+                self._take_status(message)
                 if self.on_list_lost is not None and any(
                     one.part is Part.LIST and one.code == LIST_LOST for one in message.tiles
                 ):
@@ -243,6 +239,13 @@ class LaneClient:
                 answer = self._answers.get(message.number)
                 if answer is not None and not answer.done():
                     answer.set_result(message)
+
+    def _take_status(self, now: Status) -> None:
+        before, self.status = self.status, now
+        if before is None or before.in_memory != now.in_memory:
+            for told in (self.on_in_memory, self.on_held_pushable):
+                if told is not None:
+                    told()
 
     def _gone(self, writer: asyncio.StreamWriter) -> None:
         self._writer = None

@@ -18,6 +18,7 @@ from edge.applied import KeptValues
 from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
 from edge.front.belief import Belief
+from edge.front.carrying import CarriedLogs, Carrying
 from edge.front.centre import Centre
 from edge.front.documents import Documents, KeysRolled
 from edge.front.doubt import Doubt
@@ -25,6 +26,7 @@ from edge.front.feed import FeedDown
 from edge.front.intake import Intake
 from edge.front.loops import REFUSED_WAIT_S, Loops
 from edge.front.merged import KeysOfList, Merged, MergedSource
+from edge.front.near import Near
 from edge.front.own_log import LogSource, OwnLog
 from edge.front.pace import IDLE, Idle
 from edge.front.past import Past
@@ -89,7 +91,7 @@ class LaneMemory(HeldMemory, Protocol):
         ...
 
 
-class Log(LogSource, SeenVersions, MergedSource, KeptValues, Protocol):
+class Log(LogSource, SeenVersions, MergedSource, CarriedLogs, KeptValues, Protocol):
     """All that the uplink reads of the log."""
 
 
@@ -166,10 +168,20 @@ class Uplink:
         self._news.on_settings = self._list_due.set
         self._news.on_records, self._news.is_quiet = self._rounds.moved, self._rounds.is_quiet
         self.intake = Intake(self._merged, lane, self._in_thread)
+        self.near = Near()
+        self.carrying = Carrying(
+            enrolment.gate, self._reader, self._read_of, self._centre, self.near, self._others,
+            lambda: self.is_up, self._way, self._clock, self._in_thread,
+        )  # fmt: skip
         self._feed = FeedDown(
             self._centre, self.intake, self._belief, self._past, self._rounds, lane, self._clock,
-            self._in_thread, self._documents_due, lambda: self.upload.behind_s,
+            self._in_thread, self._documents_due, lambda: self.upload.behind_s, self.carrying.centre_has,
         )  # fmt: skip
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the centre answers, by our own last exchange with it."""
+        return self._tile.is_up
 
     def _now_s(self) -> int:
         """Return the time, as well as it is known here."""
@@ -228,6 +240,7 @@ class Uplink:
                 tasks.create_task(self._loops.keep("changes", self._news.catch_up))
                 tasks.create_task(self._loops.keep("status", self._status))
                 tasks.create_task(self._loops.keep("documents", self._follow))
+                tasks.create_task(self.carrying.run())
                 tasks.create_task(self._watch())
                 tasks.create_task(self._check_lists())
         except* KeysRolled:
@@ -283,12 +296,6 @@ class Uplink:
 
     def shared(self) -> Shared:
         """Return what the neighbours are talked to with."""
-
-        def read_of(gate: GateId) -> tuple[LinkAt, Read]:
-            log_of = OwnLog(self._reader, gate)
-            log_of.look()
-            return log_of.link_at, log_of.read
-
         documents = self._belief.documents
 
         async def believe() -> None:
@@ -296,9 +303,19 @@ class Uplink:
             await self._belief.pass_on(self._merged)
 
         return Shared(
-            self._own, self._reader, read_of, self.intake, self._in_thread, self._belief.in_force,
-            documents.signed, documents.offered, believe,
+            self._own, self._reader, self._read_of, self.intake, self._in_thread, self._belief.in_force,
+            documents.signed, documents.offered, believe, self.near, lambda: self.is_up, self.upload.take_held,
+            lambda: self._lane.in_memory,
         )  # fmt: skip
+
+    def _read_of(self, gate: GateId) -> tuple[LinkAt, Read]:
+        log_of = OwnLog(self._reader, gate)
+        log_of.look()
+        return log_of.link_at, log_of.read
+
+    def _others(self) -> tuple[GateId, ...]:
+        roster = self._belief.in_force()
+        return tuple(one.id for one in roster.gates) if roster is not None else ()
 
     async def _records(self) -> float:
         return await self.upload.run(

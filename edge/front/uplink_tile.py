@@ -61,6 +61,7 @@ class UplinkTile:
         self.anew: set[str] = set()
         """Loops that began anew, because they failed the same way again and again."""
         self._answered_s, self._answered_mono_s = 0, self._mono_s()
+        self._has_answered = False
         self._list_said_s, self._list_said_mono_s = 0, self._mono_s()
         """When the centre last proved what it said of the list."""
         self._said: tuple[Health, str, Args] | None = None
@@ -73,12 +74,18 @@ class UplinkTile:
         return self._clock.now_us() // 1_000_000
 
     @property
+    def is_up(self) -> bool:
+        """Whether the centre answers, by our own last exchange with it."""
+        return self._has_answered and not self._cut_off_s
+
+    @property
     def is_cut_off(self) -> bool:
         """Whether the centre left some loop without an answer."""
         return bool(self._cut_off_s)
 
     def answered(self, name: str) -> None:
         """A loop was answered, in order."""
+        self._has_answered = True
         self._answered_s, self._answered_mono_s = self._now_s(), self._mono_s()
         if self._cut_off_s.pop(name, None) is not None and name != "records":
             self._back()

@@ -106,7 +106,7 @@ class Upload:
         self._is_back = False
         held = await self._centre.have()
         await self._in_thread(self._own.look)
-        await self._take_held()
+        await self.take_held()
         await self._in_thread(lambda: self._heard(held))
         while True:
             self._more.clear()
@@ -115,7 +115,7 @@ class Upload:
             if push is not None:
                 await self._push(push)
                 continue
-            if await self._take_held():
+            if await self.take_held():
                 if self._sender.rewound:
                     return 0.0  # what the centre has more than the file may be what memory holds
                 continue
@@ -132,7 +132,7 @@ class Upload:
                 return 0.0
             await asyncio.sleep(pause_s)
 
-    async def _take_held(self) -> bool:
+    async def take_held(self) -> bool:
         """Fetch what only the lane's memory holds, while its disk takes nothing; whether there was any."""
         taken = False
         while (wanted := self._lane.in_memory)[1] > (newest := self._own.last.get(wanted[0], 0)):

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from admission.ids import GateId
 from sync.gates import enrolment, feed_asked, hints, ingest, key_rolls
+from sync.gates.carried import CarriedApi
 from sync.gates.feed_asked import Feeds
 from sync.gates.intake import Intake
 from sync.gates.news import NewsApi
@@ -85,6 +86,7 @@ class GateApi:
         self._enrolments = Pace(ENROLMENTS_PER_S, ENROLMENTS_PER_S, mono_s)
         self._intake = Intake(database, now_s)
         self.feeds = Feeds(database, now_s, mono_s, nets.records_s)
+        self.carried = CarriedApi(database, self._proofs, self._known, self._intake, self.feeds, self.counts)
         self.published = PublishedApi(database, keys, data, now_s, self._known, self.counts, mono_s)
         self.news = NewsApi(database, keys, now_s, self._known, nets.changes_s)
         self._watching: asyncio.Task[NoReturn] | None = None
@@ -99,6 +101,7 @@ class GateApi:
             web.get("/api/v1/gate/have", self.have, allow_head=False),
             web.post("/api/v1/gate/feed", self.feed),
             web.post("/api/v1/gate/keys", self.offer_keys),
+            *self.carried.routes(),
             *self.news.routes(),
             *self.published.routes(),
         ]

@@ -29,6 +29,7 @@ from sync.wire.replication import (
     Fork,
     Former,
     Replica,
+    Source,
     no_former,
     troubles_of,
     troubles_of_epochs,
@@ -79,6 +80,10 @@ _SEQ, _ROLE = COLUMNS.index("seq"), COLUMNS.index("role")
 _OF_PRESENCE = frozenset({Extension.OBSERVED, Extension.RESET})
 REPORTED = frozenset({"fork", "rewind", "altered", "malformed", "foreign"})
 """Troubles kept for people; a gap is only a push that came too early."""
+OF_CARRIER = REPORTED - {"fork", "rewind"}
+"""Those that a carrier may have made: they are its trouble, since the gate it is of signed nothing of the kind."""
+CARRIED_WRONG = "carried"
+"""What they are called then."""
 
 
 _LAST_HEAD = text(
@@ -148,11 +153,18 @@ def replica_of(connection: Connection, gate: GateId, public: bytes, former: Form
 
 
 class Arrival(NamedTuple):
-    """What one gate pushed; `public` is the key that signed the request."""
+    """What one gate pushed, or another one carried for it; `public` is the gate's key, which signed a push of its own."""
 
     gate: GateId
     public: bytes
     push: Push
+    carrier: GateId | None = None
+    """Who brought it, where that was not the gate itself."""
+
+    @property
+    def source(self) -> Source:
+        """How far it is believed."""
+        return Source.GATE if self.carrier is None else Source.CARRIER
 
 
 def have(connection: Connection, gate: GateId, public: bytes) -> Pushed:
@@ -222,7 +234,7 @@ class _Batch:
             return [by_seq.get(seq) for seq in range(first, last + 1)]
 
         for chunk in push.chunks:
-            answer = replica.offer(chunk, stored)
+            answer = replica.offer(chunk, stored, one.source)
             match answer:
                 case Accepted():
                     taken.setdefault(answer.epoch, []).append(answer)
@@ -238,8 +250,10 @@ class _Batch:
             troubles += troubles_of_epochs(gate, now_known)
         for trouble in troubles:
             if trouble.what in REPORTED:
-                at = {"gate": gate, "epoch": signed(trouble.epoch), "seq": trouble.seq}
-                self._troubles.append({**at, "what": trouble.what, "now": self._now_s})
+                at = {"gate": gate, "epoch": signed(trouble.epoch), "seq": trouble.seq, "what": trouble.what}
+                if one.carrier is not None and trouble.what in OF_CARRIER:
+                    at |= {"gate": one.carrier, "what": CARRIED_WRONG}
+                self._troubles.append({**at, "now": self._now_s})
         pushed = {Epoch(chunk.epoch) for chunk in push.chunks if chunk.gate == gate}
         return Pushed(replica.have(pushed), tuple(troubles))
 

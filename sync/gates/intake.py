@@ -50,9 +50,14 @@ class Intake:
         self.commits = 0
 
     async def take(self, gate: GateId, public: bytes, push: Push) -> Pushed:
-        """Store what is new and return what is held, once it is on the disk. CentreFault while it cannot be."""
+        """Store what a gate pushed that is new and return what is held, once it is on the disk. CentreFault while it
+        cannot be."""
+        return await self.arrive(Arrival(gate, public, push))
+
+    async def arrive(self, arrival: Arrival) -> Pushed:
+        """`take` what came, whoever brought it."""
         answer: asyncio.Future[Pushed] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(Arrival(gate, public, push), answer))
+        self._waiting.append(_Waiting(arrival, answer))
         self._begin()
         return await answer
 

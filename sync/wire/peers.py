@@ -7,7 +7,7 @@ Both sides say the same things (MessagePack, the kind in front):
     Taken    the answer: what is held of your logs now, and what was wrong
     Wanted   logs of others, or my own that my disk lost, of which you hold more; answered by `Carried`
     Carried  what was wanted, as far as it fits; only what the heads of the gate it is of cover will be believed
-    Beat     I live. With the stamp last heard of you, and whether you have all that I recorded
+    Beat     I live. With the stamp last heard of you, whether you have all that I recorded, and whether the centre answers me
     Paper    a document that somebody signed who is neither of us, and that is newer than yours
 
 A gate's own word is enough for its newest records (`Source.GATE`): the channel proves who speaks. What is carried counts
@@ -103,12 +103,13 @@ class Carried(msgspec.Struct, frozen=True, array_like=True, tag="carried"):
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
     """The speaker lives. `stamp`: its own, opaque to others; `echo`: the last one that it heard of the listener.
 
-    `whole`: the listener has acknowledged all that the speaker had recorded.
+    `whole`: the listener has acknowledged all that the speaker had recorded. `up`: the centre answers the speaker.
     """
 
     stamp: Stamp
     echo: Stamp
     whole: bool
+    up: bool = True
 
 
 class Paper(msgspec.Struct, frozen=True, array_like=True, tag="paper"):
@@ -296,10 +297,11 @@ class Talk:
 
     # --- life ---------------------------------------------------------------------------------------------------
 
-    def beat(self, stamp: int) -> Beat:
-        """Return that we live. `stamp`: the monotonic time, in any unit, never 0."""
+    def beat(self, stamp: int, *, up: bool = True, more: bool = False) -> Beat:
+        """Return that we live. `stamp`: the monotonic time, in any unit, never 0. `more`: there are records of ours that
+        cannot be pushed yet."""
         self._stamp = max(self._stamp, stamp)
-        return Beat(stamp, self._echo, self.is_whole)
+        return Beat(stamp, self._echo, self.is_whole and not more, up)
 
 
 def holdings(

@@ -46,6 +46,8 @@ class Box:
         """The next list finds no lane."""
         self.memory: EpochLog | None = None
         """What of the running epoch the disk has not taken is held as this log."""
+        self.is_busy = False
+        """The lane gives nothing of its memory."""
         self.limits: tuple[Limit, ...] = ()
         """What the lane was told of whose records count."""
         self.ways: tuple[LaneWays, ...] = ()
@@ -82,6 +84,8 @@ class Box:
         return (self.memory.epoch, len(self.memory.blobs)) if self.memory is not None else (Epoch(0), 0)
 
     async def held(self, after: int) -> HeldRecords:
+        if self.is_busy:
+            raise ConnectionError("the lane does not answer")
         assert self.memory is not None
         blobs = self.memory.blobs[after : after + HELD_MAX]
         return HeldRecords(0, self.memory.epoch, after + 1 if blobs else 0, tuple(blobs))

@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from admission.ids import GateId
 from admission.records import Record, record_from_bytes
@@ -82,9 +83,13 @@ def hears_all(gate: rig.Gate, others: Sequence[rig.Gate]) -> bool:
 
 @asynccontextmanager
 async def lan(
-    venue: Venue, folder: Path, count: int, adjust: Callable[[str], str] = lambda text: text
+    venue: Venue,
+    folder: Path,
+    count: int,
+    adjust: Callable[[str], str] = lambda text: text,
+    urls: Mapping[int, str] = MappingProxyType({}),
 ) -> AsyncIterator[list[rig.Gate]]:
-    """So many gates, ready, each having heard of all others."""
+    """So many gates, ready, each having heard of all others. `urls`: where some of them reach the centre, by place."""
     names = add_gates(venue, count)
     ports = free_ports(count)
     async with AsyncExitStack() as stack:
@@ -94,7 +99,7 @@ async def lan(
             data = home / "data"
             data.mkdir(parents=True)
             code = await asyncio.to_thread(venue.code, name)
-            await asyncio.to_thread(enrol, data, venue.url, code, "box")
+            await asyncio.to_thread(enrol, data, urls.get(at, venue.url), code, "box")
             told = peers_toml(ports[at], ports[:at])
 
             def changed(text: str, told: str = told) -> str:

@@ -98,11 +98,18 @@ class Conversations:
         """When it is time again."""
         self._held: dict[tuple[GateId, Epoch], int] = {}
         """Up to where logs are held, as of the last look."""
+        self._was_up = False
+        """What the last beats said of our link."""
 
     @property
     def gates(self) -> frozenset[GateId]:
         """The gates that a conversation is held with."""
         return frozenset(one.talk.peer for one in self.all)
+
+    @property
+    def carried(self) -> int:
+        """How many records of others were carried up."""
+        return self._shared.near.carried
 
     def _stamp_now(self) -> int:
         return int(self._mono_s() * 1_000_000) + 1
@@ -126,12 +133,20 @@ class Conversations:
     def close(self, one: Conversation) -> None:
         """It ended."""
         self.all.remove(one)
+        if one.talk.peer not in self.gates:
+            self._shared.near.gone(one.talk.peer)
+
+    def in_memory(self) -> None:
+        """Records are in the lane's memory only, or are no longer."""
+        self._due.set()
 
     async def live(self) -> None:
         """Do what is due by now: beat, tell what is newly held, spread the roster, offer again."""
         now_s = self._mono_s()
         busy = now_s - self._flowed_s < BUSY_S
-        if now_s >= self._beat_s:
+        is_up = self._shared.is_up()
+        if now_s >= self._beat_s or is_up is not self._was_up:
+            self._was_up = is_up
             self._beat_s = now_s + (BEAT_S if busy else IDLE_BEAT_S)
             for one in self.all:
                 self._beat(one)
@@ -162,7 +177,11 @@ class Conversations:
                     one.connection.say(Paper(wire.ROSTER, signed))
 
     def _beat(self, one: Conversation) -> None:
-        one.connection.say(one.talk.beat(self._stamp_now()))
+        shared = self._shared
+        epoch, last = shared.in_memory()
+        # What the disk does not take is pushed as soon as the lane gave it; until then nobody has all.
+        more = last > shared.own.last.get(epoch, 0)
+        one.connection.say(one.talk.beat(self._stamp_now(), up=shared.is_up(), more=more))
 
     # --- a conversation -----------------------------------------------------------------------------------------
 
@@ -197,15 +216,18 @@ class Conversations:
                 await shared.intake.of_gate(
                     talk.peer, chunks, lambda found: one.connection.say(Taken(found.held, found.troubles))
                 )
+                shared.near.recorded()
             case Carried(chunks=chunks):
                 self._flowed_s = self._mono_s()
                 await shared.intake.carried(chunks)
+                shared.near.recorded()
                 await self._look()
                 talk.took(self._held)
                 await self._ask(one)
             case Wanted(wants=wants):
                 one.connection.say(await shared.in_thread(lambda: wire.carry(wants, shared.read_of)))
-            case Beat():
+            case Beat(up=up):
+                shared.near.says(talk.peer, up=up)
                 self._heard(one)
             case Paper(kind=wire.ROSTER, body=body):
                 self._trust.offered(body)
@@ -296,6 +318,8 @@ class Conversations:
         while True:
             await self._due.wait()
             self._due.clear()
+            with contextlib.suppress(OSError):  # the lane is away: what is on the disk goes all the same
+                await self._shared.take_held()
             try:
                 found = await self._shared.in_thread(self._next)
             except StoreFault as fault:

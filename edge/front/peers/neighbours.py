@@ -79,6 +79,8 @@ class Neighbours:
         )
         self.appended: Callable[[Appended], None] = self._talks.appended
         """More of the own log is durable."""
+        self.in_memory: Callable[[], None] = self._talks.in_memory
+        """Records are in the lane's memory only, or are no longer."""
         self._dial_due = asyncio.Event()
         self._refused: tuple[str, float] | None = None
         """Why somebody was refused last, and when."""
@@ -236,6 +238,8 @@ class Neighbours:
         """Say how it is, when that is news."""
         others, here = self._trust.others, self.connected
         args: dict[str, str | int] = {"here": len(here & set(others)), "of": len(others)}
+        if carried := self._talks.carried:
+            args["carried"] = carried
         said = PeersSaid(Health.OK if others else Health.OFF, "peers.ok" if others else "peers.none", args)
         refused = self._refused
         if refused is not None and self._mono_s() - refused[1] < REFUSED_SHOWN_S and refused[0] in _SHOWN:

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from admission.ids import GateId
+from admission.ids import Epoch, GateId
 from edge.front.intake import Epochs, Intake, InThread
+from edge.front.near import Near
 from edge.front.own_log import OwnLog
 from edge.link import HeardGates
 from sync.wire.replication import LinkAt, Read
@@ -38,6 +39,13 @@ class Shared:
     """Take a roster from whomever, if it is newer and genuine; whether it was."""
     believe: Callable[[], Awaitable[None]]
     """Have the lane go by the newest roster, and keep it."""
+    near: Near
+    is_up: Callable[[], bool]
+    """Whether the centre answers us, by our own last exchange with it."""
+    take_held: Callable[[], Awaitable[object]]
+    """Fetch what only the lane's memory holds into `own`. ConnectionError where it is away."""
+    in_memory: Callable[[], tuple[Epoch, int]]
+    """The running epoch, and its last seq that only the lane's memory holds; 0: none."""
 
 
 __all__ = ["Shared", "Told"]

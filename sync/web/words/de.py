@@ -150,6 +150,7 @@ WORDS: Final[Mapping[str, str]] = {
     "last_time": "Zuletzt",
     "trouble_fork": "Zwei Boxen mit einem Schlüssel (kopierte Karte)",
     "trouble_rewind": "Ein älterer Stand der Box kam zurück",
+    "trouble_carried": "Hat Aufzeichnungen eines anderen Gates verändert weitergegeben",
     "trouble_altered": "Einträge wurden verändert",
     "trouble_malformed": "Unlesbare Einträge",
     "trouble_foreign": "Einträge mit fremdem Schlüssel",

@@ -153,6 +153,7 @@ WORDS: Final[Mapping[str, str]] = {
     "last_time": "Last",
     "trouble_fork": "Two boxes with one key (a cloned card)",
     "trouble_rewind": "An older state of the box came back",
+    "trouble_carried": "It carried another gate's records altered",
     "trouble_altered": "Records were altered",
     "trouble_malformed": "Unreadable records",
     "trouble_foreign": "Records signed by another key",

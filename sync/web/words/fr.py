@@ -150,6 +150,7 @@ WORDS: Final[Mapping[str, str]] = {
     "last_time": "Dernière fois",
     "trouble_fork": "Deux appareils avec la même clé (carte clonée)",
     "trouble_rewind": "Un ancien état de l'appareil est revenu",
+    "trouble_carried": "A transmis des enregistrements altérés d’un autre portail",
     "trouble_altered": "Des enregistrements ont été modifiés",
     "trouble_malformed": "Enregistrements illisibles",
     "trouble_foreign": "Enregistrements signés par une autre clé",

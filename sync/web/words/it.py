@@ -150,6 +150,7 @@ WORDS: Final[Mapping[str, str]] = {
     "last_time": "Ultima volta",
     "trouble_fork": "Due apparecchi con la stessa chiave (scheda clonata)",
     "trouble_rewind": "È tornato uno stato vecchio dell'apparecchio",
+    "trouble_carried": "Ha inoltrato alterate le registrazioni di un altro varco",
     "trouble_altered": "Registrazioni alterate",
     "trouble_malformed": "Registrazioni illeggibili",
     "trouble_foreign": "Registrazioni firmate con un'altra chiave",

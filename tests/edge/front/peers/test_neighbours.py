@@ -1,10 +1,14 @@
 """Gates on a LAN: each hears the others at once and whole, whoever was away, and nobody else gets a word in."""
 
+import asyncio
 from pathlib import Path
 
 from admission.ids import Epoch, GateId
 from edge.held_roster import ROSTER_FILE
+from sync.wire.messages import Held
+from sync.wire.peers import Beat, Records, Taken
 from sync.wire.roster import Revoked
+from tests.edge.front.peers.hostile import knocking, self_of
 from tests.edge.front.peers.node import NOW_S, Node, key_of, log_of, nodes, roster_of, until
 from tests.sync.logs import EpochLog
 
@@ -167,3 +171,32 @@ async def test_many_gates_that_come_at_once_all_find_each_other(tmp_path: Path) 
             "all are heard",
             MANY_S,
         )
+
+
+async def test_what_only_memory_holds_is_at_the_neighbours_at_once(tmp_path: Path) -> None:
+    """A card that takes nothing, and no uplink: the neighbours hold what this gate would forget."""
+    async with nodes(tmp_path, 1, 2) as (one, two):
+        await talking(one, two)
+        one.box.memory = log = log_of(1).scans(12)
+        one.neighbours.in_memory()
+        await until(lambda: two.holds(log) == len(log.blobs), "all of it is there")
+
+
+async def test_nobody_has_all_while_more_is_in_memory_only(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 1, 2) as (one, _):
+        one.start()
+        await one.listens()
+        one.box.memory, one.box.is_busy = log_of(1).scans(3), True
+        async with knocking(one, self_of(2, one)) as two:
+            two.begins()
+            one.neighbours.in_memory()
+            durable = log_of(1, 1005)
+            one.append(durable)
+            await two.hear(Records)
+            two.say(Taken((Held(1, durable.epoch, 1, durable.links[1]),)))
+            for _ in range(3):
+                assert not (await two.hear(Beat)).whole
+            one.box.memory = None
+            async with asyncio.timeout(20):
+                while not (await two.hear(Beat)).whole:
+                    pass

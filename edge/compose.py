@@ -25,6 +25,7 @@ from edge.settings import (
     SerialReader,
     Settings,
     SsiReader,
+    TcpReader,
     WedgeReader,
 )
 
@@ -40,6 +41,8 @@ def reader_of(settings: ReaderSettings) -> Reader:
             return _serial(settings)
         case SsiReader():
             return _ssi(settings)
+        case TcpReader():
+            return _tcp(settings)
 
 
 def _wedge(settings: WedgeReader) -> Reader:
@@ -105,6 +108,24 @@ def _ssi(settings: SsiReader) -> Reader:
             binary=settings.gap_only,
             gap_ms=settings.gap_ms,
         )
+    )
+
+
+def _tcp(settings: TcpReader) -> Reader:
+    from drivers.framing.uid import ByteOrder  # noqa: PLC0415
+    from drivers.readers.tcp_lines import TcpReader as Tcp  # noqa: PLC0415
+    from drivers.readers.tcp_lines import TcpReaderConfig  # noqa: PLC0415
+
+    return Tcp(
+        TcpReaderConfig(
+            sources=settings.sources,
+            listen=settings.listen,
+            port=settings.port,
+            rate_max=settings.rate_max,
+            medium=_medium(settings.medium),
+            uid_order=ByteOrder(settings.uid_order.value),
+        ),
+        _complete(settings.medium),
     )
 
 

@@ -13,7 +13,16 @@ from typing import Final
 import msgspec
 
 from edge.config_lines import KeyPath
-from edge.settings import GpioInputs, GpioRelay, LaneSettings, LcusRelay, ModbusInputs, PageSettings
+from edge.settings import (
+    GpioInputs,
+    GpioRelay,
+    LaneSettings,
+    LcusRelay,
+    ModbusInputs,
+    PageSettings,
+    PeerSettings,
+    TcpReader,
+)
 
 LCUS_LINES: Final = (1, 2, 4, 8)
 """The boards that exist."""
@@ -31,7 +40,7 @@ def problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     relays = list(top.tables("relays", _RELAYS))
     inputs = list(top.tables("inputs", _INPUTS))
     lanes = list(top.tables("lanes", {"": LaneSettings}))
-    readers = [reader for lane in lanes for reader in lane.tables("readers", {})]
+    readers = [reader for lane in lanes for reader in lane.tables("readers", _READERS)]
     for tables, key, what in (
         (relays, "id", "relay"),
         (inputs, "id", "input board"),
@@ -45,6 +54,7 @@ def problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     for reader in readers:
         yield from _reader(reader)
     yield from _shared_devices(relays, inputs, readers)
+    yield from _shared_ports(top, readers)
     for lane in lanes:
         yield from _barrier(lane, relays)
         yield from _contacts(lane, inputs)
@@ -88,6 +98,7 @@ class _Table:
 
 
 _RELAYS: Final[Mapping[str, type[msgspec.Struct]]] = {"lcus": LcusRelay, "gpio": GpioRelay}
+_READERS: Final[Mapping[str, type[msgspec.Struct]]] = {"tcp": TcpReader}
 _INPUTS: Final[Mapping[str, type[msgspec.Struct]]] = {"modbus": ModbusInputs, "gpio": GpioInputs}
 
 
@@ -155,6 +166,28 @@ def _reader(reader: _Table) -> Iterator[Problem]:
     if reader.text("driver") == "wedge" and not any(reader.get(key) for key in FINDERS):
         yield reader.path, "nothing says which keyboard this reader is", "one of " + ", ".join(FINDERS)
 
+    if reader.text("driver") == "tcp":
+        yield from _who_sends(reader)
+
+
+def _who_sends(reader: _Table) -> Iterator[Problem]:
+    listen = reader.text("listen")
+    if not _is_address(listen):
+        yield (*reader.path, "listen"), "this is no address", '"0.0.0.0", "::" or one of this box'
+    sources = reader.get("sources")
+    for at, source in enumerate(sources if isinstance(sources, list) else ()):
+        if isinstance(source, str) and not _is_some(source):
+            allowed = 'an address or a network, such as "192.168.7.21" or "192.168.7.0/24"'
+            yield (*reader.path, "sources", at), f"{source!r:.40} says not who may send", allowed
+
+
+def _is_some(source: str) -> bool:
+    """Whether a text names an address or a network that is not everybody."""
+    try:
+        return ipaddress.ip_network(source).prefixlen > 0
+    except ValueError:
+        return False
+
 
 def _path_from_root(table: _Table, key: str) -> Iterator[Problem]:
     path = table.text(key)
@@ -194,6 +227,22 @@ def _shared_devices(relays: list[_Table], inputs: list[_Table], readers: list[_T
             path = (*table.path, next(key for key in FINDERS if table.get(key)))
             wrong = "what this reader is found by (usb_port tells two of a kind apart)"
             yield from claim(found_by, path, owner, wrong)
+
+
+def _shared_ports(top: _Table, readers: list[_Table]) -> Iterator[Problem]:
+    """A TCP port of the box has one owner, whatever address it listens at."""
+    owners: dict[int, str] = {}
+    for name, kind in (("page", PageSettings), ("peers", PeerSettings)):
+        values = top.get(name)
+        port = _Table((name,), values if isinstance(values, dict) else {}, _defaults(kind)).number("port")
+        if port:
+            owners[port] = f"[{name}]"
+    for reader in readers:
+        port = reader.number("port") if reader.text("driver") == "tcp" else None
+        if port is not None and port in owners:
+            yield (*reader.path, "port"), f"port {port} is used by {owners[port]} already", "one of its own"
+        elif port is not None:
+            owners[port] = f"readers {reader.get('id')!r:.40}"
 
 
 # --- lanes ---------------------------------------------------------------------------------------------------------

@@ -150,7 +150,22 @@ class SsiReader(_Strict, frozen=True, tag_field="driver", tag="ssi"):
     """Quiet time after which a packet that is not whole is asked for again."""
 
 
-ReaderSettings = SerialReader | WedgeReader | SsiReader
+class TcpReader(_Strict, frozen=True, tag_field="driver", tag="tcp"):
+    """Handhelds on the LAN that send each code as a line over TCP. Nothing listens unless such a reader is configured."""
+
+    id: Id16
+    way: Way
+    sources: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=64)]
+    """Addresses and networks that may send; nothing else proves who does."""
+    listen: str = "0.0.0.0"  # noqa: S104 - addresses of a box change; who may send is said by `sources`
+    port: Annotated[int, msgspec.Meta(ge=1024, le=65_535)] = 9100
+    medium: MediumSetting = MediumSetting.BARCODE
+    rate_max: Annotated[int, msgspec.Meta(ge=1, le=50)] = 5
+    """Codes a second, over all handhelds of this reader; what is beyond is dropped and counted."""
+    uid_order: UidOrder = UidOrder.BIG
+
+
+ReaderSettings = SerialReader | WedgeReader | SsiReader | TcpReader
 
 
 class LcusRelay(_Strict, frozen=True, tag_field="driver", tag="lcus"):

@@ -38,6 +38,11 @@ class Frame:
         """Whether a quiet line would end something."""
         return self._lost or bool(self._data)
 
+    @property
+    def size(self) -> int:
+        """Bytes held of a frame that is not whole."""
+        return len(self._data)
+
     def add(self, data: bytes, at_ns: int, out: list[Framed]) -> None:
         """Take the next bytes."""
         if self._lost or not data:

@@ -35,6 +35,11 @@ class LineFramer:
         """When `quiet` is due if nothing more comes, or None."""
         return self._heard_ns + self._gap_ns if self._frame.pending else None
 
+    @property
+    def size(self) -> int:
+        """Bytes held of a code that is not whole."""
+        return self._frame.size
+
     def feed(self, data: bytes, now_ns: int) -> list[Framed]:
         """Take bytes read at `now_ns`.
 

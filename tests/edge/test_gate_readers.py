@@ -1,5 +1,6 @@
 """A reader that does not open as it is set up: said with what to do, while the others let people in."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from admission.reasons import Language
 from admission.records import Outcome
 from drivers.framing.ssi import Op
+from drivers.sims.handheld import Handheld
 from drivers.sims.ssi_scanner import SsiScanner
 from edge.board import VerdictWord, verdict
 from edge.link import Health, Part, Tile
@@ -89,3 +91,31 @@ async def test_an_ssi_scanner_shows_the_verdict_and_pauses_until_the_visitor_is_
         scanner.port.plug()
         await gate.until(lambda: gate.health(Part.READER, "2.5") is Health.OK, "and back")
     scanner.port.unplug()
+
+
+TCP = """
+[[lanes.readers]]
+id = 5
+way = "entry"
+driver = "tcp"
+sources = ["127.0.0.1"]
+listen = "127.0.0.1"
+port = {port}
+"""
+
+
+async def test_a_handhelds_line_admits_and_a_strangers_is_unheard(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with running(tmp_path, [row(7)], adjust=lambda text: quick(text) + TCP.format(port=port)) as gate:
+        await gate.ready()
+        await gate.until(lambda: gate.health(Part.READER, "2.5") is Health.OK, "it listens")
+        stranger = Handheld(lambda: ("127.0.0.1", port), source="127.0.0.2")
+        await stranger.connect()
+        handheld = Handheld(lambda: ("127.0.0.1", port))
+        await handheld.scan(code(7))
+        await gate.walk(2)
+        assert (await gate.seen()).outcome == Outcome.GRANT
+        assert len(gate.daemon.recent) == 1
+        await handheld.hang_up()
+        stranger.vanish()

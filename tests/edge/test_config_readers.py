@@ -1,0 +1,68 @@
+"""What a gate's TOML may say of readers, and what is said about what it may not."""
+
+import pytest
+
+from edge.config import load
+from edge.settings import SsiReader, TcpReader
+from tests.edge.test_config import errors
+
+LANE = """[[lanes]]
+id = 1
+name = "Lane"
+[[lanes.readers]]
+id = 1
+way = "entry"
+"""
+TCP = LANE + 'driver = "tcp"\nsources = ["192.168.7.0/24"]\n'
+SSI = LANE + 'driver = "ssi"\nport = "/dev/a"\n'
+
+
+def test_defaults() -> None:
+    (tcp,) = load(TCP, {}).lanes[0].readers
+    assert isinstance(tcp, TcpReader)
+    assert (tcp.listen, tcp.port, tcp.rate_max) == ("0.0.0.0", 9100, 5)
+    (ssi,) = load(SSI, {}).lanes[0].readers
+    assert isinstance(ssi, SsiReader)
+    assert (ssi.accept_beep, ssi.reject_beep, ssi.wait_beep, ssi.pause) == (1, 15, -1, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (LANE + 'driver = "tcp"\n', "line 4: lanes[0].readers[0].sources: is missing"),
+        (TCP.replace('"192.168.7.0/24"', ""), "readers[0].sources: "),
+        (TCP.replace("192.168.7.0/24", "0.0.0.0/0"), "sources[0]: '0.0.0.0/0' says not who may send"),
+        (
+            TCP.replace("192.168.7.0/24", "192.168.7.1/24"),
+            "sources[0]: '192.168.7.1/24' says not who may send",
+        ),
+        (TCP.replace("192.168.7.0/24", "handheld"), "sources[0]: 'handheld' says not who may send"),
+        (TCP + 'listen = "everywhere"\n', "listen: this is no address"),
+        (TCP + "port = 8443\n", "port: port 8443 is used by [page] already (allowed: one of its own)"),
+        (TCP + "port = 7342\n", "port: port 7342 is used by [peers] already"),
+        (TCP + "port = 502\n", "port: 502 is not allowed (allowed: a whole number from 1024 to 65535)"),
+        (TCP + "rate_max = 0\n", "rate_max: 0 is not allowed"),
+        (TCP + "source = []\n", "source: there is no such key; did you mean sources?"),
+        (
+            TCP + TCP.split("\n", 3)[3].replace("id = 1", "id = 2"),
+            "lanes[0].readers[1].port: port 9100 is used by readers 1 already",
+        ),
+        (
+            SSI + "accept_beep = 27\n",
+            "accept_beep: 27 is not allowed (allowed: a whole number from -1 to 26)",
+        ),
+        (SSI + "accept_beeps = 1\n", "accept_beeps: there is no such key; did you mean accept_beep?"),
+        (SSI.replace('"ssi"', '"sssi"'), "did you mean ssi?"),
+        (SSI.replace("/dev/a", "ttyACM0"), "port: 'ttyACM0' is no device path"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, expected: str) -> None:
+    (found,) = errors(text)
+    assert expected in found
+
+
+def test_a_reader_that_listens_where_nobody_else_does() -> None:
+    text = TCP.replace("[[lanes]]", "[page]\nport = 9100\n[[lanes]]", 1)
+    (found,) = errors(text)
+    assert "port: port 9100 is used by [page]" in found
+    load(text + "port = 9101\n", {})

@@ -270,6 +270,8 @@ class CentreSettings(_Strict, frozen=True):
 
     poll_s: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 5.0
     push_s: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 0.1
+    cap_mb_per_day: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    """Megabytes a day, both ways; near it what can wait does (`edge.front.meter`). 0: no cap."""
 
 
 class ModemDriver(StrEnum):

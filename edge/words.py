@@ -214,10 +214,10 @@ WORDS: Final[Mapping[str, _Row]] = {
         "See at the centre why; once it is enrolled anew, {gate} counts again.",
     ),
     "uplink.ok": _row(
-        "Verbunden[; {queued} zu senden][; {silent_names} seit {silent_s} nicht gehört]"
+        "Verbunden[; {queued} zu senden][; heute {today_mb} MB][; {silent_names} seit {silent_s} nicht gehört]"
         "[; {unheard_names} noch nie gehört]",
         "",
-        "Connected[; {queued} to send][; {silent_names} not heard for {silent_s}]"
+        "Connected[; {queued} to send][; {today_mb} MB today][; {silent_names} not heard for {silent_s}]"
         "[; {unheard_names} not heard yet]",
         "",
     ),
@@ -230,9 +230,9 @@ WORDS: Final[Mapping[str, _Row]] = {
     ),
     "modem.roaming": _row(
         "Verbunden in fremdem Netz[: {operator}][, {technology}][, Signal {signal} %]",
-        "Fremde Netze können teuer sein: Vertrag prüfen.",
+        "Fremde Netze können teuer sein: `cap_mb_per_day` begrenzt, was die Box braucht.",
         "Connected while roaming[: {operator}][, {technology}][, signal {signal} %]",
-        "Roaming may be expensive: check the contract.",
+        "Roaming may be expensive: `cap_mb_per_day` limits what the box uses.",
     ),
     "modem.weak": _row(
         "Schwacher Empfang[: {signal} %][, {operator}][, {technology}]",
@@ -330,6 +330,26 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Es gibt sich als Tor aus. Gesperrte oder fremde Box suchen und abstecken.",
         "A device on this network was turned away ({why})",
         "It claims to be a gate. Look for a revoked or unknown box and unplug it.",
+    ),
+    "uplink.cap_near": _row(
+        "Verbunden; heute {today_mb} von {cap_mb} MB gebraucht[; {queued} zu senden]",
+        "Ganze Listen kommen nur noch stündlich. Eigene Aufzeichnungen und Sperren gehen weiter. Grenze: `cap_mb_per_day`.",
+        "Connected; {today_mb} of {cap_mb} MB used today[; {queued} to send]",
+        "Whole lists come only once an hour. Own records and cancels go on. The limit is `cap_mb_per_day`.",
+    ),
+    "uplink.cap_over": _row(
+        "Datengrenze erreicht: heute {today_mb} von {cap_mb} MB[; {queued} zu senden]",
+        "Was andere Tore einlassen, kommt nur alle 20 min: derselbe Code kann inzwischen an zwei Toren eingelassen werden. "
+        "Eigene Aufzeichnungen und Sperren gehen weiter. `cap_mb_per_day` erhöhen, oder bis morgen warten.",
+        "Data limit reached: {today_mb} of {cap_mb} MB today[; {queued} to send]",
+        "What other gates let in comes only every 20 min: one code may enter at two gates meanwhile. Own records and cancels "
+        "go on. Raise `cap_mb_per_day`, or wait until tomorrow.",
+    ),
+    "uplink.cap_list": _row(
+        "Datengrenze: eine neue Liste wartet, und mit ihr Sperren; heute {today_mb}[ von {cap_mb}] MB[; {queued} zu senden]",
+        "Sie kommt spätestens in sechs Stunden. Sofort: `cap_mb_per_day` erhöhen und die Box neu starten.",
+        "Data limit: a new list waits, and cancels with it; {today_mb}[ of {cap_mb}] MB today[; {queued} to send]",
+        "It comes within six hours. At once: raise `cap_mb_per_day` and restart the box.",
     ),
     "uplink.cut_off": _row(
         "Von der Zentrale getrennt[ seit {cut_s}][, {scan} Scan wartet][, {scans} Scans warten]"

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shutil
+import socket
 import ssl
 import time
 from base64 import b64decode, b64encode
@@ -19,6 +20,7 @@ from typing import NoReturn, Self, TypeVar
 import aiohttp
 import msgspec
 import zstandard
+from aiohttp import AddrInfoType
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from admission.ids import EventId
@@ -118,6 +120,7 @@ class Centre:
         ca_file: Path | None = None,
         now_s: Callable[[], int] = lambda: int(time.time()),
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+        sockets: Callable[[AddrInfoType], socket.socket] | None = None,
     ) -> None:
         self._gate = enrolment.gate
         self._key = enrolment.key
@@ -126,6 +129,8 @@ class Centre:
         self._ca_file = ca_file
         self._now_s = now_s
         self._free_bytes = free_bytes
+        self._sockets = sockets
+        """What makes its sockets, where their bytes are counted."""
         self._ahead_s = 0
         """How far the centre's clock is ahead of ours, as far as it made a difference."""
         self._tls: CentreTls | None = None
@@ -138,7 +143,7 @@ class Centre:
     async def __aenter__(self) -> Self:
         self._tls = CentreTls(self._ca_file) if self._base.startswith("https:") else None
         context = self._tls.context if self._tls is not None else True
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=context)
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=context, socket_factory=self._sockets)
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=SILENCE_S)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         return self

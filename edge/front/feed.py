@@ -35,7 +35,7 @@ class FeedDown:
     """Asks for news of other gates. `due` ends a quiet wait; `roster_due` is set where a newer roster may help.
 
     `behind_s`: for how long our own oldest record has been waiting, which the centre tells the others. `has` is told what
-    the centre has.
+    the centre has. `is_dear`: whether the link costs so much now that news are asked for in rounds only.
     """
 
     def __init__(
@@ -51,11 +51,13 @@ class FeedDown:
         roster_due: asyncio.Event,
         behind_s: Callable[[], int],
         has: Callable[[Iterable[Chunk]], None],
+        is_dear: Callable[[], bool],
     ) -> None:
         self._centre, self._intake, self._merged = centre, intake, intake.merged
         self._belief, self._past, self._rounds = belief, past, rounds
         self._lane, self._clock, self._in_thread = lane, clock, in_thread
         self._roster_due, self._behind_s, self._has = roster_due, behind_s, has
+        self._is_dear = is_dear
         self.due = asyncio.Event()
         self._wait_ms = 0
         """How long the next question waits at the centre."""
@@ -80,6 +82,9 @@ class FeedDown:
         self._wait_ms = 0 if left_out else WAIT_MAX_MS
         if left_out and not self._belief.may():
             return LEFT_OUT_S
+        if not feed.more and self._is_dear():
+            self._wait_ms = 0
+            return self._rounds.next_s(0)
         if feed.more or has_news:
             self._rounds.moved()
             return 0.0

@@ -60,8 +60,10 @@ class Rounds:
 
     def pause_s(self, active_s: float, place: int, every: int = 1) -> float:
         """Return how long a loop waits: while it is quiet, until all ask together."""
-        if not self.is_quiet():
-            return active_s
+        return self.next_s(place, every) if self.is_quiet() else active_s
+
+    def next_s(self, place: int, every: int = 1) -> float:
+        """Return how long it is to the next round."""
         return round_in_s(self._mono_s(), self._phase_s, place, every, self._idle.round_s)
 
 

@@ -80,7 +80,8 @@ class Snapshots:
     """Brings the newest list from the centre to the lane, one `fetch` at a time.
 
     `take_list` has the lane switch to a list file and returns its answer (any OSError from it: asked again by the next
-    `fetch`). `now_s`: trusted time, 0 while there is none; by it a list that is held back is noticed.
+    `fetch`). `now_s`: trusted time, 0 while there is none; by it a list that is held back is noticed. `may_bring`: whether the
+    link may be used for a whole list while there is one.
     """
 
     def __init__(
@@ -90,12 +91,16 @@ class Snapshots:
         seen: SeenVersions,
         take_list: Callable[[Path], Awaitable[Done]],
         now_s: Callable[[], int] = lambda: 0,
+        may_bring: Callable[[], bool] = lambda: True,
     ) -> None:
         self._enrolment = enrolment
         self._data = data
         self._seen = seen
         self._take_list = take_list
         self._now_s = now_s
+        self._may_bring = may_bring
+        self.waits = False
+        """A whole list is wanted and must wait, though changes do not lead on from the one in place."""
         self._tag = ""
         """Of the list in place."""
         self._manifest: Manifest | None = None
@@ -185,6 +190,7 @@ class Snapshots:
             await self._forget()
             return
         published = manifest.snapshot
+        self.waits = False
         if published is None or published.tag == self._tag or not fresh:
             self._bad = ""
             if fresh and published is not None:
@@ -192,6 +198,9 @@ class Snapshots:
             return
         if published.tag == self._bad:
             raise StillRefused(self._trouble.code, str(self._trouble), self._trouble.facts)
+        if not self._may_bring() and self._tag:  # who has none gets one, whatever it costs
+            self.waits = True
+            return
         try:
             secrets = self._unsealed(manifest)
             await self._bring(centre, published, manifest.secrets)

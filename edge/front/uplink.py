@@ -9,7 +9,6 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
@@ -26,6 +25,7 @@ from edge.front.feed import FeedDown
 from edge.front.intake import Intake
 from edge.front.loops import REFUSED_WAIT_S, Loops
 from edge.front.merged import KeysOfList, Merged, MergedSource
+from edge.front.meter import Level, Meter
 from edge.front.near import Near
 from edge.front.own_log import LogSource, OwnLog
 from edge.front.pace import IDLE, Idle
@@ -33,6 +33,7 @@ from edge.front.past import Past
 from edge.front.peers.shared import Shared
 from edge.front.rounds import Rounds
 from edge.front.snapshot import SeenVersions, Snapshots
+from edge.front.status_up import StatusUp, WaysKnown
 from edge.front.stream import News
 from edge.front.tls import PageTls
 from edge.front.uplink_tile import STALE_S, Facts, UplinkTile
@@ -43,7 +44,6 @@ from edge.settings import CentreSettings
 from edge.store.faults import StoreFault
 from edge.store.list import LIST_FILE
 from sync.wire.counted import Limit
-from sync.wire.deltas import STATUS_EVERY_S, GateStatus, LaneWays
 from sync.wire.replication import LinkAt, Read
 from sync.wire.snapshots import Manifest
 
@@ -57,15 +57,13 @@ TOLD_POLLS = 12
 WATCH_S = 5.0
 CHECK_FIRST_S, CHECK_EVERY_S = 120.0, 6 * 3600.0
 """When all of the list is read: not while the gate starts, and seldom enough to cost a card nothing."""
-STATUS_PAUSE_S = 1.0
-"""Least time between two statuses of ours: the centre has 2,000 gates."""
 
 log = logging.getLogger("edge.front.uplink")
 
 Result = TypeVar("Result")
 
 
-class LaneMemory(HeldMemory, Protocol):
+class LaneMemory(HeldMemory, WaysKnown, Protocol):
     """What the lane tells of records that it has, and is told of those that the centre has
     (`edge.front.lane_client.LaneClient`)."""
 
@@ -79,11 +77,6 @@ class LaneMemory(HeldMemory, Protocol):
 
     async def believe(self, limits: Sequence[Limit]) -> Done:
         """Say whose records count how far. ConnectionError where none answers."""
-        ...
-
-    @property
-    def ways(self) -> tuple[LaneWays, ...]:
-        """Which ways each lane is passed; none while that is not known."""
         ...
 
     def say_heard(self, heard: HeardGates) -> None:
@@ -127,10 +120,21 @@ class Uplink:
         """The log's reader and the sender are used in this one thread only."""
         self._past = Past(self._clock, log_reader)
         self._own = OwnLog(log_reader, enrolment.gate)
-        self._centre = centre or Centre(enrolment, ca_file, lambda: self._clock.now_us() // 1_000_000)
+        self.meter = Meter(
+            data, settings.cap_mb_per_day, lambda: self._past.centre_s, lambda: self._clock.mono_ns() / 1e9
+        )
+        self._centre = centre or Centre(
+            enrolment, ca_file, lambda: self._clock.now_us() // 1_000_000, sockets=self.meter.socket
+        )
         self._documents_due = asyncio.Event()
         self._doubt = Doubt(self._clock.mono_ns, self._documents_due)
-        self._tile = UplinkTile(say, self._facts, self._back, self._clock, settings.poll_s)
+        self._tile = UplinkTile(
+            say,
+            self._facts,
+            lambda: self.upload.back(),  # noqa: PLW0108 - it is made later
+            self._clock,
+            settings.poll_s,
+        )
         self._loops = Loops(
             self._tile, self._doubt, self._begin_anew, self._clock, self._chance, settings.poll_s
         )
@@ -140,7 +144,12 @@ class Uplink:
         self._synced_s = -SYNC_PAUSE_S
         self._way = Way(self._clock)
         self._snapshots = Snapshots(
-            enrolment, data, log_reader, self._taking(take_list), lambda: self._past.centre_s
+            enrolment,
+            data,
+            log_reader,
+            self._taking(take_list),
+            lambda: self._past.centre_s,
+            self.meter.grant_list,
         )
         self._belief = Belief(
             Documents(enrolment, data, self._centre, self._now_s, page), self._past, self._doubt,
@@ -176,7 +185,11 @@ class Uplink:
         self._feed = FeedDown(
             self._centre, self.intake, self._belief, self._past, self._rounds, lane, self._clock,
             self._in_thread, self._documents_due, lambda: self.upload.behind_s, self.carrying.centre_has,
+            self._is_dear,
         )  # fmt: skip
+        self._status = StatusUp(
+            self._centre, self._news, self.upload, self._tile, self._rounds, lane, self._chance
+        )
 
     @property
     def is_up(self) -> bool:
@@ -200,12 +213,15 @@ class Uplink:
         """Whether nobody would be refused because others were not heard just now."""
         return self._now_s() >= self._news.strict_until_s and not self._tile.is_cut_off
 
+    def _is_dear(self) -> bool:
+        """Whether news of others wait for a round, since the day's bytes are used up; never where people would be
+        refused for it."""
+        self.meter.look()
+        return self.meter.level is Level.OVER and self._now_s() >= self._news.strict_until_s
+
     def _awake(self) -> None:
         for due in (self._feed.due, self._list_due, self._news.moved):
             due.set()
-
-    def _back(self) -> None:
-        self.upload.back()
 
     def sync_now(self) -> None:
         """Somebody does not want to wait for what is due later: ask for all of it, and send all there is, now."""
@@ -238,7 +254,7 @@ class Uplink:
                 tasks.create_task(self._loops.keep("feed", self._feed.ask))
                 tasks.create_task(self._loops.keep("stream", self._news.listen))
                 tasks.create_task(self._loops.keep("changes", self._news.catch_up))
-                tasks.create_task(self._loops.keep("status", self._status))
+                tasks.create_task(self._loops.keep("status", self._status.tell))
                 tasks.create_task(self._loops.keep("documents", self._follow))
                 tasks.create_task(self.carrying.run())
                 tasks.create_task(self._watch())
@@ -246,6 +262,7 @@ class Uplink:
         except* KeysRolled:
             pass  # whoever runs this begins anew
         finally:
+            self.meter.save()
             self._thread.shutdown(cancel_futures=True)  # a slice at most; the reader is closed next
 
     async def check_list(self) -> None:
@@ -269,6 +286,7 @@ class Uplink:
         """Notice what does not happen, whatever the other loops are held up by."""
         while True:
             await asyncio.sleep(WATCH_S)
+            await self.meter.keep()
             if self._tile.is_cut_off:
                 with contextlib.suppress(StoreFault):  # the lane shows it; the figures stay as they were
                     await self._in_thread(self.upload.count)
@@ -350,31 +368,6 @@ class Uplink:
 
         return taking
 
-    async def _status(self) -> float:
-        """Tell the centre how we are: when the lane holds a newer version, else now and then."""
-        self._news.moved.clear()
-        state = self._tile.state()
-        queued, is_quiet = self.upload.queued or 0, self._rounds.is_quiet()
-        await self._centre.tell(
-            GateStatus(
-                versions=self._news.versions,
-                software=_software(),
-                outbox=queued,
-                outbox_age_s=self.upload.behind_s if queued else 0,
-                clock_off_s=-self._centre.ahead_s,
-                uplink=state[1],
-                verdict=state[0].value,
-                lanes=self._lane.ways,
-                again_s=int(self._rounds.round_s) if is_quiet else 0,
-            )
-        )
-        self._tile.answered("status")
-        with contextlib.suppress(TimeoutError):
-            pause_s = STATUS_EVERY_S * self._chance.uniform(0.75, 1.0)
-            async with asyncio.timeout(self._rounds.pause_s(pause_s, 1) if is_quiet else pause_s):
-                await self._news.moved.wait()
-        return STATUS_PAUSE_S
-
     def _facts(self) -> Facts:
         """Return what the page is told beside what the loops met."""
         return Facts(
@@ -384,18 +377,14 @@ class Uplink:
             self._merged.own_is_forked,
             self._news.is_told or self._rounds.was_quiet_within(STALE_S),
             self._past.over_s,
+            self.meter.today.total,
+            self.meter.cap_bytes,
+            self.meter.level,
+            self._snapshots.waits,
         )
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-def _software() -> str:
-    """Return this program's version; "0" where it runs from a folder."""
-    try:
-        return version("gatehouse")
-    except PackageNotFoundError:
-        return "0"
 
 
 __all__ = ["LaneMemory", "Uplink"]

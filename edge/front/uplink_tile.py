@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from edge.clock import Clock
 from edge.front.centre import CutOff
+from edge.front.meter import MEGABYTE, Level
 from edge.link import Health, UplinkSaid
 from sync.wire.seals import RENEW_S
 
@@ -39,6 +40,13 @@ class Facts(NamedTuple):
     """Whether the stream tells what is new of the list, so that its seals are proof enough."""
     over_s: int
     """A time that is certainly over."""
+    today: int
+    """Bytes that the link carried today."""
+    cap: int
+    """What it may carry, in bytes; 0: no cap."""
+    level: Level
+    list_waits: bool
+    """A whole list waits for the cap, and changes with it."""
 
 
 class UplinkTile:
@@ -117,6 +125,7 @@ class UplinkTile:
     def state(self) -> tuple[Health, str, Args]:
         """Return health, code and arguments; the worst that there is."""
         facts = self._facts()
+        data = _data(facts)
         queued: Args = {} if facts.queued is None else {"queued": facts.queued}
         refused = self._refused.get("records") or self._refused.get("time")
         if facts.roster_over_s:
@@ -139,7 +148,12 @@ class UplinkTile:
             return Health.DEGRADED, "uplink.anew", {"what": ", ".join(sorted(self.anew)), **queued}
         if why_not := self._refused.get("list") or self._refused.get("changes"):
             return Health.DEGRADED, "uplink.list_refused", {"why": why_not}
-        return Health.OK, "uplink.ok", {**queued, "last_s": self._answered_s}
+        if facts.list_waits:
+            return Health.DEGRADED, "uplink.cap_list", {**data, **queued}
+        if facts.level is Level.OVER:
+            return Health.DEGRADED, "uplink.cap_over", {**data, **queued}
+        code = "uplink.cap_near" if facts.level is Level.NEAR else "uplink.ok"
+        return Health.OK, code, {**queued, **data, "last_s": self._answered_s}
 
     def tell(self, *, centre_time_s: int = 0) -> None:
         """Say how it is, when that is news. The time goes apart: said again later it would be wrong."""
@@ -153,9 +167,15 @@ class UplinkTile:
             self._say(UplinkSaid(*state, over_s=over_s))
 
 
+def _data(facts: Facts) -> Args:
+    """Say what the link carried, in megabytes."""
+    cap: Args = {"cap_mb": facts.cap // MEGABYTE} if facts.cap else {}
+    return {"today_mb": f"{facts.today / MEGABYTE:.1f}", **cap}
+
+
 def _lasting(args: Args) -> Args:
-    """Return what of a tile's arguments is news when it changes; times that only go on are not."""
-    return {name: value for name, value in args.items() if name not in {"last_s", "cut_s"}}
+    """Return what of a tile's arguments is news when it changes; what only goes on is not."""
+    return {name: value for name, value in args.items() if name not in {"last_s", "cut_s", "today_mb"}}
 
 
 __all__ = ["SEALS_STALE_S", "STALE_S", "Facts", "UplinkTile"]

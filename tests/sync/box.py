@@ -10,6 +10,7 @@ from admission.chain import Head
 from admission.ids import Epoch
 from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
+from edge.front.pace import IDLE
 from edge.front.uplink import Uplink
 from edge.link import HELD_MAX, Appended, Changes, Done, Foreign, HeardGates, HeldRecords, UplinkSaid
 from edge.settings import CentreSettings
@@ -41,6 +42,9 @@ class Box:
         self.changed = asyncio.Event()
         self.tokens = 0
         self.clock: Clock = SystemClock()
+        self.settings = SETTINGS
+        self.idle = IDLE
+        self.change_answer = Done(0, ok=True)
         self.chance = random.Random(1)
         self.away = False
         """The next list finds no lane."""
@@ -95,10 +99,10 @@ class Box:
         self.changed.set()
 
     async def change(self, asked: Changes) -> Done:
-        """Keep changes; they are as good as taken."""
+        """Keep changes, and answer as is set."""
         self.changes.append(asked)
         self.changed.set()
-        return Done(0, ok=True)
+        return self.change_answer
 
     async def give(self, slice_: Foreign) -> Done:
         """Keep a slice as the lane would."""
@@ -143,13 +147,14 @@ class Box:
         return Uplink(
             self.enrolment,
             self.data,
-            SETTINGS,
+            self.settings,
             LogReader.open(self.data),
             self.say,
             self.take,
             self,
             clock=self.clock,
             chance=self.chance,
+            idle=self.idle,
         )
 
     @asynccontextmanager

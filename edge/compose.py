@@ -16,6 +16,7 @@ from edge.parts import Factories, Relay, RelayEvents
 from edge.settings import (
     GpioInputs,
     GpioRelay,
+    HidPosReader,
     InputSettings,
     LcusRelay,
     MediumSetting,
@@ -43,6 +44,8 @@ def reader_of(settings: ReaderSettings) -> Reader:
             return _ssi(settings)
         case TcpReader():
             return _tcp(settings)
+        case HidPosReader():
+            return _hid_pos(settings)
 
 
 def _wedge(settings: WedgeReader) -> Reader:
@@ -129,6 +132,22 @@ def _tcp(settings: TcpReader) -> Reader:
     )
 
 
+def _hid_pos(settings: HidPosReader) -> Reader:
+    from drivers.readers.hid_pos import HidPosConfig  # noqa: PLC0415
+    from drivers.readers.hid_pos import HidPosReader as HidPos  # noqa: PLC0415
+
+    return HidPos(
+        HidPosConfig(
+            path=settings.device,
+            name=settings.model,
+            usb_id=settings.usb,
+            port=settings.usb_port,
+            binary=settings.gap_only,
+            feedback=_feedback(settings),
+        )
+    )
+
+
 def _medium(setting: MediumSetting) -> Medium:
     return Medium.UID if setting is MediumSetting.UID else Medium.BARCODE
 
@@ -138,7 +157,7 @@ def _complete(setting: MediumSetting) -> Complete | None:
     return None if setting is MediumSetting.UID else cose.is_complete
 
 
-def _feedback(settings: SerialReader) -> Mapping[Signal, bytes]:
+def _feedback(settings: SerialReader | HidPosReader) -> Mapping[Signal, bytes]:
     """The bytes a scanner shows a verdict on, where configured."""
     pairs = ((Signal.ACCEPT, settings.accept_bytes), (Signal.REJECT, settings.reject_bytes))
     return {signal: bytes.fromhex(text) for signal, text in pairs if text}

@@ -28,7 +28,9 @@ LCUS_LINES: Final = (1, 2, 4, 8)
 """The boards that exist."""
 CONTACTS: Final = ("entry_contact", "exit_contact", "ready_contact", "fire_contact")
 FINDERS: Final = ("device", "usb", "usb_port", "model")
-"""What a reader that types can be found by."""
+"""What a reader on USB can be found by."""
+FOUND: Final = {"wedge": "keyboard", "hidpos": "HID device"}
+"""Readers that are found so, by driver, and what they are looked for among."""
 
 Problem = tuple[KeyPath, str, str]
 """Path, what is wrong, what is allowed."""
@@ -163,8 +165,9 @@ def _board(board: _Table) -> Iterator[Problem]:
 def _reader(reader: _Table) -> Iterator[Problem]:
     yield from _path_from_root(reader, "port")
     yield from _path_from_root(reader, "device")
-    if reader.text("driver") == "wedge" and not any(reader.get(key) for key in FINDERS):
-        yield reader.path, "nothing says which keyboard this reader is", "one of " + ", ".join(FINDERS)
+    found = FOUND.get(reader.text("driver"))
+    if found and not any(reader.get(key) for key in FINDERS):
+        yield reader.path, f"nothing says which {found} this reader is", "one of " + ", ".join(FINDERS)
 
     if reader.text("driver") == "tcp":
         yield from _who_sends(reader)
@@ -208,7 +211,7 @@ def _lines_allowed(lines: int) -> str:
 
 
 def _shared_devices(relays: list[_Table], inputs: list[_Table], readers: list[_Table]) -> Iterator[Problem]:
-    """A device has one owner. Readers that type are told apart by everything they are found by."""
+    """A device has one owner. Readers on USB are told apart by everything they are found by."""
     owners: dict[Hashable, str] = {}
 
     def claim(device: Hashable, path: KeyPath, owner: str, wrong: str) -> Iterator[Problem]:
@@ -222,8 +225,8 @@ def _shared_devices(relays: list[_Table], inputs: list[_Table], readers: list[_T
             yield from claim(port, (*table.path, "port"), owner, "this port")
         for at, offset in table.numbers("offsets"):
             yield from claim((table.text("chip"), offset), (*table.path, "offsets", at), owner, "this line")
-        if table.text("driver") == "wedge" and any(table.get(key) for key in FINDERS):
-            found_by = tuple(table.text(key).lower() for key in FINDERS)
+        if table.text("driver") in FOUND and any(table.get(key) for key in FINDERS):
+            found_by = (table.text("driver"), *(table.text(key).lower() for key in FINDERS))
             path = (*table.path, next(key for key in FINDERS if table.get(key)))
             wrong = "what this reader is found by (usb_port tells two of a kind apart)"
             yield from claim(found_by, path, owner, wrong)

@@ -165,7 +165,25 @@ class TcpReader(_Strict, frozen=True, tag_field="driver", tag="tcp"):
     uid_order: UidOrder = UidOrder.BIG
 
 
-ReaderSettings = SerialReader | WedgeReader | SsiReader | TcpReader
+class HidPosReader(_Strict, frozen=True, tag_field="driver", tag="hidpos"):
+    """A scanner in HID-POS mode (USB HID, usage page 0x8C), read from its hidraw node."""
+
+    id: Id16
+    way: Way
+    device: Path = ""
+    """`/dev/hidraw0`, which changes with the order of plugging; empty: found by the three keys below."""
+    usb: UsbId = ""
+    usb_port: str = ""
+    """`HID_PHYS` of the device, the socket it is plugged into."""
+    model: str = ""
+    gap_only: bool = False
+    """Binary payloads: line ends at a code's end belong to it."""
+    accept_bytes: HexBytes = ""
+    """An output report sent on grant, its id first; `FD0316070D` beeps on a Honeywell."""
+    reject_bytes: HexBytes = ""
+
+
+ReaderSettings = SerialReader | WedgeReader | SsiReader | TcpReader | HidPosReader
 
 
 class LcusRelay(_Strict, frozen=True, tag_field="driver", tag="lcus"):

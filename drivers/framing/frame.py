@@ -83,3 +83,15 @@ class Frame:
         data = bytes(self._data)
         if self._complete(split_aim(data)[1] if self._aim else data):
             self.end(None, out)
+
+
+_ENDS = b"\r\n\x03\x00"
+_STX = b"\x02"
+
+
+def trimmed(framed: Framed) -> Framed | None:
+    """Take off what a scanner was told to send around a code that came in packets; None where nothing is left."""
+    if isinstance(framed, Garbled):
+        return framed
+    text = framed.data.rstrip(_ENDS).removeprefix(_STX)
+    return Scan(text, framed.medium, framed.aim, framed.first_ns, framed.last_ns) if text else None

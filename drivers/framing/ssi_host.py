@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, Garbled, Scan, Signal
-from drivers.framing.frame import Frame, Framed
+from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, Garbled, Signal
+from drivers.framing.frame import Frame, Framed, trimmed
 from drivers.framing.ssi import Nak, Op, Packet, Packets, Status, encode
 
 TRIES: Final = 3
@@ -40,8 +40,6 @@ _ACKNOWLEDGED: Final = frozenset(
 )
 _NO_READ: Final = b"\x01NR"
 """What a scanner sends, if told to, for a session in which it read nothing."""
-_ENDS: Final = b"\r\n\x03\x00"
-_STX: Final = b"\x02"
 
 _SILENT_HINT: Final = "Check cable and power; set the scanner to SSI and the port to its baud."
 _STRANGE_HINT: Final = "Set the scanner to SSI (over RS-232 or USB-CDC) and the port to the scanner's baud."
@@ -233,17 +231,8 @@ class SsiHost:
         ended: list[Framed] = []
         self._frame.end(last_ns, ended)
         self._frame_type = -1
-        for one in ended:
-            trimmed = self._trim(one)
-            if trimmed is not None:
-                out.append(trimmed)
-
-    def _trim(self, one: Framed) -> Framed | None:
-        """Take off what a scanner was told to send around a code; None where nothing is left."""
-        if self._setting.binary or isinstance(one, Garbled):
-            return one
-        text = one.data.rstrip(_ENDS).removeprefix(_STX)
-        return Scan(text, one.medium, one.aim, one.first_ns, one.last_ns) if text else None
+        kept = ended if self._setting.binary else [trimmed(one) for one in ended]
+        out += [one for one in kept if one is not None]
 
     # --- what goes out -------------------------------------------------------------------------------------------
 

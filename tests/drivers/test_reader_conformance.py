@@ -28,13 +28,16 @@ from drivers.base import (
     Signal,
 )
 from drivers.framing.frame import Complete
+from drivers.framing.hid_pos import PLAIN_SHAPE
 from drivers.framing.layouts import DE_CH
 from drivers.framing.ssi import DECODER, Op, encode
 from drivers.framing.uid import ByteOrder
+from drivers.readers.hid_pos import HidPosConfig, HidPosReader
 from drivers.readers.pump import FRAMES_PER_TURN_MAX
 from drivers.readers.serial_scanner import SerialReader, SerialReaderConfig
 from drivers.readers.ssi import SsiReader, SsiReaderConfig
 from drivers.readers.wedge import WedgeConfig, WedgeReader
+from drivers.sims.hid_pos_scanner import PLAIN_DESCRIPTOR, HidPosPort, HidPosScanner, HidPosSetting
 from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
 from drivers.sims.ports import SimPort
 from drivers.sims.serial_scanner import SerialScanner, SerialSetting
@@ -52,7 +55,7 @@ class Code:
 
 @dataclass(slots=True)
 class Rig:
-    """A reader and the device's side of it.
+    """A reader and the device's side of it. `sim_files`: how many files the simulator has open while nobody reads.
 
     `send(text, chunk, stop_after)` reads a code. `burst(count)`: so many codes as fast as the wire takes them. `asks`: the
     device must answer to be open; `hush` makes it silent, `misread` sets it to another speed. `checked`: what is lost
@@ -60,7 +63,7 @@ class Rig:
     """
 
     reader: Reader
-    port: SimPort
+    port: SimPort | HidPosPort
     medium: Medium
     codes: tuple[Code, Code]
     send: Callable[[str, int | None, int | None], Awaitable[object]]
@@ -70,7 +73,9 @@ class Rig:
     burst: Callable[[int], Awaitable[None]]
     asks: bool = False
     checked: bool = False
+    tells_garbage: bool = False
     by_text: bool = True
+    sim_files: int = 2
     hush: Callable[[], None] = lambda: None
     misread: Callable[[], None] = lambda: None
     lose: Callable[[], None] = lambda: None
@@ -141,6 +146,50 @@ def serial(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst)
 
 
+def hid_pos(link: Path, setting: HidPosSetting) -> Rig:
+    sim = HidPosScanner(link, setting)
+    # A report is whole or is not there: half a code is a code of which only the first report came.
+    codes = (Code("TK1-é/AB" * 20, ("TK1-é/AB" * 20).encode()), Code("second", b"second"))
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
+        await sim.scan(text.encode(), stop_after=None if stop_after is None else 1)
+
+    async def garbage() -> None:
+        for report in (b"\x02", b"\x05\xff\xff", b"\x02\xff]Q1AB", bytes([2, 0, *bytes(62)]), b"\x03" * 64):
+            await sim.port.send(report)
+
+    async def nothing() -> None:
+        return
+
+    async def burst(count: int) -> None:
+        for _ in range(count):
+            await sim.scan(b"7")
+
+    config = HidPosConfig(path=str(link), feedback={Signal.ACCEPT: bytes.fromhex("FD0316070D")})
+    return Rig(
+        HidPosReader(config),
+        sim.port,
+        Medium.BARCODE,
+        codes,
+        send,
+        garbage,
+        lambda: None,
+        nothing,
+        burst,
+        by_text=False,
+        tells_garbage=True,
+        sim_files=1,
+    )
+
+
+def hid_pos_aim(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    return hid_pos(link, HidPosSetting())
+
+
+def hid_pos_plain(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    return hid_pos(link, HidPosSetting(PLAIN_DESCRIPTOR, PLAIN_SHAPE, aim=b""))
+
+
 def ssi(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     sim = SsiScanner(link, SsiScannerSetting(response_s=0.1))
     chance = random.Random(5)
@@ -183,6 +232,7 @@ def ssi(link: Path, complete: Complete | None, medium: Medium) -> Rig:
         burst,
         asks=True,
         checked=True,
+        tells_garbage=True,
         by_text=False,
         hush=set_to(silent=True),
         misread=set_to(speed=termios.B115200),
@@ -196,6 +246,8 @@ BUILDERS = {
     "serial scanner": (serial, Medium.BARCODE),
     "serial tag reader": (serial, Medium.UID),
     "ssi scanner": (ssi, Medium.BARCODE),
+    "hid-pos scanner with identifier": (hid_pos_aim, Medium.BARCODE),
+    "hid-pos scanner without": (hid_pos_plain, Medium.BARCODE),
 }
 
 Build = Callable[[Complete | None], Rig]
@@ -244,9 +296,9 @@ async def test_missing_suffix_ends_by_the_gap(rig: Rig) -> None:
 
 
 async def next_scan(rig: Rig, listener: Listener) -> ReaderEvent:
-    """Return the next scan. Only a checked protocol can tell garbage from a code, and says so."""
+    """Return the next scan. Only a protocol with packets can tell garbage from a code, and says so."""
     event = await listener.next()
-    while rig.checked and isinstance(event, Garbled):
+    while rig.tells_garbage and isinstance(event, Garbled):
         event = await listener.next()
     return event
 
@@ -288,7 +340,7 @@ async def test_unplug_drops_the_partial_code_and_reopening_works(rig: Rig) -> No
             await asyncio.wait_for(asyncio.shield(task), WAIT_S)
         assert gone.value.hint
         assert len(listener.seen) == 1  # Opened
-    assert open_files() == before - 2  # the simulator's own two
+    assert open_files() == before - rig.sim_files
     with pytest.raises(DeviceGone):
         async with running(rig.reader):
             raise AssertionError("opened without a device")
@@ -300,9 +352,10 @@ async def test_unplug_drops_the_partial_code_and_reopening_works(rig: Rig) -> No
 
 async def test_what_came_before_opening_counts_for_nothing(rig: Rig) -> None:
     await rig.send(rig.codes[0].text, None, None)
-    other = os.open(rig.port.link, os.O_RDONLY | os.O_NOCTTY)
-    assert select.select([other], [], [], WAIT_S)[0]  # it has reached the driver's side
-    os.close(other)
+    if isinstance(rig.port, SimPort):
+        other = os.open(rig.port.link, os.O_RDONLY | os.O_NOCTTY)
+        assert select.select([other], [], [], WAIT_S)[0]  # it has reached the driver's side
+        os.close(other)
     async with running(rig.reader) as (listener, _):
         await rig.send(rig.codes[1].text, None, None)
         assert scanned(await listener.next()) == (rig.medium, rig.codes[1].data)

@@ -15,6 +15,7 @@ way = "entry"
 """
 TCP = LANE + 'driver = "tcp"\nsources = ["192.168.7.0/24"]\n'
 SSI = LANE + 'driver = "ssi"\nport = "/dev/a"\n'
+HID = LANE + 'driver = "hidpos"\nusb = "0c2e:0db3"\n'
 
 
 def test_defaults() -> None:
@@ -53,6 +54,12 @@ def test_defaults() -> None:
         ),
         (SSI + "accept_beeps = 1\n", "accept_beeps: there is no such key; did you mean accept_beep?"),
         (SSI.replace('"ssi"', '"sssi"'), "did you mean ssi?"),
+        (
+            HID.replace('usb = "0c2e:0db3"', ""),
+            "nothing says which HID device this reader is (allowed: one of device,",
+        ),
+        (HID + 'layout = "us"\n', "layout: there is no such key"),
+        (HID + HID.split("\n", 3)[3].replace("id = 1", "id = 2"), "usb: what this reader is found by"),
         (SSI.replace("/dev/a", "ttyACM0"), "port: 'ttyACM0' is no device path"),
     ],
 )

@@ -12,7 +12,7 @@ LOCKED_TEST := $(LOCKED_RUN) --extra gpio --group test
 LOCKED_LINT := $(LOCKED_TEST) --group lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench soak format lock clean
+.PHONY: help run test lint bench soak soak-real format lock clean
 
 help:
 	@echo "make run      the whole venue on this machine, no hardware needed"
@@ -20,6 +20,7 @@ help:
 	@echo "make lint     ruff, mypy"
 	@echo "make bench    measures, writes build/bench.json"
 	@echo "make soak     seeds of the simulated venue, as many as SEEDS says; goes on where it stopped"
+	@echo "make soak-real  a real venue for MINUTES: processes killed, cables pulled, cards filled; SEED chooses what"
 	@echo "make format   rewrites the sources in the house format"
 	@echo "make lock     resolves the dependencies anew, writes requirements/*.txt"
 	@echo "make clean    removes everything that was made, $(VENV) too"
@@ -41,6 +42,10 @@ lint:
 soak:
 	$(SETUP) test
 	@$(PYTHON) -m tests.sim --soak $(or $(SEEDS),1000) $(ARGS)
+
+soak-real:
+	$(SETUP) test
+	@$(PYTHON) -m tests.real --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(ARGS)
 
 bench:
 	$(SETUP) bench

@@ -40,7 +40,7 @@ TODAY, TOMORROW = SessionId(1), SessionId(2)
 HALL, BOX = ZoneId(1), ZoneId(2)
 DAY, SEASON, STAFF, GROUP, PAIR, HOME, STRICT, TWICE = map(ProductId, range(1, 9))
 GATES_MAX = 4
-NAMES = ("North", "South", "East", "West")
+NAMES = ("North", "South", "East", "West", "Stairs", "Bridge")
 TICKETS = 64
 CAPACITY = 40
 """Of the hall: more than one evening lets in, but for the one in which everybody comes at once."""
@@ -166,7 +166,7 @@ def premises(gates: int) -> Premises:
     data.mkdir(parents=True)
     (data / centre_keys.FILE).write_bytes(msgspec.json.encode(venue_keys().held))
     centre = open_centre(data)
-    _fill(centre, gates)
+    fill(centre, gates)
     boxes = _boxes(centre, root, gates)
     with centre.database.writing() as connection:
         connection.exec_driver_sql("DELETE FROM snapshot")
@@ -174,9 +174,10 @@ def premises(gates: int) -> Premises:
     return Premises(gates, data, boxes)
 
 
-def _fill(centre: Centre, gates: int) -> None:
+def fill(centre: Centre, gates: int, tickets_max: int = TICKETS) -> None:
+    """Write the venue into a centre's empty tables: tickets from 1 to `tickets_max`, gates from 1, each enrolled."""
     keys = centre.keys
-    tickets = [ticket_of(number) for number in range(1, TICKETS + 1)]
+    tickets = [ticket_of(number) for number in range(1, tickets_max + 1)]
     with changes.change(centre.database, [EVENT], EPOCH_S - 3600) as connection:
         owner = houses.add_organization(connection, houses.NewOrganization(name="Sim"), EPOCH_S - 3600)
         events.add_group(connection, "Sim", DIGEST_KEY, organization=owner)
@@ -238,24 +239,26 @@ def _boxes(centre: Centre, root: Path, gates: int) -> dict[GateId, Path]:
     for number in range(1, gates + 1):
         box = found[GateId(number)] = root / f"box{number}"
         box.mkdir()
-        enrolment.save(
-            box,
-            enrolment.Enrolment(
-                gate=GateId(number),
-                name=NAMES[number - 1],
-                group=events.GROUP,
-                centre_url="sim:",
-                centre_public=_public(centre.keys.identity_key),
-                list_public=_public(centre.keys.list_key),
-                time_public=_public(centre.keys.time_key),
-                roster_public=_public(centre.keys.roster_key),
-                signing_key=_secret(f"gate {number}"),
-                sealing_key=_secret(f"sealing {number}"),
-                keys_number=centre.keys.number,
-            ),
-        )
+        enrolment.save(box, enrolled(centre, number, "sim:"))
         shutil.copyfile(listed, box / LIST_FILE)
     return found
+
+
+def enrolled(centre: Centre, number: int, centre_url: str) -> enrolment.Enrolment:
+    """Return what enrolment left on a gate's card."""
+    return enrolment.Enrolment(
+        gate=GateId(number),
+        name=NAMES[number - 1],
+        group=events.GROUP,
+        centre_url=centre_url,
+        centre_public=_public(centre.keys.identity_key),
+        list_public=_public(centre.keys.list_key),
+        time_public=_public(centre.keys.time_key),
+        roster_public=_public(centre.keys.roster_key),
+        signing_key=_secret(f"gate {number}"),
+        sealing_key=_secret(f"sealing {number}"),
+        keys_number=centre.keys.number,
+    )
 
 
 def _public(key: Ed25519PrivateKey) -> bytes:

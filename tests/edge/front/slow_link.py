@@ -5,6 +5,7 @@ fields, at any moment.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,10 +38,11 @@ class _Line:
 
 
 class SlowLink:
-    """Passes connections on to a port of loopback."""
+    """Passes connections on to a port of loopback. `near`: a socket that listens already, elsewhere than on loopback."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, near: socket.socket | None = None) -> None:
         self._port = port
+        self._near = near
         self._server: asyncio.Server | None = None
         self._lines: set[_Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,7 +82,10 @@ class SlowLink:
         return len(self._lines)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._taken, "127.0.0.1", 0)
+        if self._near is not None:
+            self._server = await asyncio.start_server(self._taken, sock=self._near)
+        else:
+            self._server = await asyncio.start_server(self._taken, "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:

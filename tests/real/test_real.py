@@ -1,0 +1,112 @@
+"""A real venue on this machine: processes, TLS, cables, cards; what people met held against what logs and centre say."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+import pytest
+
+from admission.records import Direction
+from tests.real.evening import Evening, folder
+from tests.real.faults import Faults
+
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="namespaces and file systems of a gate's own need root"
+)
+DEFECT_S = 10.0
+"""Some defects never heal: that is seen as well."""
+Trouble = Callable[[Faults], Coroutine[object, object, None]]
+
+
+@asynccontextmanager
+async def evening(size: int, length_s: float, defect: str = "", seed: int = 1) -> AsyncIterator[Evening]:
+    """A venue that is open."""
+    place = folder()
+    found = Evening(seed, size, length_s, place, defect)
+    try:
+        await found.open()
+        assert not found.problems, "\n".join(found.problems)
+        yield found
+    finally:
+        await found.close()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+async def nothing(_faults: Faults) -> None:
+    """Nothing breaks."""
+
+
+@as_root
+async def test_an_evening_with_a_cut_a_kill_a_slow_link_and_a_full_disk_loses_nothing() -> None:
+    async with evening(3, 16.0) as venue:
+        first, second, third = venue.gates.values()
+
+        async def trouble(faults: Faults) -> None:
+            faults.begin("slow_link", third, 8.0)
+            faults.begin("isolated", second, 7.0)
+            faults.begin("disk_full", first, 6.0)
+            await asyncio.sleep(10.0)
+            faults.begin("kill_lane", third, 0.0)
+
+        faults = await venue.play(trouble)
+        await venue.heal()
+        assert not venue.problems, "\n".join(venue.problems)
+        assert set(faults.done) == {"slow_link", "isolated", "disk_full", "kill_lane"}
+        figures = venue.figures(faults)
+        assert figures["records lost"] == 0
+        assert figures["walked through"] >= 3
+        assert any(one.what == "card fails" for one in venue.history.conditions)
+        assert figures["runs of gates"] == 4
+
+
+@pytest.mark.parametrize(
+    ("defect", "says"),
+    [
+        ("one_late", "was durable"),
+        ("uses_forgotten", "granted although known"),
+    ],
+)
+async def test_a_defect_planted_in_real_processes_is_seen(defect: str, says: str) -> None:
+    async with evening(2, 12.0, defect) as venue:
+        place = venue.crowd.places["gate1", 1, Direction.ENTRY]
+        number = next(one for one in venue.tickets if one % 12 == 0)  # a day ticket: enters once
+
+        async def again_and_again(_faults: Faults) -> None:
+            while True:
+                await venue.crowd.pass_(place, number)
+
+        await venue.play(again_and_again, organize=False)
+        await venue.heal(DEFECT_S)
+        assert [one for one in venue.problems if says in one], venue.problems
+
+
+async def test_a_flood_on_any_open_port_keeps_nobody_out() -> None:
+    async with evening(2, 14.0) as venue:
+        target = venue.gates["gate1"]
+
+        async def trouble(faults: Faults) -> None:
+            for port in ("page", "peers", "centre"):
+                said = await faults.flood_at(target, port, 3.5)
+                assert "connections=" in said, said
+                assert "connections=0 " not in said
+
+        faults = await venue.play(trouble)
+        await venue.heal()
+        assert not venue.problems, "\n".join(venue.problems)
+        assert venue.figures(faults)["walked through"] >= 3
+
+
+async def test_a_copied_card_that_runs_in_a_second_box_is_told_of() -> None:
+    async with evening(2, 10.0) as venue:
+        original = venue.gates["gate1"]
+        twin = await venue.clone(original)
+        await venue.until(lambda: twin.ready, 30.0, "the copy admits")
+        await venue.play(nothing, organize=False)
+
+        def is_told() -> bool:
+            return any(gate == original.id and what != "gap" for gate, what in venue.centre.logs().troubles)
+
+        await venue.until(is_told, 60.0, "the centre tells of a copied card")
+        assert not venue.problems, "\n".join(venue.problems)

@@ -1,0 +1,80 @@
+"""The simulation's checker on a real evening: what is read from logs, tables and people is put before it as it wants it."""
+
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+from admission.ids import EventId, TicketId, ZoneId
+from admission.presence import Bounds, PresenceRow, Reset
+from admission.records import Direction
+from edge.store.log_reader import LogReader
+from tests.real.centre import RealCentre
+from tests.real.gate import RealGate
+from tests.sim.checker import check
+from tests.sim.history import History
+
+COMMITS_S = 1.5
+"""A passage that was seen rides the next group commit, within a second: a gate killed sooner need not know of it."""
+MEMORY_S = 10.0
+
+
+class _Told:
+    """What a gate knows of people: its log's rows as the card has them, and the counts that its lane says."""
+
+    def __init__(self, reader: LogReader, inside: Mapping[int, tuple[int, int]]) -> None:
+        self._reader, self._inside = reader, inside
+
+    def rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
+        """Return a ticket's rows."""
+        return self._reader.presence_rows(event, ticket)
+
+    def resets(self) -> tuple[Reset, ...]:
+        """Return the resets."""
+        return self._reader.resets()
+
+    def bounds(self, zone: ZoneId) -> Bounds | None:
+        """Return how many people the running lane says are inside."""
+        found = self._inside.get(zone)
+        return None if found is None else Bounds(*found)
+
+
+def problems(history: History, centre: RealCentre, gates: Mapping[str, RealGate]) -> list[str]:
+    """Return what is wrong with an evening that is over."""
+    for gate in gates.values():
+        gate.look()
+    _settle_releases(history)
+    seen = cast(Any, {card: _seen(gate) for card, gate in gates.items()})
+    return [*_unfounded(history, gates), *check(history, centre.logs(), centre.forwarded(), seen)]
+
+
+def _seen(gate: RealGate) -> SimpleNamespace:
+    daemon = None
+    if gate.client.connected and gate.client.status is not None:
+        daemon = gate.seen_as()
+        daemon.memory = _Told(daemon.reader, gate.client.status.inside)
+    return SimpleNamespace(id=gate.id, card=gate.card, root=gate.root, arms=gate.arms, daemon=daemon)
+
+
+def _settle_releases(history: History) -> None:
+    """Take back what cannot have been known."""
+    for one in history.releases:
+        if one.walked_s is None:
+            continue
+        boot = next(each for each in history.boots if (each.card, each.number) == (one.card, one.boot))
+        if boot.ended_s is not None and boot.ended_s < one.walked_s + COMMITS_S:
+            one.seen = False
+        troubles = ("contacts", "relay", "card hangs")
+        if any(
+            history.was(what, one.card, one.walked_s - COMMITS_S, one.walked_s + COMMITS_S)
+            for what in troubles
+        ):
+            one.seen = False
+
+
+def _unfounded(history: History, gates: Mapping[str, RealGate]) -> Iterator[str]:
+    """Nobody is let in on what is written nowhere; an exit may be, and who is let in from memory by a disk that is full."""
+    for card, gate in gates.items():
+        for release, lane in gate.pending:
+            in_memory = history.was("card fails", card, release.at_s - MEMORY_S, release.at_s)
+            if not in_memory and release.way is not Direction.EXIT:
+                yield f"let in without a record: lane {lane} of {card}, {release.at_s:.3f} s"

@@ -23,7 +23,7 @@ from admission.records import Direction, Outcome
 from edge import enrolment
 from edge.enrolment import Enrolment
 from edge.front.lane_client import LaneAway, LaneClient
-from edge.link import Command, Done, GiveHeld, HeldRecords, Part, Seen, Status
+from edge.link import Command, Done, GiveHeld, HeldRecords, Part, Seen, Status, Tile
 from edge.settings import LaneSettings, SerialReader, Way
 from edge.store.faults import StoreFault
 from edge.store.log_reader import LogReader
@@ -133,11 +133,22 @@ class RealGate:
         return self.is_up and status is not None and all(lane.ready for lane in status.lanes)
 
     @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """What its page shows of its parts."""
+        return self.client.status.tiles if self.client.connected and self.client.status else ()
+
+    @property
+    def codes(self) -> set[str]:
+        """How its parts are, by the page's words."""
+        return {tile.code for tile in self.tiles}
+
+    @property
     def neighbours(self) -> int:
         """How many others it says that it talks to on the LAN."""
-        tiles = self.client.status.tiles if self.client.connected and self.client.status else ()
         found = (
-            tile.args.get("here", 0) for tile in tiles if (tile.part, tile.name) == (Part.UPLINK, "peers")
+            tile.args.get("here", 0)
+            for tile in self.tiles
+            if (tile.part, tile.name) == (Part.UPLINK, "peers")
         )
         return int(next(found, 0))
 

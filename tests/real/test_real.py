@@ -99,14 +99,20 @@ async def test_a_flood_on_any_open_port_keeps_nobody_out() -> None:
 
 
 async def test_a_copied_card_that_runs_in_a_second_box_is_told_of() -> None:
-    async with evening(2, 10.0) as venue:
+    async with evening(2, 1.0) as venue:
         original = venue.gates["gate1"]
         twin = await venue.clone(original)
-        await venue.until(lambda: twin.ready, 30.0, "the copy admits")
-        await venue.play(nothing, organize=False)
+        await venue.until(lambda: twin.ready, 60.0, "the copy admits")
+        for number, gate in ((1, original), (2, twin), (4, original), (5, twin)):
+            await venue.crowd.pass_(venue.crowd.places[gate.card, 2, Direction.ENTRY], number)
+        told = ("fork", "rewind")
 
         def is_told() -> bool:
-            return any(gate == original.id and what != "gap" for gate, what in venue.centre.logs().troubles)
+            centre = any(
+                one in venue.centre.logs().troubles for one in ((original.id, what) for what in told)
+            )
+            beside = "others.fork" in venue.gates["gate2"].codes
+            return centre and beside and any(f"uplink.{what}" in twin.codes for what in told)
 
-        await venue.until(is_told, 60.0, "the centre tells of a copied card")
+        await venue.until(is_told, 60.0, "centre, neighbour and the copy tell of it")
         assert not venue.problems, "\n".join(venue.problems)

@@ -120,9 +120,11 @@ class Arm:
         # On an exit this flag means that no passage will follow: presence takes it as gone by itself.
         unpulsed = at_once or (line is None and write.direction is Direction.ENTRY)
         flags = write.flags | (Flag.NO_PULSE if unpulsed else Flag.NONE)
-        # Whoever of a group names no reservation was not caught by the restart, where others do name theirs.
+        # Whoever of a group names no reservation was not caught by the restart, where others do name theirs; nor was he
+        # inside when the alarm rang, where others name the entry that it froze.
         caught = [_names_entries(extension) for extension in extensions] if len(extensions) > 1 else [True]
-        fresh = flags & ~Flag.AFTER_RESTART if any(caught) else flags
+        named = Flag.AFTER_RESTART if flags & Flag.AFTER_RESTART else Flag.REENTRY
+        fresh = flags & ~named if any(caught) else flags
         tokens: list[int] = []
         for number, extension in enumerate(extensions, start=1):
             urgent = number == len(extensions) and not at_once

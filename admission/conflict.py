@@ -32,6 +32,7 @@ def giving_way(presence: TicketPresence, admits: int, limit_session: int = 0) ->
     passed = {row.id for row in entries if presence.state(row.id) is State.COMMITTED}
     uses: dict[tuple[ZoneId, SessionId], int] = {}
     inside: dict[ZoneId, int] = {}
+    again: set[RecordId] = set()
     found = set()
     for row in sorted(entries, key=lambda row: (row.id not in passed, mark(row.id))):
         at = row.zone, row.session
@@ -41,10 +42,13 @@ def giving_way(presence: TicketPresence, admits: int, limit_session: int = 0) ->
             (row.mode is Mode.NORMAL and is_use and taken >= admits)
             or (row.mode is not Mode.NORMAL and is_use and 0 < limit_session <= taken)
             or (row.mode is Mode.ENTRY_EXIT and there >= admits)
+            or presence.comes_again_for(row) in again
         )
         if full and row.id not in passed:
             found.add(row.id)
             continue
+        if (frozen := presence.comes_again_for(row)) is not None:
+            again.add(frozen)
         uses[at] = taken + is_use
         inside[row.zone] = there + presence.is_live(row.id)
     return frozenset(found)

@@ -115,9 +115,13 @@ class SensorsChanged(msgspec.Struct, frozen=True, gc=False):
 
 
 class FireChanged(msgspec.Struct, frozen=True, gc=False):
-    """The fire contact changed. Active latches until `StaffCleared`."""
+    """The fire contact changed. Active latches until `StaffCleared`.
+
+    `still`: the last run ended with the alarm latched; nobody was let in since, so nobody is sent out anew.
+    """
 
     active: bool
+    still: bool = False
 
 
 class StaffCleared(msgspec.Struct, frozen=True, gc=False):
@@ -224,7 +228,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     `extensions` follow it in the same commit. `urgent`: commit now, with the Writes before it in the same answer; else it
     rides the next group commit (<= 1 s).
 
-    `data` by kind: LANE_STATE the new `LaneState`; FIRE 1 on alarm, 0 when staff cleared it; TEST_PULSE milliseconds;
+    `data` by kind: LANE_STATE the new `LaneState`; FIRE a `records.Fire`, to whose alarm the shell adds what was heard; TEST_PULSE milliseconds;
     with `Flag.REPEATED` how many more like it the record stands for (scans of bad codes, passages beyond the ration).
     """
 

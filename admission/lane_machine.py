@@ -33,7 +33,7 @@ from admission.lane import (
 from admission.presentations import Presentations
 from admission.question import Verdict
 from admission.reasons import DisplayState, Language, Line, Reason, say_line
-from admission.records import NOBODY, Direction, Extension, Flag, Kind, Outcome, pack_record_ids
+from admission.records import NOBODY, Direction, Extension, Fire, Flag, Kind, Outcome, pack_record_ids
 from admission.repeats import Repeats
 
 GROUP_MAX: Final = 50
@@ -190,8 +190,8 @@ class Lane:
                 self._ready_changed(ready=ready)
             case lane.SensorsChanged(seen=seen):
                 self._condition.sensors = seen
-            case lane.FireChanged(active=active):
-                self._fire_changed(active=active)
+            case lane.FireChanged(active=active, still=still):
+                self._fire_changed(active=active, still=still)
             case lane.StaffCleared(steward=steward):
                 self._cleared(steward)
             case lane.StateSet():
@@ -288,11 +288,11 @@ class Lane:
             self.ready_since_ms = self._now_ms
         self._out.add(self.notice)
 
-    def _fire_changed(self, *, active: bool) -> None:
+    def _fire_changed(self, *, active: bool, still: bool) -> None:
         self._fire_contact = active
         if active and not self._condition.fire:
             self._condition.fire = True
-            self._out.write(Write(0, Kind.FIRE, data=1, urgent=True))
+            self._out.write(Write(0, Kind.FIRE, data=Fire.STILL if still else Fire.ALARM, urgent=True))
             self._arm.alarm()
             self._out.add(Alert("fire"))
             self._out.add(self.notice)
@@ -300,7 +300,9 @@ class Lane:
     def _cleared(self, steward: int) -> None:
         if self._condition.fire and not self._fire_contact:
             self._condition.fire = False
-            self._out.write(Write(0, Kind.FIRE, data=0, extensions=(_staff(steward, ""),), urgent=True))
+            self._out.write(
+                Write(0, Kind.FIRE, data=Fire.CLEARED, extensions=(_staff(steward, ""),), urgent=True)
+            )
         self._out.add(self.notice)
 
     def _state_set(self, event: lane.StateSet) -> None:

@@ -1,18 +1,18 @@
 """What records say of presence, one row each, and resets. What the rows amount to is `admission.presence`."""
 
 import struct
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 import msgspec
 
-from admission.entitlements import Mode, ZoneTree
+from admission.entitlements import Mode
 from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, SessionId, TicketId, ZoneId
 from admission.records import (
     Direction,
     Extension,
     ExtensionRecord,
+    Fire,
     Flag,
     Kind,
     MalformedRecord,
@@ -24,6 +24,8 @@ from admission.records import (
 
 NAMES_MAX = 62
 """Record ids one row may name, two extensions full; an exit needs one per zone. More are not read, by anybody."""
+PEOPLE_MAX = 2**32 - 2
+"""What a RESET's `data` can say."""
 LOGS_MAX = 31 * 256
 """Logs one reset may have heard; its writer may leave out those without a live entry in the zone."""
 COLUMNS = (
@@ -33,7 +35,9 @@ COLUMNS = (
 """What `PresenceRow.as_columns` returns, in order; the first five are the key."""
 RESET_COLUMNS = ("gate", "epoch", "seq", "zone", "time_us", "heard")
 
-_REHEARSAL, _AFTER_RESTART, _NO_PULSE = int(Flag.REHEARSAL), int(Flag.AFTER_RESTART), int(Flag.NO_PULSE)
+_REHEARSAL, _NO_PULSE = int(Flag.REHEARSAL), int(Flag.NO_PULSE)
+_STANDS_FOR = int(Flag.AFTER_RESTART | Flag.REENTRY)
+"""An entry may name what it stands for: the reservation a restart caught, or the entry that an alarm froze."""
 _ID = struct.Struct(">IQI")
 
 
@@ -74,7 +78,7 @@ class PresenceRow(msgspec.Struct, frozen=True, gc=False):
     """What one record says of its ticket. `time_us` is corrected time; `flags` are `Flag` bits.
 
     `names`: of a STATE or ANNUL the records it speaks of, of an EXIT the entries it closes, of an ENTRY after a
-    restart the reservation it stands for. A struct, not a dataclass: a third of the cost on the way of a scan.
+    restart the reservation it stands for, of one let in again after an alarm the entry that the alarm froze. A struct, not a dataclass: a third of the cost on the way of a scan.
     """
 
     event: EventId
@@ -188,7 +192,7 @@ def _said(body: Record, extensions: tuple[ExtensionRecord, ...]) -> _Said | None
     if way is _NO_WAY or (kind is not _OVERRIDE and (kind is not _SCAN or body.outcome is not _GRANT)):
         return None
     if way is _IN:
-        return ticket, _ENTRY, _RESERVED, way, 0, names if flags & _AFTER_RESTART else ()
+        return ticket, _ENTRY, _RESERVED, way, 0, names if flags & _STANDS_FOR else ()
     return ticket, _EXIT, _COMMITTED if flags & _NO_PULSE else _RESERVED, way, 0, names
 
 
@@ -204,85 +208,83 @@ def _names(extensions: tuple[ExtensionRecord, ...], kind: Extension, limit: int)
     return found[:limit]
 
 
-class Reset(msgspec.Struct, frozen=True):
-    """Presence of a zone and those inside it set to none, as far as `heard`: the last seq heard of each log.
+class ResetKind(IntEnum):
+    """What befell a zone, and those inside it."""
 
-    The reset's own log counts as heard up to the reset itself. Zone 0 is no zone and resets nothing.
+    EMPTIED = 0  # a presence reset: nobody is inside
+    ALARM = 1  # a fire alarm: whoever is inside leaves, and his presence is frozen
+    CLEARED = 2  # staff cleared an alarm: those who were inside may come in again
+    ENDED = 3  # staff ended the re-admission
+    COUNTED = 4  # staff counted the zone by hand
+
+
+_OF_FIRE = {
+    Fire.ALARM: ResetKind.ALARM, Fire.CLEARED: ResetKind.CLEARED, Fire.ENDED: ResetKind.ENDED
+}  # fmt: skip
+RESETTING = frozenset({Kind.RESET, Kind.FIRE})
+"""The kinds of record that `reset_of` may make something of."""
+NO_GATE = GateId(0)
+"""In front of what a table holds of a reset's `heard`: kind and number of people, where it is more than a reset."""
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """What befell a zone and those inside it, as far as `heard`: the last seq heard of each log.
+
+    The record's own log counts as heard up to the record itself. Zone 0 is no zone and resets nothing. What each kind
+    amounts to: `admission.resets`. `people`: how many were counted.
     """
 
     id: RecordId
     zone: ZoneId
     time_us: int
     heard: tuple[RecordId, ...]
+    kind: ResetKind = ResetKind.EMPTIED
+    people: int = 0
 
     def as_columns(self) -> tuple[int | bytes, ...]:
         """Return the reset as `RESET_COLUMNS`, ids as `PresenceRow.as_columns` has them."""
         gate, epoch, seq = self.id
-        return (gate, _signed(epoch), seq, self.zone, self.time_us, _pack(self.heard))
+        heard = self.heard
+        if self.kind is not ResetKind.EMPTIED:
+            heard = (RecordId(NO_GATE, Epoch(self.kind), self.people), *heard)
+        return (gate, _signed(epoch), seq, self.zone, self.time_us, _pack(heard))
 
 
 def reset_from_columns(columns: Sequence[int | bytes]) -> Reset:
-    """Read what `Reset.as_columns` returned."""
-    gate, epoch, seq, zone, time_us, heard = columns
-    return Reset(RecordId(gate, epoch & _U64, seq), zone, time_us, _unpack(heard))  # type: ignore[arg-type,operator]  # the table's columns are of these types
+    """Read what `Reset.as_columns` returned. ValueError for a kind that is not known here."""
+    gate, epoch, seq, zone, time_us, packed = columns
+    heard = _unpack(packed)  # type: ignore[arg-type]  # the table's columns are of these types
+    kind, people = ResetKind.EMPTIED, 0
+    if heard and heard[0].gate == NO_GATE:
+        kind, people = ResetKind(heard[0].epoch), heard[0].seq
+        heard = heard[1:]
+    return Reset(RecordId(gate, epoch & _U64, seq), zone, time_us, heard, kind, people)  # type: ignore[arg-type,operator]  # as above
 
 
 def reset_of(
     gate: GateId, epoch: Epoch, body: Record, extensions: tuple[ExtensionRecord, ...], time_us: int
 ) -> Reset | None:
-    """Return the reset that a record is, or None for any other record and for a rehearsal."""
-    if body.kind is not Kind.RESET or body.flags & Flag.REHEARSAL:
+    """Return what a record says of a whole zone, or None for any other record and for a rehearsal."""
+    if body.kind not in RESETTING or body.flags & Flag.REHEARSAL:
         return None
+    people = 0
+    if body.kind is Kind.RESET:
+        kind = ResetKind.COUNTED if body.data else ResetKind.EMPTIED
+        people = max(0, body.data - 1)
+    else:
+        found = _OF_FIRE.get(body.data)  # type: ignore[call-overload]  # an IntEnum is its number
+        if found is None:
+            return None
+        kind = found
     heard = _names(extensions, Extension.RESET, LOGS_MAX)
-    return Reset(RecordId(gate, epoch, body.seq), body.zone, time_us, heard)
+    return Reset(RecordId(gate, epoch, body.seq), body.zone, time_us, heard, kind, people)
 
 
 def reset_payloads(heard: Iterable[RecordId]) -> tuple[tuple[Extension, bytes], ...]:
-    """Return the extensions that go with a RESET body, for `Write.extensions`."""
+    """Return the extensions that go with the body of a reset, an alarm or a count, for `Write.extensions`."""
     return tuple((Extension.RESET, payload) for payload in pack_record_ids(tuple(heard)[:LOGS_MAX]))
 
 
-class Resets:
-    """Resets by zone and log, kept for many folds; `add` as they are heard. `fold` takes a plain sequence as well.
-
-    Of each log only those are kept that close some entry first, ascending in seq and time, so that one is found by
-    bisection however many there were.
-    """
-
-    __slots__ = ("_heard", "_zones")
-
-    def __init__(self, resets: Iterable[Reset], zones: ZoneTree) -> None:
-        self._zones = zones
-        self._heard: dict[tuple[ZoneId, GateId, Epoch], list[tuple[int, int, RecordId]]] = {}
-        for reset in resets:
-            self.add(reset)
-
-    def __len__(self) -> int:
-        return len(self._heard)
-
-    def add(self, reset: Reset) -> None:
-        """Take a reset in; the same one again changes nothing."""
-        for zone in (reset.zone, *self._zones.inner(reset.zone)) if reset.zone else ():
-            for gate, epoch, seq in (*reset.heard, reset.id):
-                key = (zone, gate, epoch)
-                known = self._heard.get(key, [])
-                self._heard[key] = _earliest([*known, (seq, reset.time_us, reset.id)])
-
-    def closing(self, entry: PresenceRow) -> tuple[int, RecordId] | None:
-        """Return time and id of the earliest reset that had heard of the entry, or None."""
-        gate, epoch, seq = entry.id
-        heard = self._heard.get((entry.zone, gate, epoch))
-        if heard is None:
-            return None
-        at = bisect_left(heard, (seq,))
-        return heard[at][1:] if at < len(heard) else None
-
-
-def _earliest(heard: list[tuple[int, int, RecordId]]) -> list[tuple[int, int, RecordId]]:
-    """Drop what another reset, that heard as much, came before."""
-    kept: list[tuple[int, int, RecordId]] = []
-    for one in sorted(heard, reverse=True):
-        if not kept or one[1:] < kept[-1][1:]:
-            kept.append(one)
-    kept.reverse()
-    return kept
+def counted_data(people: int) -> int:
+    """Return the `data` of a RESET by which people are counted, not sent out."""
+    return min(people, PEOPLE_MAX) + 1

@@ -8,7 +8,8 @@ zones folds to the same state, in whatever order and however often they came:
 * An exit counts when committed, by its passage or, where it was recorded without a pulse (fire, READY off), by itself.
   It removes the entries it names for good. One that names none takes, of its zone and of each zone inside it, the
   latest live entry that is not later than itself: in one log by seq, between logs by corrected time.
-* A reset removes exactly the entries it had heard of in its zone and the zones inside. Uses stay.
+* A reset removes exactly the entries it had heard of in its zone and the zones inside. Uses stay. An alarm closes those made
+  before it too, and keeps them frozen: each lets one person in again while the re-admission is open (`admission.resets`).
 * An entry let in after a restart stands for the unresolved reservation it names, or else for the latest of its gate,
   zone and session from another epoch that is still reserved: use and presence count once, `doubles` tells of both.
 * A use is an entry, reserved or committed, that is not a re-entry.
@@ -25,7 +26,7 @@ from admission.observed import (
     RESET_COLUMNS,
     PresenceRow,
     Reset,
-    Resets,
+    ResetKind,
     Role,
     State,
     from_columns,
@@ -36,6 +37,7 @@ from admission.observed import (
 )
 from admission.question import LastUse, Tally
 from admission.records import Direction, Flag
+from admission.resets import Moment, Resets, before
 
 __all__ = [
     "COLUMNS",
@@ -45,6 +47,7 @@ __all__ = [
     "DoubleKind",
     "PresenceRow",
     "Reset",
+    "ResetKind",
     "Resets",
     "Role",
     "State",
@@ -56,12 +59,13 @@ __all__ = [
     "reset_of",
     "reset_payloads",
     "rows_of",
+    "since_count",
 ]
 
 _REENTRY, _AFTER_RESTART = int(Flag.REENTRY), int(Flag.AFTER_RESTART)
 _COUNTS = (State.RESERVED, State.COMMITTED)
 
-_Closing = tuple[int, RecordId]
+_Closing = Moment
 """When and by which record an entry was closed."""
 
 
@@ -80,6 +84,9 @@ class DoubleKind(IntEnum):
     INSIDE = 2  # let in while as many as the ticket admits were inside, in entry/exit mode
     LIMIT = 3  # a use beyond the session's limit
     AFTER_RESTART = 4  # let in for an unresolved reservation whose person may have passed
+    READMITTED = (
+        5  # let in again after an alarm for an entry that let another in again, or that had left before it
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +140,13 @@ def fold(
         index = resets if isinstance(resets, Resets) else Resets(resets, zones)
         emptied = {row.id: at for row in counted if (at := index.closing(row)) is not None}
     else:
-        emptied = {}
+        index, emptied = None, {}
     if exits:
         _close_latest(committed, counted, closed, emptied, zones)
     for name, at in emptied.items():
         closed[name] = min(closed.get(name, at), at)
-    return TicketPresence(zones, counted, reached, closed, pending, entries, stands_for)
+    gone = committed if exits else ()
+    return TicketPresence(zones, counted, reached, closed, pending, entries, stands_for, index, gone)
 
 
 def _keep(found: dict[RecordId, PresenceRow], row: PresenceRow) -> None:
@@ -236,7 +244,9 @@ def _precedes(entry: PresenceRow, other: RecordId, time_us: int) -> bool:
 class TicketPresence:
     """What the merged logs say of one ticket: its uses, who is inside, and what was one too many."""
 
-    __slots__ = ("_closed", "_counted", "_entries", "_live", "_pending", "_reached", "_stands_for", "_zones")
+    __slots__ = (
+        "_closed", "_counted", "_entries", "_gone", "_live", "_pending", "_reached", "_resets", "_stands_for", "_zones",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -247,9 +257,12 @@ class TicketPresence:
         pending: list[PresenceRow],
         entries: Mapping[RecordId, PresenceRow],
         stands_for: Mapping[RecordId, RecordId],
+        resets: Resets | None = None,
+        gone: Sequence[PresenceRow] = (),
     ) -> None:
         self._zones, self._counted, self._reached, self._closed = zones, counted, reached, closed
         self._pending, self._entries, self._stands_for = pending, entries, stands_for
+        self._resets, self._gone = resets, gone
         self._live = [row for row in counted if row.id not in closed] if closed else counted
 
     @property
@@ -285,9 +298,50 @@ class TicketPresence:
 
     def _is_use(self, row: PresenceRow) -> bool:
         if row.flags & _REENTRY:
-            return False
+            # One let in again after an alarm, for an entry that was given back or annulled: this is its use.
+            return _is_again(row) and row.names[0] in self._entries and not self._counts(row.names[0])
         replaced = self._stands_for.get(row.id)
         return replaced is None or not self._entries[replaced].flags & _REENTRY
+
+    def _counts(self, entry: RecordId) -> bool:
+        return self.state(entry) in _COUNTS
+
+    def frozen(self, zone: ZoneId, session: SessionId) -> tuple[RecordId, ...]:
+        """Return the entries whose people an alarm sent out, and who may come in again now; oldest first."""
+        resets = self._resets
+        if resets is None or not resets.is_readmitting(zone):
+            return ()
+        taken = {name for row in self._counted if _is_again(row) for name in row.names}
+        return tuple(
+            row.id
+            for row in self._counted
+            if row.zone == zone
+            and row.session == session
+            and row.id not in taken
+            and resets.readmits(row, self._closed.get(row.id))
+        )
+
+    def comes_again_for(self, row: PresenceRow) -> RecordId | None:
+        """Return the entry that an alarm froze and for which an entry let somebody in again; None for any other."""
+        return row.names[0] if _is_again(row) else None
+
+    def fled(self, zone: ZoneId) -> int:
+        """Return how many entries of a zone an alarm closed since anybody said how many are inside."""
+        resets = self._resets
+        if resets is None:
+            return 0
+        within = (zone, *self._zones.inner(zone))
+        return sum(
+            row.zone in within and resets.is_unsettled(zone, self._closed.get(row.id))
+            for row in self._counted
+        )
+
+    def strangers_left(self, zone: ZoneId) -> int:
+        """Return how many exits from a zone were people of whom no entry was known, or none that was still open."""
+        if not self._gone:
+            return 0
+        closers = {by for _, by in self._closed.values()}
+        return sum(row.zone == zone and row.id not in closers for row in self._gone)
 
     def inside(self, zone: ZoneId) -> int:
         """Return how many people of the ticket are in a zone at least, those with a reservation among them.
@@ -400,6 +454,7 @@ class TicketPresence:
             unresolved=len(unresolved),
             unresolved_uses=unresolved_uses,
             unresolved_ids=tuple(unresolved),
+            frozen=self.frozen(zone, session),
             entries=self.closes(zone),
         )
 
@@ -419,6 +474,7 @@ class TicketPresence:
         """
         admits = max(admits, 1)
         found: list[Double] = []
+        again: dict[RecordId, PresenceRow] = {}
         uses: dict[tuple[ZoneId, SessionId], list[PresenceRow]] = {}
         there: dict[ZoneId, list[PresenceRow]] = {}
         for row in self._counted:
@@ -426,6 +482,10 @@ class TicketPresence:
             others[:] = [one for one in others if not self._left_before(one, row)]
             if row.mode is Mode.ENTRY_EXIT and len(others) >= admits:
                 found.append(_double(DoubleKind.INSIDE, others[-admits], row))
+            elif _is_again(row) and (former := self._too_many(row, again)) is not None:
+                found.append(_double(DoubleKind.READMITTED, former, row))
+            if _is_again(row):
+                again.setdefault(row.names[0], row)
             others.append(row)
             if self._is_use(row):
                 taken = uses.setdefault((row.zone, row.session), [])
@@ -438,6 +498,15 @@ class TicketPresence:
                 found.append(_double(DoubleKind.AFTER_RESTART, self._entries[self._stands_for[row.id]], row))
         return tuple(found)
 
+    def _too_many(self, row: PresenceRow, again: Mapping[RecordId, PresenceRow]) -> PresenceRow | None:
+        """Return what makes one let in again one too many: who came in for the same entry, or that entry, left before."""
+        name = row.names[0]
+        known = self._entries.get(name)
+        if name in again or known is None or not self._counts(name):
+            return again.get(name)
+        is_out = self._resets is not None and self._resets.is_alarm(self._closed.get(name))
+        return None if is_out else known
+
     def _left_before(self, row: PresenceRow, later: PresenceRow) -> bool:
         closing = self._closed.get(row.id)
         if closing is None:
@@ -446,8 +515,31 @@ class TicketPresence:
         return by.seq < later.id.seq if by[:2] == later.id[:2] else at <= later.time_us
 
 
+def _is_again(row: PresenceRow) -> bool:
+    """Whether an entry let somebody in again after an alarm, for the entry that it names."""
+    return bool(row.names) and row.flags & (_REENTRY | _AFTER_RESTART) == _REENTRY
+
+
 def _double(kind: DoubleKind, first: PresenceRow, second: PresenceRow) -> Double:
     return Double(kind, first.id, second.id, first.time_us, second.time_us, second.zone, second.session)
+
+
+def since_count(
+    rows: Sequence[PresenceRow], presence: "TicketPresence", count: Reset, resets: Resets, zones: ZoneTree
+) -> Bounds:
+    """Return by how many people of a ticket a zone has changed since it was counted by hand; may be below nothing.
+
+    `presence` is what all of `rows` fold to. Who left since without a known entry was counted, and is not there now.
+    """
+    then_rows = before(rows, count)
+    zone = count.zone
+    if len(then_rows) == len(rows):
+        return Bounds(0, 0)
+    then = fold(then_rows, resets, zones)
+    was, now = then.bounds(zone), presence.bounds(zone)
+    left = presence.strangers_left(zone) - then.strangers_left(zone)
+    unsure = sum(presence.strangers_left(one) - then.strangers_left(one) for one in zones.outer(zone))
+    return Bounds(now.low - was.high - left - max(0, unsure), now.high - was.low - left)
 
 
 def bounds(presences: Iterable[TicketPresence], zone: ZoneId, strangers: int = 0) -> Bounds:

@@ -43,6 +43,8 @@ class Tally(msgspec.Struct, frozen=True, gc=False):
     unresolved_ids: tuple[RecordId, ...] = ()
     """Which they are, oldest first: an entry let in after the restart names the one it stands for."""
     entries: tuple[RecordId, ...] = ()
+    frozen: tuple[RecordId, ...] = ()
+    """Entries whose people a fire alarm sent out and who may come in again now, oldest first."""
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -127,6 +129,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     """With `too_early` when it opens, with `expired` when it ended: unix seconds."""
     alert_staff: bool = False
     observed: tuple[RecordId, ...] = ()
-    """With an exit, the entries it closes; with an entry let in or checked after a restart, the reservation it is for."""
+    """With an exit, the entries it closes; with an entry let in or checked after a restart, the reservation it is for; after an
+    alarm, the entry whose person comes in again."""
     repeated: bool = False
     """True for the same scan id again: nothing is recorded, no pulse."""

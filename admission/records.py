@@ -27,6 +27,9 @@ a board of contacts `lane` is 0, `reader` its place in the box's configuration f
 there. `data`: u8 `DeviceKind`, u8 `DeviceChange`, u16 how many changes of this device before it were only counted
 (REPEATED flag; stops at 65,535), so that a flapping cable does not wear the card.
 
+A FIRE record's `data` is a `Fire`; an alarm has RESET extensions. A RESET's `data` is 0 where nobody is inside any more, else
+the number of people that staff counted, plus 1.
+
 An extension record has 8 bytes of header (format | 0x80, `Extension`, payload length u16, seq u32) and up to 504 of
 payload. It takes a seq of its own and speaks of the nearest body before it, with which it is committed. A payload
 whose length its type cannot have is malformed, so that no reader meets half a record id or a cut head.
@@ -139,6 +142,15 @@ class DeviceChange(IntEnum):
     DEFECT = 5  # of our own driver
 
 
+class Fire(IntEnum):
+    """The `data` of a FIRE record. What follows an alarm for the zone's people: `admission.resets`."""
+
+    CLEARED = 0  # staff cleared the alarm: who was inside may come in again
+    ALARM = 1
+    ENDED = 2  # staff ended the re-admission
+    STILL = 3  # the alarm was latched when the box started: nobody was let in since, and nobody left anew
+
+
 class Outcome(IntEnum):
     """What was decided."""
 
@@ -163,7 +175,7 @@ class Extension(IntEnum):
 
     HEAD = 1  # u32 seq signed up to (inclusive), 32 B link, 64 B signature (admission.chain)
     OBSERVED = 2  # record ids, 16 B each: the entries an exit or annul closes, or one is let in for
-    RESET = 3  # vector of record ids: everything heard of each log
+    RESET = 3  # vector of record ids: everything heard of each log, by a RESET or an alarm
     STAFF = 4  # u32 steward's number, UTF-8 reason
     PREDECESSOR = (
         5  # u64 epoch, u32 seq, 32 B link: where the log stood when the epoch began (admission.chain)

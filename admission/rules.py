@@ -100,8 +100,13 @@ def judge(candidate: Candidate, question: Question) -> Verdict:
         return _answer(candidate, question, Outcome.WAIT, Reason.EXIT_PENDING)
     if question.lane.busy:
         return _answer(candidate, question, Outcome.WAIT, Reason.BUSY)
-    # whoever is let in after a restart, by us or by the steward, names the reservation, so that both count as one
-    caught = candidate.tally.unresolved_ids[:1] if flags and flags & Flag.AFTER_RESTART else ()
+    # whoever is let in after a restart, by us or by the steward, names the reservation, so that both count as one; who
+    # comes in again after an alarm names the entry that it froze, so that nobody else does for him
+    caught = (
+        candidate.tally.unresolved_ids[:1]
+        if flags and flags & Flag.AFTER_RESTART
+        else candidate.tally.frozen[:1]
+    )
     if check is not Reason.NONE:
         return _answer(candidate, question, Outcome.CHECK, check, observed=caught)
     if not candidate.listed:
@@ -193,11 +198,14 @@ _RULES: Final[tuple[Rule, ...]] = (_identity, _standing, _event, _hours, _zone)
 def _take_use(candidate: Candidate, question: Question) -> Reason | Flag:
     """Return why the ticket may not enter once more, or the flags of the entry if it may.
 
+    Who was inside when a fire alarm rang comes in again without a further use, in every mode and beyond every limit;
+    only a full zone stays full.
+
     While an exit of the ticket is reserved it is judged as if that person had gone: the answer is then `wait`.
     """
     tally, lane = candidate.tally, question.lane
     leaving = 1 if tally.exit_pending and tally.inside else 0
-    found = _use(candidate, question, spared_uses=0, spared_inside=leaving)
+    found = Flag.REENTRY if tally.frozen else _use(candidate, question, spared_uses=0, spared_inside=leaving)
     if isinstance(found, Reason):
         spared = tally.unresolved if lane.after_restart else 0
         if not spared or (not lane.plan.attended and not lane.let_in_after_restart):

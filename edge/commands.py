@@ -29,16 +29,19 @@ from edge.link import (
     Changes,
     ClearFire,
     Command,
+    CountPeople,
     Done,
     Identify,
     LaneCommand,
     Pulse,
+    Readmission,
     ResetPresence,
     Restart,
     SetState,
     TakeList,
+    ZoneCommand,
 )
-from edge.presence_reset import reset_presence
+from edge.presence_reset import count_people, readmission, reset_presence
 from edge.staff import Act, StaffActs
 from edge.store.faults import StoreFault
 
@@ -91,8 +94,8 @@ class Commands:
                 return Done(command.number, not code, code)
             case SetState():
                 return self._set_state(command)
-            case ResetPresence():
-                return self._reset(command)
+            case ResetPresence() | CountPeople() | Readmission():
+                return self._at_zone(command)
             case Acknowledge(alert=alert):
                 # Gone already is as good: somebody else was quicker, or it was old.
                 self._gate.alerts.acknowledge(alert)
@@ -172,13 +175,24 @@ class Commands:
             self._acts.did(act, command.steward, count)
         return done
 
-    def _reset(self, command: ResetPresence) -> Done:
-        """Count everybody in a zone as outside."""
+    def _at_zone(self, command: ZoneCommand) -> Done:
+        """Count everybody in a zone as outside, or so many as inside, or let those in again whom an alarm sent out."""
         if command.zone not in self._gate.judge.venue.zones.by_id:
             return Done(command.number, ok=False, code="command.no_zone")
         if not command.steward:
             return Done(command.number, ok=False, code="command.no_steward")
-        reset_presence(self._gate, ZoneId(command.zone), command.steward, command.reason)
+        zone = ZoneId(command.zone)
+        match command:
+            case ResetPresence():
+                reset_presence(self._gate, zone, command.steward, command.reason)
+            case CountPeople(people=people):
+                count_people(self._gate, zone, people, command.steward)
+            case Readmission(open=is_open):
+                if is_open and any(shell.machine.fire for shell in self._gate.lanes.values()):
+                    return Done(command.number, ok=False, code="command.fire_first")
+                if not self._gate.memory.resets().has_rung(zone):
+                    return Done(command.number, ok=False, code="command.no_alarm")
+                readmission(self._gate, zone, command.steward, is_open=is_open)
         return Done(command.number, ok=True)
 
     def _set_state(self, command: SetState) -> Done:
@@ -210,6 +224,9 @@ class Commands:
             mode, tally = mode_for(found[0], shell.plan()), found[0].tally
             if command.direction == Direction.EXIT:
                 observed = tally.entries
+            elif tally.frozen:
+                # Whom an alarm sent out comes in again: no further use.
+                observed, caught = tally.frozen[: command.count], Flag.REENTRY
             elif tally.unresolved_ids:
                 # Whom a restart caught between record and arm is this one: one use, not two.
                 observed = tally.unresolved_ids[: command.count]

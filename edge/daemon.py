@@ -36,7 +36,7 @@ from edge.front_process import FrontProcess
 from edge.hub import Hub
 from edge.journal import Journal, Stamp
 from edge.judge import Judge
-from edge.lane import LaneShell, fire_key, state_key
+from edge.lane import LATCHED, LaneShell, fire_key, state_key
 from edge.last_scans import RECALLED_MAX, LastScans
 from edge.link import (
     HELD_MAX,
@@ -64,6 +64,7 @@ from edge.lists import Lists
 from edge.memory import Memory, refold
 from edge.others import Others
 from edge.parts import Factories
+from edge.presence_reset import heard_by
 from edge.revision import Revision
 from edge.settings import InputSettings, LaneSettings, ReaderSettings, Settings
 from edge.status import StatusView
@@ -218,7 +219,14 @@ class Daemon:
             on_fault=self.unreadable,
             on_became=partial(self._telling.became, self.journal.epoch),
             on_alert=partial(self.alerts.call, settings.id),
+            heard=partial(heard_by, self),
+            on_fire=self._fire,
         )
+
+    def _fire(self) -> None:
+        """An alarm rang, or is over: who is in and who may come in again is another matter from now on."""
+        self.memory.reset_made()
+        self.changed()
 
     async def run(self) -> int:
         """Run until a signal; returns the exit code."""
@@ -226,7 +234,7 @@ class Daemon:
             self._loop.add_signal_handler(number, self.stop)
         self.lists.open_newest()
         for lane, shell in self.lanes.items():
-            if self.reader.meta(fire_key(lane)) == b"1":
+            if self.reader.meta(fire_key(lane)) in LATCHED:
                 shell.latch_fire()
         self._recall_scans()
         # Before anybody is let in: a reset that was missed must not find those who came today.

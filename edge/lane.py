@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from admission.credentials import Identity, Known, Malformed, Medium
 from admission.entitlements import LanePlan
-from admission.ids import LaneId, ReaderId, ZoneId
+from admission.ids import LaneId, ReaderId, RecordId, ZoneId
 from admission.lane import (
     Alert,
     Durable,
@@ -38,8 +38,9 @@ from admission.lane import (
     Write,
 )
 from admission.lane_machine import Lane
+from admission.observed import reset_payloads
 from admission.question import LaneFacts
-from admission.records import Direction, Flag, Kind, Outcome
+from admission.records import Direction, Fire, Flag, Kind, Outcome
 from admission.rules import mode_for
 from drivers.base import InputChanged, Removed, Scan, Signal
 from edge.clock import Clock
@@ -53,6 +54,8 @@ from edge.parts import HeldPulse
 from edge.settings import LaneSettings, ReaderSettings, Way
 from edge.store.faults import StoreFault
 
+LATCHED = frozenset((str(Fire.ALARM.value).encode(), str(Fire.STILL.value).encode()))
+"""What is kept of a lane whose alarm nobody cleared."""
 TOKENS_MAX = 4096
 """Tokens whose record number is remembered; a reservation lives seconds, so thousands are plenty."""
 BAD_SIGNATURES_IN_A_ROW = 10
@@ -138,6 +141,8 @@ class LaneShell:
         on_fault: Callable[[StoreFault], None],
         on_became: Callable[[int, After], None] = lambda _seq, _after: None,
         on_alert: Callable[[str], None] = lambda _what: None,
+        heard: Callable[[], tuple[RecordId, ...]] = tuple,
+        on_fire: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.machine = machine
@@ -150,6 +155,7 @@ class LaneShell:
         self._on_fault = on_fault
         self._on_became = on_became
         self._on_alert = on_alert
+        self._heard, self._on_fire = heard, on_fire
         self._rows = LaneRows(settings.id, journal.epoch, clock, on_seen)
         self._readers = {reader.id: _AtReader(reader) for reader in settings.readers}
         self._seqs: OrderedDict[int, int] = OrderedDict()
@@ -238,7 +244,7 @@ class LaneShell:
 
     def latch_fire(self) -> None:
         """The last run ended with its alarm latched: so it is until staff clear it, whatever the contact says."""
-        self.drive(FireChanged(active=True))
+        self.drive(FireChanged(active=True, still=True))
         self.drive(FireChanged(active=False))
 
     # --- what comes in ------------------------------------------------------------------------------------------
@@ -408,6 +414,7 @@ class LaneShell:
         """Do what the machine says, in order."""
         writes = [effect for effect in effects if isinstance(effect, Write)]
         if writes:
+            writes = [self._with_heard(one) if one.kind is Kind.FIRE else one for one in writes]
             then = self._hold(writes)
             seqs = self._journal.append(writes, self._stamp(), lambda token: self._seqs.get(token, 0), then)
             for write, seq in zip(writes, seqs, strict=True):
@@ -422,6 +429,18 @@ class LaneShell:
                 self._do(effect)
         if self._later is None:
             self._later = self._loop.call_later(TELL_AFTER_S, self._afterwards)
+
+    def _with_heard(self, write: Write) -> Write:
+        """Say with an alarm what was heard of each log: who is in the house goes out, and is let in again afterwards."""
+        if write.data != Fire.ALARM:
+            return write
+        try:
+            heard = self._heard()
+        except StoreFault as fault:
+            # The time says it as well of all whose clocks are right.
+            self._on_fault(fault)
+            return write
+        return replace(write, extensions=(*write.extensions, *reset_payloads(heard)))
 
     def _do(self, effect: LaneEffect) -> None:
         match effect:
@@ -443,6 +462,7 @@ class LaneShell:
                     self._journal.keep(state_key(self.settings.id), str(write.data).encode())
                 case Kind.FIRE:
                     self._journal.keep(fire_key(self.settings.id), str(write.data).encode())
+                    self._on_fire()
                 case Kind.SCAN if write.urgent:
                     failpoint("after_record")
                 case Kind.PASSAGE | Kind.LATE_PASSAGE | Kind.GIVE_BACK:

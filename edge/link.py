@@ -128,6 +128,15 @@ class StaffAlert(msgspec.Struct, frozen=True):
     count: int = 1
 
 
+class Rung(Enum):
+    """How far a fire alarm is, for the people of a zone."""
+
+    OUT = "out"
+    """Everybody leaves; nobody has cleared it."""
+    AGAIN = "again"
+    """Those who were inside may come in again."""
+
+
 class Status(msgspec.Struct, frozen=True, tag="status"):
     """All that the page shows of the lane process."""
 
@@ -152,6 +161,10 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
     """Newest first: not acknowledged, and not old."""
     admit_max: int = 1
     """People one act by hand may let in."""
+    uncounted: tuple[int, ...] = ()
+    """Zones of which nobody knows since a fire alarm how many are inside: staff count by hand."""
+    alarms: dict[int, Rung] = {}
+    """Zones in which a fire alarm rang and is not all over, and how far it is."""
     in_memory: int = 0
     """The last seq that is in memory only, because the disk takes nothing; 0: all is durable, or on its way."""
     counters: dict[str, float] = {}
@@ -221,6 +234,24 @@ class ResetPresence(msgspec.Struct, frozen=True, tag="reset"):
     zone: int
     steward: int
     reason: str = ""
+
+
+class CountPeople(msgspec.Struct, frozen=True, tag="count"):
+    """So many people are in a zone, counted by hand just now."""
+
+    number: int
+    zone: int
+    people: int
+    steward: int
+
+
+class Readmission(msgspec.Struct, frozen=True, tag="readmission"):
+    """Those whom a fire alarm sent out of a zone may come in again, or no longer."""
+
+    number: int
+    zone: int
+    open: bool
+    steward: int
 
 
 class Acknowledge(msgspec.Struct, frozen=True, tag="acknowledge"):
@@ -376,8 +407,9 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     args: dict[str, str | int] = {}
 
 
+ZoneCommand = ResetPresence | CountPeople | Readmission
 LaneCommand = Pulse | ClearFire | AdmitByHand | AnnulLast
-Command = SetState | LaneCommand | ResetPresence | Acknowledge | Identify | Restart | TakeList | Changes
+Command = SetState | LaneCommand | ZoneCommand | Acknowledge | Identify | Restart | TakeList | Changes
 Asked = Command | GiveHeld | Foreign | Believe
 Answer = Done | HeldRecords
 Said = UplinkSaid | PeersSaid | ModemSaid | PageSaid | Acked | HeardGates

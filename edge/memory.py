@@ -171,6 +171,10 @@ class Memory:
         """Return at least and at most how many people are in a zone."""
         return self._occupancy.bounds(zone)
 
+    def is_unsettled(self, zone: ZoneId) -> bool:
+        """Whether an alarm sent people out of a zone and nobody has counted since."""
+        return self._occupancy.is_unsettled(zone)
+
     def occupancy_high(self, zone: ZoneId) -> int | None:
         """Return the upper bound of people in a zone; None while it is unknown. StoreFault as the disk says.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from admission.entitlements import ZoneTree
 from admission.ids import EventId, TicketId, ZoneId
-from admission.presence import Bounds, PresenceRow, Resets, TicketPresence, fold
+from admission.presence import Bounds, PresenceRow, Resets, TicketPresence, fold, since_count
 
 SLICE_TICKETS = 4
 """Tickets counted in one go: under 1 ms also on a slow card, so that a scan meanwhile does not wait."""
@@ -12,17 +12,23 @@ SLICE_TICKETS = 4
 TicketKey = tuple[EventId, TicketId]
 RowsOf = Callable[[EventId, TicketId], Sequence[PresenceRow]]
 """Everything recorded about a ticket by now."""
+_Share = tuple[ZoneId, int, int, int]
+"""What one ticket adds to a zone: people at least and at most, and how many an alarm sent out."""
 
 
 class Occupancy:
-    """Counts per zone. Unknown (None) until every ticket of the log was counted once."""
+    """Counts per zone. Unknown (None) until every ticket of the log was counted once, and after an alarm until staff
+    counted by hand. From such a count on its number holds, and what was recorded since."""
 
     def __init__(self, zones: ZoneTree, resets: Resets) -> None:
         self._zones = zones
         self._resets = resets
+        self._by_hand = {zone: count for zone in zones.by_id if (count := resets.counted(zone)) is not None}
+        """As things stood when the counting began: what is heard later is counted anew."""
         self._low: dict[ZoneId, int] = {}
         self._high: dict[ZoneId, int] = {}
-        self._counted: dict[TicketKey, tuple[tuple[ZoneId, int, int], ...]] = {}
+        self._fled: dict[ZoneId, int] = {}
+        self._counted: dict[TicketKey, tuple[_Share, ...]] = {}
         self._known = False
 
     def count(self, tickets: Iterable[TicketKey], rows_of: RowsOf) -> Iterator[int]:
@@ -42,30 +48,48 @@ class Occupancy:
             self._count(event, ticket, rows_of)
 
     def _count(self, event: EventId, ticket: TicketId, rows_of: RowsOf) -> None:
-        self._put((event, ticket), fold(rows_of(event, ticket), self._resets, self._zones))
+        rows = rows_of(event, ticket)
+        self._put((event, ticket), rows, fold(rows, self._resets, self._zones))
 
-    def _put(self, key: TicketKey, presence: TicketPresence) -> None:
-        """Replace a ticket's share. Only tickets with somebody inside are remembered."""
-        for zone, low, high in self._counted.pop(key, ()):
+    def _put(self, key: TicketKey, rows: Sequence[PresenceRow], presence: TicketPresence) -> None:
+        """Replace a ticket's share. Only tickets that have one are remembered."""
+        for zone, low, high, fled in self._counted.pop(key, ()):
             self._low[zone] -= low
             self._high[zone] -= high
-        if not presence.live:
+            self._fled[zone] -= fled
+        if not presence.live and not self._resets:
             return
-        share = tuple(
-            (zone, own.low, own.high) for zone in self._zones.by_id if (own := presence.bounds(zone)).high
-        )
-        for zone, low, high in share:
+        shares = (self._share(zone, rows, presence) for zone in self._zones.by_id)
+        share = tuple(one for one in shares if any(one[1:]))
+        for zone, low, high, fled in share:
             self._low[zone] = self._low.get(zone, 0) + low
             self._high[zone] = self._high.get(zone, 0) + high
-        self._counted[key] = share
+            self._fled[zone] = self._fled.get(zone, 0) + fled
+        if share:
+            self._counted[key] = share
+
+    def _share(self, zone: ZoneId, rows: Sequence[PresenceRow], presence: TicketPresence) -> _Share:
+        count = self._by_hand.get(zone)
+        own = (
+            presence.bounds(zone)
+            if count is None
+            else since_count(rows, presence, count, self._resets, self._zones)
+        )
+        return zone, own.low, own.high, presence.fled(zone)
 
     @property
     def known(self) -> bool:
         """Whether every ticket was counted."""
         return self._known
 
+    def is_unsettled(self, zone: ZoneId) -> bool:
+        """Whether an alarm sent people out of a zone and nobody has counted since."""
+        return self._fled.get(zone, 0) > 0
+
     def bounds(self, zone: ZoneId) -> Bounds | None:
         """Return at least and at most how many people are in a zone; None while unknown, and for a zone not counted."""
-        if not self._known or zone not in self._zones.by_id:
+        if not self._known or zone not in self._zones.by_id or self.is_unsettled(zone):
             return None
-        return Bounds(self._low.get(zone, 0), self._high.get(zone, 0))
+        count = self._by_hand.get(zone)
+        base = 0 if count is None else count.people
+        return Bounds(max(0, base + self._low.get(zone, 0)), max(0, base + self._high.get(zone, 0)))

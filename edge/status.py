@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from admission.lane import LaneState
 from admission.records import Direction, Trust
 from edge.gate import Gate
-from edge.link import Health, LaneView, Part, Status, UplinkSaid
+from edge.link import Health, LaneView, Part, Rung, Status, UplinkSaid
 from edge.others import Reach
 from edge.settings import LaneSettings, Way
 from sync.wire.roster import Ways
@@ -114,6 +114,7 @@ class StatusView:
         gate = self._gate
         self._lane_tiles()
         zones = gate.judge.venue.zones.by_id
+        resets = gate.memory.resets()
         inside = {
             int(zone): (bounds.low, bounds.high)
             for zone in zones
@@ -130,6 +131,12 @@ class StatusView:
             list_rows=gate.lists.rows,
             records=gate.journal.durable_seq,
             inside=inside,
+            uncounted=tuple(int(zone) for zone in zones if gate.memory.is_unsettled(zone)),
+            alarms={
+                int(zone): Rung.AGAIN if resets.is_readmitting(zone) else Rung.OUT
+                for zone in zones
+                if resets.has_rung(zone)
+            },
             zones={int(zone.id): zone.name for zone in zones.values()},
             gates={int(one): name for one, name in gate.judge.gate_names.items()},
             time_s=gate.now_s(),

@@ -12,7 +12,7 @@ import msgspec
 
 from admission.ids import LaneId, ZoneId
 from admission.lane import LaneState, StateSet
-from admission.observed import Reset
+from admission.observed import Reset, ResetKind
 from admission.records import MalformedRecord, Record, Trust, record_from_bytes
 from edge.clock import Clock
 from edge.gate import Gate
@@ -121,7 +121,10 @@ class Timetable:
         journal = self._gate.journal
         made = (*self._gate.reader.resets(), *journal.pending_resets())
         return any(
-            one.zone in zones and one.id.gate == journal.gate and since_s <= self._made_s(one, now_s) <= now_s
+            one.kind is ResetKind.EMPTIED
+            and one.zone in zones
+            and one.id.gate == journal.gate
+            and since_s <= self._made_s(one, now_s) <= now_s
             for one in made
         )
 

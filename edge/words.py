@@ -690,6 +690,15 @@ WORDS: Final[Mapping[str, _Row]] = {
         "The fire contact still says alarm",
         "Reset the fire alarm system first.",
     ),
+    "command.fire_first": _row(
+        "An einer Spur ist der Brandalarm noch nicht quittiert",
+        "Zuerst dort quittieren.",
+        "A lane's fire alarm is not cleared yet",
+        "Clear it there first.",
+    ),
+    "command.no_alarm": _row(
+        "In diesem Bereich war kein Brandalarm", "", "There was no fire alarm in this zone", ""
+    ),
     "command.fire_on": _row(
         "Brandalarm: jetzt kein Neustart",
         "Erst den Alarm quittieren.",

@@ -13,8 +13,10 @@ from edge.link import (
     AnnulLast,
     ClearFire,
     Command,
+    CountPeople,
     Identify,
     Pulse,
+    Readmission,
     ResetPresence,
     Restart,
     SetState,
@@ -22,6 +24,8 @@ from edge.link import (
 
 BODY_S = 5.0
 """A body of a few hundred bytes arrives at once, or it is a slow attack."""
+PEOPLE_COUNTED_MAX = 1_000_000
+"""Nobody counts more by hand; a longer number is a typing error."""
 LANG_COOKIE = "gatehouse-lang"
 
 Steward = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
@@ -86,6 +90,20 @@ class ResetBody(Asked, frozen=True):
     steward: Named
 
 
+class CountBody(Asked, frozen=True):
+    """POST /api/zone/{id}/count: so many are in it, counted by hand."""
+
+    steward: Named
+    people: Annotated[int, msgspec.Meta(ge=0, le=PEOPLE_COUNTED_MAX)]
+
+
+class ReadmitBody(Asked, frozen=True):
+    """POST /api/zone/{id}/readmission: opens or ends it."""
+
+    steward: Named
+    open: bool
+
+
 class BoxBody(Asked, frozen=True):
     """POST /api/box/identify, /api/box/restart, /api/box/sync."""
 
@@ -125,6 +143,12 @@ async def command(request: web.Request) -> Command:
             return AnnulLast(0, lane, int(annul.epoch, 16), annul.seq, annul.steward, annul.reason)
         case "reset":
             return ResetPresence(0, number, (await body(request, ResetBody)).steward)
+        case "count":
+            count = await body(request, CountBody)
+            return CountPeople(0, number, count.people, count.steward)
+        case "readmission":
+            readmit = await body(request, ReadmitBody)
+            return Readmission(0, number, readmit.open, readmit.steward)
         case "identify":
             return Identify(0, (await body(request, BoxBody)).steward)
         case "restart":

@@ -12,7 +12,7 @@ from edge.board import BoardVerdict, VerdictWord, verdict
 from edge.front.labels import labels, page_language
 from edge.front.rehearsed import Go
 from edge.front.timeline import Happened, Story
-from edge.link import BY_HAND, After, Health, LaneView, Part, Seen, StaffAlert, Status, Tile
+from edge.link import BY_HAND, After, Health, LaneView, Part, Rung, Seen, StaffAlert, Status, Tile
 from edge.words import UNIX_END, WORDS, sentence
 
 STATES = ("controlled", "closed", "free_exit", "free_both", "out_of_service", "emergency", "rehearsal")
@@ -108,12 +108,23 @@ class StoryView(msgspec.Struct, frozen=True):
 
 
 class ZoneView(msgspec.Struct, frozen=True):
-    """People in a zone: lower and upper bound."""
+    """People in a zone: lower and upper bound, None while nobody knows; `text` says it."""
 
     id: int
     name: str
-    low: int
-    high: int
+    low: int | None
+    high: int | None
+    text: str
+
+
+class FireView(msgspec.Struct, frozen=True):
+    """What a fire alarm left to be done in a zone. `readmit`: "open" or "end", what staff may do next; "" neither."""
+
+    id: int
+    name: str
+    text: str
+    readmit: str
+    count: bool
 
 
 class AlertView(msgspec.Struct, frozen=True):
@@ -166,6 +177,7 @@ class StatusView(msgspec.Struct, frozen=True):
     time_s: float
     started_s: float
     session: bool
+    fires: tuple[FireView, ...] = ()
     alerts: tuple[AlertView, ...] = ()
     admit_max: int = 1
     scans: tuple[ScanView, ...] | None = None
@@ -209,8 +221,14 @@ def status_view(
         tiles=tuple(_tile(one, status, viewer) for one in status.tiles),
         lanes=tuple(_lane(one, viewer) for one in status.lanes),
         inside=tuple(
-            ZoneView(zone, status.zones.get(zone, str(zone)), low, high)
-            for zone, (low, high) in status.inside.items()
+            _zone(zone, name, status, viewer.page)
+            for zone, name in status.zones.items()
+            if zone in status.inside or zone in status.uncounted
+        ),
+        fires=tuple(
+            _fire(zone, name, status, viewer.page)
+            for zone, name in status.zones.items()
+            if zone in status.alarms or zone in status.uncounted
         ),
         list_version=status.list_version,
         list_rows=status.list_rows,
@@ -311,6 +329,24 @@ def _happened(one: Happened, status: Status, language: Language) -> HappenedView
     said = sentence(one.code, {}, language).cause
     more = [words[key] for flag, key in _FLAGS if one.flags & flag]
     return HappenedView(one.time_s, " · ".join((f"{place}: {said}", *more)))
+
+
+def _zone(zone: int, name: str, status: Status, language: Language) -> ZoneView:
+    if zone not in status.inside:
+        return ZoneView(zone, name, None, None, labels(language)["inside_unknown"])
+    low, high = status.inside[zone]
+    return ZoneView(zone, name, low, high, str(low) if low == high else f"{low}–{high}")
+
+
+def _fire(zone: int, name: str, status: Status, language: Language) -> FireView:
+    words = labels(language)
+    rung = status.alarms.get(zone)
+    said = [words[f"fire_{rung.value}"]] if rung is not None else []
+    if uncounted := zone in status.uncounted:
+        said.append(words["fire_uncounted"])
+    is_latched = any(lane.fire for lane in status.lanes)
+    readmit = "end" if rung is Rung.AGAIN else "open" if rung is Rung.OUT and not is_latched else ""
+    return FireView(zone, name, " ".join(said), readmit, uncounted)
 
 
 def _lane_name(number: int, status: Status | None) -> str:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from admission.corrected import EpochTime
-from admission.ids import EventId, ProductId, TicketId, ZoneId
+from admission.ids import Epoch, EventId, ProductId, TicketId, ZoneId
+from admission.observed import RESETTING, reset_of
 from admission.presence import Resets
-from admission.records import ExtensionRecord, Kind, MalformedRecord, Record, record_from_bytes
+from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
 from sync.board import logs
 from sync.board.logs import Expected, Log, Shape
 from sync.board.tally import Tally, Weight
@@ -85,6 +86,8 @@ class Inside:
     marks: Mapping[Log, int]
     behind: int = 0
     """Records that are not counted yet."""
+    unknown: frozenset[ZoneId] = frozenset()
+    """Of which nobody knows since a fire alarm."""
 
 
 class Boards:
@@ -120,11 +123,9 @@ class Boards:
             if count is None:
                 return None
             behind = watched.building.behind if watched.building is not None else count.behind
-            high: dict[ZoneId, int] = {}
-            for event in count.tally.events.values():
-                for zone, (_, people) in event.zones.items():
-                    high[zone] = high.get(zone, 0) + people
-            return Inside(high, dict(count.marks), behind)
+            high = count.tally.high()
+            unknown = frozenset(count.tally.zones.by_id.keys() - high)
+            return Inside(high, dict(count.marks), behind, unknown)
 
     def _watched(self, group: int) -> _Watched:
         now = self._mono_s()
@@ -181,8 +182,11 @@ def _begin(connection: Connection, group: int, shape: Shape) -> _Count:
     return count
 
 
-def _take_resets(connection: Connection, group: int, count: _Count) -> None:
-    """Learn every reset there is. Whom it may change is weighed anew in the steps that follow: those inside, no others."""
+def _take_resets(connection: Connection, group: int, count: _Count) -> bool:
+    """Learn every reset there is. Whom it may change is weighed anew in the steps that follow: those inside, no others.
+
+    True where all must be: from a count by hand on, what was recorded before it changes nothing.
+    """
     known = logs.resets(connection, group)
     count.former, count.tally.resets = count.tally.resets, Resets(known, count.tally.zones)
     count.known_resets = frozenset((int(one.id.gate), int(one.id.epoch), one.id.seq) for one in known)
@@ -192,13 +196,15 @@ def _take_resets(connection: Connection, group: int, count: _Count) -> None:
         for event, tally in count.tally.events.items()
         for ticket, product in tally.open.items()
     }
+    before = () if count.former is None else count.former.counts
+    return count.tally.resets.counts != before
 
 
 def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, bool]:
     """Count the next records; return whether there were any, and whether the count must begin anew.
 
     Anew: where rows have changed that were weighed before, because a push was cut between a record and its extensions, or
-    a log's clock was set.
+    a log's clock was set; and where staff counted people by hand.
     """
     ends = logs.ends(connection, group)
     before = dict(count.marks)
@@ -227,7 +233,7 @@ def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, b
     moved = left < STEP_RECORDS or bool(count.stale) or count.unknown_reset
     if not anew:
         if count.unknown_reset and not count.stale:
-            _take_resets(connection, group, count)
+            anew = _take_resets(connection, group, count)
         _weigh(connection, count, before, touched)
         _weigh(connection, count, count.marks, dict(itertools.islice(count.stale.items(), STEP_TICKETS)))
     count.behind = sum(max(0, end - count.marks.get(log, 0)) for log, end in ends.items())
@@ -244,12 +250,14 @@ def _count_record(
     count: _Count, log: Log, body: Record, time_us: int, touched: dict[tuple[EventId, TicketId], ProductId]
 ) -> None:
     """Count one record."""
-    if body.kind is Kind.RESET:
-        count.unknown_reset |= (log[0], unsigned(log[1]), body.seq) not in count.known_resets
+    if body.kind in RESETTING:
+        name = (log[0], unsigned(log[1]), body.seq)
+        says = reset_of(log[0], Epoch(name[1]), body, (), time_us) is not None
+        count.unknown_reset |= says and name not in count.known_resets
         return
-    name = count.tally.record(log[0], body, time_us)
-    if name is not None:
-        touched[name[0], name[1]] = name[2]
+    about = count.tally.record(log[0], body, time_us)
+    if about is not None:
+        touched[about[0], about[1]] = about[2]
 
 
 def _weigh(

@@ -45,13 +45,15 @@ class Line:
     depth: int = 0
     capacity: int = 0
     last_s: int = 0
+    is_unknown: bool = False
+    """Since a fire alarm nobody knows how many are inside."""
     quarantined: int = 0
     """Records of a gate that was shut out before them: they count in no number here."""
 
     @property
     def share(self) -> int | None:
         """How full: of the capacity, or else of those expected."""
-        of = self.capacity or self.expected
+        of = 0 if self.is_unknown else self.capacity or self.expected
         return min(100, round(100 * self.high / of)) if of else None
 
 
@@ -61,7 +63,7 @@ def sheet(
     """Return what `board/figures.html` shows."""
     tally = seen.tally.events[EventId(event.id)] if seen is not None else EventTally()
     gates = {GateId(row.id): str(row.name) for row in connection.execute(_GATES, {"group": event.group})}
-    zones = _zones(connection, event, seen, tally)
+    zones = _zones(connection, event, seen)
     outermost = [one for one in zones if not one.depth]
     return {
         "now_s": now_s,
@@ -69,6 +71,7 @@ def sheet(
         "behind": seen.behind if seen is not None else 0,
         "low": sum(one.low for one in outermost),
         "high": sum(one.high for one in outermost),
+        "is_unknown": any(one.is_unknown for one in outermost),
         "admitted": sum(tally.admitted_by_gate.values()),
         "expected": sum(seen.expected.products.values()) if seen is not None else 0,
         "denied": sum(tally.denials.values()),
@@ -96,7 +99,7 @@ def sheet(
     }
 
 
-def _zones(connection: Connection, event: Event, seen: Seen | None, tally: EventTally) -> list[Line]:
+def _zones(connection: Connection, event: Event, seen: Seen | None) -> list[Line]:
     rows = list(connection.execute(_ZONES, {"group": event.group}))
     inner: dict[int, list[Any]] = {}
     for row in rows:
@@ -105,9 +108,13 @@ def _zones(connection: Connection, event: Event, seen: Seen | None, tally: Event
 
     def walk(parent: int, depth: int) -> None:
         for row in inner.get(parent, ()):
-            low, high = tally.zones.get(ZoneId(row.id), (0, 0))
+            inside = (0, 0) if seen is None else seen.tally.inside(ZoneId(row.id), EventId(event.id))
+            low, high = inside or (0, 0)
             expected = seen.expected.zones.get(ZoneId(row.id), 0) if seen is not None else 0
-            made.append(Line(row.name, low, high, expected, depth=depth, capacity=row.capacity))
+            capacity = row.capacity if inside is not None else 0
+            made.append(
+                Line(row.name, low, high, expected, depth=depth, capacity=capacity, is_unknown=inside is None)
+            )
             walk(row.id, depth + 1)
 
     walk(0, 0)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from admission.entitlements import ZoneTree
 from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
-from admission.presence import Double, PresenceRow, Resets, TicketPresence, fold
+from admission.presence import Bounds, Double, PresenceRow, Resets, TicketPresence, fold, since_count
 from admission.records import Direction, Flag, Kind, Outcome, Record
 
 DOUBLES_SHOWN = 50
@@ -44,10 +44,15 @@ class Weight:
     """
 
     zones: Mapping[ZoneId, tuple[int, int]] = field(default_factory=dict)
+    """Of a zone that staff counted by hand, what changed since: it may be below nothing."""
     inside: tuple[int, int] = (0, 0)
     by_gate: Mapping[GateId, int] = field(default_factory=dict)
     admitted: Mapping[GateId, int] = field(default_factory=dict)
     doubles: tuple[Double, ...] = ()
+    fled: Mapping[ZoneId, int] = field(default_factory=dict)
+    """People whom an alarm sent out of a zone that nobody has counted since."""
+    open: bool = False
+    """Somebody is inside: a reset or an alarm may change it."""
 
 
 NOTHING = Weight()
@@ -61,16 +66,20 @@ def weight(
         return NOTHING
     found = fold(rows, resets, zones)
     entries = {row.id: row for row in rows}
-    if not found.counted:
+    counts = {one.zone: one for one in resets.counts}
+    if not found.counted and not counts:
         return NOTHING
-    seen: set[ZoneId] = set()
+    seen: set[ZoneId] = set(counts)
     for name in found.counted:
         zone = entries[name].zone
         seen |= {zone, *zones.outer(zone)}
     bounds = {zone: _bounds(found, zone) for zone in seen}
     outermost = [zone for zone in seen if not zones.outer(zone)]
+    shown = bounds | {
+        zone: _pair(since_count(rows, found, one, resets, zones)) for zone, one in counts.items()
+    }
     return Weight(
-        {zone: pair for zone, pair in bounds.items() if pair != (0, 0)},
+        {zone: pair for zone, pair in shown.items() if pair != (0, 0)},
         (sum(bounds[zone][0] for zone in outermost), sum(bounds[zone][1] for zone in outermost)),
         Counter(name.gate for name in found.live if entries[name].zone in outermost),
         Counter(
@@ -79,11 +88,16 @@ def weight(
             if entries[name].zone in outermost and not entries[name].flags & Flag.REENTRY
         ),
         found.doubles(admits, limit_session) if len(found.counted) > 1 else (),
+        {zone: fled for zone in seen if (fled := found.fled(zone))},
+        bool(found.live),
     )
 
 
 def _bounds(found: TicketPresence, zone: ZoneId) -> tuple[int, int]:
-    bounds = found.bounds(zone)
+    return _pair(found.bounds(zone))
+
+
+def _pair(bounds: Bounds) -> tuple[int, int]:
     return bounds.low, bounds.high
 
 
@@ -92,6 +106,7 @@ class EventTally:
 
     def __init__(self) -> None:
         self.zones: dict[ZoneId, list[int]] = {}
+        self.fled: Counter[ZoneId] = Counter()
         self.products: dict[ProductId, list[int]] = {}
         self.inside_by_gate: Counter[GateId] = Counter()
         self.admitted_by_gate: Counter[GateId] = Counter()
@@ -121,6 +136,8 @@ class EventTally:
         for weight_, sign in ((before, -times), (after, times)):
             for zone, (low, high) in weight_.zones.items():
                 _move(self.zones, zone, sign * low, sign * high)
+            for zone, people in weight_.fled.items():
+                self.fled[zone] += sign * people
             low, high = weight_.inside
             if low or high:
                 _move(self.products, product, sign * low, sign * high)
@@ -134,7 +151,7 @@ class EventTally:
                 self._doubles[ticket] = after.doubles
             elif before.doubles:
                 self._doubles.pop(ticket, None)
-            if after.zones or after.doubles:
+            if after.open or after.doubles:
                 self.open[ticket] = product
             else:
                 self.open.pop(ticket, None)
@@ -172,6 +189,33 @@ class Tally:
         self.events = {event: EventTally() for event in events}
         self.resets = Resets((), zones)
         self.last_us: dict[GateId, int] = {}
+
+    def inside(self, zone: ZoneId, event: EventId) -> tuple[int, int] | None:
+        """Return how many people are in a zone at least and at most; None while nobody knows, after an alarm.
+
+        Of one event, but where staff counted by hand: they asked nobody for which event he came.
+        """
+        if any(one.fled[zone] for one in self.events.values()):
+            return None
+        count = self.resets.counted(zone)
+        if count is None:
+            low, high = self.events[event].zones.get(zone, (0, 0))
+            return low, high
+        pairs = [one.zones.get(zone, (0, 0)) for one in self.events.values()]
+        low, high = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
+        return max(0, count.people + low), max(0, count.people + high)
+
+    def high(self) -> dict[ZoneId, int]:
+        """Return how many people are in each zone at most, of all events; without those of which nobody knows."""
+        high: dict[ZoneId, int] = {}
+        for zone in self.zones.by_id:
+            fled = any(one.fled[zone] for one in self.events.values())
+            if fled:
+                continue
+            count = self.resets.counted(zone)
+            people = sum(one.zones.get(zone, (0, 0))[1] for one in self.events.values())
+            high[zone] = max(0, people + (0 if count is None else count.people))
+        return high
 
     def record(self, gate: GateId, body: Record, time_us: int) -> tuple[EventId, TicketId, ProductId] | None:
         """Count what a record says by itself; return the ticket whose presence it may change. `time_us`: corrected."""

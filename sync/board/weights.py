@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from admission.entitlements import ZoneTree
-from admission.observed import Resets, Role, from_columns
+from admission.observed import Role, from_columns
 from admission.records import Flag
+from admission.resets import Resets
 from sync.board.tally import NOTHING, Weight, weight
 
 Columns = Sequence[Any]
@@ -45,7 +46,8 @@ class Weights:
         """Return what a ticket with these rows adds; as `tally.weight`, and the same object for the same sort."""
         if not rows:
             return NOTHING
-        sort = _sort_of(rows)
+        # From a count by hand on it matters when a ticket's rows were made.
+        sort = None if resets.counts else _sort_of(rows)
         if sort is not None and resets and resets.closing(from_columns(_entry_of(rows))) is not None:
             sort = None
         found = self._known.get(sort) if sort is not None else None

@@ -11,11 +11,10 @@ from sqlalchemy import Connection, select, text
 from admission.chain import EpochState, Head, Predecessor
 from admission.corrected import EpochTime, Mark, is_believed, mark_of, reaches_back
 from admission.ids import Epoch, GateId, RecordId
-from admission.observed import COLUMNS, Role, columns_of, reset_of
+from admission.observed import COLUMNS, RESETTING, Role, columns_of, reset_of
 from admission.records import (
     Extension,
     ExtensionRecord,
-    Kind,
     Record,
     made_us,
     record_from_bytes,
@@ -306,7 +305,7 @@ class _Batch:
         for _, blob in sorted(self._stored(gate, epoch, 1, end - 1).items()):
             one = record_from_bytes(blob)
             held.append(one)
-            if isinstance(one, Record) and (one.ticket is not None or one.kind is Kind.RESET):
+            if isinstance(one, Record) and (one.ticket is not None or one.kind in RESETTING):
                 event, ticket = one.ticket or (0, 0)
                 at = {"gate": gate, "epoch": signed(epoch), "seq": one.seq}
                 self._again.append({**at, "event": event, "ticket": signed(ticket)})
@@ -359,7 +358,7 @@ class _Batch:
         row = columns_of(gate, epoch, body, extensions, time_us)
         if row is not None and (not self._limited or self._counts(gate, epoch, row)):
             self._presence.append(row)
-        if body.kind is Kind.RESET:
+        if body.kind in RESETTING:
             reset = reset_of(gate, epoch, body, extensions, time_us)
             if reset is not None and self._counted.record(reset.id):
                 self._resets.append(reset.as_columns())

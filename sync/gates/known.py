@@ -37,12 +37,12 @@ from admission.observed import (
     COLUMNS,
     RESET_COLUMNS,
     PresenceRow,
-    Resets,
     from_columns,
     reset_from_columns,
 )
 from admission.question import VenueFacts
 from admission.records import MalformedRecord, Record, record_from_bytes
+from admission.resets import Resets
 from sync.events import rows as programme
 from sync.events import tables as events_tables
 from sync.gates import roster

@@ -143,9 +143,10 @@ class Room:
         return zone in self._cut_off
 
     def high(self, zone: ZoneId) -> int | None:
-        """Return how many people are in a zone at most, or may be let in by others meanwhile; None while unknown."""
+        """Return how many people are in a zone at most, or may be let in by others meanwhile; None while unknown, as after
+        a fire alarm until staff counted."""
         inside = self.known.inside
-        if inside is None or zone not in self._facts.limited:
+        if inside is None or zone not in self._facts.limited or zone in inside.unknown:
             return None
         found = sum(one.get(zone, 0) for one in (inside.high, self.known.since, self._moved))
         if zone not in self._cut_off:

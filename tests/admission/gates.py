@@ -12,6 +12,7 @@ from admission.records import (
     Direction,
     Extension,
     ExtensionRecord,
+    Fire,
     Flag,
     Kind,
     Outcome,
@@ -31,10 +32,12 @@ from tests.admission.ledger import (
     Entered,
     Ledger,
     Left,
+    Rung,
 )
 
 FIRE = 0.1
 """Share of exits recorded without a pulse, as during a fire: no passage will tell of them."""
+CROWD = 12
 LogKey = tuple[GateId, Epoch]
 
 
@@ -194,9 +197,11 @@ class Node:
     def entry(self, ticket: TicketId, zone: ZoneId) -> None:
         mode, admits = TICKETS[ticket]
         tally = self.presence(ticket).tally(zone, SESSION, (SESSION,), self.gate, self.epoch)
+        names: tuple[RecordId, ...] = tally.frozen[:1]
         flags = self._judge(mode, admits, tally.uses_session, tally.inside, exit_pending=tally.exit_pending)
-        names: tuple[RecordId, ...] = ()
-        if flags is None and tally.unresolved:
+        if names:
+            flags = None if tally.exit_pending else Flag.REENTRY
+        elif flags is None and tally.unresolved:
             uses, inside = tally.uses_session - tally.unresolved_uses, tally.inside - tally.unresolved
             flags = self._judge(mode, admits, uses, inside, exit_pending=False)
             if flags is not None:
@@ -280,6 +285,23 @@ class Node:
             Emptied(RecordId(*self.log, body.seq), zone, self.world.now_us, held)
         )
 
+    def alarm(self, zone: ZoneId) -> None:
+        """The fire contact closes: whoever stands under this box's arm is given back."""
+        heard = self.heard()
+        upto = {name[:2]: name.seq for name in heard}
+        ledger = self.world.ledger
+        held = frozenset(name for name in ledger.entered if name.seq <= upto.get(name[:2], 0))
+        body = self.write(Kind.FIRE, extensions=reset_payloads(heard), zone=zone, data=Fire.ALARM)
+        ledger.rung.append(Rung(RecordId(*self.log, body.seq), zone, self.world.now_us, held))
+        while self.waiting:
+            self.resolve(passes=False)
+        self.lapsed = []
+
+    def over(self, zone: ZoneId, what: Fire) -> None:
+        """Staff clear the alarm, or end the re-admission."""
+        self.write(Kind.FIRE, zone=zone, data=what)
+        self.world.ledger.over.append((self.world.now_us, zone, what is Fire.CLEARED))
+
     def annul(self, ticket: TicketId, rng: random.Random) -> None:
         """Staff take back an admission that this box knows of; in another log it is named by an extension."""
         counted = self.presence(ticket).counted
@@ -308,6 +330,8 @@ class World:
         self.offsets: dict[LogKey, int] = {}
         self.now_us = 1_700_000_000_000_000
         self.cloned = False
+        self.crowd = 0
+        """So many come to a gate next, after an alarm."""
         self.nodes = [
             Node(self, GateId(1), Epoch(0), "gate 1"),
             Node(self, GateId(2), Epoch(0), "gate 2"),
@@ -324,6 +348,9 @@ class World:
         """One thing happens at one gate."""
         rng, node = self.rng, self.rng.choice(self.nodes)
         self.now_us += rng.randint(1, 5_000_000)
+        if self.crowd:
+            self.come_again(node)
+            return
         ticket, zone = rng.choice(list(TICKETS)), rng.choice((OUTER, OUTER, INNER))
         what = rng.random()
         if what < 0.28:
@@ -334,16 +361,33 @@ class World:
             node.resolve(passes=rng.random() < 0.75)
         elif what < 0.72:
             node.late()
-        elif what < 0.75:
+        elif what < 0.74:
             node.reset(zone)
-        elif what < 0.79:
+        elif what < 0.765:
+            node.alarm(zone)
+            self.crowd = rng.choice((0, CROWD))
+        elif what < 0.815:
+            node.over(zone, Fire.CLEARED if rng.random() < 0.85 else Fire.ENDED)
+        elif what < 0.84:
             node.annul(ticket, rng)
-        elif what < 0.82:
+        elif what < 0.855:
             node.begin()
-        elif what < 0.83 and not self.cloned:
+        elif what < 0.865 and not self.cloned:
             self.clone(node)
         else:
             node.pull(rng.choice(self.nodes), rng)
+
+    def come_again(self, node: Node) -> None:
+        """Those who were sent out stand before the gates, which hear little of each other."""
+        rng = self.rng
+        if self.crowd == CROWD or rng.random() < 0.1:
+            node.over(OUTER, Fire.CLEARED)
+        elif rng.random() < 0.25:
+            node.pull(rng.choice(self.nodes), rng)
+        else:
+            node.entry(rng.choice(list(TICKETS)), OUTER)
+            node.resolve(passes=rng.random() < 0.8)
+        self.crowd -= 1
 
     def clone(self, node: Node) -> None:
         """Somebody copied a card: two boxes go on from the same place."""

@@ -3,7 +3,7 @@
 import msgspec
 
 from admission.ids import RecordId
-from admission.presence import PresenceRow, Reset, Role, State, TicketPresence, fold
+from admission.presence import PresenceRow, Reset, ResetKind, Role, State, TicketPresence, fold
 from admission.records import Direction, ExtensionRecord, Flag, Record
 from tests.admission.gates import LogKey, Merge
 from tests.admission.ledger import ZONES
@@ -154,6 +154,38 @@ class GoneForgotten(Merge):
         return fold([row for row in rows if row.role is not Role.ENTRY or row.id in live], (), ZONES)
 
 
+class AlarmIgnoresTime(Merge):
+    """An alarm sends out only those whom its gate had heard of: who entered at a gate that was cut off counts inside."""
+
+    def plain(self, rows: list[PresenceRow], resets: list[Reset]) -> TicketPresence:
+        late = [
+            msgspec.structs.replace(one, time_us=0) if one.kind is ResetKind.ALARM else one for one in resets
+        ]
+        return super().plain(rows, late)
+
+
+class AlarmIsAReset(Merge):
+    """Nobody may come in again after an alarm."""
+
+    def plain(self, rows: list[PresenceRow], resets: list[Reset]) -> TicketPresence:
+        return super().plain(
+            rows, [one for one in resets if one.kind in {ResetKind.EMPTIED, ResetKind.ALARM}]
+        )
+
+
+class AgainNamesNobody(Merge):
+    """Who comes in again does not say for which entry, so that it lets in any number."""
+
+    def plain(self, rows: list[PresenceRow], resets: list[Reset]) -> TicketPresence:
+        unsaid = [
+            msgspec.structs.replace(row, names=())
+            if row.role is Role.ENTRY and row.flags & Flag.REENTRY
+            else row
+            for row in rows
+        ]
+        return super().plain(unsaid, resets)
+
+
 BUGS: dict[str, type[Merge]] = {
     "wall-clock": WallClock,
     "give-back-lost": GiveBackLost,
@@ -169,4 +201,7 @@ BUGS: dict[str, type[Merge]] = {
     "foreign-annul-lost": ForeignAnnulLost,
     "reentry-is-a-use": ReentryIsAUse,
     "gone-forgotten": GoneForgotten,
+    "alarm-ignores-time": AlarmIgnoresTime,
+    "alarm-is-a-reset": AlarmIsAReset,
+    "again-names-nobody": AgainNamesNobody,
 }

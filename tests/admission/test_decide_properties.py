@@ -74,6 +74,7 @@ IDENTITIES: tuple[Identity, ...] = (
     Malformed("control"),
 )
 ENTRIES = (RecordId(THIS_GATE, Epoch(1), 9), RecordId(NORTH_GATE, Epoch(2), 4))
+FROZEN = (RecordId(NORTH_GATE, Epoch(2), 1), RecordId(THIS_GATE, Epoch(1), 2))
 RESERVED = (RecordId(THIS_GATE, Epoch(1), 3), RecordId(THIS_GATE, Epoch(1), 5))
 CAUGHT = [
     {"unresolved": count, "unresolved_uses": uses, "unresolved_ids": RESERVED[:count]}
@@ -135,6 +136,7 @@ def candidates(draw: st.DrawFn, ident: int) -> Candidate:
                 "exit_pending": pick(False, True),
                 **draw(st.sampled_from(CAUGHT)),
                 "entries": pick((), ENTRIES),
+                "frozen": pick((), FROZEN[:1], FROZEN),
             },
             "candidate": {
                 "credential": pick(CredentialStanding.ACTIVE, *CredentialStanding),
@@ -293,7 +295,9 @@ def rules(question: Question, one: Candidate) -> dict[str, bool]:
         "hours": in_time(question.clock, one),
         "zone": not zones or any(lane.plan.zone in way_in(zone) for zone in zones),
         "exit": not one.tally.exit_pending,
-        "use": has_use(question, one, as_is) or (forgiving and has_use(question, one, spared)),
+        "use": bool(one.tally.frozen)
+        or has_use(question, one, as_is)
+        or (forgiving and has_use(question, one, spared)),
         "room": question.occupancy_high is None
         or question.capacity == 0
         or question.occupancy_high < question.capacity,
@@ -308,10 +312,12 @@ def rules(question: Question, one: Candidate) -> dict[str, bool]:
 def flags_of(question: Question, one: Candidate) -> Flag:
     """Return the flags of an entry that is granted."""
     counted, flags = Counted.of(one.tally), Flag.NONE
-    if not has_use(question, one, counted):
+    if one.tally.frozen:
+        flags = Flag.REENTRY
+    elif not has_use(question, one, counted):
         counted = Counted.before_the_restart(one.tally)
         flags = Flag.AFTER_RESTART | Flag.FLAGGED
-    if reenters(question, one, counted):
+    if not flags & Flag.REENTRY and reenters(question, one, counted):
         flags |= Flag.REENTRY
     if question.cut_off:
         sure = one.product.offline == OfflinePolicy.HOME_GATE_ONLY
@@ -350,7 +356,7 @@ def test_one_ticket_is_let_in_exactly_when_every_rule_holds(question: Question) 
         assert verdict.flags == flags_of(question, one)
         assert verdict.candidate is one
         caught = bool(verdict.flags & Flag.AFTER_RESTART)
-        assert verdict.observed == (one.tally.unresolved_ids[:1] if caught else ())
+        assert verdict.observed == (one.tally.unresolved_ids[:1] if caught else one.tally.frozen[:1])
 
 
 @EXAMPLES

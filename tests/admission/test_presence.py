@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from admission.entitlements import Mode, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, RecordId, SessionId, TicketId, ZoneId
-from admission.observed import columns_of
+from admission.observed import PEOPLE_MAX, columns_of, counted_data
 from admission.presence import (
     COLUMNS,
     RESET_COLUMNS,
@@ -20,6 +20,7 @@ from admission.presence import (
     DoubleKind,
     PresenceRow,
     Reset,
+    ResetKind,
     Resets,
     Role,
     State,
@@ -31,12 +32,14 @@ from admission.presence import (
     reset_of,
     reset_payloads,
     rows_of,
+    since_count,
 )
 from admission.question import LastUse, Tally
 from admission.records import (
     Direction,
     Extension,
     ExtensionRecord,
+    Fire,
     Flag,
     Kind,
     Outcome,
@@ -213,7 +216,17 @@ def test_a_reset_is_read_from_its_record() -> None:
     assert one is not None
     assert len(one.as_columns()) == len(RESET_COLUMNS)
     assert reset_from_columns(one.as_columns()) == one
-    assert reset_of(HERE, EPOCH, record(Kind.FIRE), extensions, 77) is None
+    assert reset_of(HERE, EPOCH, record(Kind.LANE_STATE), extensions, 77) is None
+    assert reset_of(HERE, EPOCH, record(Kind.FIRE, data=Fire.STILL), extensions, 77) is None
+    kinds = {Fire.ALARM: ResetKind.ALARM, Fire.CLEARED: ResetKind.CLEARED, Fire.ENDED: ResetKind.ENDED}
+    for said, kind in kinds.items():
+        found = reset_of(HERE, EPOCH, record(Kind.FIRE, data=said), extensions, 77)
+        assert found == Reset(name(9), HALL, 77, heard, kind)
+        assert reset_from_columns(found.as_columns()) == found
+    for people in (0, 1, PEOPLE_MAX):
+        found = reset_of(HERE, EPOCH, record(Kind.RESET, data=counted_data(people)), extensions, 77)
+        assert found == Reset(name(9), HALL, 77, heard, ResetKind.COUNTED, people)
+        assert reset_from_columns(found.as_columns()) == found
     assert reset_of(HERE, EPOCH, record(Kind.RESET, flags=Flag.REHEARSAL), extensions, 77) is None
 
 
@@ -567,14 +580,18 @@ def histories(draw: st.DrawFn) -> list[PresenceRow]:
 
 _RESETS = st.lists(
     st.builds(Reset, _IDS, st.sampled_from([HALL, BOX]), st.integers(1, 9).map(lambda s: s * 1_000_000),
-              st.lists(_IDS, max_size=3).map(tuple)),
-    max_size=2, unique_by=lambda one: one.id,
+              st.lists(_IDS, max_size=3).map(tuple), st.sampled_from(ResetKind), st.integers(0, 3)),
+    max_size=4, unique_by=lambda one: one.id,
 )  # fmt: skip
 
 
 def everything(presence: TicketPresence) -> tuple[object, ...]:
     zones = (HALL, BOX, STAND)
     return (
+        [
+            (presence.frozen(zone, SESSION), presence.fled(zone), presence.strangers_left(zone))
+            for zone in zones
+        ],
         presence.counted,
         presence.live,
         [(presence.bounds(zone), presence.closes(zone)) for zone in zones],
@@ -584,16 +601,27 @@ def everything(presence: TicketPresence) -> tuple[object, ...]:
     )
 
 
+def since_counts(rows: list[PresenceRow], resets: list[Reset]) -> list[tuple[object, ...]]:
+    index = Resets(resets, ZONES)
+    found: list[tuple[object, ...]] = []
+    for zone in (HALL, BOX, STAND):
+        count = index.counted(zone)
+        since = None if count is None else since_count(rows, see(rows, resets), count, index, ZONES)
+        found.append((count, since, index.is_readmitting(zone), index.has_rung(zone)))
+    return found
+
+
 @given(histories(), _RESETS, st.randoms(use_true_random=False))
 @settings(max_examples=200)
 def test_order_and_repetition_never_matter(
     rows: list[PresenceRow], resets: list[Reset], shuffle: random.Random
 ) -> None:
-    wanted = everything(see(rows, resets))
+    wanted, since = everything(see(rows, resets)), since_counts(rows, resets)
     again = rows + [one for one in rows if shuffle.random() < 0.5]
     shuffle.shuffle(again)
     shuffle.shuffle(resets)
     assert everything(see(again, [*resets, *resets[:1]])) == wanted
+    assert since_counts(list(dict.fromkeys(again)), resets) == since
     logs: dict[tuple[int, int], list[PresenceRow]] = {}
     for one in sorted(rows, key=lambda one: one.id):
         logs.setdefault(one.id[:2], []).append(one)

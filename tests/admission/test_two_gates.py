@@ -43,19 +43,23 @@ def test_a_planted_bug_is_caught(bug: str) -> None:
 
 def test_the_histories_hold_what_they_are_meant_to_try() -> None:
     seen: Counter[str] = Counter()
-    for seed in range(30):
+    for seed in range(90):
         world = run(seed, Merge())
         ledger = world.ledger
         seen["clones"] += world.cloned
         seen["resets"] += len(ledger.emptied)
+        seen["alarms"] += len(ledger.rung)
+        seen["let in again after one"] += sum(map(ledger.is_again, ledger.entered.values()))
         seen["annulled"] += sum(one.end == "annulled" for one in ledger.entered.values())
         seen["unresolved"] += sum(one.end == "" for one in ledger.entered.values())
         seen["re-entries"] += sum(one.reentry for one in ledger.entered.values())
         seen["exits that saw none"] += sum(one.passed and not one.names for one in ledger.left.values())
         for ticket in TICKETS:
             seen["doubles"] += len(ledger.doubles(ticket))
+            seen["let in again too often"] += len(ledger.too_often(ticket))
             seen["after a restart"] += len(ledger.stood_in(ticket))
     kinds = {"clones", "resets", "annulled", "unresolved", "re-entries", "exits that saw none", "doubles"}
+    kinds |= {"alarms", "let in again after one", "let in again too often"}
     assert {what for what, count in seen.items() if count >= 5} >= kinds | {"after a restart"}, seen
 
 

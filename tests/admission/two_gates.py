@@ -30,7 +30,14 @@ def snapshot(presence: TicketPresence, ticket: TicketId) -> Snapshot:
         presence.counted,
         presence.live,
         [
-            (presence.uses(z, SESSION), presence.inside(z), presence.bounds(z), presence.closes(z))
+            (
+                presence.uses(z, SESSION),
+                presence.inside(z),
+                presence.bounds(z),
+                presence.closes(z),
+                presence.frozen(z, SESSION),
+                presence.fled(z),
+            )
             for z in zones
         ],
         presence.doubles(TICKETS[ticket][1]),
@@ -53,6 +60,11 @@ def check_ledger(world: World, node: Node, ticket: TicketId) -> None:
     )
     for zone in (OUTER, INNER):
         uses = [one for one in counted if one.zone == zone and not ledger.is_reentry(one)]
+        expect(
+            f"who of ticket {ticket} may come in again",
+            presence.frozen(zone, SESSION),
+            ledger.frozen(ticket, zone),
+        )
         expect(f"uses of ticket {ticket}", presence.uses(zone, SESSION), len(uses))
         bounds = presence.bounds(zone)
         if not 0 <= bounds.low <= presence.inside(zone) <= bounds.high:

@@ -13,10 +13,11 @@ from sqlalchemy import text
 from admission.entitlements import Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId, ZoneId
 from admission.keys import KeyRing
-from admission.observed import PresenceRow, Resets, Role, State
+from admission.observed import PresenceRow, Role, State
 from admission.presence import fold
 from admission.question import VenueFacts
 from admission.records import Direction
+from admission.resets import Resets
 from sync.board.boards import Inside
 from sync.gates.known import GroupFacts, Unheard
 from sync.gates.room import FORGOTTEN_EVERY, MOVES_KEPT, Room, Rooms, _Move

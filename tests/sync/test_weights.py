@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from admission.entitlements import Mode, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, SessionId, TicketId, ZoneId
-from admission.observed import PresenceRow, Reset, Resets, Role, State
+from admission.observed import PresenceRow, Reset, Role, State
 from admission.records import Direction, Flag
+from admission.resets import Resets
 from sync.board.tally import weight
 from sync.board.weights import Weights, has_several_entries, until
 

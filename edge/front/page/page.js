@@ -45,7 +45,9 @@ function show(now) {
   if (now.session) openPin(false);
   $("called").hidden = now.alerts.length === 0;
   keyed($("alerts"), now.alerts, (alert) => alert.number, newAlert, showAlert);
-  put($("inside"), now.inside.map((zone) => `${zone.name}: ${zone.low === zone.high ? zone.low : `${zone.low}–${zone.high}`}`).join(" · "));
+  put($("inside"), now.inside.map((zone) => `${zone.name}: ${zone.text}`).join(" · "));
+  $("fires").hidden = now.fires.length === 0;
+  keyed($("fire-zones"), now.fires, (zone) => zone.id, newFire, showFire);
   keyed($("lanes"), now.lanes, (lane) => lane.id, newLane, showLane);
   keyed($("tiles"), order(now.tiles), (tile) => tile.key, () => clone("t-tile"), showTile);
   $("anew").hidden = !now.session || now.inside.length === 0;
@@ -188,15 +190,48 @@ function showAlert(node, alert) {
 
 const people = (count) => count === 1 ? words.person : words.people.replace("{n}", figures.format(count));
 
-function newZone(zone) {
-  const button = document.createElement("button");
-  button.type = "button";
-  sure(button, true, () => { if (hasSteward()) send(`zone/${zone.id}/reset`, {}); }, () => words.reset_sure.replace("{people}", button.dataset.people));
-  return button;
+// So many are inside, counted by hand: asked for after a fire alarm, and possible at any time.
+function counts(node, zone) {
+  const form = node.querySelector(".count");
+  form.querySelector("span").textContent = words.people_counted.replace("{zone}", zone.name);
+  form.querySelector("button").textContent = words.count;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (!hasSteward()) return;
+    await send(`zone/${zone.id}/count`, { people: Number(form.people.value) });
+    form.people.value = "";
+  });
 }
 
-function showZone(button, zone) {
-  button.dataset.people = people(zone.high);
+function newFire(zone) {
+  const node = clone("t-fire");
+  const button = node.querySelector(".readmit");
+  sure(button, true, () => { if (hasSteward()) send(`zone/${zone.id}/readmission`, { open: button.dataset.readmit === "open" }); });
+  counts(node, zone);
+  return node;
+}
+
+function showFire(node, zone) {
+  put(node.querySelector("h3"), zone.name);
+  put(node.querySelector(".text"), zone.text);
+  const button = node.querySelector(".readmit");
+  button.hidden = !status.session || !zone.readmit;
+  button.dataset.readmit = zone.readmit;
+  if (zone.readmit && !button.classList.contains("sure")) put(button, words[`readmit_${zone.readmit}`]);
+  node.querySelector(".count").hidden = !status.session || !zone.count;
+}
+
+function newZone(zone) {
+  const node = clone("t-zone");
+  const button = node.querySelector(".empty");
+  counts(node, zone);
+  sure(button, true, () => { if (hasSteward()) send(`zone/${zone.id}/reset`, {}); }, () => words.reset_sure.replace("{people}", button.dataset.people));
+  return node;
+}
+
+function showZone(node, zone) {
+  const button = node.querySelector(".empty");
+  button.dataset.people = zone.high === null ? words.nobody_knows : people(zone.high);
   if (!button.classList.contains("sure")) put(button, words.reset.replace("{zone}", zone.name));
 }
 

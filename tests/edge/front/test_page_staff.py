@@ -2,15 +2,29 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from edge.link import Acknowledge, AdmitByHand, After, AnnulLast, Done, ResetPresence, StaffAlert
+from edge.link import (
+    Acknowledge,
+    AdmitByHand,
+    After,
+    AnnulLast,
+    CountPeople,
+    Done,
+    LaneView,
+    Readmission,
+    ResetPresence,
+    Rung,
+    StaffAlert,
+)
 from tests.edge.front.fake_lane import EPOCH, NOW_S, TICKET, seen, status
 from tests.edge.front.test_page_browser import CONTRAST, DESK, PHONE, SMALL, WIDE, Seat, seat
 
 pytestmark = pytest.mark.browser
+PICTURES = Path(__file__).resolve().parents[3] / "build"
 CALLED = (
     StaffAlert(71, 1, "intrusion", NOW_S, 3),
     StaffAlert(70, 2, "cancelled", NOW_S - 60),
@@ -123,7 +137,7 @@ async def test_letting_in_by_hand_and_resetting_presence(tmp_path: Path) -> None
         assert await commanded(s) == AdmitByHand(1, 1, 1, 42, "Ehrengast", 2, TICKET)
         assert await form.locator("[name=code]").input_value() == ""
         await page.click("#anew summary")
-        button = page.locator("#zones button")
+        button = page.locator("#zones .empty")
         assert await button.inner_text() == "Arena: alle draussen"
         await button.click()
         assert await button.inner_text() == "381 Personen zählen als draussen. Nochmals tippen"
@@ -135,3 +149,63 @@ async def test_letting_in_by_hand_and_resetting_presence(tmp_path: Path) -> None
         assert await commanded(s) == ResetPresence(2, 1, 42)
         s.rig.lane.push(status(inside={1: (0, 0)}))
         await page.wait_for_selector("#inside:has-text('Arena: 0')")
+        counting = page.locator("#zones .count")
+        await counting.locator("[name=people]").fill("412")
+        await counting.locator("[type=submit]").click()
+        assert await commanded(s) == CountPeople(3, 1, 412, 42)
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme", "locale", "said"),
+    [
+        (PHONE, "light", "de-CH", "Arena: unbekannt seit dem Brandalarm"),
+        (PHONE, "dark", "en-GB", "Arena: unknown since the fire alarm"),
+        (DESK, "dark", "de-CH", "Arena: unbekannt seit dem Brandalarm"),
+        (DESK, "light", "en-GB", "Arena: unknown since the fire alarm"),
+    ],
+)
+async def test_after_a_fire_staff_open_and_end_the_re_admission_and_count_by_hand(
+    tmp_path: Path, size: dict[str, int], scheme: str, locale: str, said: str
+) -> None:
+    async with seat(tmp_path, size, locale=locale, scheme=scheme) as s:
+        page, lane = s.page, s.rig.lane
+        assert not await page.locator("#fires").is_visible()
+        burning = LaneView(1, "Nord", "controlled", True, True, False, 412, 37, True, True)
+        left: dict[str, Any] = {"inside": {}, "uncounted": (1,)}
+        lane.push(status(alarms={1: Rung.OUT}, lanes=(burning,), **left))
+        await page.wait_for_selector("#fires", state="visible")
+        assert await page.inner_text("#inside") == said
+        assert await page.locator("#fires button:visible, #fires input:visible").count() == 0, (
+            "behind the PIN"
+        )
+        await s.log_in()
+        readmit = page.locator("#fires .readmit")
+        assert not await readmit.is_visible(), "first the alarm is cleared at its lane"
+        lane.push(status(alarms={1: Rung.OUT}, **left))
+        await readmit.wait_for(state="visible")
+        await page.fill("#steward", "42")
+        await readmit.click()
+        await readmit.click()
+        assert await commanded(s) == Readmission(1, 1, True, 42)
+        lane.push(status(alarms={1: Rung.AGAIN}, **left))
+        await page.wait_for_selector(
+            f"#fires .readmit:has-text('{'beenden' if locale == 'de-CH' else 'End'}')"
+        )
+        assert await page.evaluate(CONTRAST) == []
+        assert await page.evaluate(SMALL) == []
+        assert await page.evaluate(WIDE) == []
+        name = f"fire-{'phone' if size is PHONE else 'desk'}-{scheme}"
+        await page.screenshot(path=PICTURES / f"{name}.png")
+        counting = page.locator("#fires .count")
+        await counting.locator("[name=people]").fill("370")
+        await counting.locator("[type=submit]").click()
+        assert await commanded(s) == CountPeople(2, 1, 370, 42)
+        lane.push(status(alarms={1: Rung.AGAIN}, inside={1: (370, 372)}))
+        await counting.wait_for(state="hidden")
+        assert await page.inner_text("#inside") == "Arena: 370–372"
+        await readmit.click()
+        await readmit.click()
+        assert await commanded(s) == Readmission(3, 1, False, 42)
+        lane.push(status())
+        await page.wait_for_selector("#fires", state="hidden")
+        assert s.trouble == []

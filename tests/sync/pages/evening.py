@@ -1,15 +1,16 @@
 """An evening's records, as two gates of the demo venue would push them, through the centre's own intake."""
 
 import random
+from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, update
 
 from admission.entitlements import Mode
 from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, RecordId, SessionId, TicketId, ZoneId
-from admission.observed import reset_payloads
+from admission.observed import counted_data, reset_payloads
 from admission.reasons import Reason
-from admission.records import Direction, ExtensionRecord, Flag, Kind, Outcome, Record, ticket_subject
+from admission.records import Direction, ExtensionRecord, Fire, Flag, Kind, Outcome, Record, ticket_subject
 from sync.gates import ingest, tables
 from sync.wire.messages import Push
 from tests.sync.logs import EpochLog
@@ -75,13 +76,19 @@ class GateLog:
             flags=Flag(flags), subject=subject, data=times,
         )  # fmt: skip
 
-    def reset(self, zone: int, at_s: float, *heard: "GateLog") -> None:
-        """Nobody is inside any more, as far as was heard of other gates."""
-        at_us = int(at_s * 1_000_000)
-        self._add(Kind.RESET, at_us, zone=ZoneId(zone), direction=Direction.NONE)
+    def reset(self, zone: int, at_s: float, *heard: "GateLog", people: int | None = None) -> None:
+        """Nobody is inside any more, as far as was heard of other gates; or so many people, counted by hand."""
+        self._about_zone(Kind.RESET, zone, at_s, heard, 0 if people is None else counted_data(people))
+
+    def fire(self, zone: int, at_s: float, what: Fire, *heard: "GateLog") -> None:
+        """An alarm rings, as far as was heard of other gates; or staff clear it, or end the re-admission."""
+        self._about_zone(Kind.FIRE, zone, at_s, heard, what)
+
+    def _about_zone(self, kind: Kind, zone: int, at_s: float, heard: Sequence["GateLog"], data: int) -> None:
+        self._add(kind, int(at_s * 1_000_000), zone=ZoneId(zone), direction=Direction.NONE, data=data)
         names = [RecordId(one.gate, one.log.epoch, len(one.log.blobs)) for one in heard]
-        for kind, payload in reset_payloads(names):
-            self.log.add(ExtensionRecord(kind, len(self.log.blobs) + 1, payload).to_bytes())
+        for extension, payload in reset_payloads(names):
+            self.log.add(ExtensionRecord(extension, len(self.log.blobs) + 1, payload).to_bytes())
 
     def push(self, connection: Connection, now_s: int) -> None:
         """Push what is new, signed."""

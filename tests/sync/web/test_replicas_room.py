@@ -21,11 +21,12 @@ from admission.credentials import CredentialKind, Medium
 from admission.digests import ticket_digest
 from admission.entitlements import CredentialStanding, Standing, Ticket, ZoneTree
 from admission.ids import Epoch, EventId, GateId, TicketId, ZoneId
-from admission.observed import COLUMNS, PresenceRow, Resets, from_columns
+from admission.observed import COLUMNS, PresenceRow, from_columns
 from admission.presence import fold
 from admission.question import LaneFacts
 from admission.reasons import Reason
 from admission.records import Direction, Flag
+from admission.resets import Resets
 from edge.clock import TrustedTime
 from edge.judge import Judge
 from sync import demo

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, func, select
+from sqlalchemy import BigInteger, Column, Connection, ForeignKeyConstraint, Integer, MetaData, func, select
 
 from sync.store.together import Ask, Statement, together
 
@@ -18,6 +18,14 @@ METADATA = MetaData(
 
 Seq = BigInteger().with_variant(Integer, "sqlite")
 """A u32: SQLite's integers have room for it, PostgreSQL's have not."""
+
+
+def sqlite_only(key: ForeignKeyConstraint) -> ForeignKeyConstraint:
+    """Return a foreign key that PostgreSQL does not have: there each row of a list waits 8 us for what is true of all.
+
+    For parents that are never removed, and that whoever writes children of them looks at in the same transaction.
+    """
+    return key.ddl_if(dialect="sqlite")
 
 
 def signed(number: int) -> int:

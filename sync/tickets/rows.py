@@ -13,6 +13,7 @@ from admission.entitlements import (
 )
 from admission.ids import EventId, TicketId
 from sync.events.rows import GROUP, numbers_text
+from sync.events.tables import event as events
 from sync.store.schema import signed
 from sync.tickets import tables
 from sync.wire.lists import ListKey
@@ -50,9 +51,14 @@ def add_keys(connection: Connection, keys: Iterable[ListKey], group: int = GROUP
 def add_tickets(
     connection: Connection, event: EventId, tickets: Iterable[Ticket], credentials: Iterable[NewCredential]
 ) -> None:
-    """Add tickets and their credentials to one event, within `changes.change`. ValueError for ticket 0."""
+    """Add tickets and their credentials to one event, within `changes.change`. ValueError for ticket 0.
+
+    LookupError where there is no such event, for PostgreSQL has no foreign key there; SQLite's says IntegrityError.
+    """
     for slab in _slabs({**_ticket_row(one), "event_id": event} for one in tickets):
         connection.execute(insert(tables.ticket), slab)
+        if connection.execute(select(events.c.id).where(events.c.id == event)).first() is None:
+            raise LookupError(f"there is no event {event}")
     for slab in _slabs(
         {
             "event_id": event,

@@ -4,14 +4,25 @@
 last statement (`sync.tickets.changes`). JSON columns hold lists of small numbers only.
 """
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
 
-from sync.store.schema import METADATA
+from sync.store.schema import METADATA, sqlite_only
 
 ticket = Table(
     "ticket",
     METADATA,
-    Column("event_id", Integer, ForeignKey("event.id"), primary_key=True),
+    Column("event_id", Integer, primary_key=True),
     Column("id", BigInteger, primary_key=True),
     Column("product", Integer, nullable=False),
     Column("holder", BigInteger, nullable=False),
@@ -24,6 +35,7 @@ ticket = Table(
     Column("home_gate", BigInteger, nullable=False),
     Column("attention", Integer, nullable=False),
     Column("version", BigInteger),
+    sqlite_only(ForeignKeyConstraint(["event_id"], ["event.id"])),
     Index("ix_ticket_version", "event_id", "version"),
     Index("ix_ticket_holder", "holder"),
     sqlite_with_rowid=False,

@@ -149,6 +149,8 @@ class Merged:
         self._cursor: bytes | None = None
         self.own_is_forked = False
         """Somebody else goes on from a place in this gate's log: a card was copied, or an older image put back."""
+        self._unsigned: dict[tuple[GateId, Epoch], int] = {}
+        """Up to where a log is to be held for its refused end to be signed after all: the head was on its way."""
         self.troubles: dict[GateId, str] = {}
         """What keeps a gate's log from being one with ours: fork, rewind, altered, …"""
 
@@ -311,6 +313,7 @@ class Merged:
                     self._refused(gate, replica, refused)
                 else:
                     self._settled.discard((gate, epoch))
+                self._signed_after_all(gate, epoch, first + len(blobs) - 1)
                 self._look_for_anomalies(gate, replica)
             case Fork(first_seq=first, blobs=blobs):
                 self._say(gate, "fork")
@@ -445,6 +448,15 @@ class Merged:
         for one in replica.anomalies():
             self._say(gate, one.finding.name.lower())
 
+    def _signed_after_all(self, gate: GateId, epoch: Epoch, seq: int) -> None:
+        """A log was taken up to here: an end that was refused for want of a head is no trouble any more."""
+        if self._unsigned.get((gate, epoch), seq + 1) > seq:
+            return
+        del self._unsigned[gate, epoch]
+        if self.troubles.get(gate) == Why.UNSIGNED.value and all(one != gate for one, _ in self._unsigned):
+            log.info("another gate's records are signed after all", extra={"gate": gate})
+            del self.troubles[gate]
+
     def _refused(self, gate: GateId, replica: Replica, refused: Refused) -> None:
         at = (gate, refused.epoch)
         if refused.why is Why.ALTERED and gate != self._own and at not in self._settled:
@@ -459,6 +471,8 @@ class Merged:
                 "why": refused.why.value,
             },
         )
+        if refused.why is Why.UNSIGNED:
+            self._unsigned[at] = refused.seq
         self._say(gate, refused.why.value)
 
     def _say(self, gate: GateId, what: str) -> None:

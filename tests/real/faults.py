@@ -45,6 +45,8 @@ class Faults:
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken: set[str] = set()
         """Cards whose trouble is not over: one at a time, but for the network."""
+        self._one_centre = asyncio.Lock()
+        """It is killed by one trouble at a time."""
         self.done: Counter[str] = Counter()
         self.all: dict[str, Fault] = {
             "kill_lane": self.kill_lane, "kill_front": self.kill_front, "kill_guard": self.kill_guard, "power": self.power,
@@ -152,13 +154,12 @@ class Faults:
 
     async def centre_killed(self, gate: RealGate, seconds: float) -> None:  # noqa: ARG002 - the centre's
         """Kill -9 the centre."""
-        if not self._centre.is_up:
-            return
-        condition = self._history.begin("off", self._centre.name)
-        await self._centre.cut()
-        await asyncio.sleep(min(seconds, 20.0))
-        await self._centre.start()
-        self._history.end(condition)
+        async with self._one_centre:
+            condition = self._history.begin("off", self._centre.name)
+            await self._centre.cut()
+            await asyncio.sleep(min(seconds, 20.0))
+            await self._centre.start()
+            self._history.end(condition)
 
     # --- links ----------------------------------------------------------------------------------------------------------
 

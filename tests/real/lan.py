@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 NET = "10.77.0"
 HUB = f"{NET}.254"
@@ -64,6 +65,7 @@ class Namespaces(Lan):
         self._name = f"gh{os.getpid()}"
         self._places: set[int] = set()
         self._hub_ns = f"{self._name}-hub"
+        _clear()
         _run("ip", "netns", "add", self._hub_ns)
         try:
             _run("ip", "-n", self._hub_ns, "link", "set", "lo", "up")
@@ -151,6 +153,15 @@ def lan() -> Lan:
         except LanFault:
             return Loopback()
     return Loopback()
+
+
+def _clear() -> None:
+    """Take away the namespaces of runs that were killed."""
+    for place in Path("/run/netns").glob("gh*-*"):
+        pid = place.name[2:].partition("-")[0]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            with contextlib.suppress(LanFault):
+                _run("ip", "netns", "del", place.name)
 
 
 def _listening() -> socket.socket:

@@ -145,3 +145,14 @@ def test_an_end_that_nothing_vouches_for_is_refused_and_said(keeper: Keeper) -> 
     slices = keeper.merged.take(b"c", [log.chunk()])
     assert sum(len(one.blobs) for one in slices) == len(log.blobs) - 2
     assert keeper.merged.troubles == {TWO: "unsigned"}
+
+
+def test_an_end_that_is_signed_after_all_is_no_trouble_any_more(keeper: Keeper) -> None:
+    """Whoever comes back is offered logs whose next head is a second away: no page says for ever that they are refused."""
+    log = crashed(TWO)
+    keeper.merged.take(b"c", [log.chunk()])
+    following = after(log)
+    keeper.merged.take(b"c", [following.chunk()])
+    assert keeper.merged.troubles == {TWO: "unsigned"}  # the end itself did not come yet
+    keeper.merged.take(b"c", [log.chunk()])
+    assert keeper.merged.troubles == {}

@@ -42,7 +42,8 @@ NICENESS = 10
 OOM_SCORE = 300
 """proc(5): where memory runs out, the page goes and not the lane. The front starts with the lane's own score."""
 LISTEN_AGAIN_S = 5.0
-KNOCK_AGAIN_S = 5.0
+KNOCK_AGAIN_S = 1.0
+"""A box that was swapped in knows the group's key a moment after it was told its manifest."""
 UPLINK_AGAIN_S = 2.0
 """Longest pause before the uplink begins anew; each gate waits a random part of it, at least half: when the venue rolls
 a key, all of them do so at once."""

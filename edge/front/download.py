@@ -33,7 +33,7 @@ async def fetch(
     """Bring a snapshot into a file, going on with what is in it; durable at the end. Cut, Altered or OSError."""
     if not is_address(published.address) or not 0 < published.size <= SNAPSHOT_BYTES_MAX:
         raise Altered("the snapshot's name or size is none")
-    held = await asyncio.to_thread(_held, into, published.size)
+    held = await asyncio.to_thread(held_of, into, published.size)
     if held < published.size:
         if published.size - held > free_bytes(into.parent) - KEPT_FREE_BYTES:
             raise OSError(errno.ENOSPC, "a new list would take the disk's last space")
@@ -44,7 +44,7 @@ async def fetch(
                 )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Cut(str(error) or type(error).__name__) from error
-    if await asyncio.to_thread(_address, into) != published.address:
+    if await asyncio.to_thread(address_of_file, into) != published.address:
         await asyncio.to_thread(into.unlink)
         raise Altered("the snapshot is not what its name says")
 
@@ -70,7 +70,7 @@ async def _rest(session: aiohttp.ClientSession, url: str, size: int, into: Path,
         raise Cut("the snapshot ended early")
 
 
-def _held(path: Path, size: int) -> int:
+def held_of(path: Path, size: int) -> int:
     """Return how much is there to go on with; what is longer than the snapshot is none of it."""
     try:
         held = path.stat().st_size
@@ -82,6 +82,7 @@ def _held(path: Path, size: int) -> int:
     return held
 
 
-def _address(path: Path) -> str:
+def address_of_file(path: Path) -> str:
+    """Return the name that a file has as a snapshot. Reads all of it: in a thread."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,9 +5,9 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -22,10 +22,12 @@ from edge.store.log_schema import ListVersion
 from sync.wire.lists import EventInfo, ListHead, version_tag
 from sync.wire.sealed import GroupSecrets, SealedRefused, unseal
 from sync.wire.seals import Advance, Seal, SealRefused, advance, is_frozen, read_seal
-from sync.wire.snapshots import Manifest, Published
+from sync.wire.snapshots import Announced, Manifest, Published
 
 SNAPSHOT_FILE = "snapshot.ghs"
 """The newest snapshot as it came: a lost or damaged list file is built again from it."""
+ANNOUNCED_FILE = f"{SNAPSHOT_FILE}.announced"
+"""How the centre announced it: with this a neighbour that has none takes it."""
 SECRETS_FILE = "secrets.sealed"
 """What the snapshot is opened with, as the centre sealed it to this gate."""
 PART_SUFFIX = ".part"
@@ -65,6 +67,30 @@ class ListSource(Protocol):
 
     async def fetch_snapshot(self, published: Published, into: Path) -> None:
         """Write a snapshot to a file, going on with what is in it already."""
+        ...
+
+
+class Offer(NamedTuple):
+    """A snapshot that some neighbour has, and what announces it, as it was signed."""
+
+    announced: Announced
+    signed: bytes
+
+
+class NearSource(Protocol):
+    """Whole lists from neighbours (`edge.front.near_lists.NearLists`)."""
+
+    @property
+    def offered(self) -> asyncio.Event:
+        """Set when somebody offers what nobody did before."""
+        ...
+
+    def offers(self) -> Sequence[Offer]:
+        """Return what they have, the newest first; announced by the centre."""
+        ...
+
+    async def fetch(self, announced: Announced, into: Path) -> None:
+        """Write a snapshot to a file. ConnectionError where none gives it whole."""
         ...
 
 
@@ -117,6 +143,10 @@ class Snapshots:
         """How often a whole list was wanted; and how many of these wishes were met."""
         self._untaken: Path | None = None
         self._forgotten = False
+        self.near: NearSource | None = None
+        """Neighbours that may have a list."""
+        self._unfit: set[tuple[str, bytes]] = set()
+        """What neighbours had that is not used: addresses, and the secret it was tried with."""
         self._rebuilds = True
         """The list is to be built again from the snapshot on the card, before another is asked for."""
 
@@ -170,11 +200,7 @@ class Snapshots:
     ) -> None:
         """Ask for a newer list and bring it to the lane. `answered` once the centre spoke; `in_thread` runs
         what reads the log's file. ListTrouble, OSError and whatever the centre raises."""
-        if self._untaken is not None:
-            await self._hand_over(self._untaken)
-        if not self._tag and self._rebuilds:
-            self._rebuilds = False
-            await self._rebuild(in_thread)
+        await self._make_do(in_thread)
         # Who has a list follows by changes; a new one is made only for who cannot.
         wants = self._wants  # one that comes while the centre is asked is not met by its answer
         fresh = wants > self._met or not self._tag
@@ -203,7 +229,8 @@ class Snapshots:
             return
         try:
             secrets = self._unsealed(manifest)
-            await self._bring(centre, published, manifest.secrets)
+            if not await self._bring(centre, manifest, secrets, in_thread):
+                return
             await self._build(self._data / SNAPSHOT_FILE, secrets)
         except ListTrouble as trouble:
             self._bad, self._trouble = (
@@ -213,6 +240,17 @@ class Snapshots:
             raise
         self._tag, self._bad, self._met = published.tag, "", wants
         await self._hand_over(self._data / LIST_FILE)
+
+    async def _make_do(self, in_thread: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+        """Have a list that is wanted without the centre, where that can be: what the lane did not take yet, one made of
+        the snapshot on the card, a neighbour's."""
+        if self._untaken is not None:
+            await self._hand_over(self._untaken)
+        if not self._tag and self._rebuilds:
+            self._rebuilds = False
+            await self._rebuild(in_thread)
+        if not self._tag or self._wants > self._met:
+            await self._from_near(in_thread, self._kept_secrets())
 
     async def _rebuild(self, in_thread: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         """Build the list again from the snapshot that lies here; without one, or where it will not do, the centre is asked."""
@@ -274,14 +312,110 @@ class Snapshots:
         except SealedRefused as error:
             raise ListTrouble("list.not_sealed", str(error)) from error
 
-    async def _bring(self, centre: ListSource, published: Published, secrets: bytes) -> None:
-        """Have the snapshot in its place. What was begun is gone on with; what another was begun with is removed."""
-        part = self._data / f"{SNAPSHOT_FILE}.{published.address[:PART_DIGITS]}{PART_SUFFIX}"
+    def _kept_secrets(self) -> GroupSecrets | None:
+        """Return what snapshots are opened with, by what the centre sealed to this gate before."""
+        enrolment = self._enrolment
+        try:
+            sealed = (self._data / SECRETS_FILE).read_bytes()
+            return unseal(sealed, enrolment.group, enrolment.gate, enrolment.sealing)
+        except (OSError, SealedRefused):
+            return None
+
+    async def _from_near(
+        self,
+        in_thread: Callable[[Callable[[], None]], Awaitable[None]],
+        secrets: GroupSecrets | None,
+    ) -> bool:
+        """Take a neighbour's list, where one has another than ours that is not older than one seen; whether it is in use.
+
+        Where it does not do, the centre is asked. OSError where disk or lane do not take it.
+        """
+        near = self.near
+        if near is None or secrets is None:
+            return False
+        near.offered.clear()
+        wants = self._wants
+        await in_thread(self._look_back)
+        for offer in near.offers():
+            published = offer.announced.published
+            if published.tag == self._tag or (published.address, secrets.list_secret) in self._unfit:
+                continue
+            part = self._part(published)
+            try:
+                await near.fetch(offer.announced, part)
+                await self._build(part, secrets)
+            except ConnectionError:
+                continue  # another may give it
+            except ListTrouble as trouble:
+                log.warning("a neighbour's list is not used", extra={"code": trouble.code})
+                self._unfit.add((published.address, secrets.list_secret))
+                part.unlink(missing_ok=True)
+                continue
+            self._place(part, offer.signed)
+            await in_thread(self.look)
+            self._bad, self._met = "", wants
+            await self._hand_over(self._data / LIST_FILE)
+            return True
+        return False
+
+    def _part(self, published: Published) -> Path:
+        """Return where a snapshot is written while it comes."""
+        return self._data / f"{SNAPSHOT_FILE}.{published.address[:PART_DIGITS]}{PART_SUFFIX}"
+
+    def _place(self, part: Path, announced: bytes) -> None:
+        """Have a snapshot that came in its place, and what announces it beside it."""
+        beside = self._data / ANNOUNCED_FILE
+        beside.unlink(missing_ok=True)
+        part.replace(self._data / SNAPSHOT_FILE)
+        if announced:
+            beside.write_bytes(announced)
+
+    async def _bring(
+        self,
+        centre: ListSource,
+        manifest: Manifest,
+        secrets: GroupSecrets,
+        in_thread: Callable[[Callable[[], None]], Awaitable[None]],
+    ) -> bool:
+        """Have the snapshot in its place. What was begun is gone on with; what another was begun with is removed.
+
+        False where a neighbour's list is in use instead, which was here before the centre's: changes lead on from it.
+        """
+        published = manifest.snapshot
+        assert published is not None, "there is something to bring"
+        part = self._part(published)
         for other in self._data.glob(f"{SNAPSHOT_FILE}.*{PART_SUFFIX}"):
             if other != part:
                 other.unlink(missing_ok=True)
-        await centre.fetch_snapshot(published, part)
-        part.replace(self._data / SNAPSHOT_FILE)
+        if not (self._data / SECRETS_FILE).exists():  # by these the neighbours are met that may have a list
+            self._keep_secrets(manifest.secrets)
+        while not await self._came_before_offers(centre, published, part):
+            if await self._from_near(in_thread, secrets):
+                self._keep_secrets(manifest.secrets)
+                return False
+        self._place(part, manifest.announced)
+        self._keep_secrets(manifest.secrets)
+        return True
+
+    async def _came_before_offers(self, centre: ListSource, published: Published, part: Path) -> bool:
+        """Fetch from the centre; whether all came before a neighbour offered something. What came of it stays."""
+        if self.near is None:
+            await centre.fetch_snapshot(published, part)
+            return True
+        fetching = asyncio.ensure_future(centre.fetch_snapshot(published, part))
+        offered = asyncio.ensure_future(self.near.offered.wait())
+        try:
+            await asyncio.wait({fetching, offered}, return_when=asyncio.FIRST_COMPLETED)
+            if fetching.done():
+                fetching.result()
+                return True
+            return False
+        finally:
+            for one in (fetching, offered):
+                one.cancel()
+            await asyncio.gather(fetching, offered, return_exceptions=True)
+
+    def _keep_secrets(self, secrets: bytes) -> None:
         handle = os.open(
             self._data / SECRETS_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
         )

@@ -21,6 +21,7 @@ from admission.ids import EventId
 from edge.applied import FULL, GAP, KeptValues, applied_of, head_over, settings_of
 from edge.clock import Clock
 from edge.front.centre import CentreRefused, CutOff, Silent
+from edge.front.kept_changes import KeptChanges
 from edge.front.pace import Beat
 from edge.front.snapshot import ListTrouble, head_of_file
 from edge.link import ChangedRow, Changes, Done
@@ -39,6 +40,7 @@ from sync.wire.deltas import (
     settings_head,
 )
 from sync.wire.lists import ListHead
+from sync.wire.peer_lists import CHANGES, SEAL, SETTINGS
 from sync.wire.seals import FROZEN_S, RENEW_S, Advance, Seal, SealRefused, advance, read_seal
 
 STRICT_MORE_S = 3600
@@ -114,6 +116,16 @@ class News:
         self._settings_digest = b""
         self._settings: Settings | None = None
         """The newest that came; in force once the lane took them."""
+        self._settings_signed = b""
+        """The same as they came."""
+        self.kept = KeptChanges(data)
+        """What neighbours are given that are behind."""
+        self._listed: dict[EventId, tuple[int, int]] = {}
+        """Generation and version of each event in the list itself."""
+        self._sealed: dict[EventId, bytes] = {}
+        """The newest seals, as they were signed."""
+        self.on_fresh: Callable[[str, bytes], None] | None = None
+        """Called with kind and body of what the centre signed and was not known here."""
         self._seals: dict[EventId, Seal] = {}
         self._sealed_s: dict[EventId, float] = {}
         """When each event's last seal came."""
@@ -138,6 +150,16 @@ class News:
         """How far the lane is, durably."""
         return tuple(EventVersion(event, *place) for event, place in sorted(self._at.items()))
 
+    @property
+    def settings_digest(self) -> bytes:
+        """Of the settings that the lane goes by."""
+        return self._settings_digest
+
+    @property
+    def seals(self) -> tuple[bytes, ...]:
+        """The newest seal of each event, as it was signed."""
+        return tuple(self._sealed.values())
+
     async def look(
         self, in_thread: Callable[[Callable[[], ListHead | None]], Awaitable[ListHead | None]]
     ) -> None:
@@ -150,13 +172,16 @@ class News:
             self._at = {one.id: (one.generation, one.version) for one in head.events} if head else {}
             self._settings_digest = digest_of(settings_head(head)) if head else b""
             self.strict_until_s = _strict_until_s(head)
+            self.kept.lead_on_from(self._listed)
         self.moved.set()
         self.behind.set()
 
     def _in_force(self) -> ListHead | None:
         listed = head_of_file(self._data / LIST_FILE)
         if listed is None:
+            self._listed = {}
             return None
+        self._listed = {one.id: (one.generation, one.version) for one in listed.events}
         return head_over(listed, applied_of(self._reader), settings_of(self._reader))
 
     # --- the stream ---------------------------------------------------------------------------------------------
@@ -208,22 +233,51 @@ class News:
     async def _take_part(self, name: str, data: bytes) -> bool:
         """Take one message in; whether it shows that the stream is the centre's own and new."""
         if name == "seal":
-            return self._take_seal(read_seal(data, self._key))
+            fresh = self._take_seal(read_seal(data, self._key), data)
+            if fresh:
+                self._heard()
+            return fresh
         if name == RECORDS_PART:
             if self.on_records is not None:
                 self.on_records()
         elif name == "settings":
-            self._settings = read_settings(data, self._key)
+            self._take_settings(data)
         elif name == "changes":
             delta = read_delta(data, self._key)
             async with self._taking:
                 if self._follows(delta) and self._knows_settings(delta):
-                    await self._bring(delta)
-                else:
+                    if await self._bring(delta):
+                        self._keep(data)
+                elif delta.to > self._at.get(delta.event, (0, 0))[1]:
                     self.behind.set()
         return False
 
-    def _take_seal(self, seal: Seal) -> bool:
+    async def of_neighbour(self, kind: str, data: bytes) -> bool:
+        """Take in what a neighbour gives on; whether the centre signed it. It is no word from the centre that it came.
+
+        OSError where the lane does not take it.
+        """
+        try:
+            if kind == SEAL:
+                self._take_seal(read_seal(data, self._key), data)
+            elif kind in {CHANGES, SETTINGS}:
+                await self._take_part(kind, data)
+            else:
+                return False
+        except (SealRefused, DeltaRefused):
+            return False
+        return True
+
+    def _take_settings(self, signed: bytes) -> None:
+        self._settings, self._settings_signed = read_settings(signed, self._key), signed
+
+    def _keep(self, page: bytes) -> None:
+        """Keep a page that the lane took, and give it on."""
+        self.kept.add(page)
+        if self.on_fresh is not None:
+            self.on_fresh(CHANGES, page)
+
+    def _take_seal(self, seal: Seal, signed: bytes) -> bool:
         judged = advance(self._seals.get(seal.event), seal)
         if judged in {Advance.ROLLED_BACK, Advance.FORKED}:
             log.error(
@@ -233,11 +287,12 @@ class News:
             return False
         if judged is Advance.KNOWN:
             return False
-        self._seals[seal.event] = seal
+        self._seals[seal.event], self._sealed[seal.event] = seal, signed
+        if self.on_fresh is not None:
+            self.on_fresh(SEAL, signed)
         self._sealed_s[seal.event] = self._mono_s()
         if seal.place > self._at.get(seal.event, (0, 0)):
             self.behind.set()
-        self._heard()
         return True
 
     # --- the poll -----------------------------------------------------------------------------------------------
@@ -296,7 +351,10 @@ class News:
             was_new = True
             if not self._knows_settings(delta):
                 await self._fetch_settings()
-            if not await self._bring(delta) or delta.is_last:
+            if not await self._bring(delta):
+                return was_new
+            self._keep(page)
+            if delta.is_last:
                 return was_new
         return was_new
 
@@ -308,7 +366,7 @@ class News:
 
     async def _fetch_settings(self) -> None:
         try:
-            self._settings = read_settings(await self._centre.settings(), self._key)
+            self._take_settings(await self._centre.settings())
         except DeltaRefused as error:
             raise ListTrouble("changes.not_genuine", str(error)) from error
 
@@ -355,6 +413,9 @@ class News:
         self._at[delta.event] = (delta.generation, delta.to)
         if fresh is not None:
             self._settings_digest = fresh.digest
+            self.kept.add_settings(self._settings_signed)
+            if self.on_fresh is not None:
+                self.on_fresh(SETTINGS, self._settings_signed)
             self.strict_until_s = _strict_until_s(fresh.head)
             if self.on_settings is not None:
                 self.on_settings()

@@ -27,12 +27,13 @@ from edge.front.loops import REFUSED_WAIT_S, Loops
 from edge.front.merged import KeysOfList, Merged, MergedSource
 from edge.front.meter import Level, Meter
 from edge.front.near import Near
+from edge.front.near_lists import NearLists
 from edge.front.own_log import LogSource, OwnLog
 from edge.front.pace import IDLE, Idle
 from edge.front.past import Past
 from edge.front.peers.shared import Shared
 from edge.front.rounds import Rounds
-from edge.front.snapshot import SeenVersions, Snapshots
+from edge.front.snapshot import ANNOUNCED_FILE, SNAPSHOT_FILE, SeenVersions, Snapshots
 from edge.front.status_up import StatusUp, WaysKnown
 from edge.front.stream import News
 from edge.front.tls import PageTls
@@ -172,6 +173,9 @@ class Uplink:
             enrolment.list_key, data, self._reader, self._centre, lane.change, self._want_list,
             self._tile.list_answered, self._doubt.ask, self._doubt.cast, self._clock, self._chance,
         )  # fmt: skip
+        self.near_lists = self._snapshots.near = NearLists(
+            enrolment.group, enrolment.list_key, data / SNAPSHOT_FILE, data / ANNOUNCED_FILE, self._news,
+        )  # fmt: skip
         self._rounds = Rounds(self._clock, self._chance, idle, self._may_rest, self._awake)
         # Whoever was shut out is in the next roster, which a manifest tells of.
         self._news.on_settings = self._list_due.set
@@ -180,7 +184,7 @@ class Uplink:
         self.near = Near()
         self.carrying = Carrying(
             enrolment.gate, self._reader, self._read_of, self._centre, self.near, self._others,
-            lambda: self.is_up, self._way, self._clock, self._in_thread,
+            lambda: self.is_up and not self._is_dear(), self._way, self._clock, self._in_thread,
         )  # fmt: skip
         self._feed = FeedDown(
             self._centre, self.intake, self._belief, self._past, self._rounds, lane, self._clock,
@@ -323,7 +327,7 @@ class Uplink:
         return Shared(
             self._own, self._reader, self._read_of, self.intake, self._in_thread, self._belief.in_force,
             documents.signed, documents.offered, believe, self.near, lambda: self.is_up, self.upload.take_held,
-            lambda: self._lane.in_memory,
+            lambda: self._lane.in_memory, self.near_lists,
         )  # fmt: skip
 
     def _read_of(self, gate: GateId) -> tuple[LinkAt, Read]:

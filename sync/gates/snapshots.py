@@ -42,7 +42,15 @@ from sync.store.schema import METADATA, queue
 from sync.wire.lists import NO_KEY
 from sync.wire.sealed import KEY_BYTES, GroupSecrets, seal
 from sync.wire.seals import RENEW_S, Seal, sign_seal
-from sync.wire.snapshots import HEADER_BYTES, Manifest, Published, is_made_with, write_snapshot
+from sync.wire.snapshots import (
+    HEADER_BYTES,
+    Announced,
+    Manifest,
+    Published,
+    announce,
+    is_made_with,
+    write_snapshot,
+)
 
 FOLDER = "snapshots"
 REBUILD_S = 300
@@ -213,8 +221,19 @@ class Snapshots:
         self, group: int, published: Published, tag: str, secrets: GroupSecrets, gate: GateId, public: bytes
     ) -> Manifest:
         return Manifest(
-            group, published, self._sealed_seals(group, tag), self._sealed_secrets(secrets, gate, public)
+            group,
+            published,
+            self._sealed_seals(group, tag),
+            self._sealed_secrets(secrets, gate, public),
+            announced=self._announced(group, published),
         )
+
+    def _announced(self, group: int, published: Published) -> bytes:
+        """Return what neighbours may tell each other of a snapshot; nothing while it is made anew."""
+        newest = self._newest.get(group)
+        if newest is None or newest.published != published:
+            return b""
+        return announce(Announced(group, published, newest.made_at_s), self._keys.list_key)
 
     def _is_due(self, newest: _Newest, versions: int, *, fresh: bool) -> bool:
         return (

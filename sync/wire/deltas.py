@@ -26,7 +26,7 @@ and digest key, signed on its own and named by its digest.
 
 import hashlib
 import struct
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import zstandard
@@ -181,6 +181,25 @@ def read_delta(data: bytes, key: Ed25519PublicKey) -> Delta:
         raise DeltaRefused("the changes contradict their own seal")
     _check(delta)
     return delta
+
+
+class Span(NamedTuple):
+    """Where a page leads from and to, as it says itself, not yet proved."""
+
+    event: EventId
+    generation: int
+    since: int
+    to: int
+
+
+def span_of(data: bytes) -> Span:
+    """Read where a page leads. DeltaRefused for bytes that are none."""
+    if len(data) < _FORM.size + _SIGNATURE_BYTES:
+        raise DeltaRefused("this is no page of changes")
+    magic, event, generation, since, to, _ = _FORM.unpack_from(data)
+    if magic != _MAGIC:
+        raise DeltaRefused("this is no page of changes")
+    return Span(EventId(event), generation, since, to)
 
 
 def _check(delta: Delta) -> None:

@@ -9,6 +9,7 @@ Both sides say the same things (MessagePack, the kind in front):
     Carried  what was wanted, as far as it fits; only what the heads of the gate it is of cover will be believed
     Beat     I live. With the stamp last heard of you, whether you have all that I recorded, and whether the centre answers me
     Paper    a document that somebody signed who is neither of us, and that is newer than yours
+    Lists, GivePart, Part    of the list: see `sync.wire.peer_lists`
 
 A gate's own word is enough for its newest records (`Source.GATE`): the channel proves who speaks. What is carried counts
 only up to signed heads (`Source.CARRIER`), so a carrier can withhold, and nothing else.
@@ -27,6 +28,7 @@ from admission.ids import Epoch, GateId
 from sync.wire.channel import MESSAGE_BYTES_MAX
 from sync.wire.feed import WANTS_MAX, Want
 from sync.wire.messages import CHUNKS_MAX, Chunk, Epoch64, Gate32, Held, Pushed, Seq32, Trouble
+from sync.wire.peer_lists import CHANGES, SEAL, SETTINGS, GivePart, Lists, Part
 from sync.wire.replication import LinkAt, Read, Sender
 
 RECORDS_MAX = 720
@@ -120,9 +122,9 @@ class Paper(msgspec.Struct, frozen=True, array_like=True, tag="paper"):
 
 
 ROSTER = "roster"
-PAPERS = (ROSTER,)
+PAPERS = (ROSTER, SEAL, CHANGES, SETTINGS)
 
-Message = Holds | Records | Taken | Wanted | Carried | Beat | Paper
+Message = Holds | Records | Taken | Wanted | Carried | Beat | Paper | Lists | GivePart | Part
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

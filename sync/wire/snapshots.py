@@ -26,12 +26,14 @@ from typing import BinaryIO
 import msgspec
 import zstandard
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sync.wire.gate_keys import RollAsked
 from sync.wire.lists import LIST_BYTES_MAX
+from sync.wire.messages import is_signed
 
 MAGIC = b"GHS0"
 CHUNK_BYTES = 64 * 1024
@@ -42,11 +44,13 @@ WINDOW_BYTES_MAX = 8 * 1024 * 1024
 """A frame may ask for far more memory than its content has; level 3 asks for 2 MiB."""
 SNAPSHOT_BYTES_MAX = 512 * 1024 * 1024
 ADDRESS_CHARS = 64
+SIGNATURE_BYTES = 64
 
 _HEADER = struct.Struct(">4sI8s32sQI")
 HEADER_BYTES = _HEADER.size
 _KEY_NAME = b"gatehouse list secret 0"
 _INFO = b"gatehouse snapshot 0"
+_ANNOUNCED = b"gatehouse announced 0\n"
 
 
 class SnapshotRefused(ValueError):
@@ -63,6 +67,21 @@ class Published(msgspec.Struct, frozen=True, array_like=True):
     address: str
     size: int
     tag: str
+
+
+class Announced(msgspec.Struct, frozen=True, array_like=True):
+    """A snapshot as the centre announces it to whoever meets it. `made_at_s`: by the centre's clock.
+
+    Signed by the list key (`announce`), so anybody may carry it on: whoever has the snapshot offers it with this.
+    """
+
+    group: int
+    published: Published
+    made_at_s: int
+
+
+class AnnouncedRefused(ValueError):
+    """Bytes that announce no snapshot of this group in this venue's name."""
 
 
 class Manifest(msgspec.Struct, frozen=True, array_like=True):
@@ -83,11 +102,33 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     roster_version: int = 0
     roll: RollAsked | None = None
     """The gate is asked for new keys of its own (`sync.wire.gate_keys`)."""
+    announced: bytes = b""
+    """The snapshot as its neighbours may be told of it (`Announced`, signed)."""
 
 
 def is_address(text: str) -> bool:
     """Whether a text can name a snapshot; nothing else may become part of a path."""
     return len(text) == ADDRESS_CHARS and all(digit in "0123456789abcdef" for digit in text)
+
+
+def announce(announced: Announced, key: Ed25519PrivateKey) -> bytes:
+    """Return an announcement as it travels, signed by the list key."""
+    body = msgspec.msgpack.encode(announced)
+    return body + key.sign(_ANNOUNCED + body)
+
+
+def read_announced(data: bytes, key: Ed25519PublicKey, group: int) -> Announced:
+    """Return what is announced. AnnouncedRefused for anything that the list key did not sign, or of another group."""
+    body, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
+    if not is_signed(key, signature, _ANNOUNCED + body):
+        raise AnnouncedRefused("the snapshot is not announced by this venue's list key")
+    try:
+        found = msgspec.msgpack.decode(body, type=Announced)
+    except msgspec.DecodeError as error:
+        raise AnnouncedRefused("the snapshot was announced by another version of the centre") from error
+    if found.group != group:
+        raise AnnouncedRefused("the snapshot is of another event group")
+    return found
 
 
 def write_snapshot(listed: BinaryIO, out: BinaryIO, room: BinaryIO, group: int, secret: bytes) -> str:

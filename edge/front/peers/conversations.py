@@ -23,6 +23,7 @@ from edge.link import Appended, HeardGates
 from edge.store.faults import StoreFault
 from sync.wire import peers as wire
 from sync.wire.channel import RosterStamp
+from sync.wire.peer_lists import SEAL, GivePart, Lists, Part
 from sync.wire.peers import (
     Beat,
     Carried,
@@ -30,6 +31,7 @@ from sync.wire.peers import (
     Log,
     Message,
     Paper,
+    PeerMisbehaved,
     Place,
     Records,
     Taken,
@@ -45,6 +47,8 @@ BUSY_S = 5.0
 ANNOUNCE_S = 1.0
 """What is newly held of others is told together: who hears them directly does not need it."""
 RETRY_S = 60.0
+GIVE_EVERY_S = 2.0
+"""How often a neighbour is given what leads on from where it says it is: who says so all the time gets no more."""
 
 log = logging.getLogger("edge.front.peers")
 
@@ -64,6 +68,13 @@ class Conversation:
     retried_s: float = 0.0
     place: Place | None = None
     """Where others may find it."""
+    giver: object = None
+    """As lists know it (`edge.front.near_lists`)."""
+    said: Lists | None = None
+    """What it was told last of our list."""
+    behind: Lists | None = None
+    """Where it said to be, while it was not given yet what leads on from there."""
+    gave_s: float = -GIVE_EVERY_S
 
 
 class Conversations:
@@ -98,6 +109,7 @@ class Conversations:
         """When it is time again."""
         self._held: dict[tuple[GateId, Epoch], int] = {}
         """Up to where logs are held, as of the last look."""
+        shared.lists.fresh = self._give_on
         self._was_up = False
         """What the last beats said of our link."""
 
@@ -128,11 +140,13 @@ class Conversations:
         talk = Talk(self._own, connection.peer, self._shared.own.link_at)
         one = Conversation(connection, talk, self._mono_s(), {})
         self.all.append(one)
+        one.giver = self._shared.lists.joined(connection.peer, connection.say)
         return one
 
     def close(self, one: Conversation) -> None:
         """It ended."""
         self.all.remove(one)
+        self._shared.lists.left(one.giver)
         if one.talk.peer not in self.gates:
             self._shared.near.gone(one.talk.peer)
 
@@ -150,12 +164,18 @@ class Conversations:
             self._beat_s = now_s + (BEAT_S if busy else IDLE_BEAT_S)
             for one in self.all:
                 self._beat(one)
+                if not is_up:
+                    one.said = None  # whoever leads us on is told where we are, again and again
         if now_s >= self._announce_s and busy:
             self._announce_s = now_s + ANNOUNCE_S
             with contextlib.suppress(StoreFault):
                 await self._announce()
         await self._spread_roster()
         await self._retry(now_s)
+        for one in list(self.all):
+            self._say_lists(one)
+            with contextlib.suppress(OSError):  # who does not read is dropped by its own task
+                await self._lead_on(one)
 
     async def _retry(self, now_s: float) -> None:
         """Offer again what a neighbour would not take: it may have learned of a key of ours since."""
@@ -196,6 +216,53 @@ class Conversations:
         for part in wire.holdings(yours, logs, first=True, port=self.port, roster=stamp):
             one.connection.say(part)
         self._beat(one)
+        self._say_lists(one)
+
+    # --- lists --------------------------------------------------------------------------------------------------
+
+    def _say_lists(self, one: Conversation) -> None:
+        """Say what we hold of the list, where that is news to a neighbour."""
+        says = self._shared.lists.says()
+        if says != one.said:
+            one.said = says
+            one.connection.say(says)
+
+    async def _lead_on(self, one: Conversation) -> None:
+        """Give a neighbour what leads on from where it is, as fast as it reads."""
+        now_s = self._mono_s()
+        if one.behind is None or now_s - one.gave_s < GIVE_EVERY_S:
+            return
+        said, one.behind, one.gave_s = one.behind, None, now_s
+        for kind, body in self._shared.lists.missing(said):
+            if self._is_told(one, kind, body):
+                one.connection.say(Paper(kind, body))
+                await one.connection.sent()
+
+    def _give_on(self, kind: str, body: bytes) -> None:
+        """Tell neighbours that the centre does not answer what it told us."""
+        for one in self.all:
+            if not self._shared.near.gates.get(one.talk.peer, True) and self._is_told(one, kind, body):
+                one.connection.say(Paper(kind, body))
+
+    def _is_told(self, one: Conversation, kind: str, body: bytes) -> bool:
+        """Whether a neighbour is told something: seals it has from the centre, where that answers it."""
+        is_up = self._shared.near.gates.get(one.talk.peer, False)
+        return len(body) <= wire.PAPER_BYTES_MAX and (kind != SEAL or not is_up)
+
+    async def _take_of_lists(self, one: Conversation, message: Lists | GivePart | Part) -> None:
+        lists = self._shared.lists
+        match message:
+            case Lists():
+                lists.heard(one.giver, message)
+                one.behind = message
+                await self._lead_on(one)
+            case GivePart():
+                one.connection.say(await lists.give(message))
+            case Part():
+                if not lists.part(one.giver, message):
+                    raise PeerMisbehaved("peers.unasked")
+
+    # --- what comes ---------------------------------------------------------------------------------------------
 
     async def take(self, one: Conversation, message: Message) -> None:
         """Take one message of a neighbour. PeerMisbehaved, StoreFault, and OSError where it or the lane is away."""
@@ -231,8 +298,10 @@ class Conversations:
                 self._heard(one)
             case Paper(kind=wire.ROSTER, body=body):
                 self._trust.offered(body)
-            case _:
-                pass  # a paper of a kind that a newer version knows
+            case Paper(kind=kind, body=body):  # of a kind that only a newer version knows it is left aside
+                await shared.lists.paper(kind, body)
+            case Lists() | GivePart() | Part():
+                await self._take_of_lists(one, message)
         await one.connection.sent()
 
     def _learn(self, one: Conversation, said: Holds) -> None:

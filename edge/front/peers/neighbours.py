@@ -97,9 +97,9 @@ class Neighbours:
     # --- life ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> NoReturn:
-        """Wait until there are others, then talk to them."""
+        """Wait until there may be others, then talk to them."""
         while True:
-            while not self._trust.others:
+            while self._trust.is_alone:
                 self._tell()
                 await asyncio.sleep(LOOK_S)
             async with asyncio.TaskGroup() as tasks:

@@ -7,6 +7,7 @@ from typing import Protocol
 from admission.ids import Epoch, GateId
 from edge.front.intake import Epochs, Intake, InThread
 from edge.front.near import Near
+from edge.front.near_lists import NearLists
 from edge.front.own_log import OwnLog
 from edge.link import HeardGates
 from sync.wire.replication import LinkAt, Read
@@ -46,6 +47,7 @@ class Shared:
     """Fetch what only the lane's memory holds into `own`. ConnectionError where it is away."""
     in_memory: Callable[[], tuple[Epoch, int]]
     """The running epoch, and its last seq that only the lane's memory holds; 0: none."""
+    lists: NearLists
 
 
 __all__ = ["Shared", "Told"]

@@ -44,6 +44,11 @@ class Trust:
         gates = roster.gates if roster is not None else ()
         return tuple(one.id for one in gates if one.id != self._own)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether the roster names nobody else. Without one, somebody may come and bring it."""
+        return self._shared.in_force() is not None and not self.others
+
     async def settle(self) -> None:
         """Have the lane go by a roster that came; where it or the disk does not take it, at the next call."""
         if not self._is_news:

@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from admission.ids import GateId
 from sync.wire.channel import Channel, Self
 from sync.wire.messages import Held
+from sync.wire.peer_lists import GivePart
 from sync.wire.peers import Beat, Holds, Log, Message, Records, Taken, Wanted, pack, unpack
 from tests.edge.front.peers.node import GROUP, KNOCK, Node, key_of
 
 WAIT_S = 10.0
-Kind = TypeVar("Kind", Holds, Records, Taken, Wanted, Beat)
+Kind = TypeVar("Kind", GivePart, Holds, Records, Taken, Wanted, Beat)
 
 
 class Hostile:

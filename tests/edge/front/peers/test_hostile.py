@@ -1,17 +1,21 @@
 """Neighbours that lie, alter, repeat, withhold or flood: refused, put aside or outlived, and the honest go on."""
 
 import asyncio
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from admission.ids import Epoch
+from edge.front.snapshot import ANNOUNCED_FILE, SNAPSHOT_FILE
 from sync.wire.channel import knock_key
 from sync.wire.feed import Want
 from sync.wire.messages import Chunk, Held
+from sync.wire.peer_lists import PART_BYTES_MAX, GivePart, Lists, Part
 from sync.wire.peers import Beat, Carried, Holds, Log, Message, Paper, Records, Taken, Wanted
+from sync.wire.snapshots import Announced, Published, announce
 from tests.edge.front.peers.hostile import knocking, self_of
-from tests.edge.front.peers.node import Node, key_of, log_of, nodes, roster_of, until
+from tests.edge.front.peers.node import GROUP, NOW_S, Node, key_of, log_of, nodes, roster_of, until
 from tests.sync.logs import EpochLog, chunk_of
 
 
@@ -181,3 +185,63 @@ async def test_a_neighbour_that_reads_nothing_is_cut_off_and_the_others_are_serv
             deaf.begins(*(Log(3, epoch, 1) for epoch in range(1, 4000)))
             three.start(one)
             await until(lambda: three.holds(log) == len(log.blobs), "the other one is served")
+
+
+def announced(made: Node, data: bytes, *, key: int = 99, made_at_s: int = NOW_S) -> bytes:
+    """Have a node hold a snapshot, and return what announces it; `key`: 99 is the venue's list key."""
+    (made.box.data / SNAPSHOT_FILE).write_bytes(data)
+    published = Published(sha256(data).hexdigest(), len(data), "tag")
+    signed = announce(Announced(GROUP, published, made_at_s), key_of(key))
+    (made.box.data / ANNOUNCED_FILE).write_bytes(signed)
+    return signed
+
+
+async def test_a_list_that_the_centre_did_not_announce_is_no_offer(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 1, 2) as (one, two_):
+        await listening(one)
+        forged = announced(two_, bytes(1000), key=98)
+        async with knocking(one, self_of(2, one)) as two:
+            two.begins()
+            two.say(
+                Lists(forged), Lists(b"\0" * 200), Paper("changes", b"x" * 300), Paper("seal", bytes(104))
+            )
+            two.say(Records((log_of(2).scans(2).chunk(),)))
+            await two.hear(Taken)
+            assert one.uplink.near_lists.offers() == []
+
+
+async def test_a_list_that_a_neighbour_alters_comes_whole_from_another(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 2000
+    into = tmp_path / "came"
+    async with nodes(tmp_path, 1, 2, 3) as (one, _, three):
+        signed = announced(three, data)
+        await listening(one)
+        lists = one.uplink.near_lists
+        async with knocking(one, self_of(2, one)) as liar:
+            liar.begins()
+            liar.say(Lists(signed))
+            await until(lists.offers, "it is offered")
+            (offer,) = lists.offers()
+            fetching = asyncio.create_task(lists.fetch(offer.announced, into))
+            while not fetching.done() and (at := into.stat().st_size if into.exists() else 0) < len(data):
+                asked = await liar.hear(GivePart)
+                liar.say(Part(asked.address, asked.offset, b"\1" * min(PART_BYTES_MAX, len(data) - at)))
+                if asked.offset + PART_BYTES_MAX >= len(data):
+                    break
+            with pytest.raises(ConnectionError):
+                await fetching
+            assert not into.exists()
+            assert lists.offers() == [], "it is not asked again"
+            three.start(one)
+            await until(lists.offers, "another one has it")
+            await lists.fetch(offer.announced, into)
+            assert into.read_bytes() == data
+
+
+async def test_parts_of_a_list_that_nobody_asked_for_end_the_talk(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 1, 2) as (one, _):
+        await listening(one)
+        async with knocking(one, self_of(2, one)) as two:
+            two.begins()
+            two.say(Part("0" * 64, 0, b"x"))
+            assert await two.is_ended()

@@ -143,6 +143,8 @@ class Snapshots:
         """How often a whole list was wanted; and how many of these wishes were met."""
         self._untaken: Path | None = None
         self._forgotten = False
+        self.on_told: Callable[[], None] = lambda: None
+        """Called when the centre told something new, before the list that it tells of comes."""
         self.near: NearSource | None = None
         """Neighbours that may have a list."""
         self._unfit: set[tuple[str, bytes]] = set()
@@ -208,6 +210,7 @@ class Snapshots:
         answered()
         if said is not None:
             self._manifest_tag, self._manifest = said
+            self.on_told()
         manifest = self._manifest
         if manifest is None:
             return

@@ -176,6 +176,8 @@ class Uplink:
         self.near_lists = self._snapshots.near = NearLists(
             enrolment.group, enrolment.list_key, data / SNAPSHOT_FILE, data / ANNOUNCED_FILE, self._news,
         )  # fmt: skip
+        # The roster must not wait for a list that takes minutes: neighbours are met by it, who may have one.
+        self._snapshots.on_told = self._documents_due.set
         self._rounds = Rounds(self._clock, self._chance, idle, self._may_rest, self._awake)
         # Whoever was shut out is in the next roster, which a manifest tells of.
         self._news.on_settings = self._list_due.set

@@ -15,11 +15,15 @@ from sync import demo
 from tests.bench.centre import child
 from tests.bench.report import Goal, Row, median, percentile
 from tests.bench.scale import Scale
+from tests.bench.snapshots import SEED, sell
 from tests.bench.venue_sync import KNOWN_MAX_S, LOOK_S, REFUSED_EVERY
 from tests.edge import rig
 from tests.edge.front.peers.node import enrolment_of, roster_of
+from tests.edge.front.slow_link import GSM_BYTES_S
 from tests.edge.rig import Gate
+from tests.sync.gates import codes
 from tests.sync.lan import lan, peers_toml, with_front
+from tests.sync.swapped import swap_in
 from tests.sync.venue import NOW_S, Venue, venue_at
 
 GATES: Final = 6
@@ -32,7 +36,7 @@ WARM: Final = 9
 
 def measure(size: Scale) -> list[Row]:
     """All of this group's figures."""
-    return [asyncio.run(_refusal(size)), asyncio.run(_cold(size))]
+    return [asyncio.run(_refusal(size)), asyncio.run(_cold(size)), asyncio.run(_swapped(size))]
 
 
 def _hurry(text: str) -> str:
@@ -93,6 +97,26 @@ async def _one(venue: Venue, gates: list[Gate], at: int, number: int) -> list[fl
         await other.until(lambda: next(iter(other.daemon.recent), None) is not seen, "it is answered")
         assert other.daemon.recent[0].reason == Reason.ALREADY_USED, other.daemon.recent[0]
     return list(found.values())
+
+
+async def _swapped(size: Scale) -> Row:
+    """A box swapped in where the centre is behind 2G and the list is long."""
+    folder = size.folder / "swapped"
+    async with venue_at(folder / "centre") as venue:
+        listed = demo.bulk(size.load_tickets, SEED, NOW_S, venue.centre.keys)
+        await asyncio.to_thread(sell, venue.centre, listed)
+        swapped = await swap_in(venue, folder, [codes(venue)["day"]], GSM_BYTES_S)
+    alone_s = swapped.list_bytes / GSM_BYTES_S
+    return Row(
+        name="swapped_in_s",
+        value=swapped.admits_s,
+        unit="s",
+        floor=alone_s,
+        goal=Goal(120),
+        conditions=f"from before its enrolment ({swapped.enrolled_s:.1f} s of it) until its lanes are ready and it knows of "
+        f"an entry at its neighbour; list of {size.load_tickets:,} tickets, {swapped.list_bytes:,} bytes; its link gives "
+        f"{GSM_BYTES_S:.0f} B/s, {swapped.modem_bytes:,} bytes passed; floor: the list alone over that link",
+    )
 
 
 async def _cold(size: Scale) -> Row:

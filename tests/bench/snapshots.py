@@ -47,7 +47,7 @@ def size_and_build(scale: Scale) -> list[Row]:
     try:
         demo.make_demo(centre.database, centre.keys, data, NOW_S)
         listed = demo.bulk(scale.tickets, SEED, NOW_S, centre.keys)
-        _sell(centre, listed)
+        sell(centre, listed)
         published = Published(centre.database, centre.keys, data, lambda: NOW_S)
         seconds, made = [], None
         for _ in range(BUILDS if scale.name == "full" else 1):
@@ -82,7 +82,7 @@ def size_and_build(scale: Scale) -> list[Row]:
     ]
 
 
-def _sell(centre: Centre, listed: demo.Bulk) -> None:
+def sell(centre: Centre, listed: demo.Bulk) -> None:
     """Have a bulk list's tickets in the tables: rows as `sync.tickets.rows` writes them, too many for its own pace."""
     key = demo.demo_venue(NOW_S, centre.keys).digest_key
     tickets, credentials = [], []
@@ -165,7 +165,7 @@ async def _fetched_s(venue: Venue, box: Path) -> float:
 async def _fetch(scale: Scale) -> tuple[list[float], int]:
     async with venue_at(scale.folder / "snapshot-centre") as venue:
         listed = demo.bulk(scale.load_tickets, SEED, NOW_S, venue.centre.keys)
-        await asyncio.to_thread(_sell, venue.centre, listed)
+        await asyncio.to_thread(sell, venue.centre, listed)
         seconds = [
             await _fetched_s(venue, scale.folder / f"snapshot-box-{number}") for number in range(scale.starts)
         ]

@@ -82,6 +82,8 @@ class Neighbours:
         self.in_memory: Callable[[], None] = self._talks.in_memory
         """Records are in the lane's memory only, or are no longer."""
         self._dial_due = asyncio.Event()
+        self._stamp = trust.stamp()
+        """Of the roster that the table was tried by."""
         self._refused: tuple[str, float] | None = None
         """Why somebody was refused last, and when."""
         self._said: PeersSaid | None = None
@@ -124,6 +126,9 @@ class Neighbours:
                 if self._trust.key_of(one.talk.peer) is None:
                     self._refuse("channel.unknown_gate")
                     one.connection.close()
+            if (stamp := self._trust.stamp()) != self._stamp:
+                self._stamp = stamp
+                self.table.again()
             await self._talks.live()
             self._tell()
             self._dial_due.set()

@@ -107,6 +107,11 @@ class Table:
             SELF_AGAIN_S if is_self else min(AGAIN_MAX_S, AGAIN_FIRST_S * 2.0 ** min(one.failures, 10)),
         )
 
+    def again(self) -> None:
+        """Who is believed has changed: whoever was not, or did not believe us, may by now."""
+        for one in self._places.values():
+            one.failures, one.due_s = 0, min(one.due_s, self._mono_s())
+
     def _later(self, address: Address, wait_s: float) -> None:
         one = self._places.get(address)
         if one is not None:

@@ -81,6 +81,7 @@ def _serial(settings: SerialReader) -> Reader:
             line=Line(baud=settings.baud),
             gap_ms=settings.gap_ms,
             binary=settings.gap_only,
+            envelope=settings.stx_etx,
             medium=_medium(settings.medium),
             uid_order=ByteOrder(settings.uid_order.value),
             feedback=_feedback(settings),
@@ -159,8 +160,10 @@ def _complete(setting: MediumSetting) -> Complete | None:
 
 def _feedback(settings: SerialReader | HidPosReader) -> Mapping[Signal, bytes]:
     """The bytes a scanner shows a verdict on, where configured."""
-    pairs = ((Signal.ACCEPT, settings.accept_bytes), (Signal.REJECT, settings.reject_bytes))
-    return {signal: bytes.fromhex(text) for signal, text in pairs if text}
+    texts = {Signal.ACCEPT: settings.accept_bytes, Signal.REJECT: settings.reject_bytes}
+    if isinstance(settings, SerialReader):
+        texts |= {Signal.WAIT: settings.wait_bytes, Signal.NEXT: settings.next_bytes}
+    return {signal: bytes.fromhex(text) for signal, text in texts.items() if text}
 
 
 def guard_settings_of(settings: RelaySettings) -> GuardSettings:

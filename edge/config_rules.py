@@ -169,6 +169,8 @@ def _reader(reader: _Table) -> Iterator[Problem]:
     if found and not any(reader.get(key) for key in FINDERS):
         yield reader.path, f"nothing says which {found} this reader is", "one of " + ", ".join(FINDERS)
 
+    if reader.get("gap_only") is True and reader.get("stx_etx") is True:
+        yield (*reader.path, "stx_etx"), "codes that end by the gap alone may hold ETX", "one of the two"
     if reader.text("driver") == "tcp":
         yield from _who_sends(reader)
 

@@ -97,9 +97,15 @@ class SerialReader(_Strict, frozen=True, tag_field="driver", tag="serial"):
     """Quiet time that ends a frame without a terminator (facts: 30-100 ms)."""
     gap_only: bool = False
     """Binary payloads: terminators are data."""
+    stx_etx: bool = False
+    """A code stands between STX and ETX; what is outside, or lacks either, is none."""
     accept_bytes: HexBytes = ""
     """Hex sent to the device on grant, for scanners that beep on command (`07` is BEL)."""
     reject_bytes: HexBytes = ""
+    wait_bytes: HexBytes = ""
+    """When staff are to look, or another person is passing."""
+    next_bytes: HexBytes = ""
+    """When the passage is over: lights out, or the next code asked for."""
     uid_order: UidOrder = UidOrder.BIG
 
 

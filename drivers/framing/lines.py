@@ -7,9 +7,13 @@ empty frames are swallowed, and a quiet line ends what nothing else did.
 
 import re
 
+from drivers.base import Garbled
 from drivers.framing.frame import Complete, Frame, Framed
 
 STX = b"\x02"
+ETX = b"\x03"
+CUT = "cut"
+_MARK = re.compile(rb"[\x02\x03]")
 _TERMINATOR = re.compile(rb"[\r\n\x03\x00]")
 _WHOLE = re.compile(rb"([^\r\n\x00\x02\x03]+)(?:\r\n?|[\n\x00\x03])")
 """A code that came in one piece, with its terminator: what a USB scanner sends."""
@@ -70,3 +74,57 @@ class LineFramer:
         if deadline_ns is not None and now_ns >= deadline_ns:
             self._frame.end(None, out)
         return out
+
+
+class EnvelopeFramer:
+    """Codes between STX and ETX, from scanners that are set to send both: what is outside, or lacks either, is none.
+
+    Line ends inside belong to the code. `gap_ns`: a code whose ETX has not come after so long a quiet is given up.
+    """
+
+    def __init__(self, *, gap_ns: int, aim: bool = True) -> None:
+        self._frame = Frame(aim=aim)
+        self._gap_ns = gap_ns
+        self._inside = False
+        self._heard_ns = 0
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `quiet` is due if nothing more comes, or None."""
+        return self._heard_ns + self._gap_ns if self._inside else None
+
+    def feed(self, data: bytes, now_ns: int) -> list[Framed]:
+        """Take bytes read at `now_ns`."""
+        out: list[Framed] = []
+        self._heard_ns = now_ns
+        at = 0
+        for mark in _MARK.finditer(data):
+            self._hold(data[at : mark.start()], now_ns, out)
+            at = mark.end()
+            if mark[0] == STX:
+                self._give_up(now_ns, out)
+                self._inside = True
+            elif self._inside:
+                self._frame.end(now_ns, out)
+                self._inside = False
+        self._hold(data[at:], now_ns, out)
+        return out
+
+    def quiet(self, now_ns: int) -> list[Framed]:
+        """Give up a code whose end does not come."""
+        out: list[Framed] = []
+        deadline_ns = self.deadline_ns
+        if deadline_ns is not None and now_ns >= deadline_ns:
+            self._give_up(now_ns, out)
+        return out
+
+    def _hold(self, data: bytes, now_ns: int, out: list[Framed]) -> None:
+        if self._inside:
+            self._frame.add(data, now_ns, out)
+
+    def _give_up(self, now_ns: int, out: list[Framed]) -> None:
+        if self._inside and self._frame.size:
+            out.append(Garbled(CUT, self._frame.size, now_ns))
+        self._frame.lose(CUT, now_ns, [])
+        self._frame.end(None, out)
+        self._inside = False

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from drivers.base import Emit, Medium, Opened, Signal
+from drivers.base import Emit, Medium, Misconfigured, Opened, Signal
 from drivers.framing.frame import Complete, Framed
-from drivers.framing.lines import LineFramer
+from drivers.framing.lines import EnvelopeFramer, LineFramer
 from drivers.framing.uid import ByteOrder, as_uid
 from drivers.readers.pump import Pump, gap_ns
 from drivers.transport.serial_port import Line, SerialPort
@@ -17,7 +17,8 @@ class SerialReaderConfig:
     """Where a serial reader is and what it sends.
 
     `path`: a stable name, `/dev/serial/by-id/*` or `by-path/*`. `gap_ms`: quiet time that ends a code without a
-    terminator. `binary`: codes may hold any byte, so only the gap ends one. `feedback`: the bytes that make the
+    terminator. `binary`: codes may hold any byte, so only the gap ends one. `envelope`: a code stands between STX and ETX,
+    and all else is none. `feedback`: the bytes that make the
     device show a signal (many scanners beep on BEL); none by default, since no byte means the same to all.
     """
 
@@ -25,6 +26,7 @@ class SerialReaderConfig:
     line: Line = field(default_factory=Line)
     gap_ms: int = 50
     binary: bool = False
+    envelope: bool = False
     aim: bool = True
     medium: Medium = Medium.BARCODE
     uid_order: ByteOrder = ByteOrder.UID0_FIRST
@@ -38,6 +40,9 @@ class SerialReader:
 
     def __init__(self, config: SerialReaderConfig, complete: Complete | None = None) -> None:
         self._gap_ns = gap_ns(config.gap_ms)
+        if config.binary and config.envelope:
+            hint = "Codes of any byte may hold STX and ETX: leave one of the two off."
+            raise Misconfigured("codes end by the gap alone, and by ETX", hint)
         self._config = config
         self._complete = complete
         self._port: SerialPort | None = None
@@ -54,9 +59,7 @@ class SerialReader:
 
     async def _pump(self, port: SerialPort, emit: Emit) -> NoReturn:
         config = self._config
-        framer = LineFramer(
-            gap_ns=self._gap_ns, binary=config.binary, aim=config.aim, complete=self._complete
-        )
+        framer = self._framer()
 
         def take() -> list[Framed] | None:
             received = port.receive()
@@ -66,6 +69,12 @@ class SerialReader:
             emit(as_uid(framed, config.uid_order) if config.medium is Medium.UID else framed)
 
         await Pump(port.fd, take, framer, pass_on).run()
+
+    def _framer(self) -> LineFramer | EnvelopeFramer:
+        config = self._config
+        if config.envelope:
+            return EnvelopeFramer(gap_ns=self._gap_ns, aim=config.aim)
+        return LineFramer(gap_ns=self._gap_ns, binary=config.binary, aim=config.aim, complete=self._complete)
 
     def feedback(self, signal: Signal) -> None:
         """Send the configured bytes of a signal, if the device is open and takes them now."""

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from drivers.base import SCAN_BYTES_MAX, Garbled, Medium, Scan
 from drivers.framing.aim import split_aim
 from drivers.framing.frame import Framed
-from drivers.framing.lines import LineFramer
+from drivers.framing.lines import EnvelopeFramer, LineFramer
 
 MS = 1_000_000
 GAP_NS = 50 * MS
 
 
-def feed(framer: LineFramer, data: bytes, cuts: list[int]) -> list[Framed]:
+def feed(framer: LineFramer | EnvelopeFramer, data: bytes, cuts: list[int]) -> list[Framed]:
     """Feed in pieces cut at the given places, 1 ms apart, then let the line be quiet."""
     out: list[Framed] = []
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -155,3 +155,48 @@ def test_longest_code_fits() -> None:
 )
 def test_identifiers_of_the_usual_symbologies(code: bytes) -> None:
     assert split_aim(b"]" + code + b"123") == (code.decode(), b"123")
+
+
+ENVELOPES: list[tuple[str, bytes, list[tuple[str, bytes] | str]]] = [
+    ("one", b"\x02ABC\x03", [("", b"ABC")]),
+    ("two, and line ends outside", b"\x02ABC\x03\r\n\x02]Q1DEF\x03\r\n", [("", b"ABC"), ("Q1", b"DEF")]),
+    ("line ends inside", b"\x02A\r\nB\x00\x03", [("", b"A\r\nB\x00")]),
+    ("no begin", b"ABC\x03\x02D\x03", [("", b"D")]),
+    ("no end", b"\x02ABC\x02D\x03", ["cut", ("", b"D")]),
+    ("end lost", b"\x02ABC", ["cut"]),
+    ("nothing inside", b"\x02\x03\x02\x02\x03\x03", []),
+    ("never begun", b"TK1ABC\r\n", []),
+]
+
+
+@pytest.mark.parametrize(("data", "wanted"), [v[1:] for v in ENVELOPES], ids=[v[0] for v in ENVELOPES])
+def test_envelope_whole_and_byte_by_byte(data: bytes, wanted: list[tuple[str, bytes] | str]) -> None:
+    for cuts in ([], list(range(len(data)))):
+        assert codes(feed(EnvelopeFramer(gap_ns=GAP_NS), data, cuts)) == wanted
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.sampled_from([b"\x02", b"\x03", b"AB", b"\r", b"x" * 3000]), max_size=12),
+    st.lists(st.integers(0, 9000), max_size=10),
+)
+def test_cutting_an_envelope_changes_nothing(parts: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(parts)
+    whole = codes(feed(EnvelopeFramer(gap_ns=GAP_NS), data, []))
+    assert codes(feed(EnvelopeFramer(gap_ns=GAP_NS), data, cuts)) == whole
+
+
+def test_too_long_an_envelope_is_told_once() -> None:
+    framer = EnvelopeFramer(gap_ns=GAP_NS)
+    assert codes(feed(framer, b"\x02" + b"A" * 9000 + b"\x03\x02B\x03", [4000, 5000])) == [
+        "too_long",
+        ("", b"B"),
+    ]
+
+
+def test_an_envelope_ends_by_a_quiet_line_as_none() -> None:
+    framer = EnvelopeFramer(gap_ns=GAP_NS)
+    assert framer.feed(b"\x02AB", 10) == []
+    assert framer.quiet(9 + GAP_NS) == []
+    assert framer.quiet(10 + GAP_NS) == [Garbled("cut", 2, 10 + GAP_NS)]
+    assert framer.feed(b"CD\x03", 11 + GAP_NS) == []  # its end is no code

@@ -36,6 +36,26 @@ async def test_serial_feedback_reaches_the_device(tmp_path: Path) -> None:
     sim.port.unplug()
 
 
+async def test_only_what_stands_between_stx_and_etx_is_a_code(tmp_path: Path) -> None:
+    sim = SerialScanner(tmp_path / "tty", SerialSetting(prefix=b"\x02", suffix=b"\x03"))
+    sim.port.plug()
+    config = SerialReaderConfig(str(sim.port.link), envelope=True, gap_ms=30)
+    async with running(SerialReader(config)) as (listener, _):
+        await sim.garbage(b"half a code\r\n")
+        await sim.scan(b"A\rB", chunk=1)
+        assert scanned(await listener.next())[1] == b"A\rB"
+        await sim.scan(b"no end", stop_after=5)
+        garbled = await listener.next()
+        assert isinstance(garbled, Garbled)
+        assert garbled.why == "cut"
+    sim.port.unplug()
+
+
+def test_ends_of_two_kinds_are_told() -> None:
+    with pytest.raises(Misconfigured, match="ETX"):
+        SerialReader(SerialReaderConfig("x", binary=True, envelope=True))
+
+
 async def test_binary_codes_over_serial(tmp_path: Path) -> None:
     sim = SerialScanner(tmp_path / "tty", SerialSetting(suffix=b"", aim=b"]Q1"))
     sim.port.plug()

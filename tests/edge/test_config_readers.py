@@ -15,6 +15,7 @@ way = "entry"
 """
 TCP = LANE + 'driver = "tcp"\nsources = ["192.168.7.0/24"]\n'
 SSI = LANE + 'driver = "ssi"\nport = "/dev/a"\n'
+SERIAL = LANE + 'driver = "serial"\nport = "/dev/a"\n'
 HID = LANE + 'driver = "hidpos"\nusb = "0c2e:0db3"\n'
 
 

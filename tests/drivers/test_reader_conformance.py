@@ -9,7 +9,7 @@ import os
 import random
 import select
 import termios
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,6 +79,8 @@ class Rig:
     hush: Callable[[], None] = lambda: None
     misread: Callable[[], None] = lambda: None
     lose: Callable[[], None] = lambda: None
+    slowly: Callable[[str], Coroutine[None, None, None]] | None = None
+    """Where a pause is told by the events' own times, and not by when their bytes come."""
 
 
 TEXTS = (Code("TK1-é/AB", "TK1-é/AB".encode()), Code("second", b"second"))
@@ -115,8 +117,12 @@ def wedge(link: Path, complete: Complete | None, medium: Medium) -> Rig:
         await sim.scan("\r".join(["7"] * count) + "\r")
 
     codes = UIDS if medium is Medium.UID else TEXTS
+
+    async def slowly(text: str) -> None:
+        await sim.scan(text, key_s=0.001)
+
     reader = WedgeReader(config, complete)
-    return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst)
+    return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst, slowly=slowly)
 
 
 def serial(link: Path, complete: Complete | None, medium: Medium) -> Rig:
@@ -462,8 +468,11 @@ async def test_babbling_device_leaves_turns_to_others(rig: Rig) -> None:
 async def test_delayed_bytes_make_one_code(rig: Rig) -> None:
     """A slow line pauses within a code, shorter than the gap."""
     async with running(rig.reader) as (listener, _):
-        rig.port.slow_s = 0.001
-        sending = asyncio.ensure_future(rig.send(rig.codes[0].text, 7, None))
+        if rig.slowly is None:
+            rig.port.slow_s = 0.001
+            sending = asyncio.ensure_future(rig.send(rig.codes[0].text, 7, None))
+        else:
+            sending = asyncio.ensure_future(rig.slowly(rig.codes[0].text))
         assert scanned(await listener.next()) == (rig.medium, rig.codes[0].data)
         await sending
 

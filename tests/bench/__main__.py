@@ -32,6 +32,7 @@ from tests.bench import (
     search,
     snapshots,
     starting,
+    uplink,
     venue_sync,
 )
 from tests.bench.report import Row
@@ -52,6 +53,7 @@ def groups(picture: Path) -> Mapping[str, Group]:
         "crash": hostile.crash_points,
         "fuzz": hostile.fuzz,
         "sync": venue_sync.measure,
+        "uplink": uplink.measure,
         "peers": peers.measure,
         "cancel": cancel.measure,
         "crowd": crowd.measure,

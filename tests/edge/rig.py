@@ -186,7 +186,8 @@ class Gate:
 def records_of(data: Path, epoch: Epoch) -> list[Record]:
     """The bodies of one run that are on disk, without what only frames them."""
     reader = LogReader.open(data)
-    found = [record_from_bytes(one.blob) for one in reader.records(GATE, epoch, 0, 10_000)]
+    own = enrolment.load(data).gate
+    found = [record_from_bytes(one.blob) for one in reader.records(own, epoch, 0, 10_000)]
     reader.close()
     return [one for one in found if isinstance(one, Record) and one.kind not in FRAMING]
 

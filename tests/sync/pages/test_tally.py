@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from admission.ids import EventId, GateId, ProductId, ZoneId
+from admission.ids import EventId, GateId, ProductId, RecordId, SessionId, TicketId, ZoneId
+from admission.presence import fold, from_columns
 from admission.reasons import Language, Reason
 from admission.records import Direction, Fire, Flag
+from edge.front.merged import meaning_of
+from sync.board import logs
 from sync.board.boards import Boards, Inside
 from sync.board.sheet import sheet
 from sync.demo import ARENA, EVENT, MAIN_GATE, TERRACE, TERRACE_GATE, make_demo
@@ -230,3 +233,24 @@ def test_the_board_says_so_in_plain_words(filled: Database, language: Language) 
     html = unescape(Templates().render("board/figures.html", words, {"event": event, **shown}))
     assert html.count(words("inside_unknown")) == 2, "in all, and in the zone; the others are known"
     assert words("inside_unknown_why").split(".")[0] in html
+
+
+def test_who_may_come_in_again_is_the_same_to_a_gate_and_to_the_centre(filled: Database) -> None:
+    """As a gate derives it from the records it hears, and as the centre's tables have it: whoever decides, decides alike."""
+    main, terrace = GateLog(MAIN_GATE, EVENT), GateLog(TERRACE_GATE, EVENT)
+    names = {ticket: main.enter(ticket, 1, ARENA, NOW_S - 300 + ticket) for ticket in (1, 2)}
+    terrace.fire(ARENA, NOW_S - 200, Fire.ALARM)
+    terrace.fire(ARENA, NOW_S - 150, Fire.CLEARED)
+    push(filled, main, terrace)
+    told = [meaning_of(one.gate, one.log.epoch, one.log.blobs) for one in (main, terrace)]
+    heard = [row for rows, _ in told for row in rows], [one for _, resets in told for one in resets]
+    with filled.reading() as connection:
+        zones = logs.tree(logs.shape(connection, 1).zones)
+        held = logs.presence(connection, EVENT, [TicketId(one) for one in names])
+        resets = logs.resets(connection, 1)
+    for ticket, seq in names.items():
+        here = fold([row for row in heard[0] if row.ticket == ticket], heard[1], zones)
+        there = fold([from_columns(row) for row in held[TicketId(ticket)]], resets, zones)
+        asked = (ARENA, SessionId(1), (SessionId(1),), MAIN_GATE, main.log.epoch)
+        assert here.tally(*asked) == there.tally(*asked)
+        assert there.tally(*asked).frozen == (RecordId(MAIN_GATE, main.log.epoch, seq),)

@@ -176,7 +176,7 @@ class Boards:
 
 
 def _begin(connection: Connection, group: int, shape: Shape) -> _Count:
-    tally = Tally(logs.tree(shape.zones), shape.events)
+    tally = Tally(logs.tree(shape.zones), shape.events, shape.served)
     count = _Count(shape, tally, Weights(tally.zones), frozenset(), behind=1)
     _take_resets(connection, group, count)
     return count

@@ -41,6 +41,10 @@ _EVENTS = text("SELECT id FROM event WHERE group_id = :group ORDER BY id")
 _LIMITS = text("""
 SELECT p.event_id, p.id, p.limit_session FROM product p JOIN event e ON e.id = p.event_id WHERE e.group_id = :group
 """)
+_SERVED = text(
+    "SELECT DISTINCT p.zone FROM lane_plan p JOIN gate g ON g.id = p.gate_id WHERE g.group_id = :group"
+)
+_ANSWERED = text("SELECT zones FROM gate WHERE group_id = :group AND redeemed_s IS NOT NULL")
 _EXPECTED = text("""
 SELECT product, zones, SUM(admits) AS people FROM ticket WHERE event_id = :event AND standing = 0 GROUP BY product, zones
 """)
@@ -55,6 +59,8 @@ class Shape(NamedTuple):
     limits: tuple[tuple[int, int, int], ...]
     counted: tuple[Limit, ...] = ()
     """Of gates whose records do not all count."""
+    served: tuple[int, ...] = ()
+    """Zones that a lane leads into, or that scanners are answered for."""
 
 
 def shape(connection: Connection, group: int) -> Shape:
@@ -65,7 +71,15 @@ def shape(connection: Connection, group: int) -> Shape:
         tuple(EventId(row.id) for row in connection.execute(_EVENTS, asked)),
         tuple((row.event_id, row.id, row.limit_session) for row in connection.execute(_LIMITS, asked)),
         quarantine.limits_of_group(connection, group),
+        tuple(
+            sorted({row.zone for row in connection.execute(_SERVED, asked)} | _answered(connection, group))
+        ),
     )
+
+
+def _answered(connection: Connection, group: int) -> set[int]:
+    found = connection.execute(_ANSWERED, {"group": group}).scalars()
+    return {zone for text_ in found for zone in numbers(text_)}
 
 
 def tree(parents: Sequence[tuple[int, int]]) -> ZoneTree:

@@ -39,8 +39,7 @@ class Found:
 class Weight:
     """What one ticket adds to the board. Pairs of lower and upper bound; people, not tickets.
 
-    `by_gate`: those inside an outermost zone, by the gate that let them in. `admitted`: by gate, each person once a
-    session.
+    `by_gate`: those inside, by the gate that let them in from outside. `admitted`: likewise, each person once a session.
     """
 
     zones: Mapping[ZoneId, tuple[int, int]] = field(default_factory=dict)
@@ -78,19 +77,35 @@ def weight(
     shown = bounds | {
         zone: _pair(since_count(rows, found, one, resets, zones)) for zone, one in counts.items()
     }
+    doors = _doors([entries[name] for name in found.counted], zones)
     return Weight(
         {zone: pair for zone, pair in shown.items() if pair != (0, 0)},
         (sum(bounds[zone][0] for zone in outermost), sum(bounds[zone][1] for zone in outermost)),
-        Counter(name.gate for name in found.live if entries[name].zone in outermost),
+        Counter(name.gate for name in found.live if entries[name].zone in doors),
         Counter(
             name.gate
             for name in found.counted
-            if entries[name].zone in outermost and not entries[name].flags & Flag.REENTRY
+            if entries[name].zone in doors and not entries[name].flags & Flag.REENTRY
         ),
         found.doubles(admits, limit_session) if len(found.counted) > 1 else (),
         {zone: fled for zone in seen if (fled := found.fled(zone))},
         bool(found.live),
     )
+
+
+def _doors(entries: Sequence[PresenceRow], zones: ZoneTree) -> set[ZoneId]:
+    """Return the zones through which a ticket's people came from outside: of those entered, the outermost.
+
+    A gate may lead straight into a zone that lies in another, where nobody is scanned.
+    """
+    found: dict[ZoneId, PresenceRow] = {}
+    for row in entries:
+        outer = zones.outer(row.zone)
+        root = outer[-1] if outer else row.zone
+        found[root] = min(
+            found.get(root, row), row, key=lambda one: (len(zones.outer(one.zone)), one.time_us, one.id)
+        )
+    return {row.zone for row in found.values()}
 
 
 def _bounds(found: TicketPresence, zone: ZoneId) -> tuple[int, int]:
@@ -162,7 +177,7 @@ class EventTally:
         self.denials_by_gate[gate] += times
 
     def pass_(self, time_us: int, way: Direction, people: int = 1) -> None:
-        """Count a passage into or out of an outermost zone."""
+        """Count a passage in from outside, or out."""
         minute = time_us // MINUTE_US
         at = self.minutes.get(minute)
         if at is None:
@@ -184,8 +199,10 @@ def _move(pairs: dict[Key, list[int]], key: Key, low: int, high: int) -> None:
 class Tally:
     """The boards of the events of one group."""
 
-    def __init__(self, zones: ZoneTree, events: Iterable[EventId]) -> None:
+    def __init__(self, zones: ZoneTree, events: Iterable[EventId], served: Iterable[int] = ()) -> None:
+        """`served`: zones that a lane leads into."""
         self.zones = zones
+        self._served = frozenset(served)
         self.events = {event: EventTally() for event in events}
         self.resets = Resets((), zones)
         self.last_us: dict[GateId, int] = {}
@@ -234,6 +251,7 @@ class Tally:
         if ticket is None or ticket[0] not in self.events:
             return None
         way = body.direction
-        if kind in _PASSAGES and way is not Direction.NONE and not self.zones.outer(body.zone):
+        inner = not self._served.isdisjoint(self.zones.outer(body.zone))
+        if kind in _PASSAGES and way is not Direction.NONE and not inner:
             self.events[ticket[0]].pass_(time_us, way)
         return ticket[0], ticket[1], body.product

@@ -56,23 +56,23 @@ def changes(
     """Return who changed what of a customer (as the API shows one), their tickets, tags and orders."""
     o = orders.c
     bought = connection.execute(
-        select(o.id).where(o.customer_id == customer.id, o.organization_id == organization)
-    ).scalars()
+        select(o.id, o.number).where(o.customer_id == customer.id, o.organization_id == organization)
+    ).all()
     subjects = {f"customer {customer.id}": ("", "")}
     for one in customer.tickets:
         about = f"{words('ticket')} {one.ticket}"
         subjects[f"ticket {one.event}/{one.ticket}"] = (about, f"/events/{one.event}/tickets/{one.ticket}")
     for one in customer.tags:
         subjects[f"tag {one.id}"] = (f"{words('kind_tag')} {one.uid}", "")
-    for number in bought:
-        subjects[f"order {number}"] = (words("order"), f"/orders/{number}")
+    for order in bought:
+        subjects[f"order {order.id}"] = (f"{words('order')} {order.number}", f"/orders/{order.id}")
     found = []
     for entry in audit.about(connection, organization, tuple(subjects), SHOWN_MAX):
         about, path = subjects[entry.subject]
         key = "done_" + entry.what.replace(".", "_")
         said = words(key) if words.has(key) else entry.what
         who = words("centre") if entry.actor.kind == "system" else entry.actor.name
-        found.append(Happening(entry.at_s * 1_000_000, timezone, "off", said, about, path, who))
+        found.append(Happening(entry.at_s * 1_000_000, timezone, "note", said, about, path, who))
     return found
 
 

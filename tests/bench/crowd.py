@@ -16,7 +16,7 @@ import aiohttp
 from sync import demo
 from tests.bench.centre import Child, House, Serving, child, fill, keys_file, serving
 from tests.bench.gate import pss_mb
-from tests.bench.report import Goal, Row
+from tests.bench.report import Goal, Row, percentile
 from tests.bench.scale import Scale
 from tests.postgres import postgres, programs
 
@@ -26,6 +26,10 @@ QUEUED_MAX_S = 120.0
 GOAL_S = 60
 GATES_OF_A_HOUSE = 40
 """Two thousand gates are not one house's: each hears of the others of its own only."""
+CONNECTIONS = 4
+"""Of each gate: its stream, changes, records and the others' news."""
+AT_A_TIME = 64
+LOADS = 300
 READ_BYTES = 1 << 16
 MEMORY_EVERY_S = 1.0
 _ADMITTED = re.compile(r"<dt>Admitted</dt><dd>([^<]*)</dd>")
@@ -34,10 +38,10 @@ _ADMITTED = re.compile(r"<dt>Admitted</dt><dd>([^<]*)</dd>")
 def measure(size: Scale) -> list[Row]:
     """All of this group's figures."""
     rows = _returning(size)
-    rows.append(asyncio.run(_queues(size, "board_40x36k_s", "")))
+    rows += asyncio.run(_queues(size, "board_40x36k", ""))
     if programs() is not None:
         with postgres(durable=True, folder=None) as server:
-            rows.append(asyncio.run(_queues(size, "board_40x36k_pg_s", server.make("crowd"))))
+            rows += asyncio.run(_queues(size, "board_40x36k_pg", server.make("crowd")))
     return rows
 
 
@@ -59,17 +63,43 @@ def _returning(size: Scale) -> list[Row]:
         centre = stack.enter_context(serving(house, int(centre.url.rpartition(":")[2])))
         back_s, wrong = _in_order(crowd)
         memory = pss_mb([centre.process.pid])
+        crowd.end()
+        floor_s = asyncio.run(_asked_s(centre.url, size.streams * CONNECTIONS))
     conditions = (
         f"{size.streams} light gates of {houses} houses, four connections each, with the uplink's own client, waits and jitter; "
         f"centre killed and started anew on the same port; from the first cut until every gate's stream, changes, "
         f"records and feed were answered; at their first start {opened_s:.1f} s; centre {memory:.0f} MB then; plain "
-        f"http on loopback, SQLite"
+        f"http on loopback, SQLite; floor: as many new connections, {AT_A_TIME} at a time, that each ask whether the centre is well"
     )
     times = sum(wrong)
     return [
-        Row(name="reconnect_2000_s", value=back_s, unit="s", goal=Goal(GOAL_S), conditions=conditions),
+        Row(
+            name="reconnect_2000_s",
+            value=back_s,
+            unit="s",
+            floor=floor_s,
+            goal=Goal(GOAL_S),
+            conditions=conditions,
+        ),
         Row(name="reconnect_5xx", value=times, unit="answers", goal=Goal(0), conditions=conditions),
     ]
+
+
+async def _asked_s(url: str, times: int) -> float:
+    """Return how long so many questions take, each on a connection of its own."""
+    left = iter(range(times))
+    connector = aiohttp.TCPConnector(limit=AT_A_TIME, force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def ask() -> None:
+            for _ in left:
+                async with session.get(f"{url}/healthz") as answer:
+                    await answer.read()
+                    assert answer.status == 200
+
+        began = time.perf_counter()
+        await asyncio.gather(*(ask() for _ in range(AT_A_TIME)))
+        return time.perf_counter() - began
 
 
 def _in_order(crowd: Child) -> tuple[float, list[int]]:
@@ -92,7 +122,7 @@ class _Watch:
     peak_mb: float = 0.0
 
 
-async def _queues(size: Scale, name: str, database: str) -> Row:
+async def _queues(size: Scale, name: str, database: str) -> list[Row]:
     folder = size.folder / name
     house = await asyncio.to_thread(fill, folder / "centre", size.queues, 0, 0, database)
     with ExitStack() as stack:
@@ -112,16 +142,44 @@ async def _queues(size: Scale, name: str, database: str) -> Row:
         finally:
             weighing.cancel()
         drained_s = float(await asyncio.to_thread(gates.line, "drained", TRUE_MAX_S))
-    return Row(
-        name=name,
+        gates.end()
+        loads_ms, bare_ms = await _loads(house, centre)
+    engine = "PostgreSQL, fsync on" if database else "SQLite"
+    true = Row(
+        name=f"{name}_s",
         value=watch.at_s - began_s,
         unit="s",
+        floor=drained_s,
         goal=Goal(GOAL_S),
         conditions=f"{size.queues} gates with {records // size.queues} records queued each push at once over plain http, "
-        f"{'PostgreSQL, fsync on' if database else 'SQLite'}; until a board that is open shows all {visits} admissions "
+        f"{engine}; until a board that is open shows all {visits} admissions "
         f"({records} records, all acknowledged after {drained_s:.1f} s); the board changed {watch.looks} times "
-        f"meanwhile; centre at most {watch.peak_mb:.0f} MB; gates' own process on the same machine",
+        f"meanwhile; centre at most {watch.peak_mb:.0f} MB; gates' own process on the same machine; floor: all acknowledged",
     )
+    page = Row(
+        name=f"board_page{'_pg' if database else ''}_p99_ms",
+        value=percentile(loads_ms, 99),
+        unit="ms",
+        floor=percentile(bare_ms, 99),
+        conditions=f"the board's page, whole, by HTTP on loopback, with those {records} records there; {engine}; "
+        f"n={len(loads_ms)}, p50 {percentile(loads_ms, 50):.1f} ms; floor: the same person's list of events, in turn",
+    )
+    return [true, page]
+
+
+async def _loads(house: House, centre: Serving) -> tuple[list[float], list[float]]:
+    """Load the board's page again and again, in turn with one that counts nothing."""
+    found: tuple[list[float], list[float]] = ([], [])
+    headers = {"Cookie": f"session={house.session}", "Accept-Language": "en"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        for _ in range(LOADS):
+            for took, path in zip(found, (f"/events/{demo.EVENT}/board", "/events"), strict=True):
+                began = time.perf_counter()
+                async with session.get(centre.url + path) as answer:
+                    await answer.read()
+                    assert answer.status == 200
+                took.append((time.perf_counter() - began) * 1000)
+    return found
 
 
 async def _watch(house: House, centre: Serving, visits: int, watch: _Watch) -> None:

@@ -2,6 +2,7 @@
 
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from edge.front.merged import meaning_of
 from sync.board import logs
 from sync.board.boards import Boards, Inside
 from sync.board.sheet import sheet
-from sync.demo import ARENA, EVENT, MAIN_GATE, TERRACE, TERRACE_GATE, make_demo
+from sync.demo import ARENA, EVENT, FLOOR, MAIN_GATE, TERRACE, TERRACE_GATE, VIP, make_demo
 from sync.events import programme
 from sync.keys import load_or_make
 from sync.store.database import Database
@@ -45,7 +46,7 @@ def filled(database: Database, tmp_path: Path) -> Database:
     return database
 
 
-def figures(database: Database, boards: Boards, event: EventId = EVENT) -> dict[str, object]:
+def figures(database: Database, boards: Boards, event: EventId = EVENT) -> dict[str, Any]:
     for _ in range(20):
         with database.reading() as connection:
             seen = boards.see(connection, 1, event, NOW_S)
@@ -149,6 +150,30 @@ def test_counted_by_differences_equals_counted_at_once(
         assert figures(database, watched) == figures(database, Boards(Clock()))
     finally:
         database.close()
+
+
+def test_who_comes_straight_into_an_inner_zone_is_admitted_once(filled: Database) -> None:
+    boards = Boards(Clock())
+    main, floor = GateLog(MAIN_GATE, EVENT), GateLog(TERRACE_GATE, EVENT)
+    floor.enter(201, 1, FLOOR, NOW_S - 90)
+    main.enter(202, 1, ARENA, NOW_S - 80)
+    floor.enter(202, 1, FLOOR, NOW_S - 70)
+    floor.enter(203, 1, FLOOR, NOW_S - 60)
+    floor.enter(203, 1, VIP, NOW_S - 50)
+    push(filled, main, floor)
+    now = figures(filled, boards)
+    assert now["admitted"] == now["inside"] == {MAIN_GATE: 1, TERRACE_GATE: 2}
+    assert now["zones"][ARENA] == (3, 3)
+    minutes = now["minutes"]
+    assert sum(came for came, _ in minutes.values()) == 1, (
+        "a lane leads into the arena: further in nobody arrives"
+    )
+    with filled.writing() as connection:
+        connection.exec_driver_sql(f"UPDATE lane_plan SET zone = {FLOOR} WHERE zone = {ARENA}")
+    minutes = figures(filled, boards)["minutes"]
+    assert sum(came for came, _ in minutes.values()) == 4, (
+        "no lane leads into the arena: whoever is scanned arrives"
+    )
 
 
 def test_a_reset_is_shown_without_counting_the_evening_again(filled: Database) -> None:

@@ -169,7 +169,8 @@ class _Line:
             host, self._port = parts.hostname, parts.port
         except ValueError:
             parts, host, self._port = urlsplit(""), None, None
-        if parts.scheme not in {"http", "https"} or not host:
+        # Who reads `https://centre.example@elsewhere` takes it for another host than it is (RFC 3986, 7.6).
+        if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
             raise EnrolFailed(
                 f"{base!r} is no address of a centre", "Give it as https://HOST or https://HOST:PORT."
             )

@@ -157,6 +157,37 @@ async def test_what_cannot_be_joined_is_said_with_the_next_step(
     assert not (tmp_path / "box").exists()
 
 
+QR = {
+    "another centre": "{url}#" + "0" * 32,
+    "a piece of the fingerprint": "{url}#{pin:.8}",
+    "the fingerprint twice": "{url}#{pin}#{pin}",
+    "no centre": "#{pin}",
+    "a user in the address": "http://centre.example@{host}#{pin}",
+    "another name behind it": "http://{host}.evil.example#{pin}",
+    "a line break": "http://{host}/\r\nX-Gatehouse: 1#{pin}",
+    "a null byte": "http://{host}/\0#{pin}",
+    "a file": "file:///etc/passwd#{pin}",
+    "a script": "javascript:alert(1)#{pin}",
+    "a port that is none": "http://127.0.0.1:99999#{pin}",
+    "in the clear to elsewhere": "http://192.0.2.1:80#{pin}",
+    "very long": "http://127.0.0.1/" + "a" * 100_000 + "#{pin}",
+    "right to left": "http://\u202e{host}#{pin}",
+}
+"""What a code on a poster might say instead of what the centre printed."""
+
+
+@pytest.mark.parametrize("kind", QR)
+async def test_a_hostile_picture_joins_no_box_and_gives_nothing_away(
+    venue: Venue, tmp_path: Path, kind: str
+) -> None:
+    pin = fingerprint_of(venue.centre.keys.identity_key.public_key().public_bytes_raw())
+    text = QR[kind].format(url=venue.url, host=venue.url.removeprefix("http://"), pin=pin)
+    with pytest.raises(EnrolFailed) as failed:
+        await try_enrol(venue, tmp_path / "box", venue.code(), text)
+    assert failed.value.hint
+    assert not (tmp_path / "box").exists()
+
+
 async def test_an_enrolled_box_is_not_moved_by_chance(venue: Venue, box: Enrolment, tmp_path: Path) -> None:
     with pytest.raises(EnrolFailed, match="already"):
         await try_enrol(venue, tmp_path / "box", venue.code())

@@ -1,5 +1,7 @@
 """Lists on their way into the tables, on both engines: previews, chunks, crashes, and the same file twice."""
 
+import csv
+import io
 import os
 import signal
 import subprocess
@@ -209,6 +211,24 @@ def test_tickets_go_out_as_they_came_in(database: Database) -> None:
     assert lines[1] == "1,VIP,,,valid,,,1,O-1,shop,Zoë,M,z@example.org,A-1"
     assert len(lines) == 4
     assert len(people) == 3
+
+
+FORMULAS = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "=cmd|'/C calc'!A0")
+
+
+def test_no_export_holds_a_formula_whoever_wrote_it(database: Database) -> None:
+    furnish(database, {1: "=HYPERLINK(1)", 2: "@VIP"})
+    lines = ["code;product;order;first_name;last_name"]
+    lines += [f'{text}-{n};@VIP;"{text}";"{text}";"{text}"' for n, text in enumerate(FORMULAS)]
+    job = check(database, "\n".join(lines).encode(), "=shop", keeps_text=True)
+    run(database, job, keeps_good=True)
+    with database.reading() as connection:
+        written = ["".join(export.tickets(connection, EVENT)), "".join(export.customers(connection, 1))]
+        written.append("".join(export.scans(connection, EVENT)))
+    rows = [row for text in written for row in csv.reader(io.StringIO(text))]
+    assert len(rows) >= 3 + 2 * (len(FORMULAS) - 1)
+    for cell in (one for row in rows for one in row):
+        assert not cell.lstrip().startswith(("=", "+", "-", "@")), cell
 
 
 def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ SETTLE_S: Final = 20.0
 PRESSED_ROUND_S: Final = 30.0
 """Rounds come so often at the second gate: longer than aiohttp keeps a connection, so that each opens anew as a real one does."""
 ROUND_S: Final = 1200.0
+LONG_ROUND_S: Final = 86_000.0
+"""At the gate whose stream alone is weighed: no round falls into the span, or one in a hundred times; a status may say no more."""
 CHANGES: Final = 1_000
 """In one batch; the budget speaks of a hundred and more."""
 FEW_CHANGES: Final = 100
@@ -195,7 +197,7 @@ async def _idle(size: Scale) -> Row:
     port = int(serving.url.rsplit(":", 1)[1])
     try:
         async with SlowLink(port) as hearing, SlowLink(port) as asking:
-            told = await _carried(centre, folder, chain, hearing, ROUND_S * 1000, span_s, settle_s)
+            told = await _carried(centre, folder, chain, hearing, LONG_ROUND_S, span_s, settle_s)
             both = await _carried(centre, folder, chain, asking, PRESSED_ROUND_S, span_s, settle_s)
             stream, pressed = await asyncio.gather(told, both)
     finally:

@@ -452,6 +452,8 @@ class Daemon:
             return
         self.status.uplink_said(message)
         self.time.signed_before(message.over_s)
+        if message.list_age_s is not None:
+            self.lists.proved(message.list_age_s)
         if message.centre_time_s:
             self.time.heard_centre(message.centre_time_s)
             self._look_at_clock()

@@ -374,6 +374,8 @@ class UplinkSaid(msgspec.Struct, frozen=True, tag="uplink"):
     centre_time_s: int = 0
     over_s: int = 0
     """A time that is certainly over, by what the centre signed for whomever."""
+    list_age_s: int | None = None
+    """How long ago the centre proved that the list is what it was; None: not since the front began, or news was refused."""
 
 
 class PeersSaid(msgspec.Struct, frozen=True, tag="peers"):

@@ -49,6 +49,8 @@ class Lists:
         self.schedule: Schedule | None = None
         """What the last list that could be used has happen by itself; a list given up leaves it."""
         self._deltas = Deltas(gate)
+        self._proved_s: float | None = None
+        """When the centre last proved that the list is what it was: monotonic, since the box's clock may be set meanwhile."""
         self._known = {one.event: (one.generation, one.version) for one in gate.reader.list_versions()}
 
     @property
@@ -210,13 +212,19 @@ class Lists:
             self._store.close()
             self._store = None
 
+    def proved(self, ago_s: int) -> None:
+        """Hear how long ago the centre proved that the list is what it was: nothing changed, and it is current."""
+        self._proved_s = self._mono_s() - ago_s
+
     def age_tile(self) -> None:
         """Show the list with its age."""
         head = self._deltas.head
         if head is None:
             return
         sealed_s = min((event.sealed_at_s for event in head.events), default=0)
-        age_s = max(0, self._gate.now_s() - sealed_s)
+        age_s: float = self._gate.now_s() - sealed_s
+        if self._proved_s is not None:
+            age_s = min(age_s, self._mono_s() - self._proved_s)
         args: dict[str, str | int] = {"rows": self.rows, "version": self.version, "sealed_s": sealed_s}
         old = age_s > OLD_AFTER_S
         health, code = (Health.DEGRADED, "list.old") if old else (Health.OK, "list.ok")

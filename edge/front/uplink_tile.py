@@ -159,12 +159,18 @@ class UplinkTile:
         """Say how it is, when that is news. The time goes apart: said again later it would be wrong."""
         state, over_s = self.state(), self._facts().over_s
         if centre_time_s:
-            self._say(UplinkSaid(*state, centre_time_s, over_s))
+            self._say(UplinkSaid(*state, centre_time_s, over_s, self._list_age_s()))
         before, now_s = self._said, self._mono_s()
         news = before is None or before[:2] != state[:2] or _lasting(before[2]) != _lasting(state[2])
         if news or centre_time_s or now_s - self._said_mono_s > SAY_EVERY_S:
             self._said, self._said_mono_s = state, now_s
-            self._say(UplinkSaid(*state, over_s=over_s))
+            self._say(UplinkSaid(*state, over_s=over_s, list_age_s=self._list_age_s()))
+
+    def _list_age_s(self) -> int | None:
+        """Say how long ago the list was proved to be what it was; None where news of it is refused, or waits."""
+        if not self._list_said_s or self._refused.keys() & {"list", "changes"} or self._facts().list_waits:
+            return None
+        return int(self._mono_s() - self._list_said_mono_s)
 
 
 def _data(facts: Facts) -> Args:

@@ -21,7 +21,7 @@ Seq = BigInteger().with_variant(Integer, "sqlite")
 
 
 def sqlite_only(key: ForeignKeyConstraint) -> ForeignKeyConstraint:
-    """Return a foreign key that PostgreSQL does not have: there each row of a list waits 8 us for what is true of all.
+    """Return a foreign key that PostgreSQL does not have: there each row of a list waits for what is true of all.
 
     For parents that are never removed, and that whoever writes children of them looks at in the same transaction.
     """

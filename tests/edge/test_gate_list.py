@@ -21,8 +21,8 @@ from edge.builder import Order, Unusable, build_from
 from edge.clock import SystemClock
 from edge.complaint import Complaint
 from edge.explain import explain
-from edge.link import Done, Health, Part, TakeList
-from edge.lists import FILE
+from edge.link import Done, Health, Part, TakeList, UplinkSaid
+from edge.lists import FILE, OLD_AFTER_S
 from edge.settings import Way
 from edge.store.list import build
 from edge.store.log import LogStore
@@ -98,6 +98,18 @@ async def test_a_list_that_contradicts_itself_changes_nothing(tmp_path: Path) ->
         await gate.hardware.second.scan(code(7))
         await gate.walk(2)
         assert (await take(gate, head_of(2))).ok
+
+
+async def test_a_list_of_last_week_is_current_as_long_as_the_centre_proves_it(tmp_path: Path) -> None:
+    old = event(version=2, sealed_at_s=now_s() - 7 * OLD_AFTER_S)
+    async with running(tmp_path, ROWS, adjust=quick) as gate:
+        await gate.ready()
+        assert (await take(gate, head_of(2, **old))).ok
+        assert gate.code(Part.LIST, "list") == "list.old"
+        gate.daemon._said(UplinkSaid(Health.OK, "uplink.ok", list_age_s=60))
+        await gate.until(lambda: gate.code(Part.LIST, "list") == "list.ok", "it was proved a minute ago")
+        gate.daemon._said(UplinkSaid(Health.OK, "uplink.ok", list_age_s=OLD_AFTER_S + 1))
+        await gate.until(lambda: gate.code(Part.LIST, "list") == "list.old", "that was yesterday")
 
 
 async def test_a_gate_starts_with_a_list_that_contradicts_itself_and_takes_the_next_one(

@@ -1,7 +1,7 @@
 """The arm of one lane: the turns people take at it, who of them is next, and whose a passage is.
 
-A passage belongs, in this order, to the oldest reservation that is open, to one given back that is still in its grace,
-to nobody where the way is free, to the back of the last one who passed (tailgate), to nobody (intrusion). While records
+A passage belongs, in this order, to the oldest reservation that is open, to the one given back that is in its grace for
+longest, to nobody where the way is free, to the back of the last one who passed (tailgate), to nobody (intrusion). While records
 are still being saved the arm has not moved, so a passage then is never theirs.
 """
 
@@ -282,14 +282,16 @@ class Arm:
 
     def _whose(self, direction: Direction) -> Turn | None:
         mine = [turn for turn in self._turns if turn.direction is direction]
-        phases: list[Iterable[Phase]] = [OPEN, (Phase.GRACE,)]
-        if not self._condition.free(direction):
-            phases.append((Phase.PASSED,))
-        for wanted in phases:
-            turn = next((one for one in mine if one.phase in wanted), None)
-            if turn is not None:
-                return turn
-        return None
+        turn = next((one for one in mine if one.phase in OPEN), None)
+        if turn is not None:
+            return turn
+        # The arm was opened for it last, and may be open still where another gate's use took it back.
+        late = [one for one in mine if one.phase is Phase.GRACE]
+        if late:
+            return max(late, key=lambda one: one.deadline_ms)
+        if self._condition.free(direction):
+            return None
+        return next((one for one in mine if one.phase is Phase.PASSED), None)
 
     def _unasked(self, write: Write) -> bool:
         """Write a passage of nobody, unless there are too many: then it is counted. True where it was written."""
@@ -351,8 +353,13 @@ class Arm:
         turn.passed_token = turn.tokens.pop(0)
         self._out.write(_about(turn, kind, turn.passed_token, flag))
 
+    def _grace(self, turn: Turn, at_ms: int) -> None:
+        """Wait for a latecomer. An arm that was commanded stays open until its hold is over, whatever came between."""
+        over_ms = max(at_ms, turn.deadline_ms) if turn.phase in OPEN else at_ms
+        turn.deadline_ms = over_ms + self._config.grace_ms
+
     def _give_back(self, turn: Turn, at_ms: int) -> None:
-        turn.deadline_ms = at_ms + self._config.grace_ms
+        self._grace(turn, at_ms)
         if turn.test:
             return
         for token in turn.tokens:
@@ -375,7 +382,7 @@ class Arm:
 
     def _withdraw(self, turn: Turn, at_ms: int) -> None:
         self._withhold(turn, at_ms)
-        turn.deadline_ms = at_ms + self._config.grace_ms
+        self._grace(turn, at_ms)
         for token in turn.tokens:
             self._out.write(_withdrawn(turn, token))
 

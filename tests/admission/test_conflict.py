@@ -17,7 +17,7 @@ from admission.presence import TicketPresence, fold
 from admission.question import Verdict
 from admission.reasons import DisplayState, Reason
 from admission.records import Direction, Flag, Kind, Outcome, Record, ticket_subject
-from tests.admission.lanes import ENTRY_LINE, LINE_OFF_MS, WINDOW_MS, Trial, grant, only
+from tests.admission.lanes import ENTRY_LINE, LINE_OFF_MS, WINDOW_MS, Trial, grant, only, subject
 
 HALL = ZoneId(4)
 ZONES = ZoneTree((Zone(HALL, "Hall"),))
@@ -137,6 +137,24 @@ def test_who_walks_through_all_the_same_is_a_late_passage() -> None:
     at.do(Conflict(1, SAID, withdraws=True))
     at.walk()
     assert at.kinds() == [Kind.SCAN, Kind.GIVE_BACK, Kind.LATE_PASSAGE]
+
+
+def test_an_arm_that_gave_way_may_be_walked_through_as_long_as_it_holds() -> None:
+    at = Trial()
+    at.do(grant(7))
+    at.do(Conflict(1, SAID, withdraws=True))
+    at.walk(after_ms=WINDOW_MS - 1)
+    assert at.kinds() == [Kind.SCAN, Kind.GIVE_BACK, Kind.LATE_PASSAGE]
+
+
+def test_a_latecomer_is_whoever_the_arm_was_opened_for_last() -> None:
+    at = Trial()
+    at.do(grant(7))
+    at.wait_ms(WINDOW_MS)
+    at.do(grant(8))
+    at.do(Conflict(at.lane.reservations()[0][0], SAID, withdraws=True))
+    (late,) = only(at.walk(after_ms=100), Write)
+    assert (late.kind, late.subject) == (Kind.LATE_PASSAGE, subject(8))
 
 
 def test_a_conflict_before_the_disk_answered_opens_nothing() -> None:

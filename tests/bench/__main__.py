@@ -30,6 +30,7 @@ from tests.bench import (
     report,
     scale,
     search,
+    sim,
     snapshots,
     starting,
     uplink,
@@ -61,6 +62,7 @@ def groups(picture: Path) -> Mapping[str, Group]:
         "search": search.measure,
         "boards": boards.measure,
         "imports": imports.measure,
+        "sim": sim.measure,
     }
 
 

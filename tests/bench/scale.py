@@ -36,6 +36,10 @@ class Scale:
     """Gates that come back with records queued, and how many records each has."""
     queue_records: int = 36_000
     redeems: int = 20_000
+    sim_s: float = 600.0
+    """How long evenings of the simulated venue are played."""
+    bugs: int = 1_000
+    """Planted bugs looked for, at most."""
 
 
 def full(folder: Path) -> Scale:
@@ -63,6 +67,8 @@ def quick(folder: Path) -> Scale:
         queues=8,
         queue_records=5_000,
         redeems=4_000,
+        sim_s=4.0,
+        bugs=4,
     )
 
 
@@ -71,5 +77,5 @@ def tiny(folder: Path) -> Scale:
     return Scale(
         folder, "tiny", mean_s=0.1, scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
         checks=20, stored=20, starts=1, points=5, lines=50, doubles=3, ingest_held=1_000, ingest_records=800,
-        real_gates=1, streams=12, cancels=3, queues=2, queue_records=200, redeems=64,
+        real_gates=1, streams=12, cancels=3, queues=2, queue_records=200, redeems=64, sim_s=0.0, bugs=1,
     )  # fmt: skip

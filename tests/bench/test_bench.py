@@ -33,6 +33,7 @@ NAMES = {
     "boards": {"board_1m_ms"},
     "crash": {"crash_points", "acked_lost"},
     "fuzz": {"fuzz_lines", "fuzz_escapes"},
+    "sim": {"sim_seeds", "sim_failures", "sim_bugs_caught"},
 }
 
 

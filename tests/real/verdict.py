@@ -10,6 +10,7 @@ from admission.records import Direction
 from edge.store.log_reader import LogReader
 from tests.real.centre import RealCentre
 from tests.real.gate import RealGate
+from tests.sim.accounts import accounts_of
 from tests.sim.checker import check
 from tests.sim.history import History
 
@@ -44,7 +45,8 @@ def problems(history: History, centre: RealCentre, gates: Mapping[str, RealGate]
         gate.look()
     _settle_releases(history)
     seen = cast(Any, {card: _seen(gate) for card, gate in gates.items()})
-    return [*_unfounded(history, gates), *check(history, centre.logs(), centre.forwarded(), seen)]
+    accounts = accounts_of(seen)
+    return [*_unfounded(history, gates), *check(history, centre.logs(), centre.forwarded(), seen, accounts)]
 
 
 def _seen(gate: RealGate) -> SimpleNamespace:

@@ -6,13 +6,26 @@ Exit code 1 where a seed fails; what replays it is printed.
 import argparse
 import sys
 import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
-from tests.sim.planted import BUGS
-from tests.sim.world import Bug, replay_command, run
+import msgspec
 
-PLACE = Path("build/soak.txt")
-"""The next seed of a soak: one that is stopped goes on there."""
+from tests.sim.bugs import BUGS
+from tests.sim.world import played, replay_command, run, workers_of
+
+PLACE = Path("build/soak.json")
+TURN = 64
+"""Seeds handed to the workers at once."""
+
+
+class Soaked(msgspec.Struct):
+    """How far the soak has come: one that is stopped, by whatever it is, goes on there."""
+
+    next: int = 0
+    failed: list[int] = []
 
 
 def main(arguments: list[str]) -> int:
@@ -21,31 +34,62 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, help="play this one evening")
     parser.add_argument("--bug", choices=sorted(BUGS), help="with this bug planted")
     parser.add_argument(
-        "--soak", type=int, metavar="SEEDS", help="play so many more, from where the last soak ended"
+        "--seeds", type=int, metavar="COUNT", help="with --bug: in how many of so many it is caught"
+    )
+    parser.add_argument(
+        "--soak", type=int, metavar="COUNT", help="play so many more, from where the last soak ended"
+    )
+    parser.add_argument("--jobs", type=int, help="so many at a time (one a core)")
+    parser.add_argument(
+        "--place", type=Path, default=PLACE, help="where a soak keeps its place (%(default)s)"
     )
     options = parser.parse_args(arguments)
     if options.seed is not None:
-        outcome = run(options.seed, BUGS[options.bug]() if options.bug else Bug())
-        for problem in outcome.problems:
-            print(f"seed {options.seed}: {problem}")
-        print(f"seed {options.seed}: {len(outcome.problems)} problems, history {outcome.digest[:16]}")
-        return bool(outcome.problems)
-    return _soak(options.soak or 100)
+        return _one(options.seed, options.bug)
+    with workers_of(options.jobs) as workers:
+        if options.bug:
+            return _caught(options.bug, options.seeds or 100, workers)
+        return _soak(options.soak or 100, options.place, workers)
 
 
-def _soak(count: int) -> int:
-    PLACE.parent.mkdir(exist_ok=True)
-    first = int(PLACE.read_text()) if PLACE.exists() else 0
-    failed, began_s = 0, time.monotonic()
-    for seed in range(first, first + count):
-        outcome = run(seed)
-        PLACE.write_text(str(seed + 1))
-        if outcome.problems:
-            failed += 1
-            print(f"seed {seed}: {outcome.problems[0]}\n  replay: {replay_command(seed)}", flush=True)
+def _one(seed: int, bug: str | None) -> int:
+    outcome = run(seed, BUGS[bug].planted() if bug else nullcontext())
+    for problem in outcome.problems:
+        print(f"seed {seed}: {problem}")
+    print(f"seed {seed}: {len(outcome.problems)} problems, history {outcome.digest[:16]}")
+    return bool(outcome.problems)
+
+
+def _caught(bug: str, count: int, workers: ProcessPoolExecutor) -> int:
+    found = workers.map(played, range(count), [bug] * count)
+    caught = [seed for seed, problems in enumerate(found) if problems]
+    print(f"{bug}: caught in {len(caught)} of {count} seeds, first in {caught[:5]}")
+    return not caught
+
+
+def _soak(count: int, place: Path, workers: ProcessPoolExecutor) -> int:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    soaked = msgspec.json.decode(place.read_bytes(), type=Soaked) if place.exists() else Soaked()
+    first, began_s, failed = soaked.next, time.monotonic(), 0
+    for turn in _turns(first, first + count):
+        for seed, problems in zip(turn, workers.map(played, turn), strict=True):
+            soaked.next = seed + 1
+            if problems:
+                failed += 1
+                soaked.failed.append(seed)
+                print(f"seed {seed}: {problems[0]}\n  replay: {replay_command(seed)}", flush=True)
+            place.with_suffix(".new").write_bytes(msgspec.json.encode(soaked))
+            place.with_suffix(".new").replace(place)
     spent_s = time.monotonic() - began_s
-    print(f"{count} seeds from {first} on, {failed} failed, {count / spent_s:.2f} seeds/s")
+    print(
+        f"{count} seeds from {first} on, {failed} failed, {count / spent_s:.2f} seeds/s; "
+        f"{len(soaked.failed)} of all {soaked.next} failed"
+    )
     return bool(failed)
+
+
+def _turns(first: int, end: int) -> Iterable[range]:
+    return (range(at, min(at + TURN, end)) for at in range(first, end, TURN))
 
 
 if __name__ == "__main__":

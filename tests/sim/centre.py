@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
+from admission.chain import seed
 from admission.ids import Epoch, EventId, GateId, RecordId
 from admission.observed import COLUMNS, RESET_COLUMNS, PresenceRow, Reset, from_columns, reset_from_columns
 from edge.front.centre import CentreRefused, CutOff
@@ -22,6 +23,7 @@ from sync.gates import roster as gates_roster
 from sync.gates.changes import Changes, TooFar
 from sync.gates.feed_asked import Feeds
 from sync.gates.handlers import read_push
+from sync.gates.ingest import Arrival
 from sync.gates.intake import Intake
 from sync.gates.published import PublishedApi
 from sync.gates.statuses import Statuses
@@ -29,9 +31,10 @@ from sync.keys import VenueKeys
 from sync.store.database import FILE, Database
 from sync.store.engines import sqlite
 from sync.store.schema import unsigned
+from sync.wire.carry import unpack_carry
 from sync.wire.deltas import HEARTBEAT_S, RECORDS_PART, TAKE_LIST, GateStatus
 from sync.wire.feed import Ask
-from sync.wire.messages import Pushed
+from sync.wire.messages import Held, Push, Pushed, Trouble
 from sync.wire.seals import RENEW_S
 from tests.sim.clock import TrueTime
 from tests.sim.ledger import Ledger, LightFeeds, LightIntake
@@ -45,6 +48,10 @@ POLL_S = 3600.0
 """There is no other replica whose records a look at the tables would find."""
 WORK_S = 0.004
 """The least that a request takes."""
+STATUSES_S = 20.0
+"""Between two writings of what gates say of themselves: what nothing here depends on is not done often."""
+MANIFEST_S = 20.0
+"""A manifest is told again for so long while the list stays as it is: most of a world's time went into making the same one."""
 
 _COMPILED: dict[Any, Any] = {}
 """SQLAlchemy's compiled statements, shared by all worlds: the tables are the same."""
@@ -56,16 +63,6 @@ class OneReplica(Feeds):
     async def _poll(self, group: int) -> None:
         await asyncio.sleep(POLL_S)
         del self._polls[group]
-
-
-class Parts:
-    """What the centre is made of; a planted bug brings another one."""
-
-    intake: Callable[..., Intake] = Intake
-    feeds: Callable[..., Feeds] = OneReplica
-    light_intake: Callable[..., LightIntake] = LightIntake
-    light_feeds: Callable[..., LightFeeds] = LightFeeds
-    changes: Callable[..., Changes] = Changes
 
 
 class SimCentre:
@@ -80,13 +77,11 @@ class SimCentre:
         network: Network,
         data: Path,
         keys: VenueKeys,
-        parts: Parts,
         light: bool,
         on_answer: Callable[[GateId, str, object], None],
     ) -> None:
         self.machine = Machine(loop, self.name)
         self.data = data
-        self.parts = parts
         self.ledger = Ledger() if light else None
         """Its logs, where they are kept in no tables."""
         self._loop, self._truth, self._network, self._keys = loop, truth, network, keys
@@ -111,21 +106,23 @@ class SimCentre:
         engine._compiled_cache = _COMPILED
         self.database = Database(engine, 4)
         self.centre = Centre(self.data, self.database, self._keys)
-        parts, asked = self.parts, (self.database, self.now_s)
+        asked = (self.database, self.now_s)
         self.intake: Intake | LightIntake
         self.feeds: Feeds | LightFeeds
         if self.ledger is None:
-            self.intake, self.feeds = parts.intake(*asked), parts.feeds(*asked, self._loop.time)
+            self.intake, self.feeds = Intake(*asked), OneReplica(*asked, self._loop.time)
         else:
-            self.intake = parts.light_intake(*asked, self.ledger)
-            self.feeds = parts.light_feeds(*asked, self._loop.time, self.ledger)
-        self.changes = parts.changes(self.database, self._keys)
+            self.intake = LightIntake(*asked, self.ledger)
+            self.feeds = LightFeeds(*asked, self._loop.time, self.ledger)
+        self.changes = Changes(self.database, self._keys)
         self.published = PublishedApi(
             self.database, self._keys, self.data, self.now_s, _nobody, Counter(), rebuild_s=300
         )
         self.statuses = Statuses(self.database)
         self._due = asyncio.Event()
         self.database.on_written.append(self._due.set)
+        self._manifests: dict[GateId, tuple[float, int, bytes]] = {}
+        """By gate: when it was made, of which version, and what it is."""
         self.machine.spawn(self._look_on())
         self.machine.spawn(self._seal_on())
         self.machine.spawn(self._write_on())
@@ -203,6 +200,8 @@ class SimCentre:
                 return _packed(await self.database.read(lambda one: ingest.have(one, gate, public)))
             case "records":
                 return await self._records(gate, body)
+            case "carried":
+                return await self._carried(gate, body)
             case "feed":
                 return await self.feeds.answer(gate, msgspec.msgpack.decode(body, type=Ask))
             case "manifest":
@@ -232,17 +231,51 @@ class SimCentre:
         self._on_answer(gate, "records", answer)
         return _packed(answer)
 
+    async def _carried(self, carrier: GateId, body: bytes) -> bytes:
+        """Take what a gate brings of others, each believed under its own heads (`sync.gates.carried`)."""
+        logs, chunks = unpack_carry(body)
+        asked: dict[GateId, set[Epoch]] = {}
+        for want in logs:
+            asked.setdefault(GateId(want.gate), set()).add(Epoch(want.epoch))
+        held: list[Held] = []
+        troubles: list[Trouble] = []
+        for gate in sorted({*asked, *(GateId(chunk.gate) for chunk in chunks)}):
+            public, push = _public_of(gate), Push(tuple(chunk for chunk in chunks if chunk.gate == gate))
+            if push.chunks:
+                answer = await self.intake.arrive(Arrival(gate, public, push, carrier))
+                await self.feeds.arrived(gate)
+                troubles += answer.troubles
+            wanted = asked.get(gate, set()) | {Epoch(chunk.epoch) for chunk in push.chunks}
+            held += (one for one in self._have(gate, wanted))
+        self._send(RECORDS_PART, b"")
+        return _packed(Pushed(tuple(held), tuple(troubles)))
+
+    def _have(self, gate: GateId, epochs: set[Epoch]) -> tuple[Held, ...]:
+        public = _public_of(gate)
+        if isinstance(self.intake, LightIntake):
+            known = {Epoch(one.epoch): one for one in self.intake.have(gate, public).held}
+            return tuple(
+                known.get(epoch) or Held(gate, epoch, 0, seed(gate, epoch)) for epoch in sorted(epochs)
+            )
+        with self.database.reading() as connection:
+            return ingest.replica_of(connection, gate, public).have(epochs)
+
     async def _manifest(self, gate: GateId, body: bytes) -> bytes:
         tag, fresh = msgspec.msgpack.decode(body, type=tuple[str, bool])
+        at_s, of, encoded = self._manifests.get(gate, (0.0, 0, b""))
+        version = self.version()
+        if fresh or not encoded or of != version or self._loop.time() - at_s > MANIFEST_S:
+            encoded = await self._make_manifest(gate, fresh=fresh)
+            self._manifests[gate] = self._loop.time(), version, encoded
+        found = hashlib.sha256(encoded).hexdigest()[:32]
+        return _packed(None if found == tag else (found, encoded))
+
+    async def _make_manifest(self, gate: GateId, *, fresh: bool) -> bytes:
         made = await self.published.snapshots.manifest(gate, fresh=fresh)
         if made is None:
             raise CentreRefused("unknown_gate")
         _, version = await self.published._roster_of(made.group)
-        encoded = _packed(
-            msgspec.structs.replace(made, keys_number=self._keys.number, roster_version=version)
-        )
-        found = hashlib.sha256(encoded).hexdigest()[:32]
-        return _packed(None if found == tag else (found, encoded))
+        return _packed(msgspec.structs.replace(made, keys_number=self._keys.number, roster_version=version))
 
     def _page(self, make: Callable[[], bytes]) -> bytes:
         try:
@@ -289,7 +322,7 @@ class SimCentre:
 
     async def _write_on(self) -> None:
         while True:
-            await asyncio.sleep(3.0)
+            await asyncio.sleep(STATUSES_S)
             await self.statuses.write()
 
     # --- what the checker reads --------------------------------------------------------------------------------------
@@ -301,6 +334,12 @@ class SimCentre:
         with self.database.reading() as connection:
             found = connection.exec_driver_sql("SELECT gate_id, epoch, seq FROM log_epoch WHERE seq > 0")
             return {(GateId(gate), Epoch(unsigned(epoch))): seq for gate, epoch, seq in found}
+
+    def version(self) -> int:
+        """Return the list's version."""
+        with self.database.reading() as connection:
+            found = connection.exec_driver_sql("SELECT max(version) FROM event")
+            return int(found.scalar_one())
 
     def forwarded(self) -> dict[tuple[GateId, Epoch], int]:
         """Return up to where each log is told to others: what nothing signed covers is not."""

@@ -21,30 +21,45 @@ from admission.records import (
     record_from_bytes,
 )
 from edge.verify import known_keys, verify_log
+from sync.wire.replication import head_in
+from tests.sim.accounts import TREE, Account, Key, told_of
 from tests.sim.centre import Logs
-from tests.sim.evidence import TREE, Evidence, Key, bodies_of, known_presence
+from tests.sim.evidence import Evidence, bodies_of, known_presence, meaning_of, placed_of
 from tests.sim.gate import SimGate
-from tests.sim.history import History, Log, Release
-from tests.sim.premises import BOX, HALL, PRODUCT_OF, TODAY, key_of, ticket_of
-from tests.sim.refusals import refusals
+from tests.sim.history import History, Log, Release, Shown
+from tests.sim.people import LEAVES_S, PATIENCE_S
+from tests.sim.premises import BOX, EVENT, HALL, PRODUCT_OF, key_of, ticket_of
+from tests.sim.refusals import SETTLES_S, STARTS_S, refusals
 
 EXIT_S = 20.0
 """An exit is through by then: it waits for the arm at most 10 s, and for a card that hangs 5."""
-CUT_OFF_S = 45.0
+CUT_OFF_S = 36.0
 """A gate whose link is down for so long treats the others as not heard: 30 s, and what was under way."""
-BEFORE_CUT_S = 5.0
 
 
 def check(
-    history: History, logs: Logs, forwarded: Mapping[Log, int], gates: Mapping[str, SimGate]
+    history: History,
+    logs: Logs,
+    forwarded: Mapping[Log, int],
+    gates: Mapping[str, SimGate],
+    accounts: Mapping[str, Account],
 ) -> list[str]:
     """Return what is wrong."""
-    evidence = Evidence(history, logs, forwarded, gates, bodies_of(history.records))
+    strange = list(_strange(history, logs))
+    if strange:
+        return strange  # by such logs nothing else can be judged
+    bodies = bodies_of(history.records)
+    rows, resets = meaning_of(logs.records)
+    evidence = Evidence(
+        history, logs, forwarded, gates, accounts, rows, resets, bodies, placed_of(bodies), {}
+    )
+    evidence.presences.update(_presences(evidence))
     return [
         problem
         for look in (
             _acknowledged_once, _durable_kept, _released_once, _durable_before_released, _passages, _known_uses, _physical_doubles,
-            _doubles_reported, _cancels, _exits, _presence_equal, _logs_verify, _unsure, refusals,
+            _doubles_reported, _annuls, _answers_recorded, _grants_right, _cancels, _exits, _exits_opened, _centre_folds,
+            _presence_equal, _logs_verify, _forks_told, _unsure, refusals,
         )
         for problem in look(evidence)
     ]  # fmt: skip
@@ -54,17 +69,21 @@ def check(
 
 
 def _acknowledged_once(at: Evidence) -> Iterator[str]:
-    """Every acknowledged record is at the centre, byte for byte, and what is there some gate made."""
+    """Every acknowledged record is at the centre, byte for byte."""
     for one in at.history.releases:
         blob = at.history.records[one.record]
         held = at.logs.records.get(one.record) == blob or (one.record, blob) in at.logs.forks
         lost_in_memory = one.body.flags & Flag.BEFORE_DURABLE or (
-            not one.durable and one.way is Direction.EXIT
+            not one.durable and (one.way is Direction.EXIT or _card_failed(at, one))
         )
         if not held and one.record not in at.history.destroyed and not lost_in_memory:
             yield f"acknowledged, and not at the centre: {_say(one.record)} of {one.card}, at {one.at_s:.3f} s"
-    for name, blob in at.logs.records.items():
-        if at.history.records.get(name) != blob:
+
+
+def _strange(history: History, logs: Logs) -> Iterator[str]:
+    """What is at the centre some gate made."""
+    for name, blob in logs.records.items():
+        if history.records.get(name) != blob:
             yield f"at the centre, and made by nobody: {_say(name)}"
 
 
@@ -96,15 +115,22 @@ def _released_once(at: Evidence) -> Iterator[str]:
 def _durable_before_released(at: Evidence) -> Iterator[str]:
     """A grant is on the disk before the arm moves; by policy not while the disk fails, and never for an exit."""
     for one in at.history.releases:
+        if one.body.flags & Flag.BEFORE_DURABLE and not _card_failed(at, one):
+            yield f"recorded as in memory only, and the disk works: {_say(one.record)} of {one.card}, at {one.at_s:.3f} s"
         if one.durable or one.way is Direction.EXIT or one.body.flags & Flag.BEFORE_DURABLE:
             continue
-        if not at.history.was("card fails", one.card, one.at_s - 10.0, one.at_s):
+        if not _card_failed(at, one):
             yield f"released before {_say(one.record)} of {one.card} was durable, at {one.at_s:.3f} s"
+
+
+def _card_failed(at: Evidence, one: Release) -> bool:
+    """Whether somebody was let in from memory, since the disk took nothing: the policy `admit_in_memory`."""
+    return at.history.was("card fails", one.card, one.at_s - 10.0, one.at_s)
 
 
 def _passages(at: Evidence) -> Iterator[str]:
     """Who was seen to walk through counts; who turned back, at a gate that went on, does not."""
-    presences = _presences(at.logs)
+    presences = at.presences
     said = _said_of(at)
     for one in at.history.releases:
         ticket = one.body.ticket
@@ -118,10 +144,21 @@ def _passages(at: Evidence) -> Iterator[str]:
         sensed = at.gates[one.card].arms[one.body.lane].contact_of(one.way) is not None
         if one.walked_s is not None or not sensed or _contacts_lost(at, one):
             continue
-        if state is State.COMMITTED:
+        if state is State.COMMITTED and not _walked_annulled(at, one):
             yield f"nobody walked, and counted: {_say(one.record)} of {one.card}"
         if state is State.RESERVED and not _ended_within(at, one, 12.0):
             yield f"turned back, and never given back: {_say(one.record)} of {one.card}"
+
+
+def _walked_annulled(at: Evidence, one: Release) -> bool:
+    """Whether somebody walked whom staff had taken back meanwhile: the passage is then the last one's given back."""
+    return any(
+        other.record in at.history.annulled
+        and (other.card, other.body.lane) == (one.card, one.body.lane)
+        and other.walked_s is not None
+        and one.at_s < other.walked_s < one.at_s + 12.0
+        for other in at.history.releases
+    )
 
 
 def _said_of(at: Evidence) -> dict[RecordId, list[RecordId]]:
@@ -214,7 +251,7 @@ def _physical_doubles(at: Evidence) -> Iterator[str]:
 
 def _doubles_reported(at: Evidence) -> Iterator[str]:
     """Every double is reported: by the mode of one entry, each use too many is among the centre's doubles."""
-    presences = _presences(at.logs)
+    presences = at.presences
     for key, entries in _walked(at).items():
         ticket = ticket_of(key[1])
         normal: dict[ZoneId, int] = defaultdict(int)
@@ -292,6 +329,42 @@ def _after_word(at: Evidence, acked: Mapping[str, float], void_s: float | None) 
             yield one
 
 
+def _answers_recorded(at: Evidence) -> Iterator[str]:
+    """Whoever is told to go, in or out, is so on a record that says it: of that ticket, that way, at that lane."""
+    for shown in at.history.shown:
+        answer = shown.answer
+        if answer is None or answer.outcome != Outcome.GRANT:
+            continue
+        found = at.bodies.get(RecordId(shown.gate, Epoch(answer.epoch), answer.seq))
+        if found is None:
+            yield f"granted, and not recorded: {_shown(shown)}"
+            continue
+        body = found[0]
+        right = body.ticket is None if not shown.ticket else body.ticket == (EVENT, shown.ticket)
+        # Without a list that can be read an exit is let out all the same, and is nobody's.
+        blind = body.ticket is None and shown.way is Direction.EXIT
+        right = right or (
+            blind and at.history.was("card fails", shown.card, shown.at_s - SETTLES_S, shown.answered_s)
+        )
+        grants = body.kind is Kind.SCAN and body.outcome is Outcome.GRANT
+        if not (right and grants and (body.lane, body.direction) == (shown.lane, shown.way)):
+            yield f"granted, and recorded as something else: {_shown(shown)}, {body}"
+
+
+def _grants_right(at: Evidence) -> Iterator[str]:
+    """Nobody is let in by a lane into a zone that the ticket is not for, nor without any ticket."""
+    for one in at.history.releases:
+        if one.way is not Direction.ENTRY or one.body.kind is not Kind.SCAN:
+            continue
+        zones = PRODUCT_OF[ticket_of(one.ticket).product].zones if one.ticket else ()
+        if one.body.zone not in zones:
+            yield f"let in, and has no ticket for zone {one.body.zone}: {_say(one.record)} of {one.card}"
+
+
+def _shown(shown: Shown) -> str:
+    return f"ticket {shown.ticket} at lane {shown.lane} of {shown.card}, {shown.at_s:.3f} s, {shown.way.name.lower()}"
+
+
 def _exits(at: Evidence) -> Iterator[str]:
     """Exits are always granted."""
     for shown in at.history.shown:
@@ -301,46 +374,105 @@ def _exits(at: Evidence) -> Iterator[str]:
             yield f"exit refused: ticket {shown.ticket} at {shown.card}, {shown.at_s:.3f} s, reason {shown.answer.reason}"
 
 
+def _exits_opened(at: Evidence) -> Iterator[str]:
+    """An exit that was granted opens, on a record; where the arm cannot be told it is recorded all the same."""
+    for at_s, card, lane, way in at.history.unfounded:
+        yield f"released without a record: {way.name.lower()} at lane {lane} of {card}, {at_s:.3f} s"
+    for one in at.history.releases:
+        if one.at_s - one.made_s > EXIT_S:
+            yield f"released on an old record: {_say(one.record)} of {one.card}, at {one.at_s:.3f} s"
+    for shown in at.history.shown:
+        if shown.way is not Direction.EXIT or shown.admitted or _exit_held_up(at, shown):
+            continue
+        if shown.answer is None:
+            yield f"exit never answered: ticket {shown.ticket} at {shown.card}, {shown.at_s:.3f} s"
+        elif shown.answer.outcome is Outcome.GRANT:
+            yield f"exit granted, and never opened: ticket {shown.ticket} at {shown.card}, {shown.at_s:.3f} s"
+
+
+def _exit_held_up(at: Evidence, shown: Shown) -> bool:
+    """Whether arm or program were away, the card hung, or the lane was out of service, while somebody stood at an exit."""
+    until_s = shown.at_s + PATIENCE_S + LEAVES_S
+    return any(
+        at.history.was(what, shown.card, shown.at_s - SETTLES_S, until_s)
+        for what in ("relay", "card hangs", "off", "closed")
+    ) or any(
+        boot.card == shown.card
+        and (
+            shown.at_s - STARTS_S <= boot.began_s <= until_s
+            or (boot.ended_s is not None and shown.at_s - 1.0 <= boot.ended_s <= until_s)
+        )
+        for boot in at.history.boots
+    )
+
+
+def _annuls(at: Evidence) -> Iterator[str]:
+    """What a steward was told is taken back, is."""
+    presences = at.presences
+    for name in sorted(at.history.annulled):
+        body = at.bodies[name][0]
+        if name not in at.logs.records or body.ticket is None or not _annul_kept(at, name):
+            continue
+        state = presences[body.ticket].state(name)
+        if state is not State.ANNULLED:
+            yield f"annulled, and counted: {_say(name)} is {state.name.lower()}"
+
+
+def _annul_kept(at: Evidence, name: RecordId) -> bool:
+    """Whether the annul was not lost with a card."""
+    said = [
+        one for one, (body, _) in at.bodies.items() if body.kind is Kind.ANNUL and _annuls_of(at, one) == name
+    ]
+    return all(one in at.logs.records for one in said)
+
+
+def _annuls_of(at: Evidence, name: RecordId) -> RecordId | None:
+    body = at.bodies[name][0]
+    return RecordId(name.gate, name.epoch, body.ref) if body.ref else None
+
+
 # --- what all of them know ------------------------------------------------------------------------------------------
 
 
-def _presences(logs: Logs, ends: Mapping[Log, int] | None = None) -> dict[Key, TicketPresence]:
-    """Fold what the centre holds; `ends`: only up to here of each log, as far as gates are told."""
+def _presences(at: Evidence, ends: Mapping[Log, int] | None = None) -> dict[Key, TicketPresence]:
+    """Fold what the centre's records say; `ends`: only up to here of each log, as far as gates are told."""
     rows: dict[Key, list[PresenceRow]] = defaultdict(list)
-    for row in logs.rows:
+    for row in at.rows.values():
         if ends is None or row.id.seq <= ends.get((row.id.gate, row.id.epoch), 0):
             rows[row.event, row.ticket].append(row)
-    return {key: fold(found, logs.resets, TREE) for key, found in rows.items()}
+    resets = tuple(at.resets.values())
+    return {key: fold(found, resets, TREE) for key, found in rows.items()}
 
 
-def _snapshot(presence: TicketPresence, admits: int) -> tuple[object, ...]:
-    return (
-        presence.counted,
-        presence.live,
-        [(presence.uses(zone, TODAY), presence.inside(zone), presence.bounds(zone)) for zone in (HALL, BOX)],
-        presence.doubles(admits),
-    )
+def _centre_folds(at: Evidence) -> Iterator[str]:
+    """The centre's tables say of presence what its records do."""
+    for what, wanted, found in (
+        ("row", at.rows, {row.id: row for row in at.logs.rows}),
+        ("reset", at.resets, {reset.id: reset for reset in at.logs.resets}),
+    ):
+        for name in sorted(wanted.keys() | found.keys()):
+            if wanted.get(name) != found.get(name):
+                yield f"the centre's {what} of {_say(name)} is {found.get(name)}, by its record {wanted.get(name)}"
 
 
 def _presence_equal(at: Evidence) -> Iterator[str]:
     """Once healed everybody folds to the same presence, and counts the same people."""
-    centre = _presences(at.logs, at.forwarded)
+    centre = _presences(at, at.forwarded)
+    nobody = fold((), (), TREE)
     totals = {zone: bounds(centre.values(), zone) for zone in (HALL, BOX)}
-    for card, gate in at.gates.items():
-        daemon = gate.daemon
-        if daemon is None:
+    for card in at.gates:
+        account = at.accounts.get(card)
+        if account is None:
             yield f"{card} does not run"
             continue
-        tickets = {*centre, *daemon.reader.presence_tickets()}
-        for event, ticket in sorted(tickets):
-            admits = ticket_of(ticket).admits
-            here = fold(daemon.memory.rows(event, ticket), daemon.memory.resets(), TREE)
-            there = centre.get((event, ticket)) or fold((), (), TREE)
-            found, wanted = _snapshot(here, admits), _snapshot(there, admits)
+        for event, ticket in sorted({*centre, *account.presence}):
+            key, admits = (event, ticket), ticket_of(ticket).admits
+            found = account.presence.get(key) or told_of(nobody, admits)
+            wanted = told_of(centre.get(key) or nobody, admits)
             if found != wanted:
                 yield f"presence of ticket {ticket} at {card} is {found}, at the centre {wanted}"
         for zone, total in totals.items():
-            counted = daemon.memory.bounds(zone)
+            counted = account.bounds[zone]
             if counted != total:
                 yield f"people in zone {zone} at {card}: {counted}, by the centre {total}"
 
@@ -378,6 +510,24 @@ def _centre_verifies(at: Evidence) -> Iterator[str]:
             yield f"the centre is told of {what} at gate {gate}, of which nobody touched the card"
 
 
+def _forks_told(at: Evidence) -> Iterator[str]:
+    """A run that goes on from before a head of the one it follows is told of at the centre."""
+    logs: dict[Log, list[tuple[int, bytes]]] = defaultdict(list)
+    for name, blob in sorted(at.logs.records.items()):
+        logs[name.gate, name.epoch].append((name.seq, blob))
+    for (gate, epoch), records in logs.items():
+        before = _predecessor(records)
+        signed = 0 if before is None else _signed_end(gate, before.epoch, logs.get((gate, before.epoch), ()))
+        told = any(of == gate and what in {"fork", "rewind"} for of, what in at.logs.troubles)
+        if before is not None and before.seq < signed and not told:
+            yield f"run {epoch:016x} of gate {gate} goes on from {before.seq} of {signed}, and nobody is told"
+
+
+def _signed_end(gate: GateId, epoch: Epoch, records: Sequence[tuple[int, bytes]]) -> int:
+    heads = (head_in(gate, epoch, blob) for _, blob in records)
+    return max((head.seq for head in heads if head is not None), default=0)
+
+
 def _in_order(
     epochs: Mapping[Epoch, Sequence[tuple[int, bytes]]],
 ) -> Iterable[tuple[Epoch, Sequence[tuple[int, bytes]]]]:
@@ -392,14 +542,15 @@ def _in_order(
 
 
 def _named(records: Sequence[tuple[int, bytes]]) -> Epoch:
+    before = _predecessor(records)
+    return Epoch(0) if before is None else before.epoch
+
+
+def _predecessor(records: Sequence[tuple[int, bytes]]) -> chain.Predecessor | None:
     if len(records) < chain.PREDECESSOR_SEQ:
-        return Epoch(0)
+        return None
     record = record_from_bytes(records[1][1])
-    return (
-        chain.Predecessor.from_bytes(record.payload).epoch
-        if isinstance(record, ExtensionRecord)
-        else Epoch(0)
-    )
+    return chain.Predecessor.from_bytes(record.payload) if isinstance(record, ExtensionRecord) else None
 
 
 def _say(name: RecordId) -> str:

@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from admission.entitlements import ZoneTree
-from admission.ids import EventId, RecordId, TicketId
+from admission.corrected import placed
+from admission.ids import RecordId
 from admission.presence import PresenceRow, Reset, TicketPresence, fold, rows_of
 from admission.presence import reset_of as the_reset_of
 from admission.records import ExtensionRecord, Kind, Record, record_from_bytes
+from tests.sim.accounts import TREE, Account, Key
 from tests.sim.centre import Logs
 from tests.sim.gate import SimGate
 from tests.sim.history import History, Log
-from tests.sim.premises import ZONES
-
-TREE = ZoneTree(ZONES)
-Key = tuple[EventId, TicketId]
 
 
 @dataclass(slots=True)
@@ -26,8 +23,17 @@ class Evidence:
     forwarded: Mapping[Log, int]
     """Up to where each log is told to gates: what a card set back left unsigned is not."""
     gates: Mapping[str, SimGate]
+    accounts: Mapping[str, Account]
+    """By card, what its gate says of everybody."""
+    rows: dict[RecordId, PresenceRow]
+    """What the centre's records say, by what the code makes of them."""
+    resets: dict[RecordId, Reset]
     bodies: dict[RecordId, tuple[Record, tuple[ExtensionRecord, ...]]]
     """Of every record a gate made, with its extensions."""
+    placed_us: dict[RecordId, int]
+    """When each was made by corrected time, as its whole log says."""
+    presences: dict[Key, TicketPresence]
+    """What all that the centre holds amounts to."""
 
     @property
     def twins(self) -> bool:
@@ -51,16 +57,49 @@ def bodies_of(
     return found
 
 
+def meaning_of(
+    records: Mapping[RecordId, bytes],
+) -> tuple[dict[RecordId, PresenceRow], dict[RecordId, Reset]]:
+    """Return what records say of presence."""
+    bodies = bodies_of(records)
+    placed_us = placed_of(bodies)
+    rows: dict[RecordId, PresenceRow] = {}
+    resets: dict[RecordId, Reset] = {}
+    for name, (body, extensions) in bodies.items():
+        at = (name.gate, name.epoch, body, extensions, placed_us[name])
+        for row in rows_of(*at):
+            rows[name] = row
+        reset = the_reset_of(*at)
+        if reset is not None:
+            resets[name] = reset
+    return rows, resets
+
+
+def placed_of(
+    bodies: Mapping[RecordId, tuple[Record, tuple[ExtensionRecord, ...]]],
+) -> dict[RecordId, int]:
+    """Return the corrected time of every body."""
+    logs: dict[Log, list[Record]] = {}
+    for name, (body, _) in bodies.items():
+        logs.setdefault((name.gate, name.epoch), []).append(body)
+    return {
+        RecordId(*log, body.seq): placed_us
+        for log, found in logs.items()
+        for body, placed_us in placed(found)
+    }
+
+
 def known_presence(at: Evidence, card: str, order: int, ticket: Key) -> TicketPresence:
     """Return what the rows that a gate knew at a moment amount to."""
     rows: list[PresenceRow] = []
     resets: list[Reset] = []
     for name, (body, extensions) in at.bodies.items():
-        if not at.history.knew(card, name, order):
+        is_reset = body.kind is Kind.RESET
+        if not (is_reset or body.ticket == ticket) or not at.history.knew(card, name, order):
             continue
-        if body.kind is Kind.RESET:
-            reset = the_reset_of(name.gate, name.epoch, body, extensions, body.time_us)
+        if is_reset:
+            reset = the_reset_of(name.gate, name.epoch, body, extensions, at.placed_us[name])
             resets.extend(() if reset is None else (reset,))
-        elif body.ticket == ticket:
-            rows.extend(rows_of(name.gate, name.epoch, body, extensions, body.time_us))
+        else:
+            rows.extend(rows_of(name.gate, name.epoch, body, extensions, at.placed_us[name]))
     return fold(rows, resets, TREE)

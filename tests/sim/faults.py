@@ -15,7 +15,7 @@ from tests.sim.gate import SimGate
 from tests.sim.history import History, Log
 from tests.sim.network import Network
 
-PAUSE_S = (2.0, 14.0)
+PAUSE_S = (1.5, 9.0)
 """Between two faults."""
 TEN_YEARS_S = 10 * 365 * 86_400
 POINTS = ("before_pulse", "after_pulse", "before_passage", "after_passage")

@@ -108,11 +108,6 @@ class SimDaemon(Daemon):
         self.sim.history.began(
             self.sim.card, {**held, (self.journal.gate, self.journal.epoch): self.journal.last_seq}
         )
-        self.sim.bug.opened(self)
-
-    def _build(self) -> None:
-        super()._build()
-        self.sim.bug.built(self)
 
     def _seen(self, seen: Seen) -> None:
         super()._seen(seen)
@@ -123,25 +118,6 @@ class SimDaemon(Daemon):
         if isinstance(asked, Foreign) and isinstance(answer, Done) and answer.ok:
             self.sim.history.took(self.sim.card, asked)
         return answer
-
-
-class GateBug:
-    """What a planted bug may change about a gate; this one changes nothing."""
-
-    def opened(self, daemon: Daemon) -> None:
-        """The stores are open, the journal has begun."""
-
-    def built(self, daemon: Daemon) -> None:
-        """All parts of the daemon are there, nothing runs."""
-
-    def linked(self, uplink: Uplink) -> None:
-        """An uplink is made."""
-
-    def carded(self, disk: cards.SimDisk) -> None:
-        """A card is in."""
-
-    writer: type[SimWriter] = SimWriter
-    daemon: type[SimDaemon] = SimDaemon
 
 
 class SimGate:
@@ -158,13 +134,12 @@ class SimGate:
         history: History,
         chance: random.Random,
         folder: Path,
-        bug: GateBug,
         card: str = "",
     ) -> None:
         self.id = GateId(number)
         self.card = card or f"gate{number}"
         """Its name in the history and on the network; a clone of the card has another."""
-        self.history, self.bug = history, bug
+        self.history = history
         self._loop, self._truth, self._network, self._centre = loop, truth, network, centre
         self.chance = chance
         self._folder = folder
@@ -180,6 +155,7 @@ class SimGate:
         self.machine = Machine(loop, self.card)
         self.machine.alive = False
         self.front: Machine | None = None
+        self.uplink: Uplink | None = None
         self.daemon: SimDaemon | None = None
         self.disk: cards.SimDisk | None = None
         self.clock = SimClock(truth)
@@ -223,12 +199,11 @@ class SimGate:
         self.history.note("boot", self.card, self.boots)
         self.clock = SimClock(self._truth, self.drift, self.clock_off_s, synced=self.clock_synced)
         self.disk = cards.SimDisk(self.root, self.chance)
-        self.bug.carded(self.disk)
         self.machine.context.run(self._start, boot)
 
     def _start(self, boot: Boot) -> None:
         try:
-            daemon = self.bug.daemon.__new__(self.bug.daemon)
+            daemon = SimDaemon.__new__(SimDaemon)
             daemon.sim = self
             daemon.__init__(self._settings(), enrolment.load(self.root), self._factories())  # type: ignore[misc]  # `sim` is there before it
         except PowerCut:
@@ -380,7 +355,7 @@ class SimGate:
     def _writer(
         self, log: Log, listener: WriterListener, post: Callable[..., object], **more: Any
     ) -> SimWriter:
-        return self.bug.writer(
+        return SimWriter(
             log, listener, post, pace=self.pace, on_batch=self._handed, on_commit=self._committed, on_cut=self.cut,
             **more,
         )  # fmt: skip
@@ -505,6 +480,11 @@ class SimGate:
         if self.front is not None:
             self.front.cut()
 
+    def sync_now(self) -> None:
+        """Press the page's button: whatever the uplink waits for is done now."""
+        if self.front is not None and self.front.alive and self.uplink is not None:
+            self.front.context.copy().run(self.uplink.sync_now)
+
     async def _front_main(self, running: Running) -> None:
         told = msgspec.json.decode(running.args[1], type=_FrontTold)
         data = Path(told.data)
@@ -513,8 +493,14 @@ class SimGate:
             asyncio.create_task(client.run()),
             asyncio.create_task(self._keep_uplink(data, client)),
         ]
-        await asyncio.shield(running.given)
+        ended = asyncio.shield(running.given)
+        waits: list[asyncio.Future[Any]] = [ended, *tasks]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                self._loop.call_exception_handler(
+                    {"message": f"the front of {self.card} ended", "exception": task.exception()}
+                )
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -539,12 +525,12 @@ class SimGate:
             enrolment.load(data), data, CENTRE, reader, client.say, take_list, client, clock=self.clock,
             chance=chance, centre=centre,
         )  # fmt: skip
-        self.bug.linked(uplink)
+        self.uplink = uplink
         client.on_appended, client.on_in_memory = uplink.appended, uplink.held
         try:
             await uplink.run()
         finally:
-            client.on_appended = client.on_in_memory = None
+            client.on_appended = client.on_in_memory = self.uplink = None
             reader.close()
 
 

@@ -140,6 +140,8 @@ class History:
         self.forked: dict[RecordId, bytes] = {}
         """Records with the key of another that a twin made."""
         self.releases: list[Release] = []
+        self.unfounded: list[tuple[float, str, LaneId, Direction]] = []
+        """Arms that were commanded without any record: when, on which card and lane, and which way."""
         self.shown: list[Shown] = []
         self.boots: list[Boot] = []
         self.standing_words: list[StandingWord] = []
@@ -204,6 +206,7 @@ class History:
         found = self._last.get((card, lane, way))
         self.note("released", card, lane, int(way), None if found is None else found[0].seq)
         if found is None:
+            self.unfounded.append((self.now_s(), card, lane, way))
             return None
         name = found[0]
         durable = self.durable.get(card, {}).get((name.gate, name.epoch), 0) >= name.seq

@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from admission.chain import Anomaly, EpochState, link, seed
+from admission.corrected import placed
 from admission.ids import Epoch, GateId, RecordId
 from admission.observed import PresenceRow, Reset, reset_of, rows_of
 from admission.records import ExtensionRecord, Record, record_from_bytes
+from sync.gates.ingest import Arrival
 from sync.store.database import Database
 from sync.wire.feed import WAIT_MAX_MS, Ask, HeardOf, pack_feed
 from sync.wire.messages import Chunk, Push, Pushed, Trouble
-from sync.wire.replication import Accepted, Fork, Replica, troubles_of, troubles_of_epochs
+from sync.wire.replication import Accepted, Fork, Replica, Source, troubles_of, troubles_of_epochs
 
 Log = tuple[GateId, Epoch]
 SILENT_S = 15.0
@@ -52,7 +54,7 @@ class Ledger:
         return deepcopy(self)
 
 
-def take(ledger: Ledger, gate: GateId, public: bytes, push: Push) -> Pushed:
+def take(ledger: Ledger, gate: GateId, public: bytes, push: Push, source: Source = Source.GATE) -> Pushed:
     """Store what is new and return what is held of the epochs pushed, with what was wrong."""
     held = [state for (of, _), state in ledger.states.items() if of == gate]
     forked = [(epoch, seq) for (of, epoch), seq in ledger.forked.items() if of == gate]
@@ -64,7 +66,7 @@ def take(ledger: Ledger, gate: GateId, public: bytes, push: Push) -> Pushed:
         return ledger.blobs[gate, epoch][first - 1 : last]
 
     for chunk in push.chunks:
-        answer = replica.offer(chunk, stored)
+        answer = replica.offer(chunk, stored, source)
         log = (gate, Epoch(chunk.epoch))
         match answer:
             case Accepted():
@@ -92,7 +94,7 @@ def _keep(ledger: Ledger, log: Log, answer: Accepted) -> None:
     for blob in answer.blobs:
         links.append(link(links[-1], blob))
     ledger.states[log] = answer.state
-    _fold(ledger, log, answer.first_seq)
+    _fold(ledger, log)
     for head in answer.heads:
         _forward(ledger, log, head.seq + 1)
 
@@ -104,34 +106,23 @@ def _forward(ledger: Ledger, log: Log, last: int) -> None:
         ledger.forwarded[log] = last
 
 
-def _fold(ledger: Ledger, log: Log, first: int) -> None:
-    """Derive presence of what came, from the body on that the first of it may extend."""
-    blobs = ledger.blobs[log]
-    start = first
-    while start > 1 and isinstance(record_from_bytes(blobs[start - 1]), ExtensionRecord):
-        start -= 1
-    body: Record | None = None
-    extensions: tuple[ExtensionRecord, ...] = ()
-
-    def end() -> None:
-        if body is None:
-            return
-        name = RecordId(*log, body.seq)
+def _fold(ledger: Ledger, log: Log) -> None:
+    """Derive presence of a whole log anew: what came may say when all before it was made."""
+    extensions: dict[int, list[ExtensionRecord]] = {}
+    bodies: list[Record] = []
+    for one in map(record_from_bytes, ledger.blobs[log]):
+        if isinstance(one, Record):
+            bodies.append(one)
+        elif bodies:
+            extensions.setdefault(bodies[-1].seq, []).append(one)
+    for body, placed_us in placed(bodies):
+        name, more = RecordId(*log, body.seq), tuple(extensions.get(body.seq, ()))
         ledger.rows.pop(name, None)
-        for row in rows_of(*log, body, extensions, body.time_us):
+        for row in rows_of(*log, body, more, placed_us):
             ledger.rows[name] = row
-        reset = reset_of(*log, body, extensions, body.time_us)
+        reset = reset_of(*log, body, more, placed_us)
         if reset is not None:
             ledger.resets[name] = reset
-
-    for blob in blobs[start - 1 :]:
-        one = record_from_bytes(blob)
-        if isinstance(one, ExtensionRecord):
-            extensions += (one,)
-            continue
-        end()
-        body, extensions = one, ()
-    end()
 
 
 class LightIntake:
@@ -147,7 +138,11 @@ class LightIntake:
 
     async def take(self, gate: GateId, public: bytes, push: Push) -> Pushed:
         """Store what is new and return what is held."""
-        return take(self._ledger, gate, public, push)
+        return await self.arrive(Arrival(gate, public, push))
+
+    async def arrive(self, arrival: Arrival) -> Pushed:
+        """`take` what came, whoever brought it."""
+        return take(self._ledger, arrival.gate, arrival.public, arrival.push, arrival.source)
 
 
 class LightFeeds:

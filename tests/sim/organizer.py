@@ -21,7 +21,7 @@ from tests.sim.history import History, LaneWord, StandingWord
 from tests.sim.people import Crowd
 from tests.sim.premises import BOX, DIGEST_KEY, EVENT, HALL, code_of, ticket_of
 
-PAUSE_S = (2.0, 12.0)
+PAUSE_S = (1.5, 8.0)
 ANSWER_S = 6.0
 """A command is answered by then, or the gate is not there."""
 STEWARD = 7

@@ -1,87 +1,57 @@
-"""Bugs planted one at a time through the seams of the composition: the checker must catch each."""
+"""Bugs planted one at a time: something of ours is replaced while an evening is played, and the checker must see it.
 
-from collections.abc import Callable
+A checker that catches nothing proves nothing. Each bug is small and of a kind that was once made somewhere; what is
+replaced is the very code that gates and centre run. This is the one place of the tests where our own code is patched, and
+the checker itself works with the code as it is: the evening is over by then.
+"""
 
-from admission.lane import LaneEffect, LaneEvent, Write
-from admission.lane_machine import Lane
-from admission.records import Kind
-from edge.daemon import Daemon
-from edge.journal import Journal
-from edge.store.log_schema import Batch
-from edge.store.writer import Urgency
-from tests.sim.gate import GateBug
-from tests.sim.world import Bug
-from tests.sim.writer import SimWriter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
-
-class ToldTooSoon(SimWriter):
-    """Says that a batch is durable when it was only handed over."""
-
-    def submit(self, batch: Batch, urgency: Urgency) -> None:
-        super().submit(batch, urgency)
-        self._to_loop(self._committer._listener.durable, batch.token)
+Make = Callable[[Any], object]
+"""Makes the broken one of the right one."""
 
 
-class _ToldTooSoon(GateBug):
-    writer = ToldTooSoon
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """`name` of `owner`, a class or a module, and what is put there."""
+
+    owner: Any
+    name: str
+    make: Make
 
 
-class NoGiveBack(Lane):
-    """Forgets to write that somebody turned back."""
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """A bug, and an evening in which it shows. `says`: what is wrong, for people."""
 
-    def handle(self, event: LaneEvent, now_ms: int) -> tuple[LaneEffect, ...]:
-        effects = super().handle(event, now_ms)
-        return tuple(one for one in effects if not (isinstance(one, Write) and one.kind is Kind.GIVE_BACK))
+    says: str
+    parts: tuple[Broken, ...]
+    seed: int
 
-
-class _NoGiveBack(GateBug):
-    def built(self, daemon: Daemon) -> None:
-        for shell in daemon.lanes.values():
-            shell.machine = NoGiveBack(shell.machine.config, shell.machine.state)
-
-
-class NoPassage(Lane):
-    """Forgets to write that somebody passed."""
-
-    def handle(self, event: LaneEvent, now_ms: int) -> tuple[LaneEffect, ...]:
-        effects = super().handle(event, now_ms)
-        return tuple(one for one in effects if not (isinstance(one, Write) and one.kind is Kind.PASSAGE))
-
-
-class _NoPassage(GateBug):
-    def built(self, daemon: Daemon) -> None:
-        for shell in daemon.lanes.values():
-            shell.machine = NoPassage(shell.machine.config, shell.machine.state)
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """Have it while this lasts."""
+        before = [(part, vars(part.owner)[part.name]) for part in self.parts]
+        try:
+            for part, right in before:
+                setattr(part.owner, part.name, part.make(right))
+            yield
+        finally:
+            for part, right in before:
+                setattr(part.owner, part.name, right)
 
 
-class HeadsUnsigned(Journal):
-    """Signs nothing: no other gate ever hears of what was recorded."""
-
-    def sign_head(self, *, urgent: bool = False) -> None:  # noqa: ARG002 - as the journal's
-        return None
+def instead(value: object) -> Make:
+    """Put something else there."""
+    return lambda _: value
 
 
-class _HeadsUnsigned(GateBug):
-    def built(self, daemon: Daemon) -> None:
-        daemon.journal.__class__ = HeadsUnsigned
+def left_out(_right: object) -> object:
+    """Put there what does nothing."""
+    return lambda *_, **__: None
 
 
-class OthersForgotten(Journal):
-    """Takes what other gates recorded for taken, and keeps none of it."""
-
-    def carry(self, batch: Batch, *, urgent: bool) -> None:  # noqa: ARG002 - as the journal's
-        return None
-
-
-class _OthersForgotten(GateBug):
-    def built(self, daemon: Daemon) -> None:
-        daemon.journal.__class__ = OthersForgotten
-
-
-BUGS: dict[str, Callable[[], Bug]] = {
-    "durable-told-too-soon": lambda: Bug(gate=_ToldTooSoon()),
-    "give-back-not-recorded": lambda: Bug(gate=_NoGiveBack()),
-    "passage-not-recorded": lambda: Bug(gate=_NoPassage()),
-    "heads-unsigned": lambda: Bug(gate=_HeadsUnsigned()),
-    "others-forgotten": lambda: Bug(gate=_OthersForgotten()),
-}
+__all__ = ["Broken", "Bug", "Make", "instead", "left_out"]

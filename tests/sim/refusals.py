@@ -7,7 +7,7 @@ from admission.ids import SessionId, ZoneId
 from admission.reasons import Reason
 from admission.records import Direction, Outcome
 from tests.sim.evidence import Evidence, known_presence
-from tests.sim.history import Shown
+from tests.sim.history import Shown, StandingWord
 from tests.sim.premises import BOX, EVENT, PRODUCT_OF, TICKETS, TODAY, plans_of, ticket_of
 
 STARTS_S = 5.0
@@ -43,8 +43,11 @@ def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
         case Reason.CANCELLED | Reason.BANNED:
             wanted = Standing.CANCELLED if reason is Reason.CANCELLED else Standing.BANNED
             return any(
-                word.ticket == shown.ticket and word.standing == wanted and word.at_s <= shown.answered_s
+                word.standing == wanted
+                and word.at_s <= shown.answered_s
+                and not _is_taken_back(at, shown, word)
                 for word in at.history.standing_words
+                if word.ticket == shown.ticket
             )
         case Reason.WRONG_ZONE:
             return _zone(shown) == BOX and BOX not in PRODUCT_OF[ticket_of(shown.ticket).product].zones
@@ -54,10 +57,22 @@ def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
             return _may_be_unheard(at, shown)
         case Reason.NOT_READY:
             return _may_be_not_ready(at, shown)
-        case Reason.UNLISTED:  # sold longer ago than the gate heard of the centre
-            return shown.ticket > TICKETS and _may_be_unheard(at, shown)
+        case Reason.UNLISTED:  # sold longer ago than the gate heard of the centre, or its list cannot be read
+            no_list = at.history.was("card fails", shown.card, shown.at_s - SETTLES_S, shown.answered_s)
+            return no_list or (shown.ticket > TICKETS and _may_be_unheard(at, shown))
         case _:
             return False
+
+
+def _is_taken_back(at: Evidence, shown: Shown, word: StandingWord) -> bool:
+    """Whether the gate had said that it holds a later word of the same ticket."""
+    return any(
+        later.ticket == word.ticket
+        and later.at_s > word.at_s
+        and later.void_s is None
+        and later.acked.get(shown.card, shown.at_s) < shown.at_s
+        for later in at.history.standing_words
+    )
 
 
 def _zone(shown: Shown) -> ZoneId:

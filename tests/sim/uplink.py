@@ -10,8 +10,9 @@ import zstandard
 
 from admission.ids import EventId
 from edge.front.centre import ANSWER_S, ZSTD_LEVEL, Centre, CutOff
+from sync.wire.carry import pack_carry
 from sync.wire.deltas import GateStatus
-from sync.wire.feed import WAIT_MAX_MS, Ask, BadFeed, Feed, unpack_feed
+from sync.wire.feed import WAIT_MAX_MS, Ask, BadFeed, Feed, Want, unpack_feed
 from sync.wire.messages import Certified, Chunk, Push, Pushed, SignedKeys
 from sync.wire.record_columns import pack_chunks
 from sync.wire.snapshots import Manifest, Published
@@ -50,6 +51,9 @@ class SimUplink(Centre):
     async def push(self, push: Push) -> Pushed:
         packed = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(pack_chunks(push.chunks))
         return _decoded(await self._call("records", packed), Pushed)
+
+    async def carry(self, logs: tuple[Want, ...], chunks: tuple[Chunk, ...]) -> Pushed:
+        return _decoded(await self._call("carried", pack_carry(logs, chunks)), Pushed)
 
     async def feed(self, ask: Ask) -> tuple[Feed, tuple[Chunk, ...]]:
         answer = await self._call("feed", msgspec.msgpack.encode(ask), WAIT_MAX_MS / 1000 + SILENCE_S)

@@ -1,0 +1,56 @@
+"""What gates and centre say at the end of an evening, each by its own code: gathered before the checker looks at it.
+
+While a bug is planted this is gathered with it; the checker then works with the code as it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from admission.entitlements import ZoneTree
+from admission.ids import EventId, TicketId, ZoneId
+from admission.presence import Bounds, TicketPresence, fold
+from tests.sim.gate import SimGate
+from tests.sim.premises import BOX, HALL, TODAY, ZONES, ticket_of
+
+TREE = ZoneTree(ZONES)
+Key = tuple[EventId, TicketId]
+Told = tuple[object, ...]
+"""What somebody makes of a ticket: its entries, who of them is inside, uses and people by zone, doubles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One gate's."""
+
+    presence: dict[Key, Told]
+    bounds: dict[ZoneId, Bounds | None]
+    """People by zone."""
+
+
+def told_of(presence: TicketPresence, admits: int) -> Told:
+    """Put what is made of a ticket in words that compare."""
+    return (
+        [(row.id, row.time_us) for row in presence.entries()],
+        presence.live,
+        [(presence.uses(zone, TODAY), presence.inside(zone), presence.bounds(zone)) for zone in (HALL, BOX)],
+        presence.doubles(admits),
+    )
+
+
+def accounts_of(gates: Mapping[str, SimGate]) -> dict[str, Account]:
+    """Ask every gate that runs."""
+    found: dict[str, Account] = {}
+    for card, gate in gates.items():
+        daemon = gate.daemon
+        if daemon is None:
+            continue
+        memory = daemon.memory
+        presence = {
+            (event, ticket): told_of(
+                fold(memory.rows(event, ticket), memory.resets(), TREE), ticket_of(ticket).admits
+            )
+            for event, ticket in daemon.reader.presence_tickets()
+        }
+        bounds = {zone: memory.bounds(zone) for zone in (HALL, BOX)}
+        found[card] = Account(presence, bounds)
+    return found

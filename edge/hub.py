@@ -112,8 +112,8 @@ class Hub:
                     answer.add_done_callback(self._answers.discard)
                 else:
                     writer.write(pack(Done(message.number, ok=False, code="command.not_done")))
-        except LinkBroken:
-            pass
+        except (LinkBroken, asyncio.CancelledError):
+            pass  # the end of the loop cancels this, which asyncio itself would log as a defect
         finally:
             self._clients.discard(writer)
             writer.close()

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -188,13 +189,10 @@ async def _uplink(
     client.on_in_memory = link.held
     client.on_list_lost = link.list_lost
     client.on_sync = link.sync_now
-    near = asyncio.create_task(neighbours(settings, client, enrolment, link)) if settings.peers.on else None
+    near = partial(neighbours, settings, client, enrolment, link) if settings.peers.on else None
     try:
-        await link.run()
+        await link.run(near)
     finally:
-        if near is not None:
-            near.cancel()
-            await asyncio.gather(near, return_exceptions=True)
         client.on_appended = client.on_in_memory = client.on_list_lost = client.on_sync = None
         reader.close()
 

@@ -7,10 +7,10 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from admission.ids import GateId
 from edge.applied import KeptValues
@@ -240,15 +240,19 @@ class Uplink:
             one.set()
         self.upload.back()
 
-    async def run(self) -> None:
-        """Talk to the centre until cancelled, or until keys were rolled, its own or ours: they are saved then."""
+    async def run(self, beside: Callable[[], Coroutine[Any, Any, object]] | None = None) -> None:
+        """Talk to the centre until cancelled, or until keys were rolled, its own or ours: they are saved then.
+
+        `beside`: what else uses its thread, as the talk with neighbours does; it runs as long, and is over before that ends.
+        """
         # In a task of its own: a group that ends by an error of its own forgets a cancel that comes beside it.
-        await asyncio.create_task(self._talk())
+        await asyncio.create_task(self._talk(beside))
         own = asyncio.current_task()
         if own is not None and own.cancelling():
             raise asyncio.CancelledError
 
-    async def _talk(self) -> None:
+    async def _talk(self, beside: Callable[[], Coroutine[Any, Any, object]] | None) -> None:
+        near = asyncio.create_task(beside()) if beside is not None else None
         try:
             await self._in_thread(self._snapshots.look)
             await self._in_thread(self._past.look)
@@ -268,6 +272,9 @@ class Uplink:
         except* KeysRolled:
             pass  # whoever runs this begins anew
         finally:
+            if near is not None:
+                near.cancel()
+                await asyncio.gather(near, return_exceptions=True)
             self.meter.save()
             self._thread.shutdown(cancel_futures=True)  # a slice at most; the reader is closed next
 

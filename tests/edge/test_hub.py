@@ -134,3 +134,18 @@ async def test_a_front_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
         for _ in range(BACKLOG_BYTES_MAX // 100_000 + 10):
             served.hub.push(big)
         assert served.hub.listeners == 0
+
+
+def test_a_gate_that_ends_while_somebody_listens_logs_no_defect(tmp_path: Path) -> None:
+    told: list[dict[str, object]] = []
+
+    async def ends() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+        served = Served(tmp_path)
+        await served.hub.start()
+        async with served.client() as (stream, _):
+            assert await read_from_lane(stream) == WELCOME
+            await served.hub.stop()
+
+    asyncio.run(ends())
+    assert told == []

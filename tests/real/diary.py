@@ -3,13 +3,13 @@
 Nobody overhears a real gate's decisions. What it knew is bounded from both sides by looks at its log: it knew at least what
 the last look before a presentation found, and at most what a look half a second after the answer finds. When a record was
 made is taken to be before the last look that did not find it. So the checker may miss what came too close; it accuses nobody
-of what was not so.
+of what was not so. Which record an arm was opened for goes by the order of records, never by how close two things came.
 """
 
 from collections import deque
 
 from admission.ids import Epoch, GateId, RecordId
-from admission.records import Direction, Kind, Outcome, Record, record_from_bytes
+from admission.records import Direction, Flag, Kind, Outcome, Record, record_from_bytes
 from edge.store.log_reader import LogReader
 from edge.store.log_schema import Batch, StoredRecord
 from tests.sim.history import History, Log
@@ -19,20 +19,51 @@ MARGIN_S = 0.15
 MARKS_KEPT = 400
 STALE_S = 15.0
 """An arm that could not be told is not told so much later."""
+ORDERS_A_LOOK = 10_000
+"""More records than any look finds: what a gate made between two looks is in an order of its own."""
 Way = tuple[int, Direction]
+
+
+class RealHistory(History):
+    """A history of which looks at cards are the source."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blind: dict[str, list[tuple[int, int | None]]] = {}
+        """By card, from and up to which `order` no look could find what its gate heard: the disk took nothing."""
+        self.gave_back: set[RecordId] = set()
+
+    def knew(self, card: str, record: RecordId, order: int) -> bool:
+        """A gate knows all that it made itself; one whose disk is full may know what others gave back."""
+        made = self.made.get(record)
+        if made is not None and made <= order:
+            if self.made_by[record] == card:
+                return True
+            if record in self.gave_back and self._is_blind(card, order):
+                return True
+        return super().knew(card, record, order)
+
+    def _is_blind(self, card: str, order: int) -> bool:
+        return any(
+            since <= order + ORDERS_A_LOOK and (until is None or order <= until)
+            for since, until in self.blind.get(card, ())
+        )
 
 
 class Diary:
     """What one card's log says, look by look, written into the history."""
 
-    def __init__(self, history: History, card: str, gate: GateId, owners: dict[Epoch, str]) -> None:
+    def __init__(self, history: RealHistory, card: str, gate: GateId, owners: dict[Epoch, str]) -> None:
         self._history, self._card, self._gate = history, card, gate
         self._owners = owners
         """By epoch, the card on which it was first seen: a copied card shows the original's."""
         self._ends: dict[Log, int] = {}
         self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS_KEPT)
         self.unclaimed: dict[Way, deque[tuple[RecordId, Record, float]]] = {}
-        """Grants nobody was yet seen to be let through on, oldest first, by lane and way; and when they were made."""
+        """Grants nobody was yet seen to be let through on, oldest first, by lane and way; and since when they may be."""
+        self._over_s: dict[RecordId, float] = {}
+        """Grants of which the log says what became of them, and since when it is known to."""
+        self._last_made = 0
 
     def look(self, reader: LogReader) -> None:
         """Read what is new. StoreFault as the disk says."""
@@ -50,7 +81,19 @@ class Diary:
             else:
                 history._learn(self._card, log, row.last_seq)
             self._ends[log] = row.last_seq
-        self._marks.append((now_s, history.order))
+        self._mark(now_s)
+
+    def _mark(self, now_s: float) -> None:
+        self._marks.append((now_s, self._history.order))
+        self._history.order += ORDERS_A_LOOK
+
+    def blind(self, *, is_so: bool) -> None:
+        """The disk takes nothing, or takes records again: what the gate hears of others is in its memory alone."""
+        spans, order = self._history.blind.setdefault(self._card, []), self._history.order
+        if is_so and (not spans or spans[-1][1] is not None):
+            spans.append((order, None))
+        elif not is_so and spans and spans[-1][1] is None:
+            spans[-1] = (spans[-1][0], order)
 
     def known_to(self, epoch: Epoch) -> int:
         """Return up to where the disk was found to hold this card's own log."""
@@ -72,6 +115,7 @@ class Diary:
 
     def held(self, epoch: Epoch, first_seq: int, blobs: tuple[bytes, ...]) -> None:
         """The gate told of records that it holds in memory only, since its disk takes nothing."""
+        now_s, before = self._history.now_s(), self._before()
         log = (self._gate, epoch)
         known = self._ends.get(log, 0)
         new = [
@@ -79,7 +123,8 @@ class Diary:
             for seq, blob in enumerate(blobs, first_seq)
             if seq > known and RecordId(self._gate, epoch, seq) not in self._history.records
         ]
-        self._made(new, *self._before())
+        self._made(new, *before)
+        self._mark(now_s)
 
     def _own(self, found: tuple[StoredRecord, ...], order: int, made_s: float) -> None:
         self._made(
@@ -96,24 +141,39 @@ class Diary:
             return
         history = self._history
         history.batch(self._card, Batch(0, tuple(found)), self._gate, found[0].epoch)
+        self._last_made = max(self._last_made, order)
         for one in found:
             name = RecordId(one.gate, one.epoch, one.seq)
-            history.made[name] = min(history.made[name], order + 1)
+            self._last_made += 1
+            history.made[name] = min(history.made[name], self._last_made)
             body = record_from_bytes(one.blob)
-            if isinstance(body, Record) and (
-                (body.kind is Kind.SCAN and body.outcome is Outcome.GRANT) or body.kind is Kind.OVERRIDE
-            ):
+            if not isinstance(body, Record):
+                continue
+            if body.ref:
+                self._over_s.setdefault(RecordId(one.gate, one.epoch, body.ref), history.now_s())
+            if body.kind is Kind.GIVE_BACK:
+                history.gave_back.add(name)
+            grants = body.kind is Kind.SCAN and body.outcome is Outcome.GRANT
+            if (grants or body.kind is Kind.OVERRIDE) and not body.flags & Flag.NO_PULSE:
                 ways = self.unclaimed.setdefault((body.lane, body.direction), deque())
                 ways.append((name, body, made_s))
 
-    def claim(self, lane: int, way: Direction, epoch: Epoch) -> tuple[RecordId, Record, float] | None:
-        """Take the newest grant of this run that somebody at this arm can have been let through on; older ones were not."""
-        ways = self.unclaimed.get((lane, way))
-        if not ways or ways[-1][0].epoch != epoch:
-            return None
-        found = ways[-1]
-        ways.clear()
-        return found if self._history.now_s() - found[2] < STALE_S else None
+    def claim(
+        self, lane: int, way: Direction, epoch: Epoch, at_s: float
+    ) -> tuple[RecordId, Record, float] | None:
+        """Take the grant of a run that its arm was opened for at a time: the oldest that was made by then and not over."""
+        ways = self.unclaimed.get((lane, way), deque())
+        for found in tuple(ways):
+            name, _, made_s = found
+            if made_s > at_s:
+                return None  # made after the arm moved, and so are all that follow
+            is_over = self._over_s.get(name, at_s) < at_s or at_s - made_s > STALE_S
+            if not is_over and name.epoch != epoch:
+                continue
+            ways.remove(found)
+            if not is_over:
+                return found  # no arm was opened for those that are over
+        return None
 
     def began(self, reader: LogReader | None) -> None:
         """The gate starts anew: it knows what its card holds."""

@@ -17,10 +17,10 @@ from admission.reasons import Reason
 from admission.records import Direction, Outcome
 from tests.real import verdict
 from tests.real.centre import RealCentre
+from tests.real.diary import RealHistory
 from tests.real.faults import Faults
 from tests.real.gate import PEERS_PORT, RealGate, chance_of
 from tests.real.lan import Lan, lan
-from tests.sim.history import History
 from tests.sim.organizer import Organizer
 from tests.sim.people import Crowd
 from tests.venue.people import AWAY_S
@@ -55,7 +55,7 @@ class Evening:
         self.seed, self.size, self.length_s, self.folder = seed, size, length_s, folder
         self._defect = defect
         self._began_s = asyncio.get_running_loop().time()
-        self.history = History()
+        self.history = RealHistory()
         self.history.now_s = lambda: asyncio.get_running_loop().time() - self._began_s
         self.lan: Lan = lan()
         self.centre = RealCentre(folder)

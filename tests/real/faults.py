@@ -265,8 +265,10 @@ class Faults:
     async def device(self, gate: RealGate, seconds: float) -> None:  # noqa: ARG002 - four seconds
         """A plug is pulled, and put in again."""
         name = self._chance.choice(("relays", "contacts", "lane1-entry", "lane1-exit", "lane2-entry"))
-        condition = self._history.begin({"relays": "relay"}.get(name, name), gate.card)
+        named = {"relays": ("relay",), "contacts": ("contacts", "ready contact")}.get(name, (name,))
+        conditions = [self._history.begin(one, gate.card) for one in named]
         gate.hardware.pull(name)
         await asyncio.sleep(4.0)
         gate.hardware.put_in(name)
-        self._history.end(condition)
+        for condition in conditions:
+            self._history.end(condition)

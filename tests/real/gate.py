@@ -10,7 +10,7 @@ import random
 import signal
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +20,7 @@ import msgspec
 
 from admission.ids import Epoch, GateId, RecordId
 from admission.records import Direction, Outcome
+from drivers.sims.modbus_board import ModbusBoard
 from edge import enrolment
 from edge.enrolment import Enrolment
 from edge.front.lane_client import LaneAway, LaneClient
@@ -29,11 +30,11 @@ from edge.store.faults import StoreFault
 from edge.store.log_reader import LogReader
 from tests.edge.front.slow_link import SlowLink
 from tests.real.card import Card
-from tests.real.diary import Diary
+from tests.real.diary import Diary, RealHistory
 from tests.real.doctor_env import DOCTOR, ROOT, with_env
 from tests.real.lan import Lan
 from tests.sim.hardware import Arm
-from tests.sim.history import Boot, History, Release
+from tests.sim.history import Boot, Release
 from tests.venue.hardware import CONTACT_S, DEVICES, GateHardware
 from tests.venue.hardware import Way as Side
 from tests.venue.programs import Program, session
@@ -43,6 +44,9 @@ RESTART_S = 1.0
 LOOK_EVERY_S = 0.1
 SETTLES_S = 0.5
 """What a gate went by is on its disk so long after it answered."""
+CONTACT_POLLS, CONTACT_S_MAX = 6, 2.0
+"""The board stands on our own loop, beside everything else: an arm that stays pushed until it was asked so often has a contact
+that any gate sees which asks as it should; one that does not ask for so long sees nobody."""
 PAGE_PORT, PEERS_PORT = 8443, 7342
 NO_RECORD = RecordId(GateId(0), Epoch(0), 0)
 SCANNERS = {1: "lane1-entry", 2: "lane1-exit", 4: "lane2-entry"}
@@ -77,7 +81,7 @@ class RealGate:
         card: str,
         folder: Path,
         lan: Lan,
-        history: History,
+        history: RealHistory,
         owners: dict[Epoch, str],
         place: int,
     ) -> None:
@@ -112,6 +116,8 @@ class RealGate:
         self._program: Program | None = None
         self._reader: LogReader | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._scans: dict[str, asyncio.Task[None]] = {}
+        """By scanner, what it sends: it reads one code at a time."""
         self._clock = self.folder / "clock"
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -189,8 +195,7 @@ class RealGate:
         """Switch it on."""
         if self.is_up or self.is_off:
             return
-        for device in DEVICES:
-            self.hardware.put_in(device)
+        await self._plug()
         self._let_go()
         self.boots += 1
         boot = self.boot_of = Boot(self.id, self.card, self.boots, self.history.now_s())
@@ -210,6 +215,17 @@ class RealGate:
         argv = [*self.lan.within(self.place), *with_env(argv, **told)]
         self._program = await Program.start(self.card, argv, self.folder / "gate.log")
         self._spawn(self._watch(self._program, boot))
+
+    async def _plug(self) -> None:
+        """Put every device in. A program that opens a keyboard gets no halves of what was typed before; a pty keeps them."""
+        for scan in self._scans.values():
+            scan.cancel()
+        await asyncio.gather(*self._scans.values(), return_exceptions=True)
+        self._scans.clear()
+        for name in SCANNERS.values():
+            self.hardware.pull(name)
+        for device in DEVICES:
+            self.hardware.put_in(device)
 
     async def _watch(self, program: Program, boot: Boot) -> None:
         await program.ended.wait()
@@ -317,7 +333,9 @@ class RealGate:
             await asyncio.sleep(LOOK_EVERY_S)
             self.look()
             status = self.client.status
-            if self.client.connected and status is not None and (self.is_failing or status.in_memory):
+            remembers = status is not None and status.in_memory > 0
+            self.diary.blind(is_so=self.is_failing or remembers)
+            if self.client.connected and status is not None and (self.is_failing or remembers):
                 await self._ask_held(status)
 
     async def _ask_held(self, status: Status) -> None:
@@ -355,7 +373,7 @@ class RealGate:
 
     def _settle(self, shown: Any) -> None:
         self.look()
-        shown.answered = self.history.order
+        shown.settled = self.history.order
 
     # --- arms ---------------------------------------------------------------------------------------------------------
 
@@ -383,7 +401,7 @@ class RealGate:
         for release, lane in self.pending:
             boot = next(b for b in self.history.boots if (b.card, b.number) == (self.card, release.boot))
             epoch = boot.epoch or self.diary.newest_epoch
-            found = self.diary.claim(lane, release.way, epoch)
+            found = self.diary.claim(lane, release.way, epoch, release.at_s)
             if found is None:
                 left.append((release, lane))
                 continue
@@ -409,8 +427,16 @@ class RealGate:
             return False
         board = self.hardware.contacts
         board.drive(line, active=True)
-        asyncio.get_running_loop().call_later(CONTACT_S, partial(board.drive, line, active=False))
+        self._spawn(self._open_contact(board, line))
         return self.is_up and self.client.connected and board.port.plugged
+
+    async def _open_contact(self, board: ModbusBoard, line: int) -> None:
+        loop, asked = asyncio.get_running_loop(), board.polls
+        end_s = loop.time() + CONTACT_S_MAX
+        await asyncio.sleep(CONTACT_S)
+        while board.polls < asked + CONTACT_POLLS and loop.time() < end_s:
+            await asyncio.sleep(CONTACT_S / CONTACT_POLLS)
+        board.drive(line, active=False)
 
     def push(self, lane: int, way: Direction) -> tuple[bool, bool]:
         """Push an arm; whether it gave way, and whether that could be seen."""
@@ -425,7 +451,10 @@ class RealGate:
         scanner = self.hardware.scanners[name]
         if not self.is_up or not self.client.connected or not scanner.port.plugged:
             return False
-        self._spawn(scanner.scan(data if name != "lane1-exit" else data.decode()))  # type: ignore[arg-type]  # each its own
+        sending = self._scans.get(name)
+        if sending is None or sending.done():
+            scan = scanner.scan(data if name != "lane1-exit" else data.decode())  # type: ignore[arg-type]  # each its own
+            self._scans[name] = self._spawn(scan)
         return True
 
     async def ask(self, command: Command, limit_s: float) -> Done | None:
@@ -441,10 +470,11 @@ class RealGate:
         reader = self.reader()
         return SimpleNamespace(reader=reader, enrolment=enrolment.load(self.root))
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 class _Ears:

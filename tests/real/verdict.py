@@ -14,6 +14,10 @@ from tests.sim.accounts import accounts_of
 from tests.sim.checker import check
 from tests.sim.history import History
 
+UNANSWERED_S = 12.0
+"""A reader that is put in, or a gate that is started, reads by then."""
+WINDOW_S = 8.0
+"""An arm is open for so long at most."""
 COMMITS_S = 1.5
 """A passage that was seen rides the next group commit, within a second: a gate killed sooner need not know of it."""
 MEMORY_S = 10.0
@@ -46,7 +50,11 @@ def problems(history: History, centre: RealCentre, gates: Mapping[str, RealGate]
     _settle_releases(history)
     seen = cast(Any, {card: _seen(gate) for card, gate in gates.items()})
     accounts = accounts_of(seen)
-    return [*_unfounded(history, gates), *check(history, centre.logs(), centre.forwarded(), seen, accounts)]
+    return [
+        *_unfounded(history, gates),
+        *_exits_unanswered(history),
+        *check(history, centre.logs(), centre.forwarded(), seen, accounts),
+    ]
 
 
 def _seen(gate: RealGate) -> SimpleNamespace:
@@ -65,10 +73,10 @@ def _settle_releases(history: History) -> None:
         boot = next(each for each in history.boots if (each.card, each.number) == (one.card, one.boot))
         if boot.ended_s is not None and boot.ended_s < one.walked_s + COMMITS_S:
             one.seen = False
-        troubles = ("contacts", "relay", "card hangs")
+        troubles = {"contacts": COMMITS_S, "card hangs": COMMITS_S, "relay": WINDOW_S}
         if any(
-            history.was(what, one.card, one.walked_s - COMMITS_S, one.walked_s + COMMITS_S)
-            for what in troubles
+            history.was(what, one.card, one.walked_s - before_s, one.walked_s + COMMITS_S)
+            for what, before_s in troubles.items()
         ):
             one.seen = False
 
@@ -80,3 +88,19 @@ def _unfounded(history: History, gates: Mapping[str, RealGate]) -> Iterator[str]
             in_memory = history.was("card fails", card, release.at_s - MEMORY_S, release.at_s)
             if not in_memory and release.way is not Direction.EXIT:
                 yield f"let in without a record: lane {lane} of {card}, {release.at_s:.3f} s"
+
+
+def _exits_unanswered(history: History) -> Iterator[str]:
+    """Whoever shows a code at an exit of a gate that runs and has its reader gets an answer."""
+    for shown in history.shown:
+        if shown.way is not Direction.EXIT or shown.answer is not None or not shown.gave_up:
+            continue
+        since_s, until_s = shown.at_s - UNANSWERED_S, shown.at_s + UNANSWERED_S
+        troubles = ("lane1-exit", "card hangs", "off")
+        restarts = any(
+            boot.card == shown.card and since_s <= at_s <= until_s
+            for boot in history.boots
+            for at_s in (boot.began_s, boot.ended_s or boot.began_s)
+        )
+        if not restarts and not any(history.was(what, shown.card, since_s, until_s) for what in troubles):
+            yield f"never answered: ticket {shown.ticket} at the exit of {shown.card}, {shown.at_s:.3f} s"

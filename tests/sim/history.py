@@ -62,6 +62,8 @@ class Shown:
     answered_s: float = 0.0
     answered: int = 0
     """By `order`."""
+    settled: int = 0
+    """By `order`, where what the answer went by is found only a moment after it."""
     releases: int = 0
     """How often the arm was commanded while it was shown."""
     admitted: bool = False

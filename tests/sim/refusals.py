@@ -52,7 +52,7 @@ def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
         case Reason.WRONG_ZONE:
             return _zone(shown) == BOX and BOX not in PRODUCT_OF[ticket_of(shown.ticket).product].zones
         case Reason.ALREADY_USED | Reason.ALREADY_INSIDE | Reason.LIMIT_REACHED:
-            return any(_is_used(at, shown, order) for order in (shown.order, shown.answered))
+            return any(_is_used(at, shown, order) for order in (shown.order, shown.answered, shown.settled))
         case Reason.OFFLINE:
             return _may_be_unheard(at, shown)
         case Reason.NOT_READY:
@@ -118,7 +118,7 @@ def _may_be_not_ready(at: Evidence, shown: Shown) -> bool:
     ]
     if shown.answered_s - boots[-1].began_s < STARTS_S:
         return True
-    troubles = ("closed", "relay", "card fails", "card hangs")
+    troubles = ("closed", "relay", "ready contact", "card fails", "card hangs")
     return at.history.was("closed", f"gate {shown.gate}", since_s, until_s) or any(
         at.history.was(what, shown.card, since_s, until_s) for what in troubles
     )

@@ -33,6 +33,7 @@ from tests.bench import (
     sim,
     snapshots,
     starting,
+    talking,
     uplink,
     venue_sync,
 )
@@ -56,6 +57,7 @@ def groups(picture: Path) -> Mapping[str, Group]:
         "sync": venue_sync.measure,
         "uplink": uplink.measure,
         "peers": peers.measure,
+        "talking": talking.measure,
         "cancel": cancel.measure,
         "crowd": crowd.measure,
         "redeem": redeem.measure,

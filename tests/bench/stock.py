@@ -89,7 +89,7 @@ class _Straight:
         self._waiting.clear()
 
 
-def fill_log(data: Path, records: int, first_ticket: int) -> None:
+def fill_log(data: Path, records: int, first_ticket: int, key: Ed25519PrivateKey = GATE_KEY) -> None:
     """Write a log of so many records: admissions of ticket after ticket, each with its passage."""
     data.mkdir(parents=True, exist_ok=True)
     store = LogStore.open(data)
@@ -98,7 +98,7 @@ def fill_log(data: Path, records: int, first_ticket: int) -> None:
     journal = Journal(
         gate=GATE,
         epoch=Epoch(1),
-        key=GATE_KEY,
+        key=key,
         clock=clock,
         time=TrustedTime(clock, rtc=False),
         writer=writer,

@@ -21,12 +21,14 @@ from edge.settings import (
     LcusRelay,
     MediumSetting,
     ModbusInputs,
+    Pn532Reader,
     ReaderSettings,
     RelaySettings,
     SerialReader,
     Settings,
     SsiReader,
     TcpReader,
+    Twn4Reader,
     WedgeReader,
 )
 
@@ -46,6 +48,10 @@ def reader_of(settings: ReaderSettings) -> Reader:
             return _tcp(settings)
         case HidPosReader():
             return _hid_pos(settings)
+        case Pn532Reader():
+            return _pn532(settings)
+        case Twn4Reader():
+            return _twn4(settings)
 
 
 def _wedge(settings: WedgeReader) -> Reader:
@@ -145,6 +151,31 @@ def _hid_pos(settings: HidPosReader) -> Reader:
             port=settings.usb_port,
             binary=settings.gap_only,
             feedback=_feedback(settings),
+        )
+    )
+
+
+def _pn532(settings: Pn532Reader) -> Reader:
+    from drivers.readers.pn532 import Pn532Config  # noqa: PLC0415
+    from drivers.readers.pn532 import Pn532Reader as Pn532  # noqa: PLC0415
+    from drivers.transport.serial_port import Line  # noqa: PLC0415
+
+    return Pn532(Pn532Config(settings.port, Line(baud=settings.baud)))
+
+
+def _twn4(settings: Twn4Reader) -> Reader:
+    from drivers.framing.uid import ByteOrder  # noqa: PLC0415
+    from drivers.readers.twn4 import Twn4Config  # noqa: PLC0415
+    from drivers.readers.twn4 import Twn4Reader as Twn4  # noqa: PLC0415
+    from drivers.transport.serial_port import Line  # noqa: PLC0415
+
+    return Twn4(
+        Twn4Config(
+            settings.port,
+            Line(baud=settings.baud),
+            hf=settings.hf,
+            uid_order=ByteOrder(settings.uid_order.value),
+            beep=settings.beep,
         )
     )
 

@@ -189,7 +189,30 @@ class HidPosReader(_Strict, frozen=True, tag_field="driver", tag="hidpos"):
     reject_bytes: HexBytes = ""
 
 
-ReaderSettings = SerialReader | WedgeReader | SsiReader | TcpReader | HidPosReader
+class Pn532Reader(_Strict, frozen=True, tag_field="driver", tag="pn532"):
+    """A PN532 board on a serial line (HSU): tags of ISO/IEC 14443 type A."""
+
+    id: Id16
+    way: Way
+    port: Path
+    baud: Baud = 115_200
+
+
+class Twn4Reader(_Strict, frozen=True, tag_field="driver", tag="twn4"):
+    """An Elatec TWN4 with the Simple Protocol application."""
+
+    id: Id16
+    way: Way
+    port: Path
+    baud: Baud = 9600
+    hf: Annotated[int, msgspec.Meta(ge=1, le=0x7FFF_FFFF)] = 1
+    """Mask of the 13.56 MHz tag types that are looked for: 1 is ISO/IEC 14443 A, 4 ISO/IEC 15693."""
+    beep: bool = True
+    """A short high beep on a grant, a long low one on a refusal."""
+    uid_order: UidOrder = UidOrder.BIG
+
+
+ReaderSettings = SerialReader | WedgeReader | SsiReader | TcpReader | HidPosReader | Pn532Reader | Twn4Reader
 
 
 class LcusRelay(_Strict, frozen=True, tag_field="driver", tag="lcus"):

@@ -107,7 +107,7 @@ class SsiHost:
         self._wish = _Wish()
         self._heard_ns = now_ns
         self._noise = False
-        self.revision = ""
+        self.name = ""
         opening = [(Op.REQUEST_REVISION, b""), (Op.FLUSH_QUEUE, b""), (Op.SCAN_ENABLE, b"")]
         if setting.set_up:
             opening.insert(1, (Op.PARAM_SEND, _SET_UP))
@@ -199,7 +199,7 @@ class SsiHost:
             return
         if packet.op == Op.REPLY_REVISION:
             text = packet.data.decode("ascii", "replace")
-            self.revision = "".join(one for one in text if " " <= one <= "~").strip()[:REVISION_CHARS_MAX]
+            self.name = "".join(one for one in text if " " <= one <= "~").strip()[:REVISION_CHARS_MAX]
         # A revision is answered by itself; what acknowledges it is not the answer yet.
         answers = Op.REPLY_REVISION if sent.op is Op.REQUEST_REVISION else Op.CMD_ACK
         if packet.op in {answers, Op.CMD_NAK}:

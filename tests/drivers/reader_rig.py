@@ -11,6 +11,7 @@ from drivers.base import (
     Opened,
     Reader,
     ReaderEvent,
+    Removed,
     Scan,
 )
 
@@ -18,13 +19,17 @@ WAIT_S = 10
 
 
 class Listener:
-    """Collects what a reader emits and lets a test wait for it."""
+    """Collects what a reader emits and lets a test wait for it; `removed` apart, since not every reader tells it."""
 
     def __init__(self) -> None:
         self.seen: list[ReaderEvent] = []
+        self.removed: list[Removed] = []
         self._queue: asyncio.Queue[ReaderEvent] = asyncio.Queue()
 
     def emit(self, event: ReaderEvent) -> None:
+        if isinstance(event, Removed):
+            self.removed.append(event)
+            return
         self.seen.append(event)
         self._queue.put_nowait(event)
 

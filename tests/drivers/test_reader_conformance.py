@@ -33,15 +33,18 @@ from drivers.framing.layouts import DE_CH
 from drivers.framing.ssi import DECODER, Op, encode
 from drivers.framing.uid import ByteOrder
 from drivers.readers.hid_pos import HidPosConfig, HidPosReader
+from drivers.readers.pn532 import Pn532Config, Pn532Reader
 from drivers.readers.pump import FRAMES_PER_TURN_MAX
 from drivers.readers.serial_scanner import SerialReader, SerialReaderConfig
 from drivers.readers.ssi import SsiReader, SsiReaderConfig
+from drivers.readers.twn4 import Twn4Config, Twn4Reader
 from drivers.readers.wedge import WedgeConfig, WedgeReader
 from drivers.sims.hid_pos_scanner import PLAIN_DESCRIPTOR, HidPosPort, HidPosScanner, HidPosSetting
 from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
 from drivers.sims.ports import SimPort
 from drivers.sims.serial_scanner import SerialScanner, SerialSetting
 from drivers.sims.ssi_scanner import SsiScanner, SsiScannerSetting
+from drivers.sims.tag_reader import Pn532Chip, TagReader, Twn4Device
 from tests.drivers.reader_rig import WAIT_S, Listener, open_files, running, scanned, turns
 
 
@@ -60,6 +63,7 @@ class Rig:
     `send(text, chunk, stop_after)` reads a code. `burst(count)`: so many codes as fast as the wire takes them. `asks`: the
     device must answer to be open; `hush` makes it silent, `misread` sets it to another speed. `checked`: what is lost
     is noticed; `lose` makes a fifth of all packets go lost, and `send` returns whether the code was acknowledged. `by_text`: a code can say itself that it is complete.
+    `when_asked`: the device says nothing unless it is asked, so it can neither be too long nor babble.
     """
 
     reader: Reader
@@ -79,11 +83,17 @@ class Rig:
     hush: Callable[[], None] = lambda: None
     misread: Callable[[], None] = lambda: None
     lose: Callable[[], None] = lambda: None
+    when_asked: bool = False
+    many: Callable[[int], str] = lambda number: f"code {number}"
     slowly: Callable[[str], Coroutine[None, None, None]] | None = None
     """Where a pause is told by the events' own times, and not by when their bytes come."""
 
 
 TEXTS = (Code("TK1-é/AB", "TK1-é/AB".encode()), Code("second", b"second"))
+ASKED_UIDS = (
+    Code("04E10CDA993C80", bytes.fromhex("04E10CDA993C80")),
+    Code("D1AA40EA", bytes.fromhex("D1AA40EA")),
+)
 UIDS = (
     Code("04A1B2C3", bytes.fromhex("C3B2A104")),
     Code("04:e1:0c:da:99:3c:80", bytes.fromhex("803C99DA0CE104")),
@@ -196,6 +206,69 @@ def hid_pos_plain(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     return hid_pos(link, HidPosSetting(PLAIN_DESCRIPTOR, PLAIN_SHAPE, aim=b""))
 
 
+def asked_tags(sim: TagReader, reader: Reader) -> Rig:
+    chance = random.Random(5)
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> bool:
+        sim.setting = replace(
+            sim.setting, chunk=chunk or 4096, stop_after=-1 if stop_after is None else stop_after
+        )
+        if stop_after is not None:
+            sim.tag = bytes.fromhex(text)
+            told = sim.told
+            async with asyncio.timeout(WAIT_S):
+                while sim.told == told:
+                    await asyncio.sleep(0.002)
+            sim.tag = b""
+            sim.setting = replace(sim.setting, stop_after=-1)
+            return False
+        return await asyncio.wait_for(sim.tap(bytes.fromhex(text)), WAIT_S)
+
+    async def garbage() -> None:
+        await sim.port.send(b"\x00\xff\x00\x00\xff\x05\xfb\xd5" + b"zz\r")
+
+    async def nothing() -> None:
+        return
+
+    async def burst(count: int) -> None:
+        raise AssertionError("it says nothing unless it is asked")
+
+    def set_to(**changed: object) -> Callable[[], None]:
+        def apply() -> None:
+            sim.setting = replace(sim.setting, **changed)  # type: ignore[arg-type]
+
+        return apply
+
+    return Rig(
+        reader,
+        sim.port,
+        Medium.UID,
+        ASKED_UIDS,
+        send,
+        garbage,
+        lambda: None,
+        nothing,
+        burst,
+        asks=True,
+        checked=True,
+        tells_garbage=True,
+        by_text=False,
+        when_asked=True,
+        hush=set_to(silent=True),
+        misread=set_to(speed=termios.B57600),
+        lose=set_to(lose=lambda _number: chance.random() < 0.2),
+        many=lambda number: f"04{number:012X}",
+    )
+
+
+def pn532(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    return asked_tags(Pn532Chip(link), Pn532Reader(Pn532Config(str(link), gap_ms=30, answer_ms=80)))
+
+
+def twn4(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    return asked_tags(Twn4Device(link), Twn4Reader(Twn4Config(str(link), gap_ms=30, answer_ms=80)))
+
+
 def ssi(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     sim = SsiScanner(link, SsiScannerSetting(response_s=0.1))
     chance = random.Random(5)
@@ -254,6 +327,8 @@ BUILDERS = {
     "ssi scanner": (ssi, Medium.BARCODE),
     "hid-pos scanner with identifier": (hid_pos_aim, Medium.BARCODE),
     "hid-pos scanner without": (hid_pos_plain, Medium.BARCODE),
+    "pn532": (pn532, Medium.UID),
+    "twn4": (twn4, Medium.UID),
 }
 
 Build = Callable[[Complete | None], Rig]
@@ -328,6 +403,8 @@ async def test_garbage_between_codes(rig: Rig) -> None:
 
 
 async def test_too_long_is_garbled_once(rig: Rig) -> None:
+    if rig.when_asked:
+        pytest.skip("its answers have a length of their own")
     async with running(rig.reader) as (listener, _):
         await rig.send("0" * (SCAN_BYTES_MAX + 500), None, None)
         await rig.send(rig.codes[0].text, None, None)
@@ -357,6 +434,8 @@ async def test_unplug_drops_the_partial_code_and_reopening_works(rig: Rig) -> No
 
 
 async def test_what_came_before_opening_counts_for_nothing(rig: Rig) -> None:
+    if rig.when_asked:
+        pytest.skip("nothing comes before it is asked")
     await rig.send(rig.codes[0].text, None, None)
     if isinstance(rig.port, SimPort):
         other = os.open(rig.port.link, os.O_RDONLY | os.O_NOCTTY)
@@ -429,6 +508,8 @@ async def test_complete_text_is_one_scan_and_waits_for_nothing(build: Build) -> 
 
 async def test_babbling_device_leaves_turns_to_others(rig: Rig) -> None:
     """Codes as fast as the wire takes them: the emits per loop turn stay bounded, and none is lost."""
+    if rig.when_asked:
+        pytest.skip("what nobody asked for is no code: test_tag_readers.py")
     per_turn: list[int] = []
     emitted = 0
     opened, done = asyncio.Event(), asyncio.Event()
@@ -482,9 +563,10 @@ async def test_with_a_fifth_lost_what_is_acknowledged_is_one_scan_and_nothing_el
         pytest.skip("nothing in what it sends can tell that something is missing")
     async with running(rig.reader) as (listener, task):
         rig.lose()
-        said = {
-            f"code {number}".encode(): await rig.send(f"code {number}", None, None) for number in range(40)
-        }
+        said = {}
+        for text in (rig.many(number) for number in range(24 if rig.when_asked else 40)):
+            code = bytes.fromhex(text) if rig.medium is Medium.UID else text.encode()
+            said[code] = await rig.send(text, None, None)
         await turns()
         assert not task.done()
         codes = [one.data for one in listener.seen if isinstance(one, Scan)]

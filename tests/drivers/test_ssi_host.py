@@ -58,7 +58,7 @@ def test_opening_asks_sets_flushes_and_enables() -> None:
     bench.get(Op.CMD_ACK)  # only says that it was heard
     assert bench.sent() == []
     bench.get(Op.REPLY_REVISION, b"PAABCS00 \x07R00")
-    assert bench.host.revision == "PAABCS00 R00"
+    assert bench.host.name == "PAABCS00 R00"
     # Packets, ACK and NAK, no parameters by programming codes; temporary, since the scanner's memory takes few writes.
     assert bench.sent() == [(Op.PARAM_SEND, bytes.fromhex("ff ee01 9f01 ec00"), 0)]
     bench.get(Op.CMD_NAK, bytes([Nak.DENIED]))

@@ -1,0 +1,53 @@
+"""A tag in the field of a reader that is asked again and again: there, still there, gone."""
+
+from typing import Final
+
+from drivers.base import Garbled, Medium, Removed, Scan
+
+MISSES: Final = 2
+"""A tag that answered and does not for so many questions is gone; one question is missed now and then."""
+SAID_AGAIN_NS: Final = 400_000_000
+"""A tag that stays is said again so often, that it counts as seen: below the 500 ms after which it would be unseen."""
+RANDOM_UID = "random_uid"
+
+TagEvent = Scan | Garbled | Removed
+
+
+def is_random(uid: bytes) -> bool:
+    """Whether a UID names nobody: phones, and cards set so, make a new one for each tap (ISO/IEC 14443-3: `08` first)."""
+    return len(uid) == 4 and uid[0] == 0x08
+
+
+class Presence:
+    """Turns answers into events. One tag at a time, as readers are asked for one."""
+
+    def __init__(self) -> None:
+        self._uid = b""
+        self._misses = 0
+        self._said_ns = 0
+
+    def seen(self, uid: bytes, now_ns: int) -> list[TagEvent]:
+        """A tag answered."""
+        out: list[TagEvent] = []
+        self._misses = 0
+        if uid != self._uid:
+            if self._uid:
+                out.append(Removed(now_ns))
+        elif is_random(uid) or now_ns < self._said_ns + SAID_AGAIN_NS:
+            return out
+        self._uid, self._said_ns = uid, now_ns
+        if is_random(uid):
+            out.append(Garbled(RANDOM_UID, len(uid), now_ns))
+        else:
+            out.append(Scan(uid, Medium.UID, "", now_ns, now_ns))
+        return out
+
+    def missed(self, now_ns: int) -> list[TagEvent]:
+        """Nothing answered."""
+        if not self._uid:
+            return []
+        self._misses += 1
+        if self._misses < MISSES:
+            return []
+        self._uid = b""
+        return [Removed(now_ns)]

@@ -1,0 +1,176 @@
+"""The host's end of a tag reader that answers questions, without I/O: opened by commands, then asked for tags for ever.
+
+What differs between readers is a `Dialect`: its opening, its question, how its answers are framed and what they say.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from drivers.base import DeviceGone, DeviceMisbehaved, Garbled, Signal
+from drivers.framing.presence import Presence, TagEvent
+
+SILENT_NS: Final = 800_000_000
+"""A command is sent again and again for so long, then the reader is gone. By time and not by tries: where a fifth of all
+packets is lost, one exchange in three fails, and three tries in a row fail every twenty exchanges. With `POLL_NS` it stays
+below the second within which a pulled cable must be told."""
+POLL_NS: Final = 100_000_000
+"""From an answer to the next question: removal is told within 300 ms, and the line stays idle most of the time."""
+FIRST_ANSWER_NS: Final = 1_900_000_000
+"""The first answer over a USB adapter can take 1.5 s (nfcpy, on a Raspberry Pi); a reader must be ready 2 s after it came."""
+
+
+class Dialect(Protocol):
+    """One kind of reader. `opening`: commands to be answered before it works. `question`: the one asked for ever.
+
+    `answer_ns`: from a command to the next try.
+    """
+
+    opening: Sequence[bytes]
+    question: bytes
+    answer_ns: int
+    wrong_hint: str
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When a part of an answer is given up."""
+        ...
+
+    def frame(self, command: bytes, *, again: bool) -> bytes:
+        """The bytes that carry a command."""
+        ...
+
+    def feed(self, data: bytes, now_ns: int) -> list[bytes | Garbled]:
+        """Return the answers in these bytes; acknowledgements and the like are none."""
+        ...
+
+    def quiet(self, now_ns: int) -> list[bytes | Garbled]:
+        """Return what a quiet line ends."""
+        ...
+
+    def answers(self, command: bytes, answer: bytes) -> bool:
+        """Whether this is an answer to that command."""
+        ...
+
+    def uid(self, answer: bytes) -> bytes | None:
+        """Return the UID in an answer to the question; b"" for no tag, None for nonsense."""
+        ...
+
+    def name(self, command: bytes, answer: bytes) -> str:
+        """Return what an answer says of the reader's model; "" for nothing."""
+        ...
+
+    def shown(self, signal: Signal) -> Sequence[bytes]:
+        """The commands that show a signal."""
+        ...
+
+
+class TagHost:
+    """One opening of a tag reader. `feed` and `quiet` raise DeviceGone or DeviceMisbehaved where it does not answer."""
+
+    def __init__(self, dialect: Dialect, now_ns: int) -> None:
+        self._dialect = dialect
+        self._presence = Presence()
+        self._opening = deque(dialect.opening)
+        self._shows: deque[bytes] = deque()
+        self._output = bytearray()
+        self._command = b""
+        self._again_ns = 0
+        self._gone_ns = 0
+        self._ask_ns = now_ns
+        self._noise = self._answered = False
+        self.name = ""
+        self._advance(now_ns)
+
+    @property
+    def ready(self) -> bool:
+        """True once the reader answered all that opens it."""
+        return not self._opening
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `quiet` is due if nothing more comes."""
+        own_ns = min(self._again_ns, self._gone_ns) if self._command else self._ask_ns
+        framing_ns = self._dialect.deadline_ns
+        return own_ns if framing_ns is None else min(own_ns, framing_ns)
+
+    def take_output(self) -> bytes:
+        """What is to be sent now; given once."""
+        data = bytes(self._output)
+        self._output.clear()
+        return data
+
+    def feed(self, data: bytes, now_ns: int) -> list[TagEvent]:
+        """Take bytes read at `now_ns`."""
+        return self._hear(self._dialect.feed(data, now_ns), now_ns)
+
+    def quiet(self, now_ns: int) -> list[TagEvent]:
+        """Do what is due while nothing comes."""
+        return self._hear(self._dialect.quiet(now_ns), now_ns)
+
+    def show(self, signal: Signal, now_ns: int) -> None:
+        """Let the reader show a signal; a slow one shows the latest."""
+        commands = self._dialect.shown(signal)
+        if commands:
+            self._shows = deque(commands)
+        self._advance(now_ns)
+
+    def _hear(self, heard: Sequence[bytes | Garbled], now_ns: int) -> list[TagEvent]:
+        out: list[TagEvent] = []
+        for one in heard:
+            if isinstance(one, Garbled):
+                self._noise = True
+                out.append(one)
+            elif self._command and self._dialect.answers(self._command, one):
+                self._take(one, now_ns, out)
+            else:
+                self._noise = True
+        if self._command and now_ns >= min(self._again_ns, self._gone_ns):
+            self._try_again(now_ns)
+        self._advance(now_ns)
+        return out
+
+    def _take(self, answer: bytes, now_ns: int, out: list[TagEvent]) -> None:
+        command, self._command = self._command, b""
+        self._answered = True
+        if self._opening:
+            self.name = self.name or self._dialect.name(command, answer)
+            self._opening.popleft()
+            return
+        if command != self._dialect.question:
+            return
+        uid = self._dialect.uid(answer)
+        if uid is None:
+            out.append(Garbled("bad_answer", len(answer), now_ns))
+            uid = b""
+        out += self._presence.seen(uid, now_ns) if uid else self._presence.missed(now_ns)
+        self._ask_ns = now_ns + POLL_NS
+
+    def _try_again(self, now_ns: int) -> None:
+        if now_ns >= self._gone_ns:
+            if self._noise and not self._answered:
+                raise DeviceMisbehaved(
+                    "the reader answers, but not by its protocol", self._dialect.wrong_hint
+                )
+            raise DeviceGone("the reader does not answer", "Check cable, power and baud of the reader.")
+        self._send(self._command, now_ns, again=True)
+
+    def _advance(self, now_ns: int) -> None:
+        """Send the next command, if none is under way."""
+        if self._command:
+            return
+        if self._opening:
+            self._begin(self._opening[0], now_ns)
+        elif self._shows:
+            self._begin(self._shows.popleft(), now_ns)
+        elif now_ns >= self._ask_ns:
+            self._begin(self._dialect.question, now_ns)
+
+    def _begin(self, command: bytes, now_ns: int) -> None:
+        self._command = command
+        self._gone_ns = now_ns + (SILENT_NS if self._answered else FIRST_ANSWER_NS)
+        self._send(command, now_ns, again=False)
+
+    def _send(self, command: bytes, now_ns: int, *, again: bool) -> None:
+        self._again_ns = now_ns + self._dialect.answer_ns
+        self._output += self._dialect.frame(command, again=again)

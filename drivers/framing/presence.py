@@ -3,19 +3,14 @@
 from typing import Final
 
 from drivers.base import Garbled, Medium, Removed, Scan
+from drivers.framing.uid import RANDOM_UID, is_random
 
 MISSES: Final = 2
 """A tag that answered and does not for so many questions is gone; one question is missed now and then."""
 SAID_AGAIN_NS: Final = 400_000_000
 """A tag that stays is said again so often, that it counts as seen: below the 500 ms after which it would be unseen."""
-RANDOM_UID = "random_uid"
 
 TagEvent = Scan | Garbled | Removed
-
-
-def is_random(uid: bytes) -> bool:
-    """Whether a UID names nobody: phones, and cards set so, make a new one for each tap (ISO/IEC 14443-3: `08` first)."""
-    return len(uid) == 4 and uid[0] == 0x08
 
 
 class Presence:

@@ -12,6 +12,7 @@ from drivers.base import Garbled, Medium, Scan
 from drivers.framing.frame import Framed
 
 NOT_A_UID = "not_a_uid"
+RANDOM_UID = "random_uid"
 
 UID_SIZES = frozenset({4, 7, 8, 10})
 """Bytes of a UID: ISO/IEC 14443 single, double and triple size; 8 for ISO/IEC 15693."""
@@ -38,11 +39,18 @@ def parse_uid(text: bytes, order: ByteOrder) -> bytes | None:
     return uid if order is ByteOrder.UID0_FIRST else uid[::-1]
 
 
+def is_random(uid: bytes) -> bool:
+    """Whether a UID names nobody: phones, and cards set so, make a new one for each tap (ISO/IEC 14443-3: `08` first)."""
+    return len(uid) == 4 and uid[0] == 0x08
+
+
 def as_uid(framed: Framed, order: ByteOrder) -> Framed:
-    """Turn a typed text into the UID it names, or into `Garbled`."""
+    """Turn a typed text into the UID it names, or into `Garbled`: a random one is nobody's, however a reader tells it."""
     if isinstance(framed, Garbled):
         return framed
     uid = parse_uid(framed.data, order)
     if uid is None:
         return Garbled(NOT_A_UID, len(framed.data), framed.last_ns)
+    if is_random(uid):
+        return Garbled(RANDOM_UID, len(uid), framed.last_ns)
     return Scan(uid, Medium.UID, "", framed.first_ns, framed.last_ns)

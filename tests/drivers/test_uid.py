@@ -65,6 +65,16 @@ def test_uid_is_a_scan_of_a_tag() -> None:
     assert as_uid(Scan(b"04A1B2C3", Medium.BARCODE, "", 1, 9), FIRST) == Scan(UID4, Medium.UID, "", 1, 9)
 
 
+@pytest.mark.parametrize(("text", "order"), [(b"08A1B2C3", FIRST), (b"C3:B2:A1:08", LAST)])
+def test_a_uid_that_is_made_anew_for_each_tap_is_nobodys(text: bytes, order: ByteOrder) -> None:
+    assert as_uid(Scan(text, Medium.BARCODE, "", 1, 9), order) == Garbled("random_uid", 4, 9)
+
+
+def test_what_only_looks_random_is_somebodys() -> None:
+    for text, order in ((b"C3B2A108", FIRST), (b"08B2A1C3", LAST), (b"08E10CDA993C80", FIRST)):
+        assert isinstance(as_uid(Scan(text, Medium.BARCODE, "", 1, 9), order), Scan)
+
+
 def test_garbled_stays_garbled() -> None:
     garbled = Garbled("too_long", 4097, 5)
     assert as_uid(garbled, LAST) is garbled

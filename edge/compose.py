@@ -55,7 +55,7 @@ def reader_of(settings: ReaderSettings) -> Reader:
 
 
 def _wedge(settings: WedgeReader) -> Reader:
-    from drivers.framing.uid import ByteOrder  # noqa: PLC0415 - only what is configured is loaded
+    from drivers.framing.uid import ByteOrder, UidForm  # noqa: PLC0415 - only what is configured is loaded
     from drivers.readers.wedge import WedgeConfig  # noqa: PLC0415
     from drivers.readers.wedge import WedgeReader as Wedge  # noqa: PLC0415
 
@@ -69,6 +69,7 @@ def _wedge(settings: WedgeReader) -> Reader:
             gap_ms=settings.gap_ms,
             medium=_medium(settings.medium),
             uid_order=ByteOrder(settings.uid_order.value),
+            uid_form=UidForm(settings.uid_form.value),
             grab=settings.grab,
         ),
         _complete(settings.medium),
@@ -76,7 +77,7 @@ def _wedge(settings: WedgeReader) -> Reader:
 
 
 def _serial(settings: SerialReader) -> Reader:
-    from drivers.framing.uid import ByteOrder  # noqa: PLC0415
+    from drivers.framing.uid import ByteOrder, UidForm  # noqa: PLC0415
     from drivers.readers.serial_scanner import SerialReader as Serial  # noqa: PLC0415
     from drivers.readers.serial_scanner import SerialReaderConfig  # noqa: PLC0415
     from drivers.transport.serial_port import Line  # noqa: PLC0415
@@ -90,6 +91,7 @@ def _serial(settings: SerialReader) -> Reader:
             envelope=settings.stx_etx,
             medium=_medium(settings.medium),
             uid_order=ByteOrder(settings.uid_order.value),
+            uid_form=UidForm(settings.uid_form.value),
             feedback=_feedback(settings),
         ),
         _complete(settings.medium),
@@ -122,7 +124,7 @@ def _ssi(settings: SsiReader) -> Reader:
 
 
 def _tcp(settings: TcpReader) -> Reader:
-    from drivers.framing.uid import ByteOrder  # noqa: PLC0415
+    from drivers.framing.uid import ByteOrder, UidForm  # noqa: PLC0415
     from drivers.readers.tcp_lines import TcpReader as Tcp  # noqa: PLC0415
     from drivers.readers.tcp_lines import TcpReaderConfig  # noqa: PLC0415
 
@@ -134,6 +136,7 @@ def _tcp(settings: TcpReader) -> Reader:
             rate_max=settings.rate_max,
             medium=_medium(settings.medium),
             uid_order=ByteOrder(settings.uid_order.value),
+            uid_form=UidForm(settings.uid_form.value),
         ),
         _complete(settings.medium),
     )

@@ -76,6 +76,16 @@ class UidOrder(Enum):
     LITTLE = "little"
 
 
+class UidForm(Enum):
+    """How a reader types a UID: in hexadecimal, as a number of 4, 7 or 8 bytes, or as two numbers of 16 bits."""
+
+    HEX = "hex"
+    DEC4 = "dec4"
+    DEC7 = "dec7"
+    DEC8 = "dec8"
+    HALVES = "halves"
+
+
 Beep = Annotated[int, msgspec.Meta(ge=-1, le=26)]
 Lights = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Baud = Annotated[int, msgspec.Meta(ge=300, le=4_000_000)]
@@ -107,6 +117,7 @@ class SerialReader(_Strict, frozen=True, tag_field="driver", tag="serial"):
     next_bytes: HexBytes = ""
     """When the passage is over: lights out, or the next code asked for."""
     uid_order: UidOrder = UidOrder.BIG
+    uid_form: UidForm = UidForm.HEX
 
 
 class WedgeReader(_Strict, frozen=True, tag_field="driver", tag="wedge"):
@@ -128,6 +139,7 @@ class WedgeReader(_Strict, frozen=True, tag_field="driver", tag="wedge"):
     grab: bool = True
     """Keystrokes go to nobody else. False only for simulators."""
     uid_order: UidOrder = UidOrder.BIG
+    uid_form: UidForm = UidForm.HEX
 
 
 class SsiReader(_Strict, frozen=True, tag_field="driver", tag="ssi"):
@@ -169,6 +181,7 @@ class TcpReader(_Strict, frozen=True, tag_field="driver", tag="tcp"):
     rate_max: Annotated[int, msgspec.Meta(ge=1, le=50)] = 5
     """Codes a second, over all handhelds of this reader; what is beyond is dropped and counted."""
     uid_order: UidOrder = UidOrder.BIG
+    uid_form: UidForm = UidForm.HEX
 
 
 class HidPosReader(_Strict, frozen=True, tag_field="driver", tag="hidpos"):

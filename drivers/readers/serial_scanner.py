@@ -7,7 +7,7 @@ from typing import NoReturn
 from drivers.base import Emit, Medium, Misconfigured, Opened, Signal
 from drivers.framing.frame import Complete, Framed
 from drivers.framing.lines import EnvelopeFramer, LineFramer
-from drivers.framing.uid import ByteOrder, as_uid
+from drivers.framing.uid import ByteOrder, UidForm, as_uid
 from drivers.readers.pump import Pump, gap_ns
 from drivers.transport.serial_port import Line, SerialPort
 
@@ -30,6 +30,7 @@ class SerialReaderConfig:
     aim: bool = True
     medium: Medium = Medium.BARCODE
     uid_order: ByteOrder = ByteOrder.UID0_FIRST
+    uid_form: UidForm = UidForm.HEX
     feedback: Mapping[Signal, bytes] = field(default_factory=dict)
 
 
@@ -66,7 +67,7 @@ class SerialReader:
             return None if received is None else framer.feed(*received)
 
         def pass_on(framed: Framed) -> None:
-            emit(as_uid(framed, config.uid_order) if config.medium is Medium.UID else framed)
+            emit(as_uid(framed, config.uid_order, config.uid_form) if config.medium is Medium.UID else framed)
 
         await Pump(port.fd, take, framer, pass_on).run()
 

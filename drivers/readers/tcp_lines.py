@@ -17,7 +17,7 @@ from typing import Final, NoReturn, cast
 from drivers.base import DeviceGone, Emit, Garbled, Medium, Misconfigured, Opened, Signal
 from drivers.framing.frame import Complete, Framed
 from drivers.framing.lines import LineFramer
-from drivers.framing.uid import ByteOrder, as_uid
+from drivers.framing.uid import ByteOrder, UidForm, as_uid
 
 CONNECTIONS_MAX: Final = 8
 """Handhelds of one reader. One more takes the place of the one that was silent longest: Wi-Fi leaves dead ones behind."""
@@ -49,6 +49,7 @@ class TcpReaderConfig:
     aim: bool = True
     medium: Medium = Medium.BARCODE
     uid_order: ByteOrder = ByteOrder.UID0_FIRST
+    uid_form: UidForm = UidForm.HEX
 
 
 class TcpReader:
@@ -173,7 +174,9 @@ class _Inbox:
             self._tokens -= 1
             passed += 1
             config = self.config
-            self._emit(as_uid(frame, config.uid_order) if config.medium is Medium.UID else frame)
+            self._emit(
+                as_uid(frame, config.uid_order, config.uid_form) if config.medium is Medium.UID else frame
+            )
         if passed < len(frames):
             self._emit(Garbled(TOO_FAST, len(frames) - passed, now_ns))
 

@@ -7,7 +7,7 @@ from drivers.base import Emit, Medium, Misconfigured, Opened, Signal
 from drivers.framing.frame import Complete, Framed
 from drivers.framing.keyboard import KeyboardFramer
 from drivers.framing.layouts import LAYOUTS, Layout
-from drivers.framing.uid import ByteOrder, as_uid
+from drivers.framing.uid import ByteOrder, UidForm, as_uid
 from drivers.readers.pump import Pump, gap_ns
 from drivers.transport.evdev import EventDevice, Match, open_event_device
 
@@ -30,6 +30,7 @@ class WedgeConfig:
     aim: bool = True
     medium: Medium = Medium.BARCODE
     uid_order: ByteOrder = ByteOrder.UID0_FIRST
+    uid_form: UidForm = UidForm.HEX
     grab: bool = True
 
 
@@ -75,7 +76,7 @@ class WedgeReader:
             return None if received is None else framer.feed(*received)
 
         def pass_on(framed: Framed) -> None:
-            emit(as_uid(framed, config.uid_order) if config.medium is Medium.UID else framed)
+            emit(as_uid(framed, config.uid_order, config.uid_form) if config.medium is Medium.UID else framed)
 
         await Pump(device.fd, take, framer, pass_on).run()
 

@@ -24,9 +24,7 @@ _DESCRIPTOR = 0x90044802
 _DESCRIPTOR_LAYOUT = struct.Struct("@I4096s")
 
 _PLUG_IN = "Plug the device in, or check its cable."
-_NOT_HID = (
-    "Set usb or usb_port as HID_ID and HID_PHYS in /sys/class/hidraw/*/device/uevent say, and the scanner to HID-POS."
-)
+_NOT_HID = "Set usb or usb_port as HID_ID and HID_PHYS in /sys/class/hidraw/*/device/uevent say, and the scanner to HID-POS."
 _RIGHTS = "Install the udev rules, which give scanners to the service's user, then plug the device in again."
 
 

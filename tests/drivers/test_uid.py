@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.base import Garbled, Medium, Scan
-from drivers.framing.uid import UID_SIZES, ByteOrder, as_uid, parse_uid
+from drivers.framing.uid import UID_SIZES, ByteOrder, UidForm, as_uid, parse_uid
 
 UID4 = bytes.fromhex("04A1B2C3")
 FIRST, LAST = ByteOrder.UID0_FIRST, ByteOrder.UID0_LAST
@@ -59,6 +59,53 @@ def test_uid(text: bytes, order: ByteOrder, uid: bytes) -> None:
 def test_not_a_uid(text: bytes) -> None:
     assert parse_uid(text, FIRST) is None
     assert as_uid(Scan(text, Medium.BARCODE, "", 1, 9), FIRST) == Garbled("not_a_uid", len(text), 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "form"),
+    [
+        (b"0077705923", FIRST, UidForm.DECIMAL_4),
+        (b"77705923", FIRST, UidForm.DECIMAL_4),
+        (b"3283263748", LAST, UidForm.DECIMAL_4),
+        (b"01185,45763", FIRST, UidForm.HALVES),
+        (b"01185:45763", FIRST, UidForm.HALVES),
+        (b"50098,41220", LAST, UidForm.HALVES),
+    ],
+)
+def test_a_number_is_the_same_uid(text: bytes, order: ByteOrder, form: UidForm) -> None:
+    assert parse_uid(text, order, form) == UID4
+    assert as_uid(Scan(text, Medium.BARCODE, "", 1, 9), order, form) == Scan(UID4, Medium.UID, "", 1, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        (b"4294967296", UidForm.DECIMAL_4),  # one more than four bytes hold
+        (b"04A1B2C3", UidForm.DECIMAL_4),
+        (b"-1", UidForm.DECIMAL_4),
+        (b"1_000", UidForm.DECIMAL_4),
+        (b"", UidForm.DECIMAL_4),
+        (b"9" * 4096, UidForm.DECIMAL_8),
+        ("٧٧٧٠٥٩٢٣".encode(), UidForm.DECIMAL_4),
+        (b"01185,45763", UidForm.DECIMAL_4),
+        (b"041,41394", UidForm.HALVES),  # 26-bit Wiegand: a byte of the UID is missing
+        (b"65536,00000", UidForm.HALVES),
+        (b"0118545763", UidForm.HALVES),
+        (b"01185,45763,1", UidForm.HALVES),
+    ],
+)
+def test_a_number_that_is_no_uid(text: bytes, form: UidForm) -> None:
+    assert parse_uid(text, FIRST, form) is None
+
+
+@given(
+    st.sampled_from([(UidForm.DECIMAL_4, 4), (UidForm.DECIMAL_7, 7), (UidForm.DECIMAL_8, 8)]),
+    st.binary(min_size=8, max_size=8),
+)
+def test_every_uid_as_a_number(form: tuple[UidForm, int], data: bytes) -> None:
+    uid = data[: form[1]]
+    assert parse_uid(b"%d" % int.from_bytes(uid, "big"), FIRST, form[0]) == uid
+    assert parse_uid(b"%020d" % int.from_bytes(uid, "little"), LAST, form[0]) == uid
 
 
 def test_uid_is_a_scan_of_a_tag() -> None:

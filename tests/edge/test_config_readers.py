@@ -1,9 +1,16 @@
 """What a gate's TOML may say of readers, and what is said about what it may not."""
 
+from pathlib import Path
+
 import pytest
 
+from drivers.base import Medium
+from drivers.sims.keyboard_scanner import KeyboardScanner
+from drivers.sims.serial_scanner import SerialScanner
+from edge.compose import reader_of
 from edge.config import load
 from edge.settings import SsiReader, TcpReader
+from tests.drivers.reader_rig import running, scanned
 from tests.edge.test_config import errors
 
 LANE = """[[lanes]]
@@ -74,3 +81,31 @@ def test_a_reader_that_listens_where_nobody_else_does() -> None:
     (found,) = errors(text)
     assert "port: port 9100 is used by [page]" in found
     load(text + "port = 9101\n", {})
+
+
+@pytest.mark.parametrize(
+    ("typed", "setting"),
+    [
+        ("04:a1:b2:c3", ""),
+        ("C3B2A104", 'uid_order = "little"'),
+        ("0077705923", 'uid_form = "dec4"'),
+        ("3283263748", 'uid_form = "dec4"\nuid_order = "little"'),
+        ("01185,45763", 'uid_form = "halves"'),
+    ],
+)
+async def test_a_tag_is_the_same_however_a_reader_types_it(typed: str, setting: str, tmp_path: Path) -> None:
+    link = tmp_path / "reader"
+    keyboard, serial = KeyboardScanner(link), SerialScanner(tmp_path / "tty")
+    for sim, found in (
+        (keyboard, f'driver = "wedge"\ndevice = "{link}"\ngrab = false\n'),
+        (serial, f'driver = "serial"\nport = "{tmp_path / "tty"}"\n'),
+    ):
+        (settings,) = load(f'{LANE}{found}medium = "uid"\n{setting}\n', {}).lanes[0].readers
+        sim.port.plug()
+        async with running(reader_of(settings)) as (listener, _):
+            if isinstance(sim, KeyboardScanner):
+                await sim.scan(typed)
+            else:
+                await sim.scan(typed.encode())
+            assert scanned(await listener.next()) == (Medium.UID, bytes.fromhex("04A1B2C3"))
+        sim.port.unplug()

@@ -11,7 +11,6 @@ from drivers.guard import GuardSettings, all_off
 from drivers.guard_link import GuardEvents, GuardLink
 from edge import enrolment
 from edge.clock import SystemClock
-from edge.daemon import Daemon
 from edge.parts import Factories, Relay, RelayEvents
 from edge.settings import (
     GpioInputs,
@@ -269,6 +268,8 @@ def factories() -> Factories:
 
 def run(settings: Settings) -> int:
     """Run a gate until a signal. NotEnrolled, ValueError or StoreFault where it cannot start."""
+    from edge.daemon import Daemon  # noqa: PLC0415 - half of all imports: who only switches off must not wait for them
+
     own = enrolment.load(Path(settings.gate.data))
 
     async def main() -> int:

@@ -144,6 +144,8 @@ class News:
         """Whether what the seals show to be no news is not asked for."""
         self.on_settings: Callable[[], None] | None = None
         """Called when the lane took other settings: gates, their keys and lanes may be others, too."""
+        self.on_caught_up: Callable[[], None] | None = None
+        """Called when the centre told of every event what follows, before the long wait for more."""
 
     @property
     def versions(self) -> tuple[EventVersion, ...]:
@@ -305,6 +307,8 @@ class News:
             async with self._taking:
                 if await self._catch_up(event) and not hinted:
                     self._suspect()
+        if self.on_caught_up is not None:
+            self.on_caught_up()
         while True:
             try:
                 async with asyncio.timeout(POLL_S * self._chance.uniform(0.75, 1.25)):

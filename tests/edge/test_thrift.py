@@ -18,7 +18,7 @@ LOG = "edge.store.log_schema"
     [
         ("edge.builder", {KEYS_IN_FILES, CERTIFICATES, PRESENCE, LOG, "asyncio", "logging", "ssl"}),
         ("edge.front.__main__", {KEYS_IN_FILES, CERTIFICATES, "edge.lane", "edge.daemon"}),
-        ("edge.compose", {KEYS_IN_FILES, CERTIFICATES, "aiohttp", "edge.front.server"}),
+        ("edge.compose", {KEYS_IN_FILES, CERTIFICATES, "aiohttp", "edge.front.server", "edge.daemon"}),
         ("drivers.guard", {"cryptography", "msgspec", "asyncio", "apsw"}),
     ],
 )

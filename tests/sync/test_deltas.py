@@ -1,5 +1,6 @@
 """Changes reach running gates: by the stream, by the poll, after a cut, through restarts; nothing else does."""
 
+import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
@@ -270,3 +271,16 @@ def test_an_older_row_changes_nothing_and_a_newer_list_takes_the_overlay_over() 
     assert overlay.count == 1
     overlay.prune({demo.EVENT: (1, 7)})
     assert (overlay.count, overlay.over(b"d" * 16, ())) == (0, ())
+
+
+async def test_that_the_centre_answered_is_known_before_the_long_wait_for_more(
+    venue: Venue, tmp_path: Path
+) -> None:
+    """Else the page says for half a minute after a cut that it lasts."""
+    async with connected(venue, tmp_path) as one:
+        news, told = one.uplink._news, asyncio.Event()
+        assert news.on_caught_up is not None
+        news.on_caught_up = told.set
+        news.behind.set()
+        async with asyncio.timeout(10):
+            await told.wait()

@@ -83,11 +83,17 @@ def allow_files(wanted: int = FILES) -> int:
 
 
 def fill(
-    data: Path, gates: int, tickets: int = 0, others: int = 0, database: str = "", houses: int = 0
+    data: Path,
+    gates: int,
+    tickets: int = 0,
+    others: int = 0,
+    database: str = "",
+    houses: int = 0,
+    lanes: int = 1,
 ) -> House:
     """Make a centre with the demo event, enrolled gates of its group and of another, and tickets beside the demo's.
 
-    `houses`: gates are spread over so many groups of their own instead.
+    `houses`: gates are spread over so many groups of their own instead. `lanes`: of each gate.
     """
     now_s = int(time.time())
     centre = open_centre(data, database)
@@ -107,7 +113,7 @@ def fill(
             mine: tuple[Enrolment, ...] = ()
             for place, group in enumerate(more or [1]):
                 these = range(FIRST_GATE + place, FIRST_GATE + gates, max(1, houses))
-                mine += _gates(connection, keys, these, group, now_s)
+                mine += _gates(connection, keys, these, group, now_s, lanes)
             first = FIRST_GATE + gates
             theirs = _gates(connection, keys, range(first, first + others), OTHER_GROUP, now_s)
         with centre.database.writing() as connection:
@@ -133,16 +139,19 @@ def _sell(connection: Connection, keys: VenueKeys, numbers: Sequence[TicketId]) 
 
 
 def _gates(
-    connection: Connection, keys: VenueKeys, numbers: Sequence[int], group: int, now_s: int
+    connection: Connection, keys: VenueKeys, numbers: Sequence[int], group: int, now_s: int, lanes: int = 1
 ) -> tuple[Enrolment, ...]:
-    """Make gates that are enrolled, one lane into the arena each."""
+    """Make gates that are enrolled, all lanes into the arena."""
     document = msgspec.json.decode(keys.document(now_s).document, type=KeyDocument)
-    plan = LanePlan(LaneId(1), demo.ARENA, Mode.NORMAL, ((demo.EVENT, demo.TODAY),))
+    plans = tuple(
+        LanePlan(LaneId(one), demo.ARENA, Mode.NORMAL, ((demo.EVENT, demo.TODAY),))
+        for one in range(1, lanes + 1)
+    )
     made: list[Enrolment] = []
     for number in numbers:
         signing, sealing = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
         gate = roster.Gate(GateId(number), f"Gate {number}", (demo.ARENA, demo.FLOOR, demo.VIP))
-        roster.add_gate(connection, gate, (plan,) if group == 1 else (), group)
+        roster.add_gate(connection, gate, plans if group == 1 else (), group)
         connection.execute(
             update(tables.gate)
             .where(tables.gate.c.id == number)

@@ -36,6 +36,10 @@ class Scale:
     """Gates that come back with records queued, and how many records each has."""
     queue_records: int = 36_000
     redeems: int = 20_000
+    week_scans: int = 1_000_000
+    """Held offline, of seven days."""
+    calm_scans: int = 250
+    """Let in before it drains."""
     sim_s: float = 600.0
     """How long evenings of the simulated venue are played."""
     bugs: int = 1_000
@@ -67,6 +71,8 @@ def quick(folder: Path) -> Scale:
         queues=8,
         queue_records=5_000,
         redeems=4_000,
+        week_scans=60_000,
+        calm_scans=40,
         sim_s=4.0,
         bugs=4,
     )
@@ -78,4 +84,5 @@ def tiny(folder: Path) -> Scale:
         folder, "tiny", mean_s=0.1, scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
         checks=20, stored=20, starts=1, points=5, lines=50, doubles=3, ingest_held=1_000, ingest_records=800,
         real_gates=1, streams=12, cancels=3, queues=2, queue_records=200, redeems=64, sim_s=0.0, bugs=1,
+        week_scans=400, calm_scans=4,
     )  # fmt: skip

@@ -72,7 +72,7 @@ def make(kind: str, out: Path, tickets: int) -> None:
     )
 
 
-class _Straight:
+class Straight:
     """A journal's writer that commits in groups, without a thread."""
 
     def __init__(self, store: LogStore) -> None:
@@ -93,7 +93,7 @@ def fill_log(data: Path, records: int, first_ticket: int, key: Ed25519PrivateKey
     """Write a log of so many records: admissions of ticket after ticket, each with its passage."""
     data.mkdir(parents=True, exist_ok=True)
     store = LogStore.open(data)
-    writer = _Straight(store)
+    writer = Straight(store)
     clock = SystemClock()
     journal = Journal(
         gate=GATE,

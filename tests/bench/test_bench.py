@@ -29,6 +29,12 @@ NAMES = {
     "deciding": {"token_check_ratio", "decide_1m_over_10k", "scans_per_s"},
     "uplink": {"delta_bytes_per_change", "kill_to_decision_s", "idle_mb_per_day"},
     "talking": {"scan_to_relay_p99_ms"},
+    "drain": {
+        "drain_1m_s",
+        "drain_1m_scan_p99_ratio",
+        "drain_36k_flooded_s",
+        "drain_36k_flooded_scan_p99_ratio",
+    },
     "ingest": {"ingest_sqlite_per_s", "ingest_pg_per_s"},
     "redeem": {"redeem_api_per_s", "redeem_api_p99_ms", "redeem_api_pg_per_s", "redeem_api_pg_p99_ms"},
     "boards": {"board_1m_ms"},

@@ -13,6 +13,8 @@ from sync.wire.lists import ListHead
 
 GAP, FULL = "changes.gap", "changes.full"
 """What the front answers by fetching a whole list: these changes do not follow on what is held; too many are held."""
+NO_LIST = "list.none"
+"""There is no list that changes could lead on from, whatever lies on the card."""
 
 
 class KeptValues(Protocol):

@@ -8,7 +8,7 @@ from admission.entitlements import CredentialStanding, Ticket
 from admission.ids import TicketId
 from admission.lane import Write
 from admission.records import Extension, Kind
-from edge.applied import FULL, GAP, Applied, KeptSettings, applied_of, head_over, settings_of
+from edge.applied import FULL, GAP, NO_LIST, Applied, KeptSettings, applied_of, head_over, settings_of
 from edge.gate import Gate
 from edge.link import ChangedRow, Changes
 from edge.overlay import REFUSALS_MAX, ROWS_MAX, NewRow, OverlaidList, Overlay, Place, Store
@@ -55,7 +55,7 @@ class Deltas:
         """
         head = self.head
         if head is None or self._store is None:
-            return "list.none"
+            return NO_LIST
         seal = next((one for one in head.events if one.id == asked.event), None)
         if seal is None or seal.generation != asked.generation or asked.since > seal.version:
             return GAP

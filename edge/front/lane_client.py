@@ -48,8 +48,8 @@ RETRY_FIRST_S = 0.05
 RETRY_MAX_S = 2.0
 ANSWER_S = 5.0
 """The lane answers within a millisecond or not at all."""
-LIST_LOST = "list.corrupt"
-"""The code of the list's tile where the lane gave up its file (`edge.lists`)."""
+LIST_LOST = frozenset({"list.corrupt", "list.none"})
+"""Codes of the list's tile where the lane gave up its file, or began before there was one (`edge.lists`)."""
 COMMANDS_MAX = 64
 """Commands under way at once; people press buttons, nothing else sends them."""
 
@@ -222,7 +222,7 @@ class LaneClient:
             case Status():
                 self._take_status(message)
                 if self.on_list_lost is not None and any(
-                    one.part is Part.LIST and one.code == LIST_LOST for one in message.tiles
+                    one.part is Part.LIST and one.code in LIST_LOST for one in message.tiles
                 ):
                     self.on_list_lost()
                 if message.recent:

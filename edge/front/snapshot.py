@@ -162,8 +162,11 @@ class Snapshots:
         self._wants += 1
 
     def lost(self) -> bool:
-        """The lane cannot read the list in place any more; whether that is news. The next `fetch` brings one."""
-        if not self._tag:
+        """The lane does not judge by the list in place; whether that is news. The next `fetch` brings one.
+
+        It cannot read it any more, or it was put there behind its back: by a builder that outlived its front.
+        """
+        if not self._tag or self._untaken is not None:
             return False
         self._tag, self._rebuilds = "", True
         return True

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from admission.entitlements import OfflinePolicy
 from admission.ids import EventId
-from edge.applied import FULL, GAP, KeptValues, applied_of, head_over, settings_of
+from edge.applied import FULL, GAP, NO_LIST, KeptValues, applied_of, head_over, settings_of
 from edge.clock import Clock
 from edge.front.centre import CentreRefused, CutOff, Silent
 from edge.front.kept_changes import KeptChanges
@@ -142,6 +142,8 @@ class News:
         """Called when the stream says that other gates recorded something."""
         self.is_quiet: Callable[[], bool] = lambda: False
         """Whether what the seals show to be no news is not asked for."""
+        self.on_list_lost: Callable[[], None] = lambda: None
+        """Called when the lane has no list that changes could lead on from."""
         self.on_settings: Callable[[], None] | None = None
         """Called when the lane took other settings: gates, their keys and lanes may be others, too."""
         self.on_caught_up: Callable[[], None] | None = None
@@ -411,6 +413,9 @@ class News:
             )
             if done.code in {GAP, FULL}:
                 self._want_list()
+                return False
+            if done.code == NO_LIST:
+                self.on_list_lost()
                 return False
             if not done.ok:
                 raise ConnectionError(f"the lane does not take changes: {done.code}")

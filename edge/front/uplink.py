@@ -180,7 +180,7 @@ class Uplink:
         self._snapshots.on_told = self._documents_due.set
         self._rounds = Rounds(self._clock, self._chance, idle, self._may_rest, self._awake)
         # Whoever was shut out is in the next roster, which a manifest tells of.
-        self._news.on_settings = self._list_due.set
+        self._news.on_settings, self._news.on_list_lost = self._list_due.set, self.list_lost
         self._news.on_caught_up = lambda: self._tile.answered("changes")
         self._news.on_records, self._news.is_quiet = self._rounds.moved, self._rounds.is_quiet
         self.intake = Intake(self._merged, lane, self._in_thread)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
+from sqlalchemy import update
 
-from admission.entitlements import Standing
+from admission.entitlements import OfflinePolicy, Standing
 from admission.ids import Epoch
 from admission.records import Outcome
 from edge.front.centre import Centre
@@ -18,6 +19,7 @@ from edge.front.uplink import Uplink
 from edge.link import Part
 from edge.settings import CentreSettings
 from edge.store.log_reader import LogReader
+from sync.events.tables import product
 from sync.wire.feed import WAIT_MAX_MS, Ask, Feed
 from sync.wire.messages import Chunk
 from tests.edge.front.slow_link import slow_link
@@ -80,6 +82,10 @@ class Asked(Centre):
 async def test_over_the_cap_news_of_other_gates_are_asked_for_in_rounds(
     venue: Venue, logged: Box, over: bool
 ) -> None:
+    with (
+        venue.centre.database.writing() as connection
+    ):  # a product that is strict offline wants the news at once
+        connection.execute(update(product).values(offline=int(OfflinePolicy.ADMIT_AND_FLAG)))
     centre = Asked(logged.enrolment)
     centre.waits_ms, centre.asked = [], asyncio.Event()
     uplink = Uplink(
@@ -96,7 +102,6 @@ async def test_over_the_cap_news_of_other_gates_are_asked_for_in_rounds(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-    assert venue is not None
     assert centre.waits_ms[1:] == ([0, 0, 0] if over else [WAIT_MAX_MS])
 
 

@@ -161,3 +161,23 @@ async def test_a_damaged_snapshot_is_no_way_back_and_does_no_harm(tmp_path: Path
         assert ask(one, good) is None
         await one.until(lambda: is_whole(one), "the centre gave another")
         assert (one.gate.data / SNAPSHOT_FILE).read_bytes() == Path(whole).read_bytes()
+
+
+@pytest.mark.parametrize("has_snapshot", [True, False], ids=["by its snapshot", "by the centre"])
+async def test_a_list_that_was_put_there_behind_the_lanes_back_is_taken_up(
+    tmp_path: Path, has_snapshot: bool
+) -> None:
+    """A builder that outlives its front puts the list in its place after the lane has looked for it."""
+    async with venue_at(tmp_path / "centre") as venue:
+        async with fronted(venue, tmp_path / "box") as one:
+            path = one.gate.data / LIST_FILE
+        aside = path.with_suffix(".aside")
+        path.rename(aside)
+        if not has_snapshot:
+            (path.parent / SNAPSHOT_FILE).unlink()
+        async with running(tmp_path / "box") as gate:
+            await gate.until(lambda: gate.code(Part.LIST, "list") == "list.none", "the lane has no list")
+            aside.rename(path)
+            async with front_of(gate, OFTEN) as late:
+                await late.until(lambda: gate.daemon.judge.has_list, "the lane judges by it")
+                await late.until(lambda: is_whole(late), "and the page says so")

@@ -54,7 +54,7 @@ async def test_what_is_planted_on_the_box_is_not_in_the_bundle(tmp_path: Path) -
     subject = TICKET.to_bytes(8, "big").hex()
     words = [
         pin, str(TICKET), subject, code(TICKET).decode(), "SECRETPAPERCODE", str(STEWARD), f"{STEWARD:08x}",
-        "Vreni", "555", "hunter2", "anna", "example.org", "12345678",
+        "Vreni", "555 01", "hunter2", "anna", "example.org", "12345678",
     ]  # fmt: skip
     assert [one for one in words if one in everything] == []
     records = [json.loads(line) for line in found["records.jsonl"].splitlines()]

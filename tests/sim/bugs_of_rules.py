@@ -178,7 +178,7 @@ BUGS_OF_RULES = {
     "first-word-counts": Bug("a state is the first that was said", (Broken(presence, "_reached", _first_word),), seed=25),
     "reset-removes-what-came-later": Bug("a reset removes who it never heard of", (Broken(Resets, "_reset_of", _resets_all),), seed=31),
     "double-not-reported": Bug("doubles of two gates are not told", (Broken(TicketPresence, "doubles", _doubles_of_one_gate),), seed=38),
-    "exit-closes-own-only": Bug("who came in elsewhere stays inside", (Broken(presence, "_close_named", _latest_only),), seed=41),
+    "exit-closes-own-only": Bug("who came in elsewhere stays inside", (Broken(presence, "_close_named", _latest_only),), seed=2),
     "cancel-not-applied": Bug(
         "a cancel is acknowledged and not taken in", (Broken(Deltas, "_take", _standings_not_taken),), seed=41),
     "standing-lost-on-snapshot": Bug(

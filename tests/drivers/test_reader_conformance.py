@@ -206,6 +206,15 @@ def hid_pos_plain(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     return hid_pos(link, HidPosSetting(PLAIN_DESCRIPTOR, PLAIN_SHAPE, aim=b""))
 
 
+def set_to(sim: TagReader | SsiScanner, **changed: object) -> Callable[[], None]:
+    """What has a simulator behave otherwise from now on."""
+
+    def apply() -> None:
+        sim.setting = replace(sim.setting, **changed)  # type: ignore[arg-type]
+
+    return apply
+
+
 def asked_tags(sim: TagReader, reader: Reader) -> Rig:
     chance = random.Random(5)
 
@@ -233,12 +242,6 @@ def asked_tags(sim: TagReader, reader: Reader) -> Rig:
     async def burst(count: int) -> None:
         raise AssertionError("it says nothing unless it is asked")
 
-    def set_to(**changed: object) -> Callable[[], None]:
-        def apply() -> None:
-            sim.setting = replace(sim.setting, **changed)  # type: ignore[arg-type]
-
-        return apply
-
     return Rig(
         reader,
         sim.port,
@@ -254,9 +257,9 @@ def asked_tags(sim: TagReader, reader: Reader) -> Rig:
         tells_garbage=True,
         by_text=False,
         when_asked=True,
-        hush=set_to(silent=True),
-        misread=set_to(speed=termios.B57600),
-        lose=set_to(lose=lambda _number: chance.random() < 0.2),
+        hush=set_to(sim, silent=True),
+        misread=set_to(sim, speed=termios.B57600),
+        lose=set_to(sim, lose=lambda _number: chance.random() < 0.2),
         many=lambda number: f"04{number:012X}",
     )
 
@@ -293,12 +296,6 @@ def ssi(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     async def burst(count: int) -> None:
         await sim.send(encode(Op.DECODE_DATA, b"\x1c7", source=DECODER) * count)
 
-    def set_to(**changed: object) -> Callable[[], None]:
-        def apply() -> None:
-            sim.setting = replace(sim.setting, **changed)  # type: ignore[arg-type]
-
-        return apply
-
     return Rig(
         SsiReader(config),
         sim.port,
@@ -313,9 +310,9 @@ def ssi(link: Path, complete: Complete | None, medium: Medium) -> Rig:
         checked=True,
         tells_garbage=True,
         by_text=False,
-        hush=set_to(silent=True),
-        misread=set_to(speed=termios.B115200),
-        lose=set_to(lose=lambda _number: chance.random() < 0.2),
+        hush=set_to(sim, silent=True),
+        misread=set_to(sim, speed=termios.B115200),
+        lose=set_to(sim, lose=lambda _number: chance.random() < 0.2),
     )
 
 

@@ -103,6 +103,8 @@ class Question(msgspec.Struct, frozen=True, gc=False):
     clock: ClockFacts
     cut_off: bool = False
     """A roster gate that serves the same zone has not been heard for 30 s."""
+    asking: bool = False
+    """Nobody asked for it while nobody came: it is being asked now, and an answer may come within moments."""
     occupancy_high: int | None = None
     """Upper bound of people in the lane's zone (this gate's share of it when cut off); None: unknown, not judged."""
     capacity: int = 0

@@ -50,6 +50,7 @@ class Reason(IntEnum):
     BUSY = 45
     EXIT_PENDING = 46
     SCANNER_LAYOUT = 47
+    ASKING = 48
 
 
 class DisplayState(Enum):
@@ -696,6 +697,21 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Quelqu'un sort avec ce billet. Le présenter de nouveau ensuite.",
             "Qualcuno sta uscendo con questo biglietto. Mostrarlo di nuovo dopo.",
             "Somebody is leaving with this ticket. Show it again afterwards.",
+        ),
+    ),
+    Reason.ASKING: _Row(
+        DisplayState.WAIT,
+        (
+            "Einen Moment bitte",
+            "Un instant, s'il vous plaît",
+            "Un momento, prego",
+            "One moment, please",
+        ),
+        (
+            "Die anderen Tore werden gefragt. Gleich steht die Antwort hier.",
+            "Les autres portes sont interrogées. La réponse vient tout de suite.",
+            "Si interrogano gli altri varchi. La risposta arriva subito.",
+            "The other gates are being asked. The answer comes in a moment.",
         ),
     ),
     Reason.SCANNER_LAYOUT: _Row(

@@ -90,6 +90,8 @@ def judge(candidate: Candidate, question: Question) -> Verdict:
         if reason is not Reason.NONE:
             return _denied(candidate, question, reason)
     flags = _take_use(candidate, question)
+    if flags is Reason.OFFLINE and question.asking:
+        return _answer(candidate, question, Outcome.WAIT, Reason.ASKING)
     if isinstance(flags, Reason):
         return _denied(candidate, question, flags)
     check = _check(candidate, question, flags)

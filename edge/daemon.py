@@ -24,6 +24,7 @@ from admission.records import DeviceKind, Extension, Kind
 from drivers.base import Garbled, InputChanged, Opened, Reader, ReaderEvent, Removed, Scan
 from edge import notify
 from edge.alerts import Alerts
+from edge.asking import Asking
 from edge.barrier import Barrier
 from edge.board import Board
 from edge.clock import TrustedTime, runs_by_chip
@@ -44,6 +45,7 @@ from edge.link import (
     After,
     Answer,
     Asked,
+    AskOthers,
     Believe,
     Done,
     Foreign,
@@ -173,6 +175,8 @@ class Daemon:
         self.others = Others(self, self._loop.time, self.revision.look, self._look_for_conflicts)
         self._conflicts = Conflicts(self)
         self.judge.heard = self.others.is_heard
+        self.asking = Asking(self._loop.time, self._ask_others)
+        self.judge.ask = self.asking.hope
         self.judge.known_at_cut.update(_shares(self.reader.meta(SHARES)))
         self.judge.on_dealt = self._keep_shares
         self.lists = Lists(self, self._parts.disk, self._loop.time)
@@ -450,6 +454,7 @@ class Daemon:
             else:
                 self.board.put(Part.UPLINK, "peers", message.health, message.code, message.args)
             return
+        self.asking.rests(rests=message.rests)
         self.status.uplink_said(message)
         self.time.signed_before(message.over_s)
         if message.list_age_s is not None:
@@ -475,6 +480,11 @@ class Daemon:
 
     def _push(self, message: FromLane) -> None:
         self.hub.push(message)
+
+    def _ask_others(self) -> bool:
+        """Have the front ask the other gates; whether there is one."""
+        self.hub.push(AskOthers())
+        return self.hub.listeners > 0
 
     def _status_for_listeners(self) -> Status | None:
         return self.status.now() if self.hub.listeners else None

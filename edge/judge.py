@@ -98,6 +98,8 @@ class Judge:
         self._zone_gates: Mapping[ZoneId, tuple[GateId, ...]] = {}
         self.heard: Callable[[GateId], bool] = lambda _gate: False
         """Whether another gate was heard of within 30 s, directly or through the centre."""
+        self.ask: Callable[[], bool] = lambda: False
+        """Has the gates that were not heard asked, where nobody did while nobody came; whether their answer may still come."""
         self.known_at_cut: dict[ZoneId, int] = {}
         """People in a zone, at most, when its first question after the cut was put. A restart does not deal anew, so it
         is kept: `on_dealt` is called when it changed."""
@@ -162,6 +164,7 @@ class Judge:
         """
         zone = self.venue.zones.by_id.get(lane.plan.zone)
         cut_off = self._cut_off(lane.plan.zone)
+        asking = cut_off and direction is not Direction.EXIT and self.ask()
         high = self._presence.occupancy_high(lane.plan.zone) if zone and zone.capacity else None
         if self._list is None and not _speaks_for_itself(identity):
             lane = replace(lane, ready=False)
@@ -174,8 +177,10 @@ class Judge:
                 venue=self.venue,
                 clock=self._time.facts(),
                 cut_off=cut_off,
+                asking=asking,
+                # While they are asked nothing says that they are away, and no shares are dealt.
                 occupancy_high=self._beyond_share(zone, high)
-                if zone and high is not None and cut_off
+                if zone and high is not None and cut_off and not asking
                 else high,
                 capacity=zone.capacity if zone else 0,
             )

@@ -178,6 +178,10 @@ class Appended(msgspec.Struct, frozen=True, tag="appended"):
     seq: int
 
 
+class AskOthers(msgspec.Struct, frozen=True, tag="ask_others"):
+    """Somebody stands here while the uplink rests: ask the other gates now, `HeardGates` is waited for."""
+
+
 class SetState(msgspec.Struct, frozen=True, tag="set_state"):
     """Set lane states; `lane` 0: all of them."""
 
@@ -376,6 +380,8 @@ class UplinkSaid(msgspec.Struct, frozen=True, tag="uplink"):
     """A time that is certainly over, by what the centre signed for whomever."""
     list_age_s: int | None = None
     """How long ago the centre proved that the list is what it was; None: not since the front began, or news was refused."""
+    rests: bool = False
+    """Nobody came for long, so that the others are not asked for all the time: `AskOthers` ends it."""
 
 
 class PeersSaid(msgspec.Struct, frozen=True, tag="peers"):
@@ -416,7 +422,7 @@ Asked = Command | GiveHeld | Foreign | Believe
 Answer = Done | HeldRecords
 Said = UplinkSaid | PeersSaid | ModemSaid | PageSaid | Acked | HeardGates
 FromFront = Asked | Said
-FromLane = Status | Seen | Appended | Answer
+FromLane = Status | Seen | Appended | AskOthers | Answer
 
 _encoder = msgspec.msgpack.Encoder()
 _from_front: msgspec.msgpack.Decoder[FromFront] = msgspec.msgpack.Decoder(FromFront)

@@ -221,6 +221,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "[; {unheard_names} not heard yet]",
         "",
     ),
+    "uplink.rests": _row(
+        "Verbunden; ruht, bis jemand kommt[; heute {today_mb} MB]",
+        "",
+        "Connected; at rest until somebody comes[; {today_mb} MB today]",
+        "",
+    ),
     # --- modem ---------------------------------------------------------------------------------------------------
     "modem.ok": _row(
         "Verbunden[ mit {operator}][, {technology}][, Signal {signal} %]",

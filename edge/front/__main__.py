@@ -188,12 +188,14 @@ async def _uplink(
     client.on_appended = link.appended
     client.on_in_memory = link.held
     client.on_list_lost = link.list_lost
-    client.on_sync = link.sync_now
+    client.on_sync, client.on_looked = link.sync_now, link.looked
+    client.on_ask_others = link.ask_others
     near = partial(neighbours, settings, client, enrolment, link) if settings.peers.on else None
     try:
         await link.run(near)
     finally:
         client.on_appended = client.on_in_memory = client.on_list_lost = client.on_sync = None
+        client.on_ask_others = client.on_looked = None
         reader.close()
 
 

@@ -19,6 +19,7 @@ from edge.link import (
     Answer,
     Appended,
     Asked,
+    AskOthers,
     Believe,
     Changes,
     Command,
@@ -99,6 +100,10 @@ class LaneClient:
         """Called whenever there is a status while records are in memory only, or no longer: the uplink's."""
         self.on_held_pushable: Callable[[], None] | None = None
         """The same, of those that talk to the other gates."""
+        self.on_ask_others: Callable[[], None] | None = None
+        """Called when somebody stands at a lane for whom the other gates must be heard: the uplink's."""
+        self.on_looked: Callable[[], None] | None = None
+        """Called when somebody opens the page: the uplink's."""
         self.on_sync: Callable[[], None] | None = None
         """Called when somebody at the page wants all synchronised now: the uplink's. None where there is none."""
         self.on_list_lost: Callable[[], None] | None = None
@@ -235,6 +240,9 @@ class LaneClient:
                     self.on_appended(message)
                 if self.on_pushable is not None:
                     self.on_pushable(message)
+            case AskOthers():
+                if self.on_ask_others is not None:
+                    self.on_ask_others()
             case Done() | HeldRecords():
                 answer = self._answers.get(message.number)
                 if answer is not None and not answer.done():

@@ -13,7 +13,7 @@ from edge.front.pace import Idle, Quiet, round_in_s
 class Rounds:
     """Begins as a gate where somebody may come at any moment. `awake` is called when the quiet ends.
 
-    `may_rest`: whether nobody would be refused because others were not heard just now.
+    `may_rest`: whether there is a centre to rest with.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Rounds:
         return self._idle.round_s
 
     def is_quiet(self) -> bool:
-        """Whether nothing goes on anywhere, and nobody would be refused for it."""
+        """Whether nothing goes on anywhere."""
         if not self._quiet.is_quiet(self._mono_s()) or not self._may_rest():
             return False
         self._rested_s = self._mono_s()

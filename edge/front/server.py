@@ -212,6 +212,8 @@ class Page:
 
     async def _get_index(self, request: web.Request) -> web.Response:
         language = page_language(language_of(request))
+        if self._client.on_looked is not None:
+            self._client.on_looked()
         answer = web.Response(text=self._index[language], content_type="text/html")
         answer.headers[hdrs.VARY] = "Accept-Language, Cookie"
         if named(request.query.get("lang", "")):

@@ -41,13 +41,13 @@ from sync.wire.deltas import (
 )
 from sync.wire.lists import ListHead
 from sync.wire.peer_lists import CHANGES, SEAL, SETTINGS
-from sync.wire.seals import FROZEN_S, RENEW_S, Advance, Seal, SealRefused, advance, read_seal
+from sync.wire.seals import FROZEN_S, RENEW_S, REST_RENEW_S, Advance, Seal, SealRefused, advance, read_seal
 
 STRICT_MORE_S = 3600
 """People still come in for a while after a session's end was planned."""
 POLL_S = 20.0
 """How often is asked while the stream is up; what it leaves out is late by no more."""
-SEALED_S = 1.5 * RENEW_S
+SEALED_S, REST_SEALED_S = 1.5 * RENEW_S, 1.5 * REST_RENEW_S
 """An event whose last seal is younger is told of by the stream: nothing needs to be asked while it is quiet."""
 STREAM_LATE_S = 5.0
 """A stream that was open for longer, and did not tell what a poll found, is half-open."""
@@ -328,7 +328,8 @@ class News:
     def _is_sealed(self, event: EventId) -> bool:
         """Whether the stream shows that nothing is new of an event."""
         seal = self._seals.get(event)
-        is_fresh = self._mono_s() - self._sealed_s.get(event, -SEALED_S) < SEALED_S
+        most_s = REST_SEALED_S if self.is_quiet() else SEALED_S
+        is_fresh = self._mono_s() - self._sealed_s.get(event, -most_s) < most_s
         return is_fresh and seal is not None and seal.place <= self._at.get(event, (0, 0))
 
     def _suspect(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from admission.ids import GateId
 from edge.applied import KeptValues
+from edge.asking import ASK_MAX_S
 from edge.clock import Clock, SystemClock
 from edge.enrolment import Enrolment
 from edge.front.belief import Belief
@@ -53,6 +54,8 @@ LIST_EVERY, TIME_EVERY = 3, 18
 """In how manieth round a quiet gate asks for the manifest, an hour; and for the time and what is held of it, six."""
 SYNC_PAUSE_S = 2.0
 """Whoever presses the button again and again asks the centre no oftener than this."""
+LOOKED_PAUSE_S = 600.0
+"""Whoever opens the page sees what is asked for now; a browser that opens it again and again pays for no more than rounds do."""
 TOLD_POLLS = 12
 """By so much seldomer is the manifest asked for while the stream tells what is new of each list: once a minute."""
 WATCH_S = 5.0
@@ -142,7 +145,9 @@ class Uplink:
         self._list_due = self._loops.of("list")
         self._list_taken = False
         self._told: Manifest | None = None
-        self._synced_s = -SYNC_PAUSE_S
+        self._synced_s, self._looked_s = -SYNC_PAUSE_S, -LOOKED_PAUSE_S
+        self._list_proved = asyncio.Event()
+        """Set once the centre told of every event what follows, since somebody waits for it."""
         self._way = Way(self._clock)
         self._snapshots = Snapshots(
             enrolment,
@@ -181,7 +186,7 @@ class Uplink:
         self._rounds = Rounds(self._clock, self._chance, idle, self._may_rest, self._awake)
         # Whoever was shut out is in the next roster, which a manifest tells of.
         self._news.on_settings, self._news.on_list_lost = self._list_due.set, self.list_lost
-        self._news.on_caught_up = lambda: self._tile.answered("changes")
+        self._news.on_caught_up = self._caught_up
         self._news.on_records, self._news.is_quiet = self._rounds.moved, self._rounds.is_quiet
         self.intake = Intake(self._merged, lane, self._in_thread)
         self.near = Near()
@@ -192,7 +197,7 @@ class Uplink:
         self._feed = FeedDown(
             self._centre, self.intake, self._belief, self._past, self._rounds, lane, self._clock,
             self._in_thread, self._documents_due, lambda: self.upload.behind_s, self.carrying.centre_has,
-            self._is_dear,
+            self._is_dear, self._until_list_proved,
         )  # fmt: skip
         self._status = StatusUp(
             self._centre, self._news, self.upload, self._tile, self._rounds, lane, self._chance
@@ -217,18 +222,49 @@ class Uplink:
         self.upload.poke()
 
     def _may_rest(self) -> bool:
-        """Whether nobody would be refused because others were not heard just now."""
-        return self._now_s() >= self._news.strict_until_s and not self._tile.is_cut_off
+        """Whether there is a centre to rest with: what does not answer is tried again and again."""
+        return not self._tile.is_cut_off
+
+    @property
+    def _is_strict(self) -> bool:
+        """Whether some product lets nobody in where another gate was not heard."""
+        return self._now_s() < self._news.strict_until_s
 
     def _is_dear(self) -> bool:
         """Whether news of others wait for a round, since the day's bytes are used up; never where people would be
         refused for it."""
         self.meter.look()
-        return self.meter.level is Level.OVER and self._now_s() >= self._news.strict_until_s
+        return self.meter.level is Level.OVER and not self._is_strict
 
     def _awake(self) -> None:
-        for due in (self._feed.due, self._list_due, self._news.moved):
+        for due in (self._feed.due, self._list_due, self._news.moved, self._news.behind):
             due.set()
+        self._tile.tell()
+
+    def ask_others(self) -> None:
+        """Somebody stands here who would be refused because others were not heard, as nobody was asked for long."""
+        if self._is_strict:
+            self._list_proved.clear()
+            self._loops.of("changes").set()
+            self._loops.of("feed").set()
+            self._feed.ask_all()
+        self._rounds.moved()
+
+    def looked(self) -> None:
+        """Somebody opens the page: ask once, so that it shows what is. A page left open does not end a rest."""
+        now_s = self._clock.mono_ns() / 1e9
+        if self._rounds.is_quiet() and now_s - self._looked_s >= LOOKED_PAUSE_S:
+            self._looked_s = now_s
+            self._awake()
+
+    def _caught_up(self) -> None:
+        self._list_proved.set()
+        self._tile.answered("changes")
+
+    async def _until_list_proved(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ASK_MAX_S):
+                await self._list_proved.wait()
 
     def sync_now(self) -> None:
         """Somebody does not want to wait for what is due later: ask for all of it, and send all there is, now."""
@@ -395,6 +431,7 @@ class Uplink:
             self.meter.cap_bytes,
             self.meter.level,
             self._snapshots.waits,
+            self._rounds.is_quiet(),
         )
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:

@@ -11,15 +11,15 @@ from edge.clock import Clock
 from edge.front.centre import CutOff
 from edge.front.meter import MEGABYTE, Level
 from edge.link import Health, UplinkSaid
-from sync.wire.seals import RENEW_S
+from sync.wire.seals import RENEW_S, REST_RENEW_S
 
 SAY_EVERY_S = 30.0
 """A tile that only counts seconds is renewed this often."""
 STALE_S = 60.0
 STALE_POLLS = 10
 """No proved answer on the list for so long, or for so many polls: somebody may be keeping news from this gate."""
-SEALS_STALE_S = 3 * RENEW_S + 5.0
-"""While only the seals prove it: three were missed."""
+SEALS_STALE_S, REST_STALE_S = 3 * RENEW_S + 5.0, 2 * REST_RENEW_S + 5.0
+"""While only the seals prove it: three were missed; at rest, two."""
 
 log = logging.getLogger("edge.front.uplink")
 
@@ -47,6 +47,8 @@ class Facts(NamedTuple):
     level: Level
     list_waits: bool
     """A whole list waits for the cap, and changes with it."""
+    rests: bool = False
+    """Nobody came for long: what the stream does not tell is asked for in rounds."""
 
 
 class UplinkTile:
@@ -139,7 +141,8 @@ class UplinkTile:
             return Health.DEGRADED, f"uplink.{code}", {"why": code}
         if refused:
             return Health.DEGRADED, "uplink.refused", {"why": refused}
-        silence_s = max(SEALS_STALE_S if facts.is_told else STALE_S, STALE_POLLS * self._poll_s)
+        proofs_s = REST_STALE_S if facts.rests else SEALS_STALE_S if facts.is_told else STALE_S
+        silence_s = max(proofs_s, STALE_POLLS * self._poll_s)
         if self._mono_s() - self._list_said_mono_s > silence_s:
             since: Args = {"since_s": self._list_said_s} if self._list_said_s else {}
             why: Args = {"why": self._refused["list"]} if "list" in self._refused else {}
@@ -152,19 +155,21 @@ class UplinkTile:
             return Health.DEGRADED, "uplink.cap_list", {**data, **queued}
         if facts.level is Level.OVER:
             return Health.DEGRADED, "uplink.cap_over", {**data, **queued}
+        if facts.rests and facts.level is Level.FREE:
+            return Health.OK, "uplink.rests", {**queued, **data, "last_s": self._answered_s}
         code = "uplink.cap_near" if facts.level is Level.NEAR else "uplink.ok"
         return Health.OK, code, {**queued, **data, "last_s": self._answered_s}
 
     def tell(self, *, centre_time_s: int = 0) -> None:
         """Say how it is, when that is news. The time goes apart: said again later it would be wrong."""
-        state, over_s = self.state(), self._facts().over_s
+        state, facts = self.state(), self._facts()
         if centre_time_s:
-            self._say(UplinkSaid(*state, centre_time_s, over_s, self._list_age_s()))
+            self._say(UplinkSaid(*state, centre_time_s, facts.over_s, self._list_age_s(), facts.rests))
         before, now_s = self._said, self._mono_s()
         news = before is None or before[:2] != state[:2] or _lasting(before[2]) != _lasting(state[2])
         if news or centre_time_s or now_s - self._said_mono_s > SAY_EVERY_S:
             self._said, self._said_mono_s = state, now_s
-            self._say(UplinkSaid(*state, over_s=over_s, list_age_s=self._list_age_s()))
+            self._say(UplinkSaid(*state, 0, facts.over_s, self._list_age_s(), facts.rests))
 
     def _list_age_s(self) -> int | None:
         """Say how long ago the list was proved to be what it was; None where news of it is refused, or waits."""

@@ -93,6 +93,8 @@ class Feeds:
         self._closing = False
         self.on_news: Callable[[int], None] = lambda _group: None
         """Called with the group whenever records of it became known."""
+        self.on_rouse: Callable[[int], None] = lambda _group: None
+        """Called with the group when somebody stands at a gate of it for whom all others must be heard."""
 
     def close(self) -> None:
         """Let nobody wait any longer: the centre ends."""
@@ -141,6 +143,8 @@ class Feeds:
         assert group is not None, "an enrolled gate is in a group"
         began_s = self._mono_s()
         self._hear(gate, group, began_s - ask.behind_s)
+        if ask.rouses:
+            self.on_rouse(group)
         chunks: tuple[Chunk, ...] = ()
         complete = True
         if ask.wants:

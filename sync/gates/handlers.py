@@ -91,6 +91,7 @@ class GateApi:
         self.news = NewsApi(database, keys, now_s, self._known, nets.changes_s)
         self._watching: asyncio.Task[NoReturn] | None = None
         self.feeds.on_news = self.news.hints.recorded
+        self.feeds.on_rouse = self.news.hints.rouse
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes with their handlers."""

@@ -6,6 +6,7 @@ that another replica's did, and every `POLL_S` as the net. Nothing rests on a hi
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -17,7 +18,7 @@ from functools import partial
 import msgspec
 import psycopg
 from aiohttp import web
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from admission.ids import GateId
@@ -27,7 +28,7 @@ from sync.keys import VenueKeys
 from sync.store.database import CentreFault, Database
 from sync.tickets.changes import CHANNEL
 from sync.wire.deltas import HEARTBEAT_S, KEYS_PART, RECORDS_PART
-from sync.wire.seals import RENEW_S
+from sync.wire.seals import RENEW_S, REST_RENEW_S
 
 POLL_S = 1.5
 """The net under hints that were lost (DESIGN.md: 1 to 2 s)."""
@@ -42,6 +43,10 @@ SEND_S = 20.0
 RECORDS_PAUSE_S = 60.0
 """Least time between two words of records: a gate that heard one asks without pause for ten minutes
 (`edge.front.pace.QUIET_AFTER_S`)."""
+ROUSE_PAUSE_S = 2.0
+"""Least time between two words that rouse a group: what one gate asks for is not to cost the others more."""
+ROUSE = "rouse "
+"""What a replica tells the others on `CHANNEL`, with the group's number; what is told of lists begins with a digit."""
 RETRY_MS = 2_000
 KEYS_LOOK_S = 0.5
 """How often is looked whether keys were rolled: one stat of a file. Gates that are not told meet an answer by the new
@@ -49,6 +54,8 @@ key, ask for it and follow all the same."""
 LISTEN_AGAIN_S = 2.0
 LISTEN_CHECK_S = 5.0
 """How often the listening thread looks whether the centre stops."""
+
+_NOTIFY = text("SELECT pg_notify(:channel, :said)")
 
 log = logging.getLogger("sync.gates.hints")
 
@@ -60,13 +67,13 @@ class Full(Exception):
 class _Stream:
     """One gate that listens. Messages are shared: a stream holds references only."""
 
-    __slots__ = ("closed", "gate", "group", "parts", "public", "transport", "wake")
+    __slots__ = ("closed", "gate", "group", "parts", "public", "rests", "transport", "wake")
 
     def __init__(self, gate: GateId, group: int, public: bytes, transport: asyncio.Transport | None) -> None:
         self.gate, self.group, self.public, self.transport = gate, group, public, transport
         self.parts: deque[bytes] = deque()
         self.wake = asyncio.Event()
-        self.closed = False
+        self.closed = self.rests = False
 
     def put(self, part: bytes) -> None:
         if len(self.parts) >= QUEUE_PARTS_MAX:
@@ -104,10 +111,13 @@ class Hints:
         self._due = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._rousing: set[asyncio.Task[None]] = set()
         self._listener: threading.Thread | None = None
         self._closing = threading.Event()
         self._told_s: dict[int, float] = {}
         """When each group was last told that there are records."""
+        self._roused_s: dict[int, float] = {}
+        """When each group was last roused."""
         self.dropped = 0
         """Streams of gates that did not keep up."""
 
@@ -127,9 +137,10 @@ class Hints:
             self._database.on_written.remove(self.poke)
         for stream in tuple(self._streams.values()):
             stream.close()
-        for task in self._tasks:
+        tasks = (*self._tasks, *self._rousing)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def streams(self) -> int:
@@ -159,6 +170,36 @@ class Hints:
         if now_s - self._told_s.get(group, -RECORDS_PAUSE_S) >= RECORDS_PAUSE_S:
             self._told_s[group] = now_s
             self._send(group, part(RECORDS_PART, b""))
+
+    def rests(self, gate: GateId, *, rests: bool) -> None:
+        """A gate says whether it rests: seals of what did not change come seldomer then. In the loop."""
+        stream = self._streams.get(gate)
+        if stream is not None:
+            stream.rests = rests
+
+    def rouse(self, group: int) -> None:
+        """Somebody stands at a gate of the group for whom the others must be heard: have them ask, whichever replica they
+        listen to. In the loop."""
+        if self._tell_to_ask(group) and self._database.is_postgresql:
+            task = asyncio.create_task(self._rouse_elsewhere(group))
+            self._rousing.add(task)
+            task.add_done_callback(self._rousing.discard)
+
+    def _tell_to_ask(self, group: int) -> bool:
+        """Rouse the gates that listen here; whether that was not done just now."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._roused_s.get(group, -ROUSE_PAUSE_S) < ROUSE_PAUSE_S:
+            return False
+        self._roused_s[group] = self._told_s[group] = now_s
+        self._send(group, part(RECORDS_PART, b""))
+        return True
+
+    async def _rouse_elsewhere(self, group: int) -> None:
+        said = {"channel": CHANNEL, "said": f"{ROUSE}{group}"}
+        try:
+            await self._database.write(lambda connection: connection.execute(_NOTIFY, said))
+        except (CentreFault, SQLAlchemyError) as error:
+            log.warning("other replicas are not told who is asked for: %s", type(error).__name__)
 
     async def serve(
         self,
@@ -213,9 +254,9 @@ class Hints:
                 async with asyncio.timeout(SEND_S):
                     await response.write(data)
 
-    def _send(self, group: int, data: bytes) -> None:
+    def _send(self, group: int, data: bytes, *, also_resting: bool = True) -> None:
         for stream in tuple(self._streams.values()):
-            if stream.group == group:
+            if stream.group == group and (also_resting or not stream.rests):
                 stream.put(data)
 
     # --- what is new --------------------------------------------------------------------------------------------
@@ -265,11 +306,12 @@ class Hints:
                     stream.put(told)
 
     async def _seal_on(self) -> None:
-        while True:
+        for turn in itertools.count(1):
             await asyncio.sleep(RENEW_S)
-            for group in {stream.group for stream in self._streams.values()}:
+            is_for_all = turn % (REST_RENEW_S // RENEW_S) == 0
+            for group in {one.group for one in self._streams.values() if is_for_all or not one.rests}:
                 seals = await asyncio.to_thread(self._changes.seals, group, self._now_s())
-                self._send(group, b"".join(part("seal", one) for one in seals))
+                self._send(group, b"".join(part("seal", one) for one in seals), also_resting=is_for_all)
 
     def _listen(self) -> None:
         """Hear of other replicas' changes: one connection of its own, since a pooled one would miss them."""
@@ -281,11 +323,20 @@ class Hints:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self.poke()
                     while not self._closing.is_set():
-                        for _ in connection.notifies(timeout=LISTEN_CHECK_S, stop_after=1):
-                            self.poke()
+                        for one in connection.notifies(timeout=LISTEN_CHECK_S, stop_after=1):
+                            self._notified(one.payload)
             except psycopg.Error as error:
                 log.warning("PostgreSQL tells of no changes now: %s", type(error).__name__)
                 time.sleep(LISTEN_AGAIN_S)  # a thread of its own; the poll goes on meanwhile
+
+    def _notified(self, said: str) -> None:
+        """A replica, perhaps this one, told something. In the listening thread."""
+        group = said.removeprefix(ROUSE)
+        if group == said:
+            self.poke()
+        elif group.isdecimal() and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                self._loop.call_soon_threadsafe(self._tell_to_ask, int(group))
 
 
 def part(name: str, data: bytes) -> bytes:

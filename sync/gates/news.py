@@ -116,6 +116,7 @@ class NewsApi:
         except msgspec.DecodeError:
             return self._proofs.problem(known, 400, "malformed", "This is no status of a gate.")
         self.statuses.heard(known.gate, told, self._now_s())
+        self.hints.rests(known.gate, rests=told.again_s > 0)
         return self._answer(known, b"")
 
     async def _group(self, gate: GateId) -> int:

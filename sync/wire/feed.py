@@ -39,12 +39,14 @@ class Want(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
-    """What is new for me? `behind_s`: how long the oldest record that the centre lacks has been waiting here."""
+    """What is new for me? `behind_s`: how long the oldest record that the centre lacks has been waiting here. `rouses`: somebody
+    stands here for whom all others must be heard; those that rest are told to ask, too."""
 
     cursor: Annotated[bytes, msgspec.Meta(max_length=CURSOR_BYTES_MAX)] = b""
     wait_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
     behind_s: Annotated[int, msgspec.Meta(ge=0)] = 0
     wants: Annotated[tuple[Want, ...], msgspec.Meta(max_length=WANTS_MAX)] = ()
+    rouses: bool = False
 
 
 class HeardOf(msgspec.Struct, frozen=True, array_like=True):

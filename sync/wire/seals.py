@@ -21,6 +21,10 @@ SEAL_BYTES = 104
 DIGEST_BYTES = 16
 RENEW_S = 60
 """How often the centre seals what has not changed: the seal is its heartbeat, too."""
+REST_RENEW_S = 300
+"""How often those are sent one that say that they rest (`GateStatus.again_s`), since nobody came for long: whatever changes is
+told and sealed at once all the same, the stream's beats show that it lives, and a seal a minute of each event would be most
+of what an idle day carries."""
 FROZEN_S = 600
 """A newest seal older than this is shown: ten were missed, so somebody may be keeping news from this gate."""
 

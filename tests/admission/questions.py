@@ -110,6 +110,10 @@ SPOILERS: dict[Reason, Parts] = {
     Reason.CHECK_NOTE: {"ticket": {"attention": Attention.NOTE}},
     Reason.BUSY: {"lane": {"busy": True}},
     Reason.EXIT_PENDING: {"tally": {"exit_pending": True}},
+    Reason.ASKING: {
+        "question": {"cut_off": True, "asking": True},
+        "product": {"offline": OfflinePolicy.DENY},
+    },
 }
 
 

@@ -36,7 +36,7 @@ CHECKS = (
     Reason.CHECK_REDUCED_FARE,
     Reason.CHECK_NOTE,
 )
-WAITS = (Reason.BUSY, Reason.EXIT_PENDING)
+WAITS = (Reason.BUSY, Reason.EXIT_PENDING, Reason.ASKING)
 ATTENDED: Parts = {"plan": {"attended": True}}
 
 
@@ -85,10 +85,12 @@ def test_every_reason_is_reached_somehow() -> None:
 
 
 MADE_GOOD = {
-    # what comes later explains what comes earlier: the person is just leaving, or was let in before the restart
+    # what comes later explains what comes earlier: the person is just leaving, was let in before the restart, or the others
+    # are only being asked
     (Reason.ALREADY_INSIDE, Reason.EXIT_PENDING),
     (Reason.ALREADY_USED, Reason.AFTER_RESTART),
     (Reason.LIMIT_REACHED, Reason.AFTER_RESTART),
+    (Reason.OFFLINE, Reason.ASKING),
 }
 CANNOT_BOTH_BE = {
     # one presentation has one identity

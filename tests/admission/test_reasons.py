@@ -56,11 +56,12 @@ NUMBERS = {
     "BUSY": 45,
     "EXIT_PENDING": 46,
     "SCANNER_LAYOUT": 47,
+    "ASKING": 48,
 }
 
 
 def outcome_of(reason: Reason) -> Outcome:
-    if reason in (Reason.BUSY, Reason.EXIT_PENDING):
+    if reason in (Reason.BUSY, Reason.EXIT_PENDING, Reason.ASKING):
         return Outcome.WAIT
     return Outcome.CHECK if Reason.UNLISTED <= reason <= Reason.CHECK_NOTE else Outcome.DENY
 
@@ -149,6 +150,7 @@ DISPLAYS: dict[Reason, DisplayState] = {
     Reason.LIMIT_REACHED: DisplayState.ALREADY_USED,
     Reason.BUSY: DisplayState.WAIT,
     Reason.EXIT_PENDING: DisplayState.WAIT,
+    Reason.ASKING: DisplayState.WAIT,
     **{reason: DisplayState.CHECK for reason in REASONS if outcome_of(reason) is Outcome.CHECK},
 }
 

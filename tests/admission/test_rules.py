@@ -413,6 +413,20 @@ def test_cut_off(policy: OfflinePolicy, home: int, outcome: Outcome, flags: Flag
     assert verdict.reason is (Reason.NONE if outcome is GRANT else Reason.OFFLINE)
 
 
+@pytest.mark.parametrize("policy", OfflinePolicy)
+def test_while_the_others_are_asked_only_who_would_be_refused_waits(policy: OfflinePolicy) -> None:
+    parts: Parts = {"product": {"offline": policy}, "ticket": {"home_gate": NORTH_GATE}}
+    verdict = decide(ask({**parts, "question": {"cut_off": True, "asking": True}}))
+    expected = (GRANT, Reason.NONE) if policy is OfflinePolicy.ADMIT_AND_FLAG else (WAIT, Reason.ASKING)
+    assert (verdict.outcome, verdict.reason) == expected
+    used = {
+        **parts,
+        "question": {"cut_off": True, "asking": True},
+        "tally": {"uses_session": 1, "last": LAST},
+    }
+    assert heard({**used, "plan": {"mode": NORMAL}}) == (DENY, Reason.ALREADY_USED)
+
+
 def test_without_a_home_gate_no_gate_is_home() -> None:
     parts: Parts = {
         "product": {"offline": OfflinePolicy.HOME_GATE_ONLY},

@@ -69,7 +69,7 @@ async def linked(
 
     reader = LogReader.open(gate.data)
     uplink = Uplink(enrolment, gate.data, settings, reader, client.say, take_list, client)
-    client.on_appended = uplink.appended
+    client.on_appended, client.on_ask_others = uplink.appended, uplink.ask_others
     talking = asyncio.create_task(client.run())
     await gate.until(lambda: client.connected, "the front is connected")
     running_ = asyncio.create_task(uplink.run())

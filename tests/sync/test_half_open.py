@@ -70,14 +70,17 @@ class Evening:
     def __init__(self, loop: TurnedLoop, venue: Venue, link: SlowLink, one: Connected) -> None:
         self.loop, self.venue, self.link, self.one = loop, venue, link, one
 
-    async def turned_until(self, holds: Callable[[], object], limit_s: float) -> float:
+    async def turned_until(
+        self, holds: Callable[[], object], limit_s: float, step_s: float = STEP_S
+    ) -> float:
         """Turn the clock until something is true; returns how far. It must come within `limit_s`."""
         began_s = self.loop.ahead_s
         while not holds():
             pieces = self.link.pieces
             await asyncio.sleep(LOOK_S)
             if self.link.pieces == pieces:
-                self.loop.ahead_s += STEP_S
+                self.loop.ahead_s += step_s
+                self.venue.mono_now_s = self.loop.time()
             assert self.loop.ahead_s - began_s <= limit_s, "not in time"
         return self.loop.ahead_s - began_s
 
@@ -112,10 +115,14 @@ class Evening:
 
 
 @asynccontextmanager
-async def evening(folder: Path, idle: Idle) -> AsyncIterator[Evening]:
+async def evening(
+    folder: Path, idle: Idle, arrange: Callable[[Venue], object] = lambda _venue: None
+) -> AsyncIterator[Evening]:
+    """`arrange`: what the venue is like, before there is a gate."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, TurnedLoop)
     async with venue_at(folder / "centre") as venue, SlowLink(int(venue.url.rsplit(":", 1)[1])) as link:
+        arrange(venue)
         data = folder / "data"
         made = await venue.enrolled(data)
         behind = msgspec.structs.replace(made, centre_url=f"http://127.0.0.1:{link.port}")
@@ -130,7 +137,7 @@ async def evening(folder: Path, idle: Idle) -> AsyncIterator[Evening]:
                 behind, data, SETTINGS, LogReader.open(data), client.say, take_list, client,
                 clock=LoopClock(loop), idle=idle,
             )  # fmt: skip
-            client.on_appended = uplink.appended
+            client.on_appended, client.on_ask_others = uplink.appended, uplink.ask_others
             tasks: list[asyncio.Task[None]] = [asyncio.create_task(client.run())]
             await gate.until(lambda: client.connected, "the front is connected")
             tasks.append(asyncio.create_task(uplink.run()))

@@ -135,7 +135,7 @@ class Uplink:
         self._tile = UplinkTile(
             say,
             self._facts,
-            lambda: self.upload.back(),  # noqa: PLW0108 - it is made later
+            self._back,
             self._clock,
             settings.poll_s,
         )
@@ -265,6 +265,13 @@ class Uplink:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ASK_MAX_S):
                 await self._list_proved.wait()
+
+    def _back(self, answered: str, waiting: frozenset[str]) -> None:
+        """The centre answers again: nobody waits out a pause that was made for it."""
+        if answered != "records":
+            self.upload.back()
+        for name in waiting:
+            self._loops.of(name).set()
 
     def sync_now(self) -> None:
         """Somebody does not want to wait for what is due later: ask for all of it, and send all there is, now."""

@@ -52,13 +52,15 @@ class Facts(NamedTuple):
 
 
 class UplinkTile:
-    """Keeps what the loops met. `back` is called when the centre answers one of them again."""
+    """Keeps what the loops met. `back` is called when the centre answers one of them again: with its name, and those of the
+    others that it left without an answer, which are to ask now.
+    """
 
     def __init__(
         self,
         say: Callable[[UplinkSaid], None],
         facts: Callable[[], Facts],
-        back: Callable[[], None],
+        back: Callable[[str, frozenset[str]], None],
         clock: Clock,
         poll_s: float,
     ) -> None:
@@ -68,6 +70,10 @@ class UplinkTile:
         """By loop, why the centre or the list was refused; empty when all is well."""
         self._cut_off_s: dict[str, float] = {}
         """By loop, since when the centre does not answer: monotonic seconds, since the box's clock may be set meanwhile."""
+        self._asks: set[str] = set()
+        """Those of them that ask again since another was answered: no sign that the centre is away, until they have failed."""
+        self._stays: set[str] = set()
+        """Those that failed then, too: no other's answer says anything of them."""
         self.anew: set[str] = set()
         """Loops that began anew, because they failed the same way again and again."""
         self._answered_s, self._answered_mono_s = 0, self._mono_s()
@@ -86,19 +92,22 @@ class UplinkTile:
     @property
     def is_up(self) -> bool:
         """Whether the centre answers, by our own last exchange with it."""
-        return self._has_answered and not self._cut_off_s
+        return self._has_answered and not self.is_cut_off
 
     @property
     def is_cut_off(self) -> bool:
         """Whether the centre left some loop without an answer."""
-        return bool(self._cut_off_s)
+        return bool(self._cut_off_s.keys() - self._asks)
 
     def answered(self, name: str) -> None:
         """A loop was answered, in order."""
         self._has_answered = True
         self._answered_s, self._answered_mono_s = self._now_s(), self._mono_s()
-        if self._cut_off_s.pop(name, None) is not None and name != "records":
-            self._back()
+        self._asks.discard(name)
+        self._stays.discard(name)
+        if self._cut_off_s.pop(name, None) is not None:
+            self._asks |= self._cut_off_s.keys() - self._stays
+            self._back(name, frozenset(self._asks))
         self._refused.pop(name, None)
         self.tell()
 
@@ -114,6 +123,9 @@ class UplinkTile:
             cause = error.__cause__ or error
             log.warning("cut off from the centre", extra={"kind": name, "why": type(cause).__name__})
         self._cut_off_s.setdefault(name, self._answered_mono_s)
+        if name in self._asks:
+            self._asks.discard(name)
+            self._stays.add(name)
         self.tell()
 
     def refuse(self, name: str, why: str, code: str, facts: Mapping[str, int] | None = None) -> None:
@@ -122,6 +134,8 @@ class UplinkTile:
             log.error("refused", extra={"kind": name, "code": code, "why": why, **(facts or {})})
         self._refused[name] = why
         self._cut_off_s.pop(name, None)
+        self._asks.discard(name)
+        self._stays.discard(name)
         self.tell()
 
     def state(self) -> tuple[Health, str, Args]:
@@ -132,8 +146,8 @@ class UplinkTile:
         refused = self._refused.get("records") or self._refused.get("time")
         if facts.roster_over_s:
             return Health.DEGRADED, "uplink.roster_over_age", {"over_s": facts.roster_over_s, **queued}
-        if self._cut_off_s:
-            cut_s = int(self._mono_s() - min(self._cut_off_s.values()))
+        if cut_off := self._cut_off_s.keys() - self._asks:
+            cut_s = int(self._mono_s() - min(self._cut_off_s[one] for one in cut_off))
             scans: Args = {} if facts.scans is None else {"scans": facts.scans}
             return Health.DEGRADED, "uplink.cut_off", {"cut_s": cut_s, **queued, **scans}
         if refused in {"fork", "rewind"} or facts.own_is_forked:

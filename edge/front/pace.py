@@ -46,7 +46,7 @@ PLACE_S = 2.0
 """Between two questions of a round, so that the next finds the connection of the one before free."""
 
 HELD_MAX_S = 60.0
-"""Longest wait for those that are more urgent: a gate that lets in without end must still get its next list."""
+"""Longest wait for those that are more urgent: beside a gate that lets in without end a neighbour's records go up all the same."""
 
 
 def backoff_s(failures: int, chance: random.Random) -> float:
@@ -163,18 +163,17 @@ def round_in_s(now_s: float, phase_s: float, place: int, every: int = 1, round_s
 
 
 class Kind(IntEnum):
-    """What goes over the link, most urgent first."""
+    """What goes up the link in batches that fill it, most urgent first.
+
+    Nothing else queues. Questions are some hundred bytes. What comes down needs no order of ours: a cancel is told by the stream
+    with the hint itself, some kilobytes beside a whole list, which takes its part of the link and no more; to stop reading that
+    list would free nothing for seconds, since as much as the kernel's buffers hold is on its way already.
+    """
 
     OWN = 0
     """Records of this gate: a use that the others do not know of lets somebody in twice."""
-    STANDING = 1
-    """Changes of the list: a ban or a cancel that is not here yet."""
-    HEADS = 2
-    """How this gate is, rosters, keys, the time."""
-    CARRIED = 3
-    """What other gates recorded before; news of them come in small pieces."""
-    BULK = 4
-    """Whole lists."""
+    CARRIED = 1
+    """What other gates recorded, on its way up for those whose modem is dead."""
 
 
 class Turns:

@@ -1,4 +1,4 @@
-"""The one link to the centre, which all that talk share: the more urgent go first (`edge.front.pace.Kind`)."""
+"""The way up to the centre, which all that send records share: the more urgent go first (`edge.front.pace.Kind`)."""
 
 import asyncio
 import contextlib

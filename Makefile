@@ -29,9 +29,10 @@ run:
 	$(SETUP) run
 	@$(PYTHON) -m tests.venue $(ARGS)
 
+# worksteal: no worker idles at the end, and a test that killed its worker is not tried again and again.
 test:
 	$(SETUP) test
-	@$(PYTHON) -m pytest -n auto --dist loadfile $(ARGS)
+	@$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
 
 lint:
 	$(SETUP) lint

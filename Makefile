@@ -3,6 +3,8 @@
 
 VENV ?= .venv
 export VENV
+# Images of containers often forbid byte code: then each process of ours would compile what it imports, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON := $(VENV)/bin/python
 SETUP := @.ci/setup.sh
 COMPILE := $(PYTHON) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \

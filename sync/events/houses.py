@@ -1,5 +1,6 @@
 """Organizations, and what each owns: venues, ticketings and event groups. No function shows or takes another's."""
 
+from functools import cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
@@ -205,9 +206,15 @@ def check_ticketing(connection: Connection, organization: int, number: int | Non
         _found(connection.execute(mine).scalar() is not None, "ticketing")
 
 
+@cache
+def timezones() -> tuple[str, ...]:
+    """Return the time zones known here, in order. Cached: the system's files are searched for them, for 30 ms."""
+    return tuple(sorted(available_timezones()))
+
+
 def check_timezone(name: str) -> None:
     """Refused where no such time zone is known here."""
-    if name not in available_timezones():
+    if name not in timezones():
         raise Refused(
             422, "unknown_timezone", "There is no such time zone. Give an IANA name, as Europe/Zurich."
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -251,7 +251,7 @@ def _choices(connection: Connection, asked: PageAsked) -> dict[str, Any]:
         "place": "events",
         "venues": houses.venues(connection, own, 0, SHOWN_MAX),
         "ticketings": houses.ticketings(connection, own, 0, SHOWN_MAX),
-        "timezones": sorted(available_timezones()),
+        "timezones": houses.timezones(),
     }
 
 
@@ -293,7 +293,7 @@ def read_new_event(form: Form, words: Words, sold_in: str = "") -> tuple[NewEven
     timezone = form.text("timezone") or "UTC"
     if not venue:
         _needed(form, words, errors, "venue_name")
-        if timezone not in available_timezones():
+        if timezone not in houses.timezones():
             errors["timezone"] = words("bad_timezone")
             timezone = "UTC"
     currency = sold_in or form.text("currency").upper()

@@ -195,7 +195,9 @@ def upgrade(engine: Engine, before: BeforeUpgrade | None = None) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         revision = MigrationContext.configure(connection).get_current_revision()
         newest = ScriptDirectory.from_config(_migrations()).get_current_head()
-        if before is not None and revision is not None and revision != newest:
+        if revision == newest:
+            return
+        if before is not None and revision is not None:
             before(revision)
         migrate(connection, "head")
 

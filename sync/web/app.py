@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import msgspec
 from aiohttp import web
@@ -80,10 +81,10 @@ def application(
         )
 
     routes = api_routes()
-    document = msgspec.json.encode(openapi.document(routes, API_VERSION))
+    document = cache(lambda: msgspec.json.encode(openapi.document(routes, API_VERSION)))
 
     async def described(_request: web.Request) -> web.Response:
-        return web.Response(body=document, content_type="application/json")
+        return web.Response(body=document(), content_type="application/json")
 
     app = web.Application(
         middlewares=[problems, perimeter(Hosts(names)), Uses(database, now_s).middleware, doors],

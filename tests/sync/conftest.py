@@ -10,6 +10,7 @@ import pytest
 from edge.enrolment import Enrolment
 from sync.store.database import Database
 from tests.postgres import Postgres, postgres, programs
+from tests.sync.ready import with_tables
 from tests.sync.requests import GateClient
 from tests.sync.venue import Venue, venue_at
 
@@ -61,7 +62,7 @@ _numbers = count(1)
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
     """A place for one centre, its tables made, nothing in them; on each engine in turn."""
     if request.param == "sqlite":
-        yield Home(tmp_path, "")
+        yield Home(with_tables(tmp_path), "")
         return
     server: Postgres = request.getfixturevalue("server")
     name = f"test_{next(_numbers)}"

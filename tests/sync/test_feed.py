@@ -18,6 +18,7 @@ from sync.wire.feed import FEED_BYTES_MAX, Want
 from sync.wire.messages import Chunk
 from sync.wire.replication import Accepted, Duplicate, Replica, Source, head_in
 from tests.sync.logs import EpochLog
+from tests.sync.ready import with_tables
 
 ONE, TWO, STRANGER = GateId(1), GateId(2), GateId(3)
 GROUP, OTHER = 1, 2
@@ -213,7 +214,7 @@ def test_a_revoked_gate_is_believed_up_to_the_head_named(database: Database) -> 
 def test_whoever_reads_between_any_two_commits_gets_all_and_nothing_twice(data: st.DataObject) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
-        database = Database.open(Path(folder))
+        database = Database.open(with_tables(Path(folder)))
         try:
             _interleave(database, data)
         finally:

@@ -14,6 +14,7 @@ from sync import compose, demo
 from sync.compose import Centre, Serving
 from sync.gates import enrolment as codes
 from sync.gates.handlers import NETS, Nets
+from tests.sync.ready import with_tables
 from tests.sync.requests import NOW_S
 
 __all__ = ["NOW_S", "Venue", "query", "venue_at"]
@@ -61,7 +62,7 @@ class Venue:
 @asynccontextmanager
 async def venue_at(data: Path, database: str = "", nets: Nets = NETS) -> AsyncIterator[Venue]:
     """`database`: the URL of a PostgreSQL database; SQLite without one. `nets`: how often it looks without a signal."""
-    centre = compose.open_centre(data, database)
+    centre = compose.open_centre(data if database else with_tables(data), database)
     demo.make_demo(centre.database, centre.keys, data, NOW_S)
     venue = Venue(data, centre, Serving("", None, None), database, nets)  # type: ignore[arg-type]  # replaced in the next line
     venue.serving = await compose.listen(

@@ -27,6 +27,7 @@ from sync.tickets.ruling import TicketRef
 from sync.tickets.standing import Verb
 from sync.web.api import Refused
 from tests.sync.orders.box_office import DAY, FIRST, QUOTA, SECOND, BoxOffice, prepare
+from tests.sync.ready import with_tables
 
 EVENTS = (FIRST, SECOND)
 PAYMENTS = st.sampled_from((Payment.CASH, Payment.ON_SITE, Payment.INVOICE))
@@ -40,7 +41,7 @@ class Selling(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        database = Database.open(Path(self.folder.name))
+        database = Database.open(with_tables(Path(self.folder.name)))
         prepare(database)
         self.office = BoxOffice(database)
         self.orders: dict[int, tuple[Payment, bool, list[TicketRef]]] = {}

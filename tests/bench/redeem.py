@@ -32,12 +32,8 @@ from tests.bench.scale import Scale
 from tests.postgres import postgres, programs
 
 SCANNERS = 16
-SLICES = 4
-"""Load and floor take turns so often."""
 AGAIN = 10
 """One scan in so many is of a ticket that was let in before."""
-WARM = 320
-"""Scans before the measured ones: connections are open then, and statements prepared."""
 RATE_GOAL = Goal(1_200, at_least=True)
 WAIT_GOAL = Goal(50)
 PATH = f"/api/v1/events/{demo.EVENT}/redeem"
@@ -72,15 +68,15 @@ def _rows(size: Scale, engine: str, database: str, folder: Path) -> list[Row]:
     data, bare = folder / f"redeem-{engine}", folder / f"bare-{engine}"
     data.mkdir()
     bare.mkdir()
-    house = fill(data, 0, size.redeems + WARM, database=database)
+    house = fill(data, 0, size.redeems + size.warm, database=database)
     bodies = _bodies(house)
     with serving(house) as centre, _floor(bare, database) as (_, floor_url):
-        _scan(data, centre.url, Load(house.token, list(itertools.islice(bodies, WARM))))
+        _scan(data, centre.url, Load(house.token, list(itertools.islice(bodies, size.warm))))
         cpu_ms = _cpu_ms(centre.process.pid)
         told: list[Told] = []
         least: list[Told] = []
-        for _ in range(SLICES):
-            load = Load(house.token, list(itertools.islice(bodies, size.redeems // SLICES)))
+        for _ in range(size.turns):
+            load = Load(house.token, list(itertools.islice(bodies, size.redeems // size.turns)))
             told.append(_scan(data, centre.url, load))
             least.append(_scan(bare, floor_url, load))
         cpu_ms = _cpu_ms(centre.process.pid) - cpu_ms

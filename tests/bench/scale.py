@@ -36,6 +36,11 @@ class Scale:
     """Gates that come back with records queued, and how many records each has."""
     queue_records: int = 36_000
     redeems: int = 20_000
+    warm: int = 320
+    """Redeemed before the measured ones: connections are open then, and statements prepared."""
+    turns: int = 3
+    """What is measured and its floor take turns so often: what the machine does beside falls on both."""
+    neighbours: int = 6
     week_scans: int = 1_000_000
     """Held offline, of seven days."""
     calm_scans: int = 250
@@ -83,6 +88,6 @@ def tiny(folder: Path) -> Scale:
     return Scale(
         folder, "tiny", mean_s=0.1, scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
         checks=20, stored=20, starts=1, points=5, lines=50, doubles=3, ingest_held=1_000, ingest_records=800,
-        real_gates=1, streams=12, cancels=3, queues=2, queue_records=200, redeems=64, sim_s=0.0, bugs=1,
+        real_gates=1, streams=12, cancels=3, queues=2, queue_records=200, redeems=64, warm=16, turns=1, neighbours=2, sim_s=0.0, bugs=1,
         week_scans=400, calm_scans=4,
     )  # fmt: skip

@@ -28,9 +28,6 @@ from tests.edge import rig
 from tests.edge.front.peers.node import enrolment_of, key_of, roster_of
 from tests.sync.lan import peers_toml
 
-NEIGHBOURS: Final = 6
-TURNS: Final = 3
-"""Each is measured so often, one after the other: what the machine does beside falls on all alike."""
 MEMORY: Final = Path("/dev/shm")
 """Where neighbours write: each has a card of its own in a venue, so their syncs must not be waited for by the gate's."""
 SETTLE_S: Final = 2.0
@@ -51,10 +48,10 @@ def measure(size: Scale) -> list[Row]:
             unit="ms",
             floor=percentile(alone, 99),
             goal=Goal(5),
-            conditions=f"with {NEIGHBOURS} neighbours talking, each recording as much as this gate, all in one process, their "
+            conditions=f"with {size.neighbours} neighbours talking, each recording as much as this gate, all in one process, their "
             f"files in memory; {stock.LANES} lanes, Poisson, one scan per {size.mean_s:g} s each, list of {size.tickets:,} "
             f"tickets, log of {size.log_records:,} records, n = {len(talking)}, p50 {median(talking):.2f} ms; floor: the same "
-            f"gate without them, in {TURNS} turns of the same run, n = {len(alone)}, p50 {median(alone):.2f} ms; while they "
+            f"gate without them, in {size.turns} turns of the same run, n = {len(alone)}, p50 {median(alone):.2f} ms; while they "
             f"talk among themselves only, on the same cores: p99 {percentile(beside, 99):.2f} ms, p50 {median(beside):.2f} ms, "
             f"n = {len(beside)}; not granted: {missed}",
         )
@@ -93,22 +90,24 @@ class _Gate:
     async def turn(self, number: int, ports: list[int]) -> Outcome:
         """Let people in at it."""
         async with self.up(ports):
-            return await self.lanes.run(self.texts, -(-self.size.scans // TURNS), number, self.size.mean_s)
+            return await self.lanes.run(
+                self.texts, -(-self.size.scans // self.size.turns), number, self.size.mean_s
+            )
 
 
 async def _in_turns(size: Scale) -> dict[str, list[Outcome]]:
     data = latency.box(size, "talking", 0)
     stock.fill_log(data, size.log_records, size.tickets + 1, key_of(rig.GATE))
     enrolments.save(data, enrolment_of(rig.GATE))
-    (data / ROSTER_FILE).write_bytes(roster_of([rig.GATE, *gates_of(NEIGHBOURS)]))
+    (data / ROSTER_FILE).write_bytes(roster_of([rig.GATE, *gates_of(size.neighbours)]))
     tickets = stock.picks(size.tickets, 3)
     lanes = Lanes(size.folder / "dev")
-    probes = texts_of(tickets, min((3 * TURNS + 1) * latency.PROBES, size.tickets // 4))
-    texts = texts_of(tickets, min(3 * size.scans + 24 * TURNS * stock.LANES, size.tickets // 2))
+    probes = texts_of(tickets, min((3 * size.turns + 1) * latency.PROBES, size.tickets // 4))
+    texts = texts_of(tickets, min(3 * size.scans + 24 * size.turns * stock.LANES, size.tickets // 2))
     own = _Gate(size, data, lanes, iter(probes), iter(texts))
     found: dict[str, list[Outcome]] = {ALONE: [], BESIDE: [], TALKING: []}
     folder = Path(tempfile.mkdtemp(prefix="talkers-", dir=MEMORY if MEMORY.is_dir() else size.folder))
-    others = (str(folder), str(rig.GATE), str(size.log_records), str(NEIGHBOURS))
+    others = (str(folder), str(rig.GATE), str(size.log_records), str(size.neighbours))
     lanes.plug()
     try:
         with child(size.folder / "talkers.log", "tests.bench.talkers", *others) as process:
@@ -116,7 +115,7 @@ async def _in_turns(size: Scale) -> dict[str, list[Outcome]]:
             ports = [int(one) for one in said.split()]
             async with own.up(ports):  # all of the gate's day goes to them, once
                 await asyncio.to_thread(process.line, "hold", READY_MAX_S)
-            for number in range(TURNS):
+            for number in range(size.turns):
                 process.process.send_signal(signal.SIGSTOP)
                 found[ALONE].append(await own.turn(number, []))
                 process.process.send_signal(signal.SIGCONT)

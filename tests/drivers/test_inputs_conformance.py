@@ -1,6 +1,8 @@
 """One suite over every input driver, each against its simulated device over the real transport."""
 
 import asyncio
+import os
+import select
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,8 +12,8 @@ import pytest
 
 from drivers.base import DeviceGone, DeviceMisbehaved, InputChanged, Inputs, Misconfigured, Opened
 from drivers.inputs.gpio import GpioInputs, input_line
+from drivers.inputs.modbus import REPLY_TIMEOUT_S, ModbusInputs, ModbusLine
 from drivers.inputs.modbus import ModbusBoard as BoardSettings
-from drivers.inputs.modbus import ModbusInputs, ModbusLine
 from drivers.sims.gpio_chip import SimChip, SimChips
 from drivers.sims.modbus_board import ModbusBoard, Noise
 from drivers.transport.gpiochip import Bias
@@ -241,6 +243,41 @@ async def test_modbus_one_bad_answer_is_no_change_and_no_failure(tmp_path: Path)
         board.drive(0, active=True)
         assert await changed(events) == (0, True)
         assert events.empty()
+
+
+class TurnedLoop(asyncio.SelectorEventLoop):
+    """A loop whose time is ahead by what it was turned."""
+
+    ahead_s = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead_s
+
+
+def test_modbus_an_answer_that_was_in_time_counts_though_the_loop_is_late(tmp_path: Path) -> None:
+    loop = TurnedLoop()
+
+    async def late_at_each_answer() -> None:
+        async with modbus(tmp_path) as (board, inputs):
+            end = os.open(board.path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            answer = board.service
+
+            def service() -> None:
+                answer()
+                select.select([end], [], [], WAIT_S)
+                loop.ahead_s += 10 * REPLY_TIMEOUT_S
+
+            loop.add_reader(board.port.fileno(), service)
+            try:
+                async with running(inputs) as (events, _):
+                    await opened(events)
+                    assert await changed(events) == (0, False)
+                    assert (inputs.misses, loop.ahead_s > 0) == (0, True)
+            finally:
+                os.close(end)
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(late_at_each_answer())
 
 
 async def test_modbus_a_refusal_is_for_a_person(tmp_path: Path) -> None:

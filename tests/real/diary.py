@@ -1,22 +1,23 @@
 """The history of a real evening: the simulation's, filled by who stands beside the processes and reads their cards.
 
-Nobody overhears a real gate's decisions. What it knew is bounded from both sides by looks at its log: it knew at least what
-the last look before a presentation found, and at most what a look half a second after the answer finds. When a record was
-made is taken to be before the last look that did not find it. So the checker may miss what came too close; it accuses nobody
-of what was not so. Which record an arm was opened for goes by the order of records, never by how close two things came.
+Nobody overhears a real gate's decisions. What it knew is bounded from both sides: at least what a look at its card found
+before, at most what anybody had recorded by the time its own record, or its answer, was found. When a record was made its own
+stamp says, milliseconds since the start of its run; when that run started is known from the record that was found soonest after
+its stamp. So neither a late disk nor a late look moves a decision: the checker may miss what came too close, it accuses nobody of
+what was not so. Which record an arm was opened for goes by the order of records, never by how close two things came.
 """
 
+from bisect import bisect_right
 from collections import deque
 
 from admission.ids import Epoch, GateId, RecordId
 from admission.records import Direction, Flag, Kind, Outcome, Record, record_from_bytes
 from edge.store.log_reader import LogReader
 from edge.store.log_schema import Batch, StoredRecord
-from tests.sim.history import History, Log
+from tests.sim.history import History, Log, Shown
 
-MARGIN_S = 0.15
-"""A decision is on the disk so long after it was made, at most, while the disk works."""
-MARKS_KEPT = 400
+STAMPS_S = 0.05
+"""The soonest that a record of a run was found after its stamp: a commit, a relay's hop and a look."""
 STALE_S = 15.0
 """An arm that could not be told is not told so much later."""
 ORDERS_A_LOOK = 10_000
@@ -29,25 +30,28 @@ class RealHistory(History):
 
     def __init__(self) -> None:
         super().__init__()
-        self.blind: dict[str, list[tuple[int, int | None]]] = {}
-        """By card, from and up to which `order` no look could find what its gate heard: the disk took nothing."""
-        self.gave_back: set[RecordId] = set()
+        self.found: dict[RecordId, int] = {}
+        """By `order`, when a look found a record: whoever made it had made it by then."""
 
-    def knew(self, card: str, record: RecordId, order: int) -> bool:
-        """A gate knows all that it made itself; one whose disk is full may know what others gave back."""
-        made = self.made.get(record)
-        if made is not None and made <= order:
-            if self.made_by[record] == card:
-                return True
-            if record in self.gave_back and self._is_blind(card, order):
-                return True
-        return super().knew(card, record, order)
+    def went_by(self, card: str, decision: RecordId, record: RecordId) -> bool:
+        """What it made itself a gate knows at once, what others made is on its card when it was taken in."""
+        if self.made_by.get(record) == card:
+            return self.made[record] < self.made[decision]
+        return self.knew(card, record, self.made[decision] - 1)
 
-    def _is_blind(self, card: str, order: int) -> bool:
-        return any(
-            since <= order + ORDERS_A_LOOK and (until is None or order <= until)
-            for since, until in self.blind.get(card, ())
-        )
+    def may_have_gone_by(self, card: str, decision: RecordId, record: RecordId) -> bool:
+        """What others made is in a gate's memory before it is on its card, and while the disk is full it is only there."""
+        if self.made_by.get(record) == card:
+            return self.made[record] < self.made[decision]
+        return self.may_know(card, record, self.found[decision])
+
+    def may_know(self, card: str, record: RecordId, order: int) -> bool:  # noqa: ARG002 - any gate may have heard
+        """Nobody knows a record before it was made."""
+        return self.made.get(record, order + 1) <= order
+
+    def moments(self, shown: Shown) -> tuple[tuple[int, int], ...]:
+        """Return that an answer was decided after its code was shown, and before it was heard of."""
+        return ((shown.answered, shown.order),)
 
 
 class Diary:
@@ -58,18 +62,25 @@ class Diary:
         self._owners = owners
         """By epoch, the card on which it was first seen: a copied card shows the original's."""
         self._ends: dict[Log, int] = {}
-        self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS_KEPT)
-        self.unclaimed: dict[Way, deque[tuple[RecordId, Record, float]]] = {}
-        """Grants nobody was yet seen to be let through on, oldest first, by lane and way; and since when they may be."""
+        self._marks_s: list[float] = []
+        self._orders: list[int] = []
+        """When looks were over, and by which `order`."""
+        self._began_s: dict[Epoch, float] = {}
+        """When each run began, at the latest."""
+        self._heard_s: dict[tuple[Epoch, int], float] = {}
+        """When an answer was heard whose record no look had found yet."""
+        self._stamps: dict[RecordId, int] = {}
+        """Own records in the order in which they were made, and their milliseconds since the run began."""
+        self.unclaimed: dict[Way, deque[tuple[RecordId, Record]]] = {}
+        """Grants nobody was yet seen to be let through on, oldest first, by lane and way."""
         self._over_s: dict[RecordId, float] = {}
         """Grants of which the log says what became of them, and since when it is known to."""
-        self._last_made = 0
 
     def look(self, reader: LogReader) -> None:
         """Read what is new. StoreFault as the disk says."""
         history = self._history
         rows = reader.epochs()
-        now_s, order_before, made_s = history.now_s(), *self._before()
+        now_s = history.now_s()
         for row in rows:
             log = (row.gate, row.epoch)
             after = self._ends.get(log, 0)
@@ -77,23 +88,16 @@ class Diary:
                 continue
             if row.gate == self._gate and self._owners.setdefault(row.epoch, self._card) == self._card:
                 found = reader.records(row.gate, row.epoch, after, row.last_seq - after)
-                self._own(found, order_before, made_s)
+                self._own(found)
             else:
                 history._learn(self._card, log, row.last_seq)
             self._ends[log] = row.last_seq
         self._mark(now_s)
 
     def _mark(self, now_s: float) -> None:
-        self._marks.append((now_s, self._history.order))
+        self._marks_s.append(now_s)
+        self._orders.append(self._history.order)
         self._history.order += ORDERS_A_LOOK
-
-    def blind(self, *, is_so: bool) -> None:
-        """The disk takes nothing, or takes records again: what the gate hears of others is in its memory alone."""
-        spans, order = self._history.blind.setdefault(self._card, []), self._history.order
-        if is_so and (not spans or spans[-1][1] is not None):
-            spans.append((order, None))
-        elif not is_so and spans and spans[-1][1] is None:
-            spans[-1] = (spans[-1][0], order)
 
     def known_to(self, epoch: Epoch) -> int:
         """Return up to where the disk was found to hold this card's own log."""
@@ -105,17 +109,26 @@ class Diary:
         own = [epoch for epoch, card in self._owners.items() if card == self._card]
         return own[-1] if own else Epoch(0)
 
-    def _before(self) -> tuple[int, float]:
-        """Return how far the order had come when what is found now was certainly not made yet, and when that was."""
-        if not self._marks:
-            return 0, 0.0
-        last_s = self._marks[-1][0] - MARGIN_S
-        found = next(((at_s, order) for at_s, order in reversed(self._marks) if at_s <= last_s), (0.0, 0))
-        return found[1], found[0]
+    def heard(self, epoch: Epoch, seq: int) -> None:
+        """The gate told of an answer: what it rests on was made by now, wherever it is."""
+        if RecordId(self._gate, epoch, seq) not in self._stamps:
+            self._heard_s.setdefault((epoch, seq), self._history.now_s())
+
+    def made_s(self, name: RecordId) -> float:
+        """Return when an own record was made, at the earliest."""
+        return self._began_s[name.epoch] + self._stamps[name] / 1000 - STAMPS_S
+
+    def settle(self) -> None:
+        """Say in the history when each own record was made, now that no look will find more: not before the last look before."""
+        last = 0
+        for name in self._stamps:
+            at = bisect_right(self._marks_s, self.made_s(name))
+            last = max(last + 1, self._orders[at - 1] if at else 0)
+            self._history.made[name] = min(self._history.found[name], last)
 
     def held(self, epoch: Epoch, first_seq: int, blobs: tuple[bytes, ...]) -> None:
         """The gate told of records that it holds in memory only, since its disk takes nothing."""
-        now_s, before = self._history.now_s(), self._before()
+        now_s = self._history.now_s()
         log = (self._gate, epoch)
         known = self._ends.get(log, 0)
         new = [
@@ -123,40 +136,38 @@ class Diary:
             for seq, blob in enumerate(blobs, first_seq)
             if seq > known and RecordId(self._gate, epoch, seq) not in self._history.records
         ]
-        self._made(new, *before)
+        self._made(new)
         self._mark(now_s)
 
-    def _own(self, found: tuple[StoredRecord, ...], order: int, made_s: float) -> None:
+    def _own(self, found: tuple[StoredRecord, ...]) -> None:
         self._made(
-            [one for one in found if RecordId(one.gate, one.epoch, one.seq) not in self._history.records],
-            order,
-            made_s,
+            [one for one in found if RecordId(one.gate, one.epoch, one.seq) not in self._history.records]
         )
         if found:
             last = found[-1]
             self._history.committed(self._card, (last.gate, last.epoch), last.seq)
 
-    def _made(self, found: list[StoredRecord], order: int, made_s: float) -> None:
+    def _made(self, found: list[StoredRecord]) -> None:
         if not found:
             return
         history = self._history
         history.batch(self._card, Batch(0, tuple(found)), self._gate, found[0].epoch)
-        self._last_made = max(self._last_made, order)
+        now_s = history.now_s()
         for one in found:
             name = RecordId(one.gate, one.epoch, one.seq)
-            self._last_made += 1
-            history.made[name] = min(history.made[name], self._last_made)
+            history.found[name] = history.made[name]
             body = record_from_bytes(one.blob)
             if not isinstance(body, Record):
                 continue
+            self._stamps[name] = body.mono_ms
+            began_s = min(now_s, self._heard_s.pop((one.epoch, one.seq), now_s)) - body.mono_ms / 1000
+            self._began_s[one.epoch] = min(began_s, self._began_s.get(one.epoch, began_s))
             if body.ref:
                 self._over_s.setdefault(RecordId(one.gate, one.epoch, body.ref), history.now_s())
-            if body.kind is Kind.GIVE_BACK:
-                history.gave_back.add(name)
             grants = body.kind is Kind.SCAN and body.outcome is Outcome.GRANT
             if (grants or body.kind is Kind.OVERRIDE) and not body.flags & Flag.NO_PULSE:
                 ways = self.unclaimed.setdefault((body.lane, body.direction), deque())
-                ways.append((name, body, made_s))
+                ways.append((name, body))
 
     def claim(
         self, lane: int, way: Direction, epoch: Epoch, at_s: float
@@ -164,7 +175,8 @@ class Diary:
         """Take the grant of a run that its arm was opened for at a time: the oldest that was made by then and not over."""
         ways = self.unclaimed.get((lane, way), deque())
         for found in tuple(ways):
-            name, _, made_s = found
+            name, body = found
+            made_s = self.made_s(name)
             if made_s > at_s:
                 return None  # made after the arm moved, and so are all that follow
             is_over = self._over_s.get(name, at_s) < at_s or at_s - made_s > STALE_S
@@ -172,7 +184,7 @@ class Diary:
                 continue
             ways.remove(found)
             if not is_over:
-                return found  # no arm was opened for those that are over
+                return name, body, made_s  # no arm was opened for those that are over
         return None
 
     def began(self, reader: LogReader | None) -> None:

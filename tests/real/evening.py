@@ -34,6 +34,7 @@ TICKETS_PER_VISIT = 0.5
 """Some come again, and some hand tickets on."""
 HANDED_OVER, STRANGERS = 0.15, 0.03
 STATUS_EVERY_S = 1.0
+BEAT_S = 0.05
 COPIES = 60
 """Place on the LAN of the first copied card's box."""
 
@@ -66,7 +67,9 @@ class Evening:
         self.visits = max(6, int(length_s * size * VISITS_PER_GATE_S))
         self.tickets = list(range(1, max(24, int(self.visits * TICKETS_PER_VISIT)) + 1))
         self._under_way: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._statuses: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
+        self.late_s = 0.0
+        """How late we ourselves were at worst: whoever reads a verdict on a machine that is busy wants to know."""
 
     def chance(self, what: str) -> random.Random:
         """Return a source of chance of its own for each part."""
@@ -83,7 +86,10 @@ class Evening:
             gate.defect = self._defect
             await gate.prepare(enrolled[number], self.centre.port, self.centre.chain, self._peers(number))
         await asyncio.gather(*(gate.start() for gate in self.gates.values()))
-        self._statuses = asyncio.create_task(self._watch_statuses())
+        self._watches = [
+            asyncio.create_task(self._watch_statuses()),
+            asyncio.create_task(self._watch_lateness()),
+        ]
         await self.until(self._is_ready, READY_S, "the venue is up")
 
     def _is_ready(self) -> bool:
@@ -97,14 +103,6 @@ class Evening:
         gate = RealGate(number, card, self.folder, self.lan, self.history, self.owners, place)
         self.gates[card] = gate
         self.crowd.meet(cast(Any, gate))
-
-        def shown_at(lane: int, reader: int) -> Any:
-            for one in self.crowd.places.values():
-                if (cast(Any, one.gate), one.lane, one.reader) == (gate, lane, reader):
-                    return one.shown
-            return None
-
-        gate.shown_at = shown_at
         return gate
 
     def _peers(self, number: int) -> list[str]:
@@ -114,9 +112,9 @@ class Evening:
 
     async def close(self) -> None:
         """Stop everything."""
-        if self._statuses is not None:
-            self._statuses.cancel()
-            await asyncio.gather(self._statuses, return_exceptions=True)
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
         await asyncio.gather(*(gate.close() for gate in self.gates.values()), return_exceptions=True)
         await self.centre.stop()
         self.lan.close()
@@ -190,6 +188,12 @@ class Evening:
             for gate, status in self.centre.statuses().items():
                 for one in status.versions:
                     self.history.at_version(f"gate{gate}", one.generation, one.version)
+
+    async def _watch_lateness(self) -> None:
+        while True:
+            due_s = self.history.now_s() + BEAT_S
+            await asyncio.sleep(BEAT_S)
+            self.late_s = max(self.late_s, self.history.now_s() - due_s)
 
     async def clone(self, gate: RealGate) -> RealGate:
         """Somebody copies a gate's card while it runs, and a second box runs on the copy."""
@@ -278,6 +282,7 @@ class Evening:
                 ).most_common()
             ),
             "said by the centre of logs": sorted(f"{what} at gate {gate}" for gate, what in logs.troubles),
+            "late at worst s": round(self.late_s, 2),
             "healed within s": round(getattr(self, "healed_s", -1.0), 1),
         }
 

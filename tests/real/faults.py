@@ -100,7 +100,7 @@ class Faults:
             gate.move_clock(0.0)
             gate.signal_all(signal.SIGCONT)
             for device in ("relays", "contacts", "lane1-entry", "lane1-exit", "lane2-entry"):
-                gate.hardware.put_in(device)
+                await gate.devices.put_in(device)
             await gate.power()
         if not self._centre.is_up:
             await self._centre.start()
@@ -267,8 +267,8 @@ class Faults:
         name = self._chance.choice(("relays", "contacts", "lane1-entry", "lane1-exit", "lane2-entry"))
         named = {"relays": ("relay",), "contacts": ("contacts", "ready contact")}.get(name, (name,))
         conditions = [self._history.begin(one, gate.card) for one in named]
-        gate.hardware.pull(name)
+        await gate.devices.pull(name)
         await asyncio.sleep(4.0)
-        gate.hardware.put_in(name)
+        await gate.devices.put_in(name)
         for condition in conditions:
             self._history.end(condition)

@@ -1,4 +1,4 @@
-"""A gate on its box: the shipped daemon as processes, its devices on ptys, its modem a proxy, its card a file system.
+"""A gate on its box: the shipped daemon as processes, its devices a process beside it, its modem a proxy, its card a file system.
 
 It has the outside of the simulated gate, so that the simulation's people, organizer and checker meet it as it is.
 """
@@ -11,7 +11,6 @@ import signal
 import struct
 import sys
 from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,8 +18,7 @@ from typing import Any
 import msgspec
 
 from admission.ids import Epoch, GateId, RecordId
-from admission.records import Direction, Outcome
-from drivers.sims.modbus_board import ModbusBoard
+from admission.records import Direction
 from edge import enrolment
 from edge.enrolment import Enrolment
 from edge.front.lane_client import LaneAway, LaneClient
@@ -30,23 +28,19 @@ from edge.store.faults import StoreFault
 from edge.store.log_reader import LogReader
 from tests.edge.front.slow_link import SlowLink
 from tests.real.card import Card
+from tests.real.devices import Devices
 from tests.real.diary import Diary, RealHistory
 from tests.real.doctor_env import DOCTOR, ROOT, with_env
 from tests.real.lan import Lan
-from tests.sim.hardware import Arm
+from tests.sim.hardware import Arm, Push
 from tests.sim.history import Boot, Release
-from tests.venue.hardware import CONTACT_S, DEVICES, GateHardware
+from tests.venue.hardware import DEVICES, configuration
 from tests.venue.hardware import Way as Side
 from tests.venue.programs import Program, session
 
 RESTART_S = 1.0
 """systemd starts a gate again so soon (`systemd/`)."""
 LOOK_EVERY_S = 0.1
-SETTLES_S = 0.5
-"""What a gate went by is on its disk so long after it answered."""
-CONTACT_POLLS, CONTACT_S_MAX = 6, 2.0
-"""The board stands on our own loop, beside everything else: an arm that stays pushed until it was asked so often has a contact
-that any gate sees which asks as it should; one that does not ask for so long sees nobody."""
 PAGE_PORT, PEERS_PORT = 8443, 7342
 NO_RECORD = RecordId(GateId(0), Epoch(0), 0)
 SCANNERS = {1: "lane1-entry", 2: "lane1-exit", 4: "lane2-entry"}
@@ -96,7 +90,7 @@ class RealGate:
         self.settings = lanes()
         self.arms = {lane.id: Arm(lane) for lane in self.settings}
         self.diary = Diary(history, card, self.id, owners)
-        self.hardware: GateHardware
+        self.devices = Devices(self.folder / "dev", self._freed)
         self.link: SlowLink
         self.client: LaneClient
         self.boot_of: Boot | None = None
@@ -108,16 +102,12 @@ class RealGate:
         self.defect = ""
         self.on_release: Callable[[int, Direction, Release | None], None] = lambda _lane, _way, _release: None
         self.on_seen: Callable[[Seen], None] = lambda _seen: None
-        self.shown_at: Callable[[int, int], Any] = lambda _lane, _reader: None
-        """Returns the presentation under way at a reader."""
         self.last_status: Status | None = None
         self.pending: list[tuple[Release, int]] = []
         """Releases whose record no look has found yet, and in which run."""
         self._program: Program | None = None
         self._reader: LogReader | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._scans: dict[str, asyncio.Task[None]] = {}
-        """By scanner, what it sends: it reads one code at a time."""
         self._clock = self.folder / "clock"
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -168,10 +158,7 @@ class RealGate:
         self.disk.mount()
         if own is not None:
             self.enrol(own)
-        self.hardware = GateHardware(self.folder / "dev")
-        self.hardware.plug()
-        for number, lane in self.hardware.lanes.items():
-            lane.on_change = partial(self._arm_moved, number)
+        await self.devices.start()
         (self.folder / "gate.toml").write_text(self._toml(peers))
         self.client = LaneClient(self.root / "lane.sock")
         self._spawn(self._listen())
@@ -185,7 +172,7 @@ class RealGate:
 
     def _toml(self, peers: list[str]) -> str:
         address = self.lan.address(self.place)
-        text = self.hardware.toml(self.root, name=self.card, port=PAGE_PORT)
+        text = configuration(self.devices.folder, self.root, name=self.card, port=PAGE_PORT)
         text = text.replace('listen = "127.0.0.1"', f'listen = "{address}"')
         text = text.replace("poll_s = 0.5\npush_s = 0.2\n", "")
         named = ", ".join(f'"{one}"' for one in peers)
@@ -217,15 +204,11 @@ class RealGate:
         self._spawn(self._watch(self._program, boot))
 
     async def _plug(self) -> None:
-        """Put every device in. A program that opens a keyboard gets no halves of what was typed before; a pty keeps them."""
-        for scan in self._scans.values():
-            scan.cancel()
-        await asyncio.gather(*self._scans.values(), return_exceptions=True)
-        self._scans.clear()
+        """Put every device in. A program that opens a scanner gets nothing that was read before; a pty keeps it."""
         for name in SCANNERS.values():
-            self.hardware.pull(name)
+            await self.devices.pull(name)
         for device in DEVICES:
-            self.hardware.put_in(device)
+            await self.devices.put_in(device)
 
     async def _watch(self, program: Program, boot: Boot) -> None:
         await program.ended.wait()
@@ -246,7 +229,7 @@ class RealGate:
                 self.boot_of.how = "cut"
             await self._program.cut()
         for device in DEVICES:
-            self.hardware.pull(device)
+            await self.devices.pull(device)
 
     async def power(self) -> None:
         """Give it its power back."""
@@ -290,7 +273,7 @@ class RealGate:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._let_go()
-        self.hardware.unplug()
+        await self.devices.close()
         await self.link.__aexit__()
         self.disk.close()
 
@@ -333,9 +316,7 @@ class RealGate:
             await asyncio.sleep(LOOK_EVERY_S)
             self.look()
             status = self.client.status
-            remembers = status is not None and status.in_memory > 0
-            self.diary.blind(is_so=self.is_failing or remembers)
-            if self.client.connected and status is not None and (self.is_failing or remembers):
+            if self.client.connected and status is not None and (self.is_failing or status.in_memory):
                 await self._ask_held(status)
 
     async def _ask_held(self, status: Status) -> None:
@@ -364,39 +345,30 @@ class RealGate:
             boot.ready_s = self.history.now_s()
 
     def heard(self, seen: Seen) -> None:
-        """The lane judged a presentation: what it went by is looked for now and a little later."""
+        """The lane judged a presentation."""
+        self.diary.heard(Epoch(seen.epoch), seen.seq)
         self.look()
-        shown = self.shown_at(seen.lane, seen.reader)
         self.on_seen(seen)
-        if shown is not None and seen.outcome in {Outcome.DENY, Outcome.CHECK}:
-            asyncio.get_running_loop().call_later(SETTLES_S, self._settle, shown)
-
-    def _settle(self, shown: Any) -> None:
-        self.look()
-        shown.settled = self.history.order
 
     # --- arms ---------------------------------------------------------------------------------------------------------
 
-    def _arm_moved(self, number: int) -> None:
-        lane = self.hardware.lanes[number]
-        while not lane.releases.empty():
-            way = Direction.ENTRY if lane.releases.get_nowait() == "entry" else Direction.EXIT
-            self._let_through(number, way)
-
-    def _let_through(self, lane: int, way: Direction) -> None:
+    def _freed(self, lane: int, side: Side, at_s: float) -> None:
+        """An arm was freed by its relay; we hear of it a little later."""
         boot = self.boot_of
         assert boot is not None
         self.look()
+        way = Direction.ENTRY if side == "entry" else Direction.EXIT
+        since_s = at_s - asyncio.get_running_loop().time()
         release = Release(
-            self.history.now_s(), self.card, NO_RECORD, _nothing(lane, way), boot.number, False, 0.0
+            self.history.now_s() + since_s, self.card, NO_RECORD, _nothing(lane, way), boot.number, False, 0.0
         )
         self.pending.append((release, lane))
-        self._resolve()
+        self._resolve(release)
         self.history.note("released", self.card, lane, int(way), release.record.seq)
         self.on_release(lane, way, release)
 
-    def _resolve(self) -> None:
-        """Find the records that releases rest on."""
+    def _resolve(self, just_freed: Release | None = None) -> None:
+        """Find the records that releases rest on. What a look after the arm moved does not find was not on the disk by then."""
         left: list[tuple[Release, int]] = []
         for release, lane in self.pending:
             boot = next(b for b in self.history.boots if (b.card, b.number) == (self.card, release.boot))
@@ -406,55 +378,25 @@ class RealGate:
                 left.append((release, lane))
                 continue
             release.record, release.body, release.made_s = found
-            release.durable = self.diary.was_durable(release.record) and (
-                self.history.now_s() - release.at_s < LOOK_EVERY_S / 2
-            )
+            release.durable = release is just_freed and self.diary.was_durable(release.record)
             self.history.releases.append(release)
         self.pending = left
 
-    def turn(self, lane: int, way: Direction) -> tuple[bool, int | None]:
-        """Push an arm whose contact closes later; whether it gave way, and the contact."""
-        arm = self.hardware.lanes[lane]
-        side: Side = "entry" if way is Direction.ENTRY else "exit"
-        if not arm.is_released(side):
-            return False, None
-        arm.released.pop(side, None)
-        return True, arm.contacts[side]
-
-    def close_contact(self, line: int | None) -> bool:
-        """A passage contact closes, and opens again; whether a running gate could see it."""
-        if line is None:
-            return False
-        board = self.hardware.contacts
-        board.drive(line, active=True)
-        self._spawn(self._open_contact(board, line))
-        return self.is_up and self.client.connected and board.port.plugged
-
-    async def _open_contact(self, board: ModbusBoard, line: int) -> None:
-        loop, asked = asyncio.get_running_loop(), board.polls
-        end_s = loop.time() + CONTACT_S_MAX
-        await asyncio.sleep(CONTACT_S)
-        while board.polls < asked + CONTACT_POLLS and loop.time() < end_s:
-            await asyncio.sleep(CONTACT_S / CONTACT_POLLS)
-        board.drive(line, active=False)
-
-    def push(self, lane: int, way: Direction) -> tuple[bool, bool]:
-        """Push an arm; whether it gave way, and whether that could be seen."""
-        went, line = self.turn(lane, way)
-        return went, went and self.close_contact(line)
+    async def push(self, lane: int, way: Direction, late_s: float) -> Push:
+        """Push an arm, whose contact closes so much later."""
+        pushed = await self.devices.push(lane, "entry" if way is Direction.ENTRY else "exit", late_s)
+        heard = self.is_up and self.client.connected and "contacts" in self.devices.plugged
+        at_s = self.history.now_s() + pushed.at_s - asyncio.get_running_loop().time()
+        return Push(pushed.went, pushed.polled and heard, at_s)
 
     # --- people and staff ---------------------------------------------------------------------------------------------
 
     def present(self, lane: int, reader: int, data: bytes) -> bool:  # noqa: ARG002 - the simulated gate's
         """Hold a code before a reader; False where no program can be listening."""
         name = SCANNERS[reader]
-        scanner = self.hardware.scanners[name]
-        if not self.is_up or not self.client.connected or not scanner.port.plugged:
+        if not self.is_up or not self.client.connected or name not in self.devices.plugged:
             return False
-        sending = self._scans.get(name)
-        if sending is None or sending.done():
-            scan = scanner.scan(data if name != "lane1-exit" else data.decode())  # type: ignore[arg-type]  # each its own
-            self._scans[name] = self._spawn(scan)
+        self.devices.scan(name, data.decode())
         return True
 
     async def ask(self, command: Command, limit_s: float) -> Done | None:

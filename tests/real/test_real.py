@@ -15,6 +15,7 @@ import pytest
 from admission.records import Direction
 from tests.real.evening import Evening, folder
 from tests.real.faults import Faults
+from tests.venue.people import AWAY_S
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("REAL_VENUE"),
@@ -84,6 +85,7 @@ async def test_a_defect_planted_in_real_processes_is_seen(defect: str, says: str
         async def again_and_again(_faults: Faults) -> None:
             while True:
                 await venue.crowd.pass_(place, number)
+                await asyncio.sleep(AWAY_S)  # shown again at once it is the same presentation
 
         await venue.play(again_and_again, organize=False)
         await venue.heal(DEFECT_S)

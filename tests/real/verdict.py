@@ -9,6 +9,7 @@ from admission.presence import Bounds, PresenceRow, Reset
 from admission.records import Direction
 from edge.store.log_reader import LogReader
 from tests.real.centre import RealCentre
+from tests.real.devices import CONTACT_S_MAX
 from tests.real.gate import RealGate
 from tests.sim.accounts import accounts_of
 from tests.sim.checker import check
@@ -18,9 +19,18 @@ UNANSWERED_S = 12.0
 """A reader that is put in, or a gate that is started, reads by then."""
 WINDOW_S = 8.0
 """An arm is open for so long at most."""
-COMMITS_S = 1.5
-"""A passage that was seen rides the next group commit, within a second: a gate killed sooner need not know of it."""
+COMMITS_S = 3.0
+"""A passage that was seen rides the next group commit, within a second by design: a gate killed sooner need not know of it. Twice
+more for a machine that is late: a gate that never writes it is seen wherever none was killed."""
 MEMORY_S = 10.0
+TROUBLES_S = {
+    "contacts": (COMMITS_S, COMMITS_S),
+    "card hangs": (COMMITS_S, COMMITS_S),
+    "relay": (WINDOW_S, COMMITS_S),
+    "off": (0.0, CONTACT_S_MAX),
+}
+"""What keeps a gate from knowing of a passage, so long after it began and before it ended. One that is told to stop asks for no
+contact any more, and is gone only a moment later."""
 
 
 class _Told:
@@ -47,7 +57,8 @@ def problems(history: History, centre: RealCentre, gates: Mapping[str, RealGate]
     """Return what is wrong with an evening that is over."""
     for gate in gates.values():
         gate.look()
-    _settle_releases(history)
+        gate.diary.settle()
+    _settle_releases(history, gates)
     seen = cast(Any, {card: _seen(gate) for card, gate in gates.items()})
     accounts = accounts_of(seen)
     return [
@@ -65,18 +76,18 @@ def _seen(gate: RealGate) -> SimpleNamespace:
     return SimpleNamespace(id=gate.id, card=gate.card, root=gate.root, arms=gate.arms, daemon=daemon)
 
 
-def _settle_releases(history: History) -> None:
-    """Take back what cannot have been known."""
+def _settle_releases(history: History, gates: Mapping[str, RealGate]) -> None:
+    """Say when each grant was made, and take back what cannot have been known."""
     for one in history.releases:
+        one.made_s = gates[one.card].diary.made_s(one.record)
         if one.walked_s is None:
             continue
         boot = next(each for each in history.boots if (each.card, each.number) == (one.card, one.boot))
         if boot.ended_s is not None and boot.ended_s < one.walked_s + COMMITS_S:
             one.seen = False
-        troubles = {"contacts": COMMITS_S, "card hangs": COMMITS_S, "relay": WINDOW_S}
         if any(
-            history.was(what, one.card, one.walked_s - before_s, one.walked_s + COMMITS_S)
-            for what, before_s in troubles.items()
+            history.was(what, one.card, one.walked_s - before_s, one.walked_s + after_s)
+            for what, (before_s, after_s) in TROUBLES_S.items()
         ):
             one.seen = False
 

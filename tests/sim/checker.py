@@ -6,6 +6,7 @@ condition with a policy; nothing else is.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from admission import chain
 from admission.chain import Trouble
@@ -199,8 +200,12 @@ def _known_uses(at: Evidence) -> Iterator[str]:
             continue
         assert one.body.ticket is not None
         ticket = ticket_of(one.body.ticket[1])
-        made = at.history.made[one.record]
-        known = known_presence(at, one.card, made - 1, one.body.ticket)
+        known = known_presence(
+            at,
+            one.body.ticket,
+            partial(at.history.went_by, one.card, one.record),
+            partial(at.history.may_have_gone_by, one.card, one.record),
+        )
         uses, inside = known.uses(one.body.zone, one.body.session), known.inside(one.body.zone)
         product = PRODUCT_OF[ticket.product]
         mode = one.body.mode
@@ -237,12 +242,11 @@ def _physical_doubles(at: Evidence) -> Iterator[str]:
                 or one.body.kind is Kind.OVERRIDE
             ):
                 continue
-            made = at.history.made[one.record]
             before = [
                 other
                 for other in entries[:number]
                 if other.body.zone == one.body.zone
-                and at.history.knew(one.card, other.record, made - 1)
+                and at.history.went_by(one.card, one.record, other.record)
                 and other.record not in at.history.annulled
             ]
             if len(before) >= ticket.admits:

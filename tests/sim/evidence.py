@@ -1,17 +1,20 @@
 """What the checker looks at: the history, what the centre holds, the gates as they are in the end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from admission.corrected import placed
 from admission.ids import RecordId
 from admission.presence import PresenceRow, Reset, TicketPresence, fold, rows_of
 from admission.presence import reset_of as the_reset_of
-from admission.records import ExtensionRecord, Kind, Record, record_from_bytes
+from admission.records import Direction, ExtensionRecord, Kind, Record, record_from_bytes
 from tests.sim.accounts import TREE, Account, Key
 from tests.sim.centre import Logs
 from tests.sim.gate import SimGate
 from tests.sim.history import History, Log
+
+Knows = Callable[[RecordId], bool]
+"""Whether somebody knows a record."""
 
 
 @dataclass(slots=True)
@@ -89,13 +92,18 @@ def placed_of(
     }
 
 
-def known_presence(at: Evidence, card: str, order: int, ticket: Key) -> TicketPresence:
-    """Return what the rows that a gate knew at a moment amount to."""
+def frees(body: Record) -> bool:
+    """Whether a record can only make more room on a ticket."""
+    return body.kind in {Kind.GIVE_BACK, Kind.ANNUL, Kind.RESET} or body.direction is Direction.EXIT
+
+
+def known_presence(at: Evidence, ticket: Key, uses: Knows, freed: Knows) -> TicketPresence:
+    """Return what the rows that a gate knew amount to; `freed`: whether it knew one that makes room, `uses`: any other."""
     rows: list[PresenceRow] = []
     resets: list[Reset] = []
     for name, (body, extensions) in at.bodies.items():
         is_reset = body.kind is Kind.RESET
-        if not (is_reset or body.ticket == ticket) or not at.history.knew(card, name, order):
+        if not (is_reset or body.ticket == ticket) or not (freed if frees(body) else uses)(name):
             continue
         if is_reset:
             reset = the_reset_of(name.gate, name.epoch, body, extensions, at.placed_us[name])

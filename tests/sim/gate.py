@@ -46,7 +46,7 @@ from sync.wire.deltas import GateStatus
 from tests.sim import disk as cards
 from tests.sim.centre import SimCentre
 from tests.sim.clock import SimClock, TrueTime
-from tests.sim.hardware import CONTACT_S, Arm, SimContacts, SimReader, SimRelay
+from tests.sim.hardware import CONTACT_S, Arm, Push, SimContacts, SimReader, SimRelay
 from tests.sim.history import Boot, History, Release
 from tests.sim.loop import NOBODY, Machine, PowerCut, VirtualLoop
 from tests.sim.network import Network
@@ -423,20 +423,17 @@ class SimGate:
         except PowerCut:
             return False
 
-    def push(self, lane: int, way: Direction) -> tuple[bool, bool]:
-        """Push an arm; whether it gave way, and whether that was seen."""
-        went, line = self.turn(lane, way)
-        return went, went and self.close_contact(line)
-
-    def turn(self, lane: int, way: Direction) -> tuple[bool, int | None]:
-        """Push an arm whose contact closes later; whether it gave way, and the contact."""
+    async def push(self, lane: int, way: Direction, late_s: float) -> Push:
+        """Push an arm, whose contact closes so much later."""
         arm = self.arms[lane]
         if not arm.gives_way(way, self._truth.world_s):
-            return False, None
+            return Push(False, False, self.history.now_s())
         arm.pushed(way)
-        return True, arm.contact_of(way)
+        if late_s:
+            await asyncio.sleep(late_s)
+        return Push(True, self._close_contact(arm.contact_of(way)), self.history.now_s())
 
-    def close_contact(self, line: int | None) -> bool:
+    def _close_contact(self, line: int | None) -> bool:
         """A passage contact closes, and opens again; whether that was seen."""
         if line is None:
             return False

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from admission.records import Direction
 from drivers.base import DeviceGone, DriverError, EmitInput, InputChanged, Medium, Opened, Scan, Signal
@@ -185,6 +185,17 @@ class SimRelay:
         """Pull the plug."""
         if self._gone is not None:
             self._gone.set()
+
+
+class Push(NamedTuple):
+    """Somebody pushed an arm."""
+
+    went: bool
+    """It gave way."""
+    seen: bool
+    """A running gate could see the contact."""
+    at_s: float
+    """When the contact closed."""
 
 
 @dataclass(slots=True)

@@ -62,8 +62,6 @@ class Shown:
     answered_s: float = 0.0
     answered: int = 0
     """By `order`."""
-    settled: int = 0
-    """By `order`, where what the answer went by is found only a moment after it."""
     releases: int = 0
     """How often the arm was commanded while it was shown."""
     admitted: bool = False
@@ -244,6 +242,24 @@ class History:
         known = self.known.get(card, {}).get((record.gate, record.epoch), [])
         at = bisect_right(known, order, key=lambda one: one[0])
         return at > 0 and known[at - 1][1] >= record.seq
+
+    # What a gate's decisions went by is overheard here. Who cannot overhear them bounds it from both sides, and says so in these.
+
+    def went_by(self, card: str, decision: RecordId, record: RecordId) -> bool:
+        """Whether a gate certainly knew a record when it made another."""
+        return self.knew(card, record, self.made[decision] - 1)
+
+    def may_have_gone_by(self, card: str, decision: RecordId, record: RecordId) -> bool:
+        """Whether it may have known it."""
+        return self.went_by(card, decision, record)
+
+    def may_know(self, card: str, record: RecordId, order: int) -> bool:
+        """Whether a gate's decisions may have known a record at a moment."""
+        return self.knew(card, record, order)
+
+    def moments(self, shown: Shown) -> tuple[tuple[int, int], ...]:
+        """Return when an answer may have been decided, by `order`: at the latest, and at the earliest."""
+        return (shown.order, shown.order), (shown.answered, shown.answered)
 
     def committed(self, card: str, log: Log, seq: int) -> None:
         """The store said that a log is on the medium up to here."""

@@ -153,27 +153,17 @@ class Crowd:
         slow = chance < TURNS_BACK + SLOW
         await asyncio.sleep(WALK_LATE_S if slow else self.chance.uniform(0.4, 2.5))
         late_s = self.chance.uniform(1.0, 3.0) if chance > 1 - LATE_CONTACT else 0.0
-        went, seen = await self._push(place, late_s)
+        went, seen, at_s = await place.gate.push(place.lane, place.way, late_s)
         if not went:
             return False
         boot = place.gate.boot_of
         seen = seen and boot is not None and boot.number == release.boot
-        release.walked_s, release.seen = self.history.now_s(), seen
+        release.walked_s, release.seen = at_s, seen
         self.history.note("walked", place.gate.card, place.lane, int(place.way), release.record.seq, seen)
         ticket = release.ticket or 0
         self.inside[ticket] = self.inside.get(ticket, 0) + (1 if place.way is Direction.ENTRY else -1)
         await asyncio.sleep(0.3)
         return True
-
-    async def _push(self, place: Place, late_s: float) -> tuple[bool, bool]:
-        """Push the arm; an arm that is slow closes its contact later."""
-        if not late_s:
-            return place.gate.push(place.lane, place.way)
-        went, line = place.gate.turn(place.lane, place.way)
-        if not went:
-            return False, False
-        await asyncio.sleep(late_s)
-        return True, place.gate.close_contact(line)
 
     async def by_hand(self, place: Place, asked: Awaitable[bool]) -> None:
         """Somebody stands at the arm while a steward lets them in, and walks."""

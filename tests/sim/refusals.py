@@ -52,7 +52,7 @@ def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
         case Reason.WRONG_ZONE:
             return _zone(shown) == BOX and BOX not in PRODUCT_OF[ticket_of(shown.ticket).product].zones
         case Reason.ALREADY_USED | Reason.ALREADY_INSIDE | Reason.LIMIT_REACHED:
-            return any(_is_used(at, shown, order) for order in (shown.order, shown.answered, shown.settled))
+            return any(_is_used(at, shown, *each) for each in at.history.moments(shown))
         case Reason.OFFLINE:
             return _may_be_unheard(at, shown)
         case Reason.NOT_READY:
@@ -79,11 +79,17 @@ def _zone(shown: Shown) -> ZoneId:
     return next(plan.zone for plan in plans_of(shown.gate) if plan.lane == shown.lane)
 
 
-def _is_used(at: Evidence, shown: Shown, order: int) -> bool:
-    """Whether the gate knew, at a moment, of as many uses or people as the ticket has."""
+def _is_used(at: Evidence, shown: Shown, latest: int, earliest: int) -> bool:
+    """Whether the gate may have known, between two moments, of as many uses or people as the ticket has."""
     ticket = ticket_of(shown.ticket)
     product, zone = PRODUCT_OF[ticket.product], _zone(shown)
-    known = known_presence(at, shown.card, order, (EVENT, ticket.id))
+    history, card = at.history, shown.card
+    known = known_presence(
+        at,
+        (EVENT, ticket.id),
+        lambda name: history.may_know(card, name, latest),
+        lambda name: history.knew(card, name, earliest),
+    )
     uses, inside = known.uses(zone, SessionId(TODAY)), known.inside(zone)
     if product.mode is Mode.NORMAL:
         return uses >= ticket.admits

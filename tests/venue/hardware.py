@@ -96,6 +96,10 @@ class GateHardware:
         """Plug everything in, on the running loop. The turnstile says ready, nothing burns."""
         for name in DEVICES:
             self.put_in(name)
+        self.be_ready()
+
+    def be_ready(self) -> None:
+        """The turnstile says ready."""
         for line in READY_LINES.values():
             self.contacts.drive(line, active=True)
 
@@ -128,7 +132,14 @@ class GateHardware:
         self, data: Path, *, name: str = "North", port: int = 0, tls: bool = True, extra: str = ""
     ) -> str:
         """Return the gate's configuration for exactly these devices."""
-        return f"""
+        return configuration(self.folder, data, name=name, port=port, tls=tls, extra=extra)
+
+
+def configuration(
+    folder: Path, data: Path, *, name: str = "North", port: int = 0, tls: bool = True, extra: str = ""
+) -> str:
+    """Return the configuration of a gate whose `GateHardware` has its ports in a folder."""
+    return f"""
 [gate]
 name = "{name}"
 data = "{data}"
@@ -145,13 +156,13 @@ push_s = 0.2
 [[relays]]
 id = "relays"
 driver = "lcus"
-port = "{self.relays.path}"
+port = "{folder / "relays"}"
 lines = 4
 
 [[inputs]]
 id = "contacts"
 driver = "modbus"
-port = "{self.contacts.path}"
+port = "{folder / "contacts"}"
 baud = 115200
 
 [[lanes]]
@@ -170,20 +181,20 @@ fire_contact = {FIRE_LINE}
 id = 1
 way = "entry"
 driver = "serial"
-port = "{self.folder / "lane1-entry"}"
+port = "{folder / "lane1-entry"}"
 
 [[lanes.readers]]
 id = 2
 way = "exit"
 driver = "wedge"
-device = "{self.folder / "lane1-exit"}"
+device = "{folder / "lane1-exit"}"
 grab = false
 
 [[lanes.readers]]
 id = 3
 way = "entry"
 driver = "wedge"
-device = "{self.folder / "lane1-tags"}"
+device = "{folder / "lane1-tags"}"
 grab = false
 medium = "uid"
 
@@ -201,5 +212,5 @@ fire_contact = {FIRE_LINE}
 id = 4
 way = "entry"
 driver = "serial"
-port = "{self.folder / "lane2-entry"}"
+port = "{folder / "lane2-entry"}"
 """

@@ -43,11 +43,8 @@ class Program:
     @classmethod
     async def start(cls, name: str, argv: Sequence[str], log: Path) -> "Program":
         """Start a process that neither hears our terminal's Ctrl-C nor outlives us."""
-        # setpriv (util-linux, on every Debian): the kernel ends the process even where we are killed ourselves.
-        leash = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
         process = await asyncio.create_subprocess_exec(
-            *leash,
-            *argv,
+            *leashed(argv),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
@@ -136,6 +133,12 @@ async def call(argv: Sequence[str]) -> str:
             err.decode(errors="replace").splitlines(),
         )
     return out.decode().strip()
+
+
+def leashed(argv: Sequence[str]) -> list[str]:
+    """Return a command that the kernel ends even where we are killed ourselves (setpriv: util-linux, on every Debian)."""
+    leash = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
+    return [*leash, *argv]
 
 
 def session(leader: int) -> list[int]:

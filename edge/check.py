@@ -119,8 +119,13 @@ async def _all_off(relay_off: Callable[[RelaySettings], str], settings: RelaySet
     return f"{await asyncio.to_thread(relay_off, settings)}, every line off"
 
 
+async def _within(limit_s: float, trial: Awaitable[str]) -> str:
+    async with asyncio.timeout(limit_s):
+        return await trial
+
+
 async def _trial(name: str, trial: Awaitable[str]) -> Finding:
-    (result,) = await asyncio.gather(asyncio.wait_for(trial, OPEN_S), return_exceptions=True)
+    (result,) = await asyncio.gather(_within(OPEN_S, trial), return_exceptions=True)
     if isinstance(result, str):
         return Finding(Level.OK, name, result)
     if isinstance(result, DriverError):

@@ -288,7 +288,10 @@ class Journal:
         waiter = (self._token, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         try:
-            await asyncio.wait_for(waiter[1], limit_s)
+            async with asyncio.timeout(
+                limit_s
+            ):  # wait_for() may swallow a cancellation (CPython issue 86296)
+                await waiter[1]
         except TimeoutError:
             return False
         finally:

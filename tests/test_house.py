@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import FILE_LINES_MAX, FUNCTION_LINES_MAX, ROOT, long_files, long_functions
+from tests.house import FILE_LINES_MAX, FUNCTION_LINES_MAX, PACKAGES, ROOT, long_files, long_functions
 
 # Written in pieces, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME)\b")
@@ -57,6 +57,12 @@ def test_a_long_function_is_found(tmp_path: Path, head: str) -> None:
     assert [line.partition(": ")[2] for line in long_functions(tmp_path)] == [
         f"f has {FUNCTION_LINES_MAX + 1} lines, at most {FUNCTION_LINES_MAX}"
     ]
+
+
+def test_no_task_of_ours_can_miss_that_it_is_cancelled() -> None:
+    """wait_for() of Python 3.11 returns when its future is done in the turn that cancels: asyncio.timeout() does not."""
+    shipped = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert [str(path) for path in shipped if re.search(r"asyncio\.wait_for\(", path.read_text())] == []
 
 
 @pytest.mark.parametrize("pattern", [UNFINISHED, MACHINE_PATH])

@@ -174,3 +174,13 @@ async def test_saved_means_on_disk_and_gives_up_in_time() -> None:
     paper.journal.durable(paper.batches[-1][0].token)
     assert await waiting
     assert await paper.journal.saved(0)
+
+
+async def test_who_waits_for_the_disk_can_be_stopped_also_when_it_answers_at_that_moment() -> None:
+    paper = Paper()
+    waiting = asyncio.create_task(paper.journal.saved(60))
+    await asyncio.sleep(0)
+    paper.journal.durable(paper.batches[-1][0].token)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

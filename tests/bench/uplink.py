@@ -45,10 +45,11 @@ from tests.sync.test_tls import certificate
 
 DAY_S: Final = 86_400.0
 MEGABYTE: Final = 1e6
-QUIET_S: Final = 3.0
-"""Until the measured gates are quiet: the ten minutes of a real one carry what a busy minute does, once."""
-SETTLE_S: Final = 100.0
-"""Until what a start asks for is done, what was put off by a minute before it was quiet, too, and connections are closed."""
+QUIET_S: Final = 0.0
+"""The measured gates rest from their start: a real one's first ten minutes cost what a busy time does, once, and so do the
+questions that it put off by a minute or ten before it rested."""
+SETTLE_S: Final = 35.0
+"""Until what a start asks for is done, and its connections are closed."""
 PRESSED_ROUND_S: Final = 100 / 3
 """Rounds come so often at the second gate: longer than aiohttp keeps a connection, so that each opens anew as a real one does."""
 ROUND_S: Final = 1200.0

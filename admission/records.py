@@ -87,6 +87,14 @@ class Kind(IntEnum):
     RESTART = 20
 
 
+_OF_PEOPLE = frozenset(
+    (
+        Kind.SCAN, Kind.PASSAGE, Kind.GIVE_BACK, Kind.LATE_PASSAGE, Kind.INTRUSION, Kind.TAILGATE, Kind.OVERRIDE, Kind.ANNUL,
+        Kind.BIND, Kind.LANE_STATE, Kind.FIRE, Kind.RESET, Kind.TEST_PULSE,
+    )
+)  # fmt: skip
+
+
 class Flag(IntFlag):
     """What is particular about a record."""
 
@@ -306,6 +314,11 @@ def record_from_bytes(blob: bytes) -> Record | ExtensionRecord:
     except (ValueError, LookupError, struct.error) as error:
         raise MalformedRecord(str(error)) from error
     raise MalformedRecord(f"record format {blob[0]} is not known here")
+
+
+def is_of_people(blob: bytes) -> bool:
+    """Whether a record tells of somebody at a lane or of what staff did, and not of lists, clocks, devices or the log itself."""
+    return len(blob) == BODY_BYTES and blob[0] == FORMAT and blob[1] in _OF_PEOPLE
 
 
 def made_us(blob: bytes) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from admission.ids import GateId
+from admission.records import is_of_people
 from edge.asking import ASK_MAX_S
 from edge.clock import Clock
 from edge.front.belief import Belief
@@ -40,7 +41,7 @@ class FeedDown:
 
     `behind_s`: for how long our own oldest record has been waiting, which the centre tells the others. `has` is told what
     the centre has. `is_dear`: whether the link costs so much now that news are asked for in rounds only. `list_proved` waits
-    until the list is as new as the centre's, where somebody waits to be let in.
+    until the list is as new as the centre's, where somebody waits to be let in; False where that took too long.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class FeedDown:
         behind_s: Callable[[], int],
         has: Callable[[Iterable[Chunk]], None],
         is_dear: Callable[[], bool],
-        list_proved: Callable[[], Awaitable[None]],
+        list_proved: Callable[[], Awaitable[bool]],
     ) -> None:
         self._centre, self._intake, self._merged = centre, intake, intake.merged
         self._belief, self._past, self._rounds = belief, past, rounds
@@ -99,11 +100,9 @@ class FeedDown:
             self._roster_due.set()
         if not feed.more:
             await self._in_thread(self._merged.caught_up)
-            if self._is_asking:
-                await (
-                    self._list_proved()
-                )  # who was cancelled meanwhile is not let in for the others being heard
-            self._say_heard(feed, told_ns)
+            # Who was cancelled meanwhile is not let in for the others being heard.
+            if not self._is_asking or await self._list_proved():
+                self._say_heard(feed, told_ns)
         left_out = bool(self._merged.left_out)
         self._wait_ms = 0 if left_out else ASKING_WAIT_MS if self._is_asking else WAIT_MAX_MS
         if left_out and not self._belief.may():
@@ -111,8 +110,9 @@ class FeedDown:
         if not feed.more and self._is_dear():
             self._wait_ms = 0
             return self._rounds.next_s(0)
+        if any(is_of_people(blob) for one in chunks for blob in one.blobs):
+            self._rounds.moved()  # a list that changed is told of by each gate, and ends nobody's rest
         if feed.more or has_news:
-            self._rounds.moved()
             return 0.0
         if self._rounds.is_quiet():
             # The stream tells of news; nobody waits on a line that the carrier forgets.

@@ -173,6 +173,7 @@ class Uplink:
             enrolment.gate, self._own, self._centre, lane, self._way, self._clock, self._in_thread,
             lambda: self._tile.answered("records"),
             lambda why: self._tile.refuse("records", why, f"records.{why}"), self._merged.lost,
+            lambda: self._rounds.moved(),  # noqa: PLW0108 - they are made later
         )  # fmt: skip
         self._news = News(
             enrolment.list_key, data, self._reader, self._centre, lane.change, self._want_list,
@@ -214,7 +215,7 @@ class Uplink:
 
     def appended(self, _notice: Appended) -> None:
         """More of the log is durable."""
-        self.held()
+        self.upload.poke()
 
     def held(self) -> None:
         """Records are in the lane's memory only, or are no longer."""
@@ -261,10 +262,11 @@ class Uplink:
         self._list_proved.set()
         self._tile.answered("changes")
 
-    async def _until_list_proved(self) -> None:
+    async def _until_list_proved(self) -> bool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ASK_MAX_S):
                 await self._list_proved.wait()
+        return self._list_proved.is_set()
 
     def _back(self, answered: str, waiting: frozenset[str]) -> None:
         """The centre answers again: nobody waits out a pause that was made for it."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
 from admission.ids import Epoch, GateId
+from admission.records import is_of_people
 from edge.clock import Clock
 from edge.front.centre import Centre, CutOff
 from edge.front.own_log import OwnLog
@@ -49,7 +50,7 @@ class Upload:
     """Asks what the centre holds, and pushes what it lacks, for as long as `run` is awaited.
 
     `answered` whenever it is one with the centre; `refused` with the word of what keeps it from that. `lost` is told
-    up to where epochs are here of which the centre holds more.
+    up to where epochs are here of which the centre holds more. `people` is called when somebody came.
     """
 
     def __init__(
@@ -64,10 +65,11 @@ class Upload:
         answered: Callable[[], None],
         refused: Callable[[str], None],
         lost: Callable[[Mapping[Epoch, int]], None],
+        people: Callable[[], None],
     ) -> None:
         self._own, self._centre, self._lane, self._way = own, centre, lane, way
         self._clock, self._in_thread = clock, in_thread
-        self._answered, self._refused, self._lost = answered, refused, lost
+        self._answered, self._refused, self._lost, self._people = answered, refused, lost, people
         self._sender = Sender(gate, own.link_at)
         """Used in the log's thread only, as the log is."""
         self._batches = Batches(PUSH_RECORDS_MAX)
@@ -162,6 +164,8 @@ class Upload:
         return "fork" if self._sender.forked else "rewind" if self._sender.rewound else ""
 
     async def _push(self, push: Push) -> None:
+        if any(is_of_people(blob) for one in push.chunks for blob in one.blobs):
+            self._people()
         try:
             async with self._way.turn(Kind.OWN):
                 began_ns = self._clock.mono_ns()

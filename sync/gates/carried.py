@@ -71,7 +71,7 @@ class CarriedApi:
             if not push.chunks:
                 continue
             answer = await self._intake.arrive(Arrival(gate, public, push, carrier))
-            await self._feeds.arrived(gate)
+            await self._feeds.arrived(gate, push.chunks)
             self._counts["records_carried"] += sum(len(one.blobs) for one in push.chunks)
             troubles += answer.troubles
             for one in answer.troubles:

@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from admission.ids import GateId
+from admission.records import is_of_people
 from sync.gates import feed
 from sync.gates.feed import Page
 from sync.store.database import CentreFault, Database
@@ -38,8 +39,6 @@ AGES_MS = 250
 REPLICA_MS = 2_000
 """How old what is heard of a replica may be: another one's records are looked for every `POLL_S`, and readings are shared."""
 PACKED_AT_A_TIME = 4
-WATCH_S = 5.0
-"""How often is looked for what other replicas took, for gates that only listen; within 30 s they must have asked."""
 
 
 class _Reading(NamedTuple):
@@ -92,7 +91,7 @@ class Feeds:
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._closing = False
         self.on_news: Callable[[int], None] = lambda _group: None
-        """Called with the group whenever records of it became known."""
+        """Called with the group whenever this process took records of people of it."""
         self.on_rouse: Callable[[int], None] = lambda _group: None
         """Called with the group when somebody stands at a gate of it for whom all others must be heard."""
 
@@ -106,32 +105,22 @@ class Feeds:
         for signal in self._signals.values():
             signal.set()
 
-    async def watch(self, groups: Callable[[], set[int]]) -> NoReturn:
-        """See what other replicas took, also while nobody waits. `groups`: whose gates listen here."""
-        known: dict[int, int] = {}
-        while True:
-            await asyncio.sleep(WATCH_S)
-            for group in groups():
-                with contextlib.suppress(CentreFault, SQLAlchemyError):  # the next look finds it
-                    newest = await self.newest(group)
-                    if newest > known.setdefault(group, newest):
-                        self.on_news(group)
-                    known[group] = newest
-
     def changed(self, group: int) -> asyncio.Event:
         """Return what is set at the next news of a group; ask anew each time, and look at `newest` in between."""
         return self._signals.setdefault(group, asyncio.Event())
 
-    async def arrived(self, gate: GateId) -> None:
-        """A transaction that took records of this gate was committed: tell who waits in its group."""
+    async def arrived(self, gate: GateId, chunks: Sequence[Chunk] = ()) -> None:
+        """A transaction that took these records of a gate was committed: tell who waits in its group, and, where they are of
+        people, who only listens."""
         group = await self._group(gate)
         if group is not None:
-            self.recorded(group)
+            self.recorded(group, of_people=any(is_of_people(blob) for one in chunks for blob in one.blobs))
 
-    def recorded(self, group: int) -> None:
+    def recorded(self, group: int, *, of_people: bool = True) -> None:
         """Records of a group were committed: tell who waits for them, and who only listens."""
         self.tell(group)
-        self.on_news(group)
+        if of_people:
+            self.on_news(group)
 
     async def newest(self, group: int) -> int:
         """Return the number of the last piece that became known in a group."""
@@ -203,7 +192,6 @@ class Feeds:
                 ):  # whoever waits finds that out by itself
                     if await self.newest(group) > self._read_up_to.get(group, 0):
                         self.tell(group)
-                        self.on_news(group)
         finally:
             del self._polls[group]
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import msgspec
 import zstandard
@@ -89,7 +89,6 @@ class GateApi:
         self.carried = CarriedApi(database, self._proofs, self._known, self._intake, self.feeds, self.counts)
         self.published = PublishedApi(database, keys, data, now_s, self._known, self.counts, mono_s)
         self.news = NewsApi(database, keys, now_s, self._known, nets.changes_s)
-        self._watching: asyncio.Task[NoReturn] | None = None
         self.feeds.on_news = self.news.hints.recorded
         self.feeds.on_rouse = self.news.hints.rouse
 
@@ -110,14 +109,9 @@ class GateApi:
     async def start(self, _app: web.Application) -> None:
         """The centre begins to listen."""
         await self.news.start()
-        if self._database.is_postgresql:
-            self._watching = asyncio.create_task(self.feeds.watch(lambda: self.news.hints.groups))
 
     async def close(self, _app: web.Application) -> None:
         """The centre ends: answer whoever waits."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
         await self.news.close()
         self.published.close()
         self.feeds.close()
@@ -183,7 +177,7 @@ class GateApi:
             self.counts["pushes_malformed"] += 1
             return self._proofs.problem(known, 400, "malformed", f"These records cannot be read: {error}.")
         answer = await self._intake.take(gate, public, push)
-        await self.feeds.arrived(gate)
+        await self.feeds.arrived(gate, push.chunks)
         self.counts["pushes"] += 1
         self.counts["records_offered"] += sum(len(chunk.blobs) for chunk in push.chunks)
         for one in answer.troubles:

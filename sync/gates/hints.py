@@ -147,11 +147,6 @@ class Hints:
         """How many gates listen."""
         return len(self._streams)
 
-    @property
-    def groups(self) -> set[int]:
-        """Whose gates listen."""
-        return {stream.group for stream in self._streams.values()}
-
     def poke(self) -> None:
         """Something was written: look soon. From any thread."""
         if self._loop is not None:
@@ -165,11 +160,10 @@ class Hints:
             stream.close()
 
     def recorded(self, group: int) -> None:
-        """A gate's records were taken: tell those of its group that ask seldom. In the loop."""
+        """Somebody came to a gate: tell those of its group that ask seldom. In the loop."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._told_s.get(group, -RECORDS_PAUSE_S) >= RECORDS_PAUSE_S:
-            self._told_s[group] = now_s
-            self._send(group, part(RECORDS_PART, b""))
+            self.rouse(group)
 
     def rests(self, gate: GateId, *, rests: bool) -> None:
         """A gate says whether it rests: seals of what did not change come seldomer then. In the loop."""

@@ -31,6 +31,7 @@ from admission.records import (
     Outcome,
     Record,
     Trust,
+    is_of_people,
     pack_record_ids,
     record_from_bytes,
     ticket_subject,
@@ -55,6 +56,19 @@ def test_a_scan_has_these_bytes_for_ever() -> None:
     assert len(SCAN_BYTES) == BODY_BYTES
     assert record_from_bytes(SCAN_BYTES) == SCAN
     assert (SCAN.ticket, SCAN.product) == ((5, 6), 9)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_which_records_are_of_people(kind: Kind) -> None:
+    of_the_box = {
+        Kind.LIST_APPLIED, Kind.STANDING, Kind.CLOCK_STEP, Kind.DEVICE, Kind.HEAD, Kind.CHAIN_BREAK, Kind.RESTART,
+    }  # fmt: skip
+    assert is_of_people(SCAN_BYTES[:1] + bytes((kind,)) + SCAN_BYTES[2:]) == (kind not in of_the_box)
+
+
+@pytest.mark.parametrize("blob", [b"", b"\x00", HEAD_BYTES, b"\xff" * BODY_BYTES])
+def test_what_is_no_body_is_of_nobody(blob: bytes) -> None:
+    assert not is_of_people(blob)
 
 
 def test_an_extension_has_these_bytes_for_ever() -> None:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from msgspec import structs
 
@@ -26,7 +26,7 @@ from edge import enrolment
 from edge.clock import SystemClock, TrustedTime
 from edge.front.lane_client import LaneClient
 from edge.journal import Journal, Stamp
-from edge.link import Health, Part
+from edge.link import Health, Part, Status
 from edge.store.log import LogStore
 from edge.store.log_reader import LogReader
 from tests.bench import gate
@@ -48,6 +48,7 @@ TICKETS: Final = 20_000
 """In the list, to be let in while it drains."""
 SEGMENT: Final = 12
 """Scans between two looks at whether it is drained."""
+CUT_OFF: Final = "uplink.cut_off"
 LEFT_MAX: Final = 60
 """Records that wait when nothing of the week does: ten seconds of four lanes."""
 READY_MAX_S: Final = 180.0
@@ -177,7 +178,7 @@ class Run:
             ear = asyncio.create_task(lane.run())
             try:
                 async with asyncio.timeout(READY_MAX_S):
-                    while lane.status is None or not all(one.ready for one in lane.status.lanes):
+                    while lane.status is None or not _is_settled(lane.status):
                         await asyncio.sleep(0.05)
                 yield lane
             finally:
@@ -199,23 +200,33 @@ def centre_tile(lane: LaneClient) -> tuple[str, int | None]:
     return "", None
 
 
-async def drained(run: Run, lane: LaneClient) -> tuple[float, list[Sample]]:
-    """Let people in until nothing waits any more; returns how long that took since the centre listens, and the scans."""
-    done = asyncio.create_task(_drain_s(lane))
+class Drained(NamedTuple):
+    """How long the box waited until it asked a centre that listens again, as its page said; and until nothing waited then."""
+
+    waited_s: float
+    took_s: float
+
+
+async def drained(run: Run, lane: LaneClient) -> tuple[Drained, list[Sample]]:
+    """Let people in until nothing waits any more, while a centre listens again; returns how long that took, and the scans."""
+    done = asyncio.create_task(_drain(lane))
     found: list[Sample] = []
     while not done.done():
         found += await run.scans(SEGMENT)
     return await done, found
 
 
-async def _drain_s(lane: LaneClient) -> float:
+async def _drain(lane: LaneClient) -> Drained:
     began_s = time.monotonic()
+    asked_s: float | None = None
     async with asyncio.timeout(DRAINED_MAX_S):
         while True:
             # Who passes meanwhile is among what waits, as of when the box last said so.
-            _, queued = centre_tile(lane)
-            if queued is not None and queued <= LEFT_MAX:
-                return time.monotonic() - began_s
+            code, queued = centre_tile(lane)
+            if asked_s is None and code != CUT_OFF:
+                asked_s = time.monotonic()
+            if asked_s is not None and queued is not None and queued <= LEFT_MAX:
+                return Drained(asked_s - began_s, time.monotonic() - asked_s)
             await asyncio.sleep(0.02)
 
 
@@ -248,7 +259,7 @@ async def _measure(size: Scale) -> list[Row]:
         async with run.up() as lane:
             calm = await run.scans(size.calm_scans)
             async with _apart(serving(house, port)):
-                took_s, busy = await drained(run, lane)
+                took, busy = await drained(run, lane)
         short = min(SHORT_SCANS, size.week_scans)
         short_records = await asyncio.to_thread(_held, folder, data, short, 1)
         async with run.up() as lane:
@@ -256,12 +267,12 @@ async def _measure(size: Scale) -> list[Row]:
             async with _apart(_flooding(folder, page)) as thrown:
                 flooded_only = await run.scans(size.calm_scans)
                 async with _apart(serving(house, port)):
-                    short_s, flooded = await drained(run, lane)
+                    short_took, flooded = await drained(run, lane)
     finally:
         lanes.unplug()
     return [
-        *_rows("drain_1m", 120, size.week_scans, records, took_s, calm, busy, f"{DAYS} days; nothing at the page"),
-        *_rows("drain_36k_flooded", 5, short, short_records, short_s, calm_again, flooded,
+        *_rows("drain_1m", 120, size.week_scans, records, took, calm, busy, f"{DAYS} days; nothing at the page"),
+        *_rows("drain_36k_flooded", 5, short, short_records, short_took, calm_again, flooded,
                f"{thrown[0]} requests/s thrown at the page meanwhile; before the centre was back scans had p99 "
                f"{_p99(flooded_only):.1f} ms of {len(flooded_only)}"),
     ]  # fmt: skip
@@ -272,15 +283,16 @@ def _rows(
     goal_s: float,
     scans: int,
     records: int,
-    took_s: float,
+    took: Drained,
     calm: list[Sample],
     busy: list[Sample],
     how: str,
 ) -> list[Row]:
     about = f"{scans:,} scans held offline ({records:,} records, every fourth scan somebody let in), {LANES} lanes let people in; {how}"
     return [
-        Row(name=f"{name}_s", value=took_s, unit="s", goal=Goal(goal_s),
-            conditions=f"from when the centre listens, the box's own wait until it asks again included, until nothing waits; {about}; gate and centre on one machine"),
+        Row(name=f"{name}_s", value=took.took_s, unit="s", goal=Goal(goal_s),
+            conditions=f"from when the centre first answers until nothing waits; the box asked it {took.waited_s:.1f} s after it "
+            f"listened again, a random part of a minute; {about}; gate and centre on one machine"),
         Row(name=f"{name}_scan_p99_ratio", value=_p99(busy) / _p99(calm), unit="", floor=1.0, goal=Goal(2),
             conditions=f"scan to relay while it drains, p99 {_p99(busy):.1f} ms of {len(busy)}, over the same gate cut off, p99 "
             f"{_p99(calm):.1f} ms of {len(calm)}; {about}"),
@@ -299,6 +311,11 @@ async def _listed(run: Run, house: House, data: Path) -> int:
             while not (lane.status and lane.status.list_rows and _is_well(lane)):
                 await asyncio.sleep(0.05)
         return _port(centre)
+
+
+def _is_settled(status: Status) -> bool:
+    """Whether the gate admits, and has counted the people of its log: what a start does for half a minute is no part of a drain."""
+    return all(one.ready for one in status.lanes) and len(status.inside) == len(status.zones)
 
 
 def _is_well(lane: LaneClient) -> bool:

@@ -90,9 +90,12 @@ def test_who_comes_first_after_a_rest_is_judged_by_what_the_centre_and_the_other
     async def scenario() -> None:
         async with night(tmp_path) as here:
             gate = here.evening.one.gate
+            await here.evening.turned_until(lambda: here.evening.link.lines == 1, 4 * HEARD_S, STEP_S)
             ahead_s = here.evening.loop.ahead_s
             assert here.evening.link.half_open() > 0, "the stream is dead, and nobody knows"
+            told = len(here.second.changes)
             await asyncio.to_thread(stand, here.evening.venue, "day", Standing.CANCELLED)
+            await here.second.until(lambda: len(here.second.changes) > told)  # the centre tells of it
             await here.comes("day")
             scan = await gate.recorded(Kind.SCAN)
             assert gate.daemon.recent[-1].reason == Reason.ASKING, "it was asked for"
@@ -109,6 +112,14 @@ def test_who_comes_first_after_a_rest_is_judged_by_what_the_centre_and_the_other
 def test_a_cancel_comes_to_a_gate_that_rests_as_soon_as_to_any(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with night(tmp_path) as here:
-            await here.evening.cancel_comes_by_itself("day_2")
+            gate, ahead_s = here.evening.one.gate, here.evening.loop.ahead_s
+            known = gate.kinds().count(Kind.STANDING)
+            await asyncio.to_thread(stand, here.evening.venue, "day", Standing.CANCELLED)
+            await gate.recorded(Kind.STANDING, known + 1)
+            assert here.evening.loop.ahead_s == ahead_s
+            assert here.tile == "uplink.rests"
+            await here.evening.turned_until(here.evening.is_sent, 4 * STEP_S, STEP_S)
+            assert here.tile == "uplink.rests", "that it came is told, and wakes nobody"
+            assert here.evening.is_refused("day")
 
     on_turned_time(scenario())

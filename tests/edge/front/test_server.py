@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import json
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import aiohttp
 import pytest
 
 from admission.reasons import Language
-from edge.front.doors import CONNECTIONS_MAX, IDLE_S
+from edge.front.doors import CONNECTIONS_MAX, IDLE_S, RECEIVED_BYTES_MAX, listen
 from edge.front.perimeter import BURST
 from edge.front.pin import TRIES_FREE
 from edge.front.server import PAGE, STREAMS_MAX, STREAMS_PER_ADDRESS_MAX
@@ -544,6 +545,24 @@ async def test_where_all_places_are_taken_the_longest_held_one_without_a_session
         for _, writer in (oldest, *others, newest, last):
             writer.close()
         watching.close()
+
+
+def test_little_is_taken_ahead_of_what_is_answered() -> None:
+    with listen("127.0.0.1", 0) as door, socket.create_connection(door.getsockname()):
+        door.setblocking(True)
+        taken, _ = door.accept()
+        with taken:
+            assert taken.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * RECEIVED_BYTES_MAX
+
+
+async def test_whoever_opens_the_page_is_told_to_the_uplink(tmp_path: Path) -> None:
+    looked: list[str] = []
+    async with rig(tmp_path) as r, r.browser() as session:
+        r.client.on_looked = lambda: looked.append("page")
+        async with session.get("/healthz"):
+            assert looked == [], "a monitor is nobody"
+        async with session.get("/"):
+            assert looked == ["page"]
 
 
 async def test_a_stream_that_is_dropped_ends_at_once(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ are total: any bytes give a value, in bounded time and memory. Neither says who 
 Barcode texts are taken as the driver hands them over: without terminator and AIM identifier. A text with control
 characters or that is not UTF-8 is malformed: no issuer prints one, a wrong scanner setting or an attack sends one.
 An ECI artefact in front (`\\000026` for UTF-8, `\\000003` for Latin-1, sent by scanners in ECI protocol) is dropped.
-UIDs are raw bytes, UID0 first; a UID is the tag's own word, copied as easily as a barcode.
+UIDs are raw bytes, UID0 first; a UID is the tag's own word, copied as easily as a barcode. Of a tag that was read
+`tag_data` holds UID and content: where the content proves something it is judged by that, else by the UID. A tag that
+has to prove itself is listed under a digest of its own kind, so its bare UID opens nothing.
 """
 
 import re
@@ -15,14 +17,15 @@ from typing import assert_never
 
 import msgspec
 
-from admission.codecs import cose, jws, sig1
+from admission.codecs import band, cose, jws, ndef, sig1, sun
 from admission.digests import CredentialKind, digest, text_digest, ticket_digest
 from admission.ids import EventId, ProductId, SessionId, TicketId, ZoneId
-from admission.keys import BadSignature, Broken, IssuerKey, KeyRing, NoKey, Refused, Verified
+from admission.keys import BadSignature, Broken, IssuerKey, KeyRing, NoKey, OtherTag, Refused, Verified
 
 __all__ = [
     "MALFORMED_WORDS",
     "TEXT_BYTES_MAX",
+    "Copied",
     "CredentialKind",
     "Forged",
     "Identity",
@@ -34,6 +37,8 @@ __all__ = [
     "UnknownIssuer",
     "classify",
     "identify",
+    "presentation_of",
+    "tag_data",
 ]
 
 TEXT_BYTES_MAX = 4096
@@ -60,13 +65,16 @@ class Medium(Enum):
 
     BARCODE = "barcode"
     UID = "uid"
+    TAG = "tag"
+    """A tag that was read: `tag_data`."""
 
 
 class Presented(msgspec.Struct, frozen=True, gc=False):
-    """Bytes sorted by kind, nothing checked yet. `data` is the exact text, or the UID."""
+    """Bytes sorted by kind, nothing checked yet. `data` is the exact text, or the UID; `uid`: of a tag that was read."""
 
     kind: CredentialKind
     data: bytes
+    uid: bytes = b""
 
 
 class SignedClaims(msgspec.Struct, frozen=True, gc=False):
@@ -88,12 +96,14 @@ class SignedClaims(msgspec.Struct, frozen=True, gc=False):
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
-    """A credential the list can be asked for. `claims` and `key` are None for opaque codes and UIDs."""
+    """A credential the list can be asked for. `claims` and `key` are None for opaque codes, UIDs and SUN tags."""
 
     kind: CredentialKind
     digest: bytes
     claims: SignedClaims | None
     key: IssuerKey | None
+    counter: int | None = None
+    """Of a SUN tag: it rises with each tap, so one that is not above all that were seen is a message sent again."""
 
 
 class Forged(msgspec.Struct, frozen=True, gc=False):
@@ -114,19 +124,38 @@ class UnknownIssuer(msgspec.Struct, frozen=True, gc=False):
     digest_of_text: bytes
 
 
+class Copied(msgspec.Struct, frozen=True, gc=False):
+    """What the tag carries was issued by a key we hold, for another tag."""
+
+    kind: CredentialKind
+    digest_of_text: bytes
+
+
 class Malformed(msgspec.Struct, frozen=True, gc=False):
     """It is no credential. `why` is one of `MALFORMED_WORDS`."""
 
     why: str
 
 
-Identity = Known | Forged | UnknownIssuer | Malformed
+Identity = Known | Forged | UnknownIssuer | Copied | Malformed
+
+
+def tag_data(uid: bytes, message: bytes) -> bytes:
+    """What a reader delivers of a tag that it read: length of the UID u8, UID, NDEF message (may be empty)."""
+    return bytes((len(uid),)) + uid + message
+
+
+def presentation_of(data: bytes, medium: Medium) -> bytes:
+    """What makes two reads one presentation: of a tag its UID, since what it says may differ from tap to tap."""
+    return data[: 1 + data[0]] if medium is Medium.TAG and data else data
 
 
 def classify(data: bytes, medium: Medium) -> Presented | Malformed:
     """Sort what a reader delivered, by prefix and shape; no signature is checked."""
     if medium is Medium.UID:
         return _classify_uid(data)
+    if medium is Medium.TAG:
+        return _classify_tag(data)
     if len(data) > TEXT_BYTES_MAX:
         return Malformed("too_long")
     if data[:1] == b"\\" and _ECI.match(data):
@@ -181,8 +210,30 @@ def identify(data: bytes, medium: Medium, ring: KeyRing, digest_key: bytes) -> I
             return _refused(kind, checked_jws, data, digest_key)
         case CredentialKind.OPAQUE | CredentialKind.UID:
             return Known(kind, digest(kind, data, digest_key), None, None)
+        case CredentialKind.BAND | CredentialKind.SUN:
+            return _identify_tag(presented, ring, digest_key)
         case _:
             assert_never(kind)
+
+
+def _identify_tag(presented: Presented, ring: KeyRing, digest_key: bytes) -> Identity:
+    """A tag by what it carries. Of a tag that gives a random UID nothing but that message says which it is."""
+    kind, data, uid = presented.kind, presented.data, presented.uid
+    if kind is CredentialKind.BAND:
+        checked = band.verify(data, uid, ring)
+        if isinstance(checked, Verified):
+            return Known(kind, digest(kind, uid, digest_key), _from_tk1(checked.claims), checked.key)
+        return _refused(kind, checked, data, digest_key)
+    tap = sun.verify(data, sun.keys_of(digest_key))
+    if not isinstance(tap, sun.Tap):
+        return _refused(kind, tap, data, digest_key)
+    if uid != tap.uid and not _is_random(uid):
+        return _refused(kind, OtherTag(), data, digest_key)
+    return Known(kind, digest(kind, tap.uid, digest_key), None, None, tap.counter)
+
+
+def _is_random(uid: bytes) -> bool:
+    return len(uid) == 4 and uid[0] == _RANDOM_UID
 
 
 def _classify_uid(uid: bytes) -> Presented | Malformed:
@@ -190,15 +241,32 @@ def _classify_uid(uid: bytes) -> Presented | Malformed:
         return Malformed("uid_size")
     if not any(uid):
         return Malformed("blank_uid")  # what readers send when the anticollision failed
-    if len(uid) == 4 and uid[0] == _RANDOM_UID:
+    if _is_random(uid):
         return Malformed("random_uid")  # ISO/IEC 14443-3: made anew each time (phones), so nobody's
     if len(uid) == 4 and uid[0] == _CASCADE_TAG:
         return Malformed("cut_uid")  # the cascade tag and half of a longer UID: many tags share it
     return Presented(CredentialKind.UID, uid)
 
 
-def _refused(kind: CredentialKind, refused: Refused, text: bytes, digest_key: bytes) -> Identity:
+def _classify_tag(data: bytes) -> Presented | Malformed:
+    """By what it carries where that proves something, else by its UID. A tag may give a random UID and yet prove itself."""
+    size = data[0] if data else 0
+    uid = data[1 : 1 + size]
+    by_uid = _classify_uid(uid)
+    if isinstance(by_uid, Malformed) and not _is_random(uid):
+        return by_uid
+    for record in ndef.records(data[1 + size :]):
+        if band.is_band(record):
+            return Presented(CredentialKind.BAND, record.payload, uid)
+        if sun.is_sun(record):
+            return Presented(CredentialKind.SUN, record.payload, uid)
+    return by_uid
+
+
+def _refused(kind: CredentialKind, refused: Refused | OtherTag, text: bytes, digest_key: bytes) -> Identity:
     match refused:
+        case OtherTag():
+            return Copied(kind, text_digest(kind, text, digest_key))
         case Broken(why):
             return Malformed(why)
         case BadSignature():

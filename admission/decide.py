@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from admission.credentials import Forged, Known, Malformed, SignedClaims, UnknownIssuer
+from admission.credentials import Copied, Forged, Known, Malformed, SignedClaims, UnknownIssuer
 from admission.entitlements import CredentialStanding, Product, Standing, Ticket
 from admission.ids import TicketId
 from admission.question import (
@@ -103,8 +103,8 @@ def _leaves(question: Question) -> bool:
 
 
 def _believed(question: Question) -> tuple[Candidate, ...]:
-    """Return the candidates, none where nobody vouches for what was presented."""
-    return question.candidates if isinstance(question.identity, Known) else ()
+    """Return the candidates, none where nobody vouches for what was presented: a message that is sent again moves nobody."""
+    return question.candidates if isinstance(question.identity, Known) and not question.replayed else ()
 
 
 def _exit(question: Question) -> Verdict:
@@ -140,7 +140,9 @@ def _refused_outright(question: Question) -> Reason:
         return Reason.FORGED
     if isinstance(identity, UnknownIssuer):
         return Reason.UNKNOWN_ISSUER
-    return Reason.NONE
+    if isinstance(identity, Copied):
+        return Reason.COPIED_TAG
+    return Reason.REPLAYED_TAP if question.replayed else Reason.NONE
 
 
 def _deny(question: Question, reason: Reason) -> Verdict:

@@ -1,7 +1,7 @@
 """How a credential is looked up and recorded: a keyed BLAKE2b-128 digest, never the code itself.
 
 Keyed per event group, so that digests of two groups cannot be compared; personalised by kind, so that a printed
-code can never pass as a tag's UID. Short codes and UIDs can still be tried by who holds the key.
+code can never pass as a tag's UID, nor a bare UID as a tag that has to prove itself. Short codes and UIDs can still be tried by who holds the key.
 The format is for ever: `codecs/vectors.json` publishes it.
 """
 
@@ -25,6 +25,10 @@ class CredentialKind(Enum):
     JWS = "jws"
     OPAQUE = "opaque"
     UID = "uid"
+    BAND = "band"
+    """A tag by the signed record it carries (`admission.codecs.band`)."""
+    SUN = "sun"
+    """A tag by the message it makes anew for each tap (`admission.codecs.sun`)."""
 
 
 # At most 16 bytes each (BLAKE2b's personalisation field); frozen with the record format.
@@ -34,6 +38,8 @@ PERSON_SIG1 = b"gatehouse.sig1"
 PERSON_JWS = b"gatehouse.jws"
 PERSON_OPAQUE = b"gatehouse.opaque"
 PERSON_UID = b"gatehouse.uid"
+PERSON_BAND = b"gatehouse.band"
+PERSON_SUN = b"gatehouse.sun"
 
 _PERSON = {
     CredentialKind.TK1: PERSON_TK1,
@@ -41,6 +47,8 @@ _PERSON = {
     CredentialKind.JWS: PERSON_JWS,
     CredentialKind.OPAQUE: PERSON_OPAQUE,
     CredentialKind.UID: PERSON_UID,
+    CredentialKind.BAND: PERSON_BAND,
+    CredentialKind.SUN: PERSON_SUN,
 }
 _TICKET = Struct(">IQ")  # event u32, ticket u64, big-endian like every id
 
@@ -48,7 +56,7 @@ _TICKET = Struct(">IQ")  # event u32, ticket u64, big-endian like every id
 def digest(kind: CredentialKind, material: bytes, key: bytes) -> bytes:
     """The 16-byte digest of a credential.
 
-    `material`: the exact text bytes (sig1, JWS, opaque), the canonical UID bytes, or for TK1 what `ticket_digest`
+    `material`: the exact text bytes (sig1, JWS, opaque), the canonical UID bytes (all tags), or for TK1 what `ticket_digest`
     builds. `key`: the event group's digest key, 16 to 64 bytes. Raises ValueError for a key of another length.
     """
     return _keyed(_PERSON[kind], material, key)

@@ -97,6 +97,10 @@ class Broken(msgspec.Struct, frozen=True, gc=False):
     why: str
 
 
+class OtherTag(msgspec.Struct, frozen=True, gc=False):
+    """What the tag carries is genuine, and another tag's: it was copied from that one."""
+
+
 Refused = BadSignature | NoKey | Broken
 
 

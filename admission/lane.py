@@ -66,6 +66,8 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     """People a group grant lets in; more than 1 is a steward's act."""
     mode: Mode = Mode.NORMAL
     """What the ticket was judged by (`admission.rules.mode_for`); the lane plan's where no ticket was found."""
+    extensions: tuple[tuple[Extension, bytes], ...] = ()
+    """What the presentation's record is to carry besides. A WAIT has no record: judged again, it is carried then."""
 
 
 class Durable(msgspec.Struct, frozen=True, gc=False):

@@ -232,6 +232,7 @@ class Lane:
             flags=verdict.flags & ~_NAMES | flag | self._condition.rehearsal,
             subject=subject,
             mode=event.mode,
+            extensions=event.extensions,
         )
         if verdict.outcome is not Outcome.GRANT:
             self._refuse(scan, verdict)
@@ -241,7 +242,8 @@ class Lane:
         if self._babbles(scan):
             self._out.show(event.reader, verdict)
             return
-        self._arm.reserve(scan, _split_observed(verdict.observed, event.count), verdict)
+        first, *others = _split_observed(verdict.observed, event.count)
+        self._arm.reserve(scan, [(*first, *event.extensions), *others], verdict)
 
     def _as_the_lane_stands(self, event: Judged, direction: Direction) -> Verdict:
         """Hold a grant against the lane once more: it may have changed since `decide()` was told of it."""

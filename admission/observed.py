@@ -20,6 +20,7 @@ from admission.records import (
     Record,
     pack_record_ids,
     unpack_record_ids,
+    unpack_tap,
 )
 
 NAMES_MAX = 62
@@ -48,6 +49,8 @@ class Role(IntEnum):
     EXIT = 1
     STATE = 2  # a passage, or its not coming, of an entry or exit
     ANNUL = 3
+    TAP = 4
+    """What a tag counted: `taps_of`."""
 
 
 class State(IntEnum):
@@ -171,6 +174,43 @@ def columns_of(
         body.seq, role + 0, time_us, state + 0, way + 0, body.zone, body.session, body.lane, body.mode + 0,
         body.flags + 0, named + _pack(names) if names else named,
     )  # fmt: skip
+
+
+NO_EVENT = EventId(0)
+"""In the place of an event, where a row is about a tag and not about a ticket."""
+
+
+def tag_key(digest: bytes) -> tuple[EventId, TicketId]:
+    """Return under which event and ticket the rows about a tag stand, whichever tickets it stands for now.
+
+    Eight of its digest's bytes: two tags of a group that share them are not to be met.
+    """
+    return NO_EVENT, TicketId(int.from_bytes(digest[:8], "big"))
+
+
+def taps_of(
+    gate: GateId, epoch: Epoch, body: Record, extensions: tuple[ExtensionRecord, ...], time_us: int
+) -> tuple[PresenceRow, ...]:
+    """Return what a record says of tags that count their taps, as rows of `tag_key`: `flags` is the counter.
+
+    A row has the id of its extension, so that it stands beside what the record says of its ticket. They replicate and
+    are kept as all of presence is, and are nobody's presence. A rehearsal's count too: the tag did count.
+    """
+    found: tuple[PresenceRow, ...] = ()
+    for extension in extensions:
+        if extension.type is Extension.TAP:
+            try:
+                digest, counter = unpack_tap(extension.payload)
+            except MalformedRecord:
+                continue
+            at = RecordId(gate, epoch, extension.seq)
+            found += (PresenceRow(*tag_key(digest), at, Role.TAP, time_us, lane=body.lane, flags=counter),)
+    return found
+
+
+def highest_tap(rows: Iterable[PresenceRow]) -> int:
+    """Return the highest counter that rows of one tag know of; -1 where it was never seen."""
+    return max((row.flags for row in rows if row.role is Role.TAP), default=-1)
 
 
 _Said = tuple[tuple[EventId, TicketId], Role, State, Direction, int, tuple[RecordId, ...]]

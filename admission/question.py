@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from admission.credentials import Identity
+from admission.credentials import Identity, Known
 from admission.entitlements import CredentialStanding, LanePlan, Product, Session, Ticket, ZoneTree
 from admission.ids import EventId, GateId, LaneId, ProductId, RecordId, SessionId
 from admission.reasons import Reason
@@ -111,6 +111,16 @@ class Question(msgspec.Struct, frozen=True, gc=False):
     """Of the lane's zone (this gate's share when cut off); 0 is unlimited."""
     previous: "Verdict | None" = None
     """The answer already given under the same scan id."""
+    tapped: int = -1
+    """The highest counter seen of the tag that proves itself by one; -1: none yet."""
+
+    @property
+    def replayed(self) -> bool:
+        """Whether what was presented was a tag's message, and was heard before."""
+        identity = self.identity
+        return (
+            isinstance(identity, Known) and identity.counter is not None and identity.counter <= self.tapped
+        )
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):

@@ -41,6 +41,9 @@ class Reason(IntEnum):
     FULL = 22
     OFFLINE = 23
     AMBIGUOUS = 24
+    # judged after `unknown_issuer`, and numbered later
+    COPIED_TAG = 25
+    REPLAYED_TAP = 26
     # reasons of `check` and `wait`
     UNLISTED = 40
     AFTER_RESTART = 41
@@ -307,6 +310,36 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Pas dans la liste. Demander le bon billet, sinon envoyer au guichet.",
             "Non è nella lista. Chiedere il biglietto giusto, altrimenti alla cassa.",
             "Not on the list. Ask for the right ticket, else send to the box office.",
+        ),
+    ),
+    Reason.COPIED_TAG: _Row(
+        _R,
+        (
+            "Ticket ungültig. Bitte zum Schalter",
+            "Billet non valable. Allez au guichet",
+            "Biglietto non valido. Vada alla cassa",
+            "Ticket not valid. Go to the box office",
+        ),
+        (
+            "Kopie: der Inhalt gehört zu einem anderen Chip. Nicht einlassen, Vorgesetzte rufen.",
+            "Copie: le contenu est celui d'une autre puce. Ne pas laisser entrer, appeler le chef.",
+            "Copia: il contenuto è di un altro chip. Non far entrare, chiamare il responsabile.",
+            "A copy: this content is another tag's. Do not let in, call your supervisor.",
+        ),
+    ),
+    Reason.REPLAYED_TAP: _Row(
+        _R,
+        (
+            "Bitte Chip nochmals hinhalten",
+            "Présentez votre puce encore une fois",
+            "Avvicini di nuovo il chip",
+            "Please hold your tag here again",
+        ),
+        (
+            "Diese Antwort des Chips kam schon einmal. Bleibt es dabei, ist es eine Kopie.",
+            "Cette réponse de la puce a déjà servi. Si cela se répète, c'est une copie.",
+            "Questa risposta del chip è già stata usata. Se si ripete, è una copia.",
+            "This answer of the tag came before. If it happens again, it is a copy.",
         ),
     ),
     Reason.BANNED_TAG: _Row(

@@ -59,6 +59,7 @@ _BODY = struct.Struct(">BBHIqIHHHHBBBB16sII")
 _TICKET = struct.Struct(">IQHH")
 _EXTENSION = struct.Struct(">BBHI")
 _RECORD_ID = struct.Struct(">IQI")
+_TAP = struct.Struct(">16sI")
 NOBODY = bytes(16)
 
 
@@ -190,9 +191,10 @@ class Extension(IntEnum):
     )
     LIST = 6  # u32 event, u32 generation, u64 version, 16 B digest
     DETAIL = 7  # UTF-8 words of a device or lane event, never visitor data
+    TAP = 8  # 16 B digest of a tag, u32 counter: what a scan heard of a tag that counts its taps
 
 
-_PAYLOAD_BYTES = {Extension.HEAD: 100, Extension.PREDECESSOR: 44, Extension.LIST: 32}
+_PAYLOAD_BYTES = {Extension.HEAD: 100, Extension.PREDECESSOR: 44, Extension.LIST: 32, Extension.TAP: 20}
 """The types of one length."""
 _PAYLOAD_STEP = {Extension.OBSERVED: _RECORD_ID.size, Extension.RESET: _RECORD_ID.size}
 """The types that repeat one field."""
@@ -402,3 +404,16 @@ def unpack_record_ids(payload: bytes) -> tuple[RecordId, ...]:
     if len(payload) % _RECORD_ID.size:
         raise MalformedRecord("record ids are 16 bytes each")
     return tuple(RecordId(*one) for one in _RECORD_ID.iter_unpack(payload))
+
+
+def pack_tap(digest: bytes, counter: int) -> bytes:
+    """Return the payload of a TAP extension."""
+    return _TAP.pack(digest, counter)
+
+
+def unpack_tap(payload: bytes) -> tuple[bytes, int]:
+    """Read digest and counter of a TAP payload. MalformedRecord for another length."""
+    if len(payload) != _TAP.size:
+        raise MalformedRecord("a tap has 20 bytes")
+    digest, counter = _TAP.unpack(payload)
+    return digest, counter

@@ -46,13 +46,15 @@ class Medium(StrEnum):
 
     BARCODE = "barcode"
     UID = "uid"
+    TAG = "tag"
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
     """One complete frame from a reader.
 
-    `data`: the code's text bytes, or the UID's raw bytes (UID0 first, as ISO/IEC 14443 transmits it).
+    `data`: the code's text bytes, or the UID's raw bytes (UID0 first, as ISO/IEC 14443 transmits it); of a tag that was
+    read too (`Medium.TAG`) the UID's length (u8), the UID, and its NDEF message, empty where it has none.
     `aim`: the AIM symbology identifier without `]` (`Q1`), or "" where the device sent none.
     `first_ns`, `last_ns`: monotonic time of the first and the last byte.
     """

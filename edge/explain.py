@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import IntFlag
 from pathlib import Path
 
-from admission.credentials import Forged, Identity, Known, Malformed, Medium, UnknownIssuer
+from admission.credentials import Copied, Forged, Identity, Known, Malformed, Medium, UnknownIssuer
 from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket
 from admission.ids import Epoch, EventId, LaneId, TicketId, ZoneId
 from admission.presence import PresenceRow, Resets
@@ -151,6 +151,9 @@ def _identity(identity: Identity) -> dict[str, object]:
         case Forged(kind=kind, digest_of_text=digest):
             said: dict[str, object] = {"identity": "forged", "format": kind.value, "digest": digest.hex()}
             return said | {"key": None, "claims": None}
+        case Copied(kind=kind, digest_of_text=digest):
+            said = {"identity": "copied", "format": kind.value, "digest": digest.hex()}
+            return said | {"key": None, "claims": None}
         case UnknownIssuer(kind=kind, kid=kid, digest_of_text=digest):
             said = {"identity": "unknown_issuer", "format": kind.value, "digest": digest.hex()}
             return said | {"key": {"kid": kid.hex()} if kid else None, "claims": None}
@@ -164,6 +167,7 @@ def _known(identity: Known) -> dict[str, object]:
         "identity": "known",
         "format": identity.kind.value,
         "digest": identity.digest.hex(),
+        **({} if identity.counter is None else {"counter": identity.counter}),
         "key": None
         if key is None
         else {

@@ -20,6 +20,7 @@ from admission.records import (
     device_of,
     record_from_bytes,
     unpack_record_ids,
+    unpack_tap,
 )
 from edge.store.log_reader import ROWS_MAX, LogReader
 from edge.store.log_schema import StoredRecord
@@ -178,6 +179,9 @@ def _detail(record: ExtensionRecord) -> Mapping[str, object]:
                 "version": version,
                 "digest": payload[16:].hex(),
             }
+        case Extension.TAP:
+            digest, counter = unpack_tap(payload)
+            return {"digest": digest.hex(), "counter": counter}
         case Extension.DETAIL:
             return {"words": payload.decode(errors="replace")}
 

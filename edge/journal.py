@@ -17,7 +17,7 @@ from admission import chain
 from admission.corrected import EpochTime
 from admission.ids import Epoch, EventId, GateId, LaneId, TicketId, ZoneId
 from admission.lane import Write
-from admission.observed import RESETTING
+from admission.observed import RESETTING, taps_of
 from admission.presence import PresenceRow, Reset, reset_of, rows_of
 from admission.records import Extension, ExtensionRecord, Flag, Kind, Record
 from edge.clock import Clock, TrustedTime
@@ -174,9 +174,11 @@ class Journal:
                 self._chain(extension.seq, extension.to_bytes(), records)
                 extensions.append(extension)
             placed_us = self._placed.place(body)
-            presence.extend(rows_of(self.gate, self.epoch, body, tuple(extensions), placed_us))
+            at = (self.gate, self.epoch, body, tuple(extensions), placed_us)
+            presence.extend(rows_of(*at))
+            presence.extend(taps_of(*at))
             if write.kind in RESETTING:
-                reset = reset_of(self.gate, self.epoch, body, tuple(extensions), placed_us)
+                reset = reset_of(*at)
                 resets.extend(() if reset is None else (reset,))
         heads = (self._sign(records),) if self.unsigned >= HEAD_EVERY else ()
         if resets:

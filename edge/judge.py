@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from admission.credentials import Forged, Identity, Known, Malformed, Medium, UnknownIssuer, identify
+from admission.credentials import Copied, Forged, Identity, Known, Malformed, Medium, UnknownIssuer, identify
 from admission.decide import decide, synthesize
 from admission.entitlements import (
     Attention,
@@ -24,9 +24,10 @@ from admission.entitlements import (
 )
 from admission.ids import Epoch, EventId, GateId, SessionId, TicketId, ZoneId
 from admission.keys import KeyRing
+from admission.observed import highest_tap, tag_key
 from admission.presence import PresenceRow, Resets, fold
 from admission.question import Candidate, LaneFacts, Question, Tally, VenueFacts, Verdict
-from admission.records import Direction, Flag, ticket_subject
+from admission.records import Direction, Extension, Flag, pack_tap, ticket_subject
 from admission.rules import session_for, share_of
 from edge.clock import TrustedTime
 from edge.venue import Venue, venue_of
@@ -81,6 +82,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict
     subject: bytes
     subject_flag: Flag
+    extensions: tuple[tuple[Extension, bytes], ...] = ()
+    """What the record carries besides: how far a tag has counted, where it counts."""
 
 
 class Judge:
@@ -168,6 +171,7 @@ class Judge:
         high = self._presence.occupancy_high(lane.plan.zone) if zone and zone.capacity else None
         if self._list is None and not _speaks_for_itself(identity):
             lane = replace(lane, ready=False)
+        tapped = -1 if blind else self._tapped(identity)
         verdict = decide(
             Question(
                 direction=direction,
@@ -183,10 +187,17 @@ class Judge:
                 if zone and high is not None and cut_off and not asking
                 else high,
                 capacity=zone.capacity if zone else 0,
+                tapped=tapped,
             )
         )
         subject, flag = subject_of(identity, verdict)
-        return Answer(identity, verdict, subject, flag)
+        return Answer(identity, verdict, subject, flag, _counted(identity, tapped))
+
+    def _tapped(self, identity: Identity) -> int:
+        """Return how far the tag has counted for all that is known here; -1 where it does not count, or is new."""
+        if not isinstance(identity, Known) or identity.counter is None:
+            return -1
+        return highest_tap(self._presence.rows(*tag_key(identity.digest)))
 
     def _cut_off(self, zone: ZoneId) -> bool:
         """Whether a gate that serves the same zone has not been heard, so that it may have taken a use unseen."""
@@ -274,13 +285,26 @@ def _speaks_for_itself(identity: Identity) -> bool:
     return not isinstance(identity, Known) or identity.claims is not None
 
 
+def _counted(identity: Identity, tapped: int) -> tuple[tuple[Extension, bytes], ...]:
+    """Return what is to be kept of a tag that counts: a counter above all seen, whatever the answer is."""
+    if not isinstance(identity, Known) or identity.counter is None or identity.counter <= tapped:
+        return ()
+    return ((Extension.TAP, pack_tap(identity.digest, identity.counter)),)
+
+
 def subject_of(identity: Identity, verdict: Verdict) -> tuple[bytes, Flag]:
     """Return what a record about this presentation carries: the ticket where one was found, else a digest."""
     if verdict.candidate is not None:
         ticket = verdict.candidate.ticket
         return ticket_subject(ticket.event, ticket.id, ticket.product), Flag.TICKET
     match identity:
-        case Known(digest=digest) | Forged(digest_of_text=digest) | UnknownIssuer(digest_of_text=digest):
+        case Known(digest=digest):
+            return digest, Flag.DIGEST
+        case (
+            Forged(digest_of_text=digest)
+            | UnknownIssuer(digest_of_text=digest)
+            | Copied(digest_of_text=digest)
+        ):
             return digest, Flag.DIGEST
         case Malformed():
             return bytes(16), Flag.NONE

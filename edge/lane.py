@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from admission.credentials import Identity, Known, Malformed, Medium
+from admission.credentials import Identity, Known, Malformed, Medium, presentation_of
 from admission.entitlements import LanePlan
 from admission.ids import LaneId, ReaderId, RecordId, ZoneId
 from admission.lane import (
@@ -252,11 +252,12 @@ class LaneShell:
     def scanned(self, reader: int, scan: Scan) -> None:
         """A reader delivered a frame."""
         now_ms = self._now_ms()
-        if not self.machine.presented(ReaderId(reader), scan.data, now_ms):
+        medium = _MEDIA[scan.medium]
+        if not self.machine.presented(ReaderId(reader), presentation_of(scan.data, medium), now_ms):
             return
         failpoint("after_read")
         at = self._readers[reader]
-        shown = _Presentation(scan.data, _MEDIA[scan.medium], _WAYS[at.settings.way], scan.last_ns)
+        shown = _Presentation(scan.data, medium, _WAYS[at.settings.way], scan.last_ns)
         self._present(at, shown)
 
     def removed(self, reader: int, event: Removed) -> None:  # noqa: ARG002
@@ -283,6 +284,7 @@ class LaneShell:
                 answer.subject,
                 answer.subject_flag,
                 mode=mode_for(answer.verdict.candidate, self._plan),
+                extensions=answer.extensions,
             ),
             self._now_ms(),
         )

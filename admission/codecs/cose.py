@@ -4,7 +4,7 @@
     envelope  = [D2] 84 bstr(protected) A0 bstr(payload) 58 40 signature      D2: CBOR tag 18, may be missing
     protected = {1: -19 or -8, 4: kid}
     payload   = map of claims, below
-    signature = Ed25519 over ["Signature1", protected, h'', payload]
+    signature = Ed25519 over ["Signature1", protected, external, payload]      external: h'' in a text (RFC 9052, 4.3)
 
 Written with deterministic lengths (RFC 8949, 4.2.1) throughout, claims in any order. The envelope and its header
 are taken apart here by their few fixed bytes, so that no CBOR decoder sees bytes that nobody signed. Claims we do
@@ -67,7 +67,6 @@ _HEAD_CHARS = len(PREFIX) + 48
 """Enough of a text to know its length: tag, array, longest header and the payload's own head are 29 bytes."""
 _SIGNATURE_HEAD = b"\x58\x40"
 _TO_BE_SIGNED = b"\x84\x6aSignature1"  # array of 4, text of 10 (RFC 9052, 4.4)
-_NO_EXTERNAL_DATA = b"\x40"
 _U16 = Struct(">H")
 
 # `int()` reads base 32 with the digits 0-9a-v, and also takes signs, spaces and underscores: all that is not base32
@@ -99,14 +98,7 @@ class Claims(msgspec.Struct, frozen=True, gc=False):
 
 def mint(claims: Claims, private: Ed25519PrivateKey) -> str:
     """The ticket's text. Raises ValueError for claims that no gate would accept."""
-    payload = cbor2.dumps(_claims_map(claims))
-    if len(payload) > U16_MAX:
-        raise ValueError("the claims are too long for a ticket")
-    kid = kid_of(private.public_key().public_bytes_raw())
-    protected = _bstr(bytes((0xA2, 0x01, _ALG_ED25519, 0x04, 0x40 + len(kid))) + kid)
-    signed = _bstr(payload)
-    signature = private.sign(_TO_BE_SIGNED + protected + _NO_EXTERNAL_DATA + signed)
-    text = PREFIX + _base32_encode(b"\x84" + protected + b"\xa0" + signed + _SIGNATURE_HEAD + signature)
+    text = PREFIX + _base32_encode(sign(claims, private))
     if len(text) > TEXT_BYTES_MAX:
         raise ValueError(
             f"the ticket has {len(text)} characters, {TEXT_BYTES_MAX} are allowed; name fewer zones"
@@ -121,8 +113,23 @@ def verify(text: bytes, ring: KeyRing) -> Verified[Claims] | Refused:
     if text[:3].upper() != PREFIX:
         return Broken("prefix")
     raw = _base32_decode(text[3:])
-    if raw is None:
-        return Broken("base32")
+    return Broken("base32") if raw is None else open_signed(raw, ring)
+
+
+def sign(claims: Claims, private: Ed25519PrivateKey, external: bytes = b"") -> bytes:
+    """The envelope. `external`: what the signature also covers and the envelope does not carry. ValueError as `mint`."""
+    payload = cbor2.dumps(_claims_map(claims))
+    if len(payload) > U16_MAX:
+        raise ValueError("the claims are too long for a ticket")
+    kid = kid_of(private.public_key().public_bytes_raw())
+    protected = _bstr(bytes((0xA2, 0x01, _ALG_ED25519, 0x04, 0x40 + len(kid))) + kid)
+    signed = _bstr(payload)
+    signature = private.sign(_TO_BE_SIGNED + protected + _bstr(external) + signed)
+    return b"\x84" + protected + b"\xa0" + signed + _SIGNATURE_HEAD + signature
+
+
+def open_signed(raw: bytes, ring: KeyRing, external: bytes = b"") -> Verified[Claims] | Refused:
+    """The claims of an envelope, or why there are none. `raw` is of bounded length; never raises."""
     parts = _open_envelope(raw)
     if parts is None:
         return Broken("envelope")
@@ -134,12 +141,7 @@ def verify(text: bytes, ring: KeyRing) -> Verified[Claims] | Refused:
     if key is None:
         return NoKey(kid)
     to_be_signed = (
-        _TO_BE_SIGNED
-        + bytes((0x40 + len(protected),))
-        + protected
-        + _NO_EXTERNAL_DATA
-        + payload_head
-        + payload
+        _TO_BE_SIGNED + bytes((0x40 + len(protected),)) + protected + _bstr(external) + payload_head + payload
     )
     if not ring.signed(key, signature, to_be_signed):
         return BadSignature(kid)

@@ -20,7 +20,7 @@ from msgspec import structs
 from admission.chain import EpochState, Head
 from admission.corrected import Mark, is_believed, mark_of, placed
 from admission.ids import Epoch, GateId
-from admission.presence import PresenceRow, Reset, reset_of, rows_of
+from admission.observed import PresenceRow, Reset, reset_of, rows_of, taps_of
 from admission.records import NEVER_US, ExtensionRecord, MalformedRecord, Record, made_us, record_from_bytes
 from edge.link import FOREIGN_MAX, Foreign
 from edge.store.faults import StoreFault
@@ -535,7 +535,7 @@ def meaning_of(
         bodies, placed((one for one, _ in bodies), mark), strict=True
     ):
         at = (gate, epoch, body, tuple(extensions), time_us)
-        rows.extend(rows_of(*at))
+        rows.extend((*rows_of(*at), *taps_of(*at)))
         reset = reset_of(*at)
         resets.extend(() if reset is None else (reset,))
     return rows, resets

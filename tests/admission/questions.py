@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from admission.credentials import CredentialKind, Forged, Known, Malformed, SignedClaims, UnknownIssuer
+from admission.credentials import (
+    Copied,
+    CredentialKind,
+    Forged,
+    Known,
+    Malformed,
+    SignedClaims,
+    UnknownIssuer,
+)
 from admission.decide import Candidate, ClockFacts, LaneFacts, LastUse, Question, Tally, VenueFacts
 from admission.entitlements import (
     Attention,
@@ -80,6 +88,10 @@ SPOILERS: dict[Reason, Parts] = {
     Reason.NOT_READY: {"lane": {"ready": False}},
     Reason.FORGED: {"question": {"identity": Forged(CredentialKind.TK1, bytes(16))}},
     Reason.UNKNOWN_ISSUER: {"question": {"identity": UnknownIssuer(CredentialKind.TK1, b"none", bytes(16))}},
+    Reason.COPIED_TAG: {"question": {"identity": Copied(CredentialKind.BAND, bytes(16))}},
+    Reason.REPLAYED_TAP: {
+        "question": {"identity": Known(CredentialKind.SUN, bytes(16), None, None, 9), "tapped": 9}
+    },
     Reason.UNKNOWN: {"question": {"candidates": ()}},
     Reason.BANNED_TAG: {"candidate": {"credential": CredentialStanding.BANNED_TAG}},
     Reason.INACTIVE_TAG: {"candidate": {"credential": CredentialStanding.INACTIVE_TAG}},

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from admission.codecs import cose, sig1
 from admission.credentials import (
     MALFORMED_WORDS,
+    Copied,
     CredentialKind,
     Forged,
     Identity,
@@ -22,10 +23,13 @@ from admission.credentials import (
     UnknownIssuer,
     classify,
     identify,
+    presentation_of,
+    tag_data,
 )
 from admission.digests import digest, text_digest, ticket_digest
 from admission.ids import EventId, ProductId, SessionId, TicketId, ZoneId
 from admission.keys import IssuerKey, KeyFormat, KeyRing, KeyStatus, kid_of
+from tests.admission.tags import TAG_UID, band_tap, sun_tap
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = PRIVATE.public_key().public_bytes_raw()
@@ -228,13 +232,81 @@ def test_who_vouches_for_nothing() -> None:
     assert read(b"TK1" + b"A" * 1100) == Malformed("too_long")
 
 
+OTHER_TAG = bytes.fromhex("04C1285A373080")
+RANDOM_UID = bytes.fromhex("08AABBCC")
+URL_OF_A_SHOP = bytes.fromhex("D1010C5504") + b"venue.examp"
+
+
+def read_tag(data: bytes) -> Identity:
+    return read(data, medium=Medium.TAG)
+
+
+def test_a_band_is_known_by_its_tag_and_says_its_ticket() -> None:
+    found = digest(CredentialKind.BAND, TAG_UID, DIGEST_KEY)
+    assert read_tag(band_tap(CLAIMS, PRIVATE)) == Known(
+        CredentialKind.BAND, found, SignedClaims(TicketId(9), EventId(8), ProductId(3), (ZoneId(1), ZoneId(2)), SessionId(2), 4, 5, 6, 7), TK1_KEY
+    )  # fmt: skip
+    copied = read_tag(band_tap(CLAIMS, PRIVATE, shown=OTHER_TAG))
+    assert isinstance(copied, Copied)
+    assert copied.kind is CredentialKind.BAND
+    stranger = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    assert isinstance(read_tag(band_tap(CLAIMS, stranger)), UnknownIssuer)
+    spoilt = bytearray(band_tap(CLAIMS, PRIVATE))
+    spoilt[-1] ^= 1
+    assert isinstance(read_tag(bytes(spoilt)), Forged)
+
+
+def test_a_sun_tag_is_known_by_what_it_proves() -> None:
+    found = digest(CredentialKind.SUN, TAG_UID, DIGEST_KEY)
+    assert read_tag(sun_tap(61, DIGEST_KEY)) == Known(CredentialKind.SUN, found, None, None, 61)
+    # a tag that gives a random UID still says which it is
+    assert read_tag(sun_tap(62, DIGEST_KEY, shown=RANDOM_UID)) == Known(
+        CredentialKind.SUN, found, None, None, 62
+    )
+    assert isinstance(read_tag(sun_tap(63, DIGEST_KEY, shown=OTHER_TAG)), Copied)
+    assert isinstance(read_tag(sun_tap(63, bytes(32))), Forged | UnknownIssuer)
+
+
+def test_a_tag_that_proves_nothing_is_its_uid() -> None:
+    by_uid = Known(CredentialKind.UID, digest(CredentialKind.UID, TAG_UID, DIGEST_KEY), None, None)
+    for message in (b"", URL_OF_A_SHOP, b"\xff" * 40):
+        assert read_tag(tag_data(TAG_UID, message)) == by_uid
+    assert read_tag(tag_data(RANDOM_UID, URL_OF_A_SHOP)) == Malformed("random_uid")
+    assert read_tag(tag_data(bytes(7), sun_tap(1, DIGEST_KEY)[8:])) == Malformed("blank_uid")
+    assert read_tag(b"") == Malformed("uid_size")
+    assert read_tag(b"\x07\x04") == Malformed("uid_size")
+
+
+def test_a_bare_uid_never_stands_for_a_tag_that_must_prove_itself() -> None:
+    uid = read(TAG_UID, medium=Medium.UID)
+    proved = (read_tag(sun_tap(1, DIGEST_KEY)), read_tag(band_tap(CLAIMS, PRIVATE)))
+    digests = {one.digest for one in (uid, *proved) if isinstance(one, Known)}
+    assert len(digests) == 3
+    url = sun_tap(1, DIGEST_KEY)[13:]
+    as_barcode = read(url.lstrip(b"\x04"))
+    assert isinstance(as_barcode, Known)
+    assert as_barcode.kind is CredentialKind.OPAQUE, "a photograph of the message is a code nobody sold"
+
+
+def test_two_taps_of_one_tag_before_a_reader_are_one_presentation() -> None:
+    one, other = (presentation_of(sun_tap(count, DIGEST_KEY), Medium.TAG) for count in (1, 2))
+    assert one == other != presentation_of(sun_tap(1, DIGEST_KEY, shown=OTHER_TAG), Medium.TAG)
+    assert presentation_of(TK1, Medium.BARCODE) == TK1
+    assert presentation_of(b"", Medium.TAG) == b""
+
+
 def test_a_digest_key_that_protects_nothing_is_the_only_error() -> None:
     with pytest.raises(ValueError, match="digest key"):
         identify(b"0815", Medium.BARCODE, RING, b"")
 
 
+TAG_MESSAGES = (band_tap(CLAIMS, PRIVATE), sun_tap(3, DIGEST_KEY))
 HOSTILE = st.one_of(
     st.binary(max_size=300),
+    st.binary(max_size=80).map(lambda message: tag_data(TAG_UID, message)),
+    st.tuples(st.sampled_from(TAG_MESSAGES), st.integers(0, 160), st.binary(max_size=3)).map(
+        lambda cut: cut[0][: cut[1]] + cut[2] + cut[0][cut[1] + 1 :]
+    ),
     st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")),
     st.binary(min_size=38, max_size=300).map(lambda raw: b"TK1" + b32encode(raw).rstrip(b"=")),
     st.from_regex(r"\Aey[A-Za-z0-9_-]{1,60}\.[A-Za-z0-9_-]{1,60}\.[A-Za-z0-9_-]{86}\Z").map(str.encode),
@@ -254,10 +326,19 @@ def test_any_bytes_give_a_value_and_never_someone_elses_claims(data: bytes, medi
             assert why in MALFORMED_WORDS
         case Known(kind, found, claims, key):
             assert len(found) == 16
-            signed = kind in {CredentialKind.TK1, CredentialKind.SIG1, CredentialKind.JWS}
+            signed = kind in {
+                CredentialKind.TK1,
+                CredentialKind.SIG1,
+                CredentialKind.JWS,
+                CredentialKind.BAND,
+            }
             assert (claims is not None, key is not None) == (signed, signed)
-            if signed:
+            if kind is CredentialKind.SUN or kind is CredentialKind.BAND:
+                assert found == digest(kind, TAG_UID, DIGEST_KEY)
+            elif signed:
                 assert data.upper() in {TK1, SIG1.upper(), JWS.upper()}
-        case Forged(digest_of_text=found) | UnknownIssuer(digest_of_text=found):
+        case (
+            Forged(digest_of_text=found) | UnknownIssuer(digest_of_text=found) | Copied(digest_of_text=found)
+        ):
             assert len(found) == 16
     assert read(data, medium=medium) == identity

@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 from msgspec.structs import replace
 
-from admission.credentials import CredentialKind, Forged, Malformed, UnknownIssuer
+from admission.credentials import CredentialKind, Forged, Known, Malformed, UnknownIssuer
 from admission.decide import Candidate, Verdict, decide
 from admission.entitlements import (
     Attention,
@@ -97,15 +97,22 @@ CANNOT_BOTH_BE = {
     (Reason.MALFORMED, Reason.FORGED),
     (Reason.MALFORMED, Reason.UNKNOWN_ISSUER),
     (Reason.FORGED, Reason.UNKNOWN_ISSUER),
+    *((one, Reason.COPIED_TAG) for one in (Reason.MALFORMED, Reason.FORGED, Reason.UNKNOWN_ISSUER)),
+    *((one, Reason.REPLAYED_TAP) for one in (Reason.MALFORMED, Reason.FORGED, Reason.UNKNOWN_ISSUER)),
+    (Reason.COPIED_TAG, Reason.REPLAYED_TAP),
     # one plan has one list of sessions and one mode
     (Reason.WRONG_EVENT, Reason.WRONG_DATE),
     (Reason.ALREADY_USED, Reason.ALREADY_INSIDE),
     (Reason.ALREADY_INSIDE, Reason.AFTER_RESTART),
 }
+OF_TAGS = (Reason.COPIED_TAG, Reason.REPLAYED_TAP)
+"""Judged with who it is, and numbered after all others: numbers in records never change."""
 DENIALS = sorted(reason for reason in SPOILERS if reason not in CHECKS + WAITS)
 PAIRS = [
     (first, second)
-    for first, second in combinations(sorted(SPOILERS), 2)
+    for first, second in combinations(
+        sorted(SPOILERS, key=lambda one: (Reason.UNKNOWN_ISSUER if one in OF_TAGS else one, one)), 2
+    )
     if first in DENIALS and (first, second) not in MADE_GOOD | CANNOT_BOTH_BE
 ]
 
@@ -140,6 +147,40 @@ def test_the_same_scan_again_gets_the_same_answer_whatever_holds_now(reason: Rea
     before = decide(ask())
     again = decide(replace(ask(SPOILERS[reason]), previous=before))
     assert again == replace(before, repeated=True)
+
+
+# --- tags that count their taps ---------------------------------------------------------------------------------
+
+
+def tapped(counter: int, highest: int) -> Parts:
+    return {
+        "question": {
+            "identity": Known(CredentialKind.SUN, bytes(16), None, None, counter),
+            "tapped": highest,
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("counter", "highest", "passes"),
+    [(0, -1, True), (0, 0, False), (1, 0, True), (7, 8, False), (2**24 - 1, 2**24 - 2, True), (5, 5, False)],
+)
+def test_a_counter_must_be_above_all_that_were_seen(counter: int, highest: int, passes: bool) -> None:
+    expected = (GRANT, Reason.NONE) if passes else (DENY, Reason.REPLAYED_TAP)
+    assert heard(tapped(counter, highest)) == expected
+
+
+def test_a_message_sent_again_holds_nobody_at_an_exit_and_moves_nobody() -> None:
+    entry = RecordId(THIS_GATE, Epoch(1), 3)
+    inside: Parts = {"tally": {"inside": 1, "passed": 1, "entries": (entry,)}}
+    leaves: Parts = {"question": {"direction": Direction.EXIT}}
+    fresh = decide(ask(merged(merged(tapped(8, 7), inside), leaves)))
+    assert (fresh.outcome, fresh.observed) == (GRANT, (entry,))
+    again = decide(ask(merged(merged(tapped(7, 7), inside), leaves)))
+    assert (again.outcome, again.candidate, again.observed) == (GRANT, None, ())
+    assert again.flags & Flag.FLAGGED
+    both: Parts = {"question": {"direction": Direction.NONE}}
+    assert heard(merged(merged(tapped(7, 7), inside), both)) == (DENY, Reason.REPLAYED_TAP)
 
 
 # --- lane and identity ------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from admission.lane import (
 )
 from admission.presence import PresenceRow, Role, rows_of
 from admission.question import Verdict
-from admission.reasons import DisplayState
+from admission.reasons import DisplayState, Reason
 from admission.records import (
     Direction,
     Extension,
@@ -423,3 +423,18 @@ def test_test_pulse_needs_ready_and_no_fire(event: lane.LaneEvent) -> None:
     at.do(event)
     at.do(Durable(1))
     assert at.of(Release) == []
+
+
+def test_what_a_tag_counted_is_recorded_once_and_never_with_a_wait() -> None:
+    tap = (Extension.TAP, bytes(20))
+    at = Trial()
+    at.do(grant(1))
+    assert only(at.do(replace(grant(2), extensions=(tap,))), Write) == []
+    at.walk()
+    (scan,) = only(at.do(replace(grant(2), extensions=(tap,))), Write)
+    assert scan.extensions == (tap,)
+    group = only(Trial().do(replace(grant(3, count=3), extensions=(tap,))), Write)
+    assert [write.extensions for write in group] == [(tap,), (), ()]
+    refused = Judged(ENTRY_READER, Verdict(Outcome.DENY, Reason.CANCELLED), subject(4), Flag.TICKET)
+    (denied,) = only(Trial().do(replace(refused, extensions=(tap,))), Write)
+    assert denied.extensions == (tap,)

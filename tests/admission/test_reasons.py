@@ -48,6 +48,8 @@ NUMBERS = {
     "FULL": 22,
     "OFFLINE": 23,
     "AMBIGUOUS": 24,
+    "COPIED_TAG": 25,
+    "REPLAYED_TAP": 26,
     "UNLISTED": 40,
     "AFTER_RESTART": 41,
     "CHECK_ID": 42,
@@ -136,7 +138,7 @@ def test_the_visitor_is_told_where_and_when(language: Language) -> None:
 def test_guessing_codes_teaches_nothing(language: Language) -> None:
     lines = {
         say(Outcome.DENY, reason, language).visitor
-        for reason in (Reason.FORGED, Reason.UNKNOWN_ISSUER, Reason.UNKNOWN)
+        for reason in (Reason.FORGED, Reason.COPIED_TAG, Reason.UNKNOWN_ISSUER, Reason.UNKNOWN)
     }
     assert len(lines) == 1
 

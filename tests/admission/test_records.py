@@ -33,9 +33,11 @@ from admission.records import (
     Trust,
     is_of_people,
     pack_record_ids,
+    pack_tap,
     record_from_bytes,
     ticket_subject,
     unpack_record_ids,
+    unpack_tap,
 )
 from tests.admission.logs import bodies, extension_records
 
@@ -82,6 +84,14 @@ def test_record_ids_have_these_bytes_for_ever() -> None:
     assert pack_record_ids(ids) == (bytes.fromhex("00000001 fedcba9876543210 00000003"),)
 
 
+def test_a_tap_has_these_bytes_for_ever() -> None:
+    payload = pack_tap(bytes(range(16)), 0x3D)
+    assert payload.hex() == "000102030405060708090a0b0c0d0e0f0000003d"
+    assert unpack_tap(payload) == (bytes(range(16)), 0x3D)
+    with pytest.raises(MalformedRecord):
+        unpack_tap(payload[:-1])
+
+
 def test_the_numbers_of_kinds_do_not_move() -> None:
     assert {kind.value: kind.name for kind in Kind} == {
         1: "SCAN", 2: "PASSAGE", 3: "GIVE_BACK", 4: "LATE_PASSAGE", 5: "INTRUSION", 6: "TAILGATE", 7: "OVERRIDE",
@@ -90,6 +100,7 @@ def test_the_numbers_of_kinds_do_not_move() -> None:
     }  # fmt: skip
     assert {kind.value: kind.name for kind in Extension} == {
         1: "HEAD", 2: "OBSERVED", 3: "RESET", 4: "STAFF", 5: "PREDECESSOR", 6: "LIST", 7: "DETAIL",
+        8: "TAP",
     }  # fmt: skip
 
 

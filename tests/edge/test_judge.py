@@ -6,16 +6,41 @@ import msgspec
 import pytest
 
 from admission.credentials import Medium
+from admission.digests import CredentialKind, digest
 from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, TicketId, ZoneId
+from admission.observed import taps_of
 from admission.presence import PresenceRow, Resets, Role, State
 from admission.question import LaneFacts
 from admission.reasons import Reason
-from admission.records import Direction, Flag, Outcome, ticket_subject
+from admission.records import (
+    Direction,
+    Extension,
+    ExtensionRecord,
+    Flag,
+    Kind,
+    Outcome,
+    Record,
+    pack_tap,
+    ticket_subject,
+)
 from edge.clock import TrustedTime
 from edge.judge import Answer, Judge
 from sync.wire.lists import GateInfo, ListRow, ticket_of
-from tests.edge.rig import ARENA, EVENT, GATE, PRODUCT, SESSION, UID, code, list_head, row, tag_row
+from tests.admission.tags import TAG_UID, sun_tap
+from tests.edge.rig import (
+    ARENA,
+    DIGEST_KEY,
+    EVENT,
+    GATE,
+    PRODUCT,
+    SESSION,
+    UID,
+    code,
+    list_head,
+    row,
+    tag_row,
+)
 from tests.edge.test_clock import NOW_S, HandClock
 
 OLD, NEW = Epoch(1), Epoch(2)
@@ -119,6 +144,26 @@ def test_a_ticket_and_a_tag_are_found_and_named_in_the_record(desk: Desk) -> Non
         assert told(answer) == (Outcome.GRANT, Reason.NONE)
         assert answer.subject == ticket_subject(EVENT, TicketId(number), PRODUCT)
         assert answer.subject_flag is Flag.TICKET
+
+
+def test_a_tag_that_counts_is_told_from_its_message_sent_again(desk: Desk) -> None:
+    found = digest(CredentialKind.SUN, TAG_UID, DIGEST_KEY)
+    desk.judge.use_list(ShortList(row(9)._replace(digest=found)))
+    answer = desk.ask(sun_tap(5, DIGEST_KEY), Medium.TAG)
+    assert told(answer) == (Outcome.GRANT, Reason.NONE)
+    assert answer.extensions == ((Extension.TAP, pack_tap(found, 5)),)
+    (heard,) = taps_of(GATE, OLD, Record(Kind.SCAN, 3, 0, 0), (ExtensionRecord(Extension.TAP, 4, answer.extensions[0][1]),), 0)  # fmt: skip
+    desk.memories.found.append(heard)
+    again = desk.ask(sun_tap(5, DIGEST_KEY), Medium.TAG)
+    assert (told(again), again.extensions) == ((Outcome.DENY, Reason.REPLAYED_TAP), ())
+    assert again.subject_flag is Flag.DIGEST
+    assert told(desk.ask(sun_tap(4, DIGEST_KEY), Medium.TAG)) == (Outcome.DENY, Reason.REPLAYED_TAP)
+    # whatever is said of it now, and also without any ticket, the counter is kept
+    desk.judge.use_list(ShortList())
+    unknown = desk.ask(sun_tap(6, DIGEST_KEY), Medium.TAG)
+    assert told(unknown) == (Outcome.DENY, Reason.UNKNOWN)
+    assert unknown.extensions == ((Extension.TAP, pack_tap(found, 6)),)
+    assert told(desk.ask(sun_tap(7, DIGEST_KEY, shown=UID), Medium.TAG)) == (Outcome.DENY, Reason.COPIED_TAG)
 
 
 def test_what_is_unknown_is_recorded_by_digest_and_what_is_no_code_by_nothing(desk: Desk) -> None:

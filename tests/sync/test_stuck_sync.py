@@ -1,5 +1,6 @@
 """Synchronising that fails the same way again and again: what is derived is fetched anew, the gate's own log is untouched."""
 
+import random
 from pathlib import Path
 
 from admission.ids import Epoch
@@ -12,11 +13,19 @@ from tests.sync.logs import EpochLog
 from tests.sync.venue import query, venue_at
 
 
+class Least(random.Random):
+    """Chance that makes every pause the shortest it can be."""
+
+    def random(self) -> float:
+        return 0.0
+
+
 class Refusing(Box):
     """A lane that does not take records of other gates, for a while."""
 
     def __init__(self, data: Path, enrolment: Enrolment) -> None:
         super().__init__(data, enrolment)
+        self.chance = Least()
         self.refusals = 0
         self.refuses = True
 

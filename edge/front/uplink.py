@@ -272,7 +272,7 @@ class Uplink:
         """The centre answers again: nobody waits out a pause that was made for it."""
         if answered != "records":
             self.upload.back()
-        for name in waiting:
+        for name in sorted(waiting):
             self._loops.of(name).set()
 
     def sync_now(self) -> None:

@@ -114,6 +114,7 @@ class SimCentre:
         else:
             self.intake = LightIntake(*asked, self.ledger)
             self.feeds = LightFeeds(*asked, self._loop.time, self.ledger)
+        self.feeds.on_rouse = lambda _group: self._send(RECORDS_PART, b"")
         self.changes = Changes(self.database, self._keys)
         self.published = PublishedApi(
             self.database, self._keys, self.data, self.now_s, _nobody, Counter(), rebuild_s=300

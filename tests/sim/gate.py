@@ -524,10 +524,11 @@ class SimGate:
         )  # fmt: skip
         self.uplink = uplink
         client.on_appended, client.on_in_memory = uplink.appended, uplink.held
+        client.on_ask_others = uplink.ask_others
         try:
             await uplink.run()
         finally:
-            client.on_appended = client.on_in_memory = self.uplink = None
+            client.on_appended = client.on_in_memory = client.on_ask_others = self.uplink = None
             reader.close()
 
 

@@ -159,6 +159,7 @@ class LightFeeds:
         self._news = asyncio.Event()
         self._heard: dict[GateId, float] = {}
         self._turn = 0
+        self.on_rouse: Callable[[int], None] = lambda _group: None
 
     async def arrived(self, _gate: GateId) -> None:
         """Records were taken: tell who waits."""
@@ -176,6 +177,8 @@ class LightFeeds:
         if before is None or until_s - before > SILENT_S:
             self._turn += 1
             self._tell()
+        if ask.rouses:
+            self.on_rouse(0)
         turn = self._turn
         wanted = tuple(
             chunk

@@ -20,6 +20,7 @@ from sync.compose import Centre, address_for_boxes, open_centre, serve, system_n
 from sync.customers.command import add_commands as add_customers
 from sync.demo import make_demo
 from sync.demo_sales import make_sales
+from sync.events.command import add_tag_keys
 from sync.gates import enrolment, tables
 from sync.gates.certificates import authority
 from sync.imports.command import add_export, add_import
@@ -96,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
     event = commands.add_parser("event", help="events").add_subparsers(required=True, metavar="WHAT")
     event.add_parser("demo", parents=[shared], help="make the demo venue").set_defaults(run=_demo)
-
+    add_tag_keys(event, shared, _on_database)
     user_commands.add_to(commands, shared, system_now_s)
 
     gate = commands.add_parser("gate", help="gates").add_subparsers(required=True, metavar="WHAT")

@@ -50,12 +50,13 @@ class Fields(Body, frozen=True, kw_only=True):
 
 
 class Activation(Body, frozen=True, kw_only=True):
-    """A tag handed out: to a new customer. `product`: the tag's own ticket type."""
+    """A tag handed out: to a new customer. `product`: the tag's own ticket type; `proof`: what it shows for itself."""
 
     customer: Fields = Fields()
     event: Event
     uid: Annotated[str, msgspec.Meta(min_length=8, max_length=32)]
     product: Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+    proof: tags.Proof = tags.Proof.UID
 
 
 class TicketName(Body, frozen=True, kw_only=True):
@@ -82,11 +83,13 @@ class AssignTickets(Body, frozen=True, kw_only=True):
 
 
 class AssignTag(Body, frozen=True, kw_only=True):
-    """A tag of a customer; `product`: its own ticket type, 0: it stands for the customer's tickets."""
+    """A tag of a customer; `product`: its own ticket type, 0: it stands for the customer's tickets; `proof`: what it shows
+    for itself."""
 
     event: Event
     uid: Annotated[str, msgspec.Meta(min_length=8, max_length=32)]
     product: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    proof: tags.Proof = tags.Proof.UID
 
 
 class Why(Body, frozen=True, kw_only=True):
@@ -105,6 +108,14 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
     ticket: int
     active: bool
     banned: bool
+    proof: tags.Proof
+
+
+class Band(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written to a wristband: an NDEF message, in hex."""
+
+    uid: str
+    message: str
 
 
 class HeldTicket(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +197,8 @@ def activate(connection: Connection, asked: Asked) -> Customer:
     """Activate a tag for a new customer."""
     act, body = Act.of(connection, asked), asked.body
     product = ProductId(body.product)
-    number, _ = holding.activate(act, body.customer.profile(), EventId(body.event), body.uid, product)
+    profile, event = body.customer.profile(), EventId(body.event)
+    number, _ = holding.activate(act, profile, event, body.uid, product, body.proof)
     return read(act, number)
 
 
@@ -214,8 +226,16 @@ def unassign_ticket(connection: Connection, asked: Asked) -> Customer:
 def assign_tag(connection: Connection, asked: Asked) -> Customer:
     """Assign a tag to a customer; it becomes the active one."""
     act, body = Act.of(connection, asked), asked.body
-    tags.assign(act, asked.path["customer"], EventId(body.event), body.uid, ProductId(body.product))
+    event, product = EventId(body.event), ProductId(body.product)
+    tags.assign(act, asked.path["customer"], event, body.uid, product, body.proof)
     return read(act, asked.path["customer"])
+
+
+def band(connection: Connection, asked: Asked) -> Band:
+    """Sign what is written to a wristband."""
+    act = Act.of(connection, asked)
+    message = tags.band_of(act, asked.path["tag"])
+    return Band(uid=tags.tag_of(act, asked.path["tag"]).uid, message=message.hex())
 
 
 def ban(connection: Connection, asked: Asked) -> Customer:
@@ -236,7 +256,7 @@ def activate_tag(connection: Connection, asked: Asked) -> Tag:
     """Make a tag active and all others of its customer inactive."""
     act = Act.of(connection, asked)
     tags.make_active(act, asked.path["tag"])
-    return _tag(tags.tag_of(act, asked.path["tag"]))
+    return _tag(act, tags.tag_of(act, asked.path["tag"]))
 
 
 def ban_tag(connection: Connection, asked: Asked) -> Tag:
@@ -262,7 +282,9 @@ def read(act: Act, number: int) -> Customer:
         )
         for (event, ticket), found in profiles.tickets_of(act.connection, number)
     )
-    return Customer(**_head(row), tickets=held, tags=tuple(map(_tag, tags.tags_of(act, number))))
+    return Customer(
+        **_head(row), tickets=held, tags=tuple(_tag(act, one) for one in tags.tags_of(act, number))
+    )
 
 
 def routes() -> tuple[Route, ...]:
@@ -284,6 +306,7 @@ def routes() -> tuple[Route, ...]:
         Route(method="POST", path=f"{at}/unban", handler=unban, answer=Customer, body=Why, summary="Lift a customer's ban", **box),
         Route(method="POST", path="/api/v1/tags/{tag}/activate", handler=activate_tag, answer=Tag, summary="Make a tag active, all others inactive", **box),
         Route(method="POST", path="/api/v1/tags/{tag}/ban", handler=ban_tag, answer=Tag, body=Why, summary="Ban a tag", **box),
+        Route(method="POST", path="/api/v1/tags/{tag}/band", handler=band, answer=Band, summary="Sign what is written to a wristband", **box),
         Route(method="POST", path="/api/v1/tags/{tag}/unban", handler=unban_tag, answer=Tag, body=Why, summary="Lift a tag's ban", **box),
     )  # fmt: skip
 
@@ -296,7 +319,7 @@ def standing_words(row: Any) -> tuple[str, ...]:
 def _ban_tag(connection: Connection, asked: Asked, *, banned: bool) -> Tag:
     act = Act.of(connection, asked)
     tags.ban(act, asked.path["tag"], banned=banned, reason=asked.body.reason)
-    return _tag(tags.tag_of(act, asked.path["tag"]))
+    return _tag(act, tags.tag_of(act, asked.path["tag"]))
 
 
 def _row(connection: Connection, organization: int, number: int) -> Any:
@@ -320,7 +343,7 @@ def _head(row: Any) -> dict[str, Any]:
     }
 
 
-def _tag(row: Any) -> Tag:
+def _tag(act: Act, row: Any) -> Tag:
     return Tag(
         id=row.id,
         event=row.event_id,
@@ -329,6 +352,7 @@ def _tag(row: Any) -> Tag:
         ticket=row.ticket,
         active=bool(row.active),
         banned=bool(row.banned),
+        proof=tags.proof_of(act, row),
     )
 
 

@@ -20,10 +20,17 @@ TICKETS_MAX: Final = 200
 """Tickets assigned at a time."""
 
 
-def activate(act: Act, profile: Profile, event: EventId, uid: str, product: ProductId) -> tuple[int, int]:
+def activate(
+    act: Act,
+    profile: Profile,
+    event: EventId,
+    uid: str,
+    product: ProductId,
+    proof: tags.Proof = tags.Proof.UID,
+) -> tuple[int, int]:
     """Make a customer by activating a tag at a box office; returns (customer, tag)."""
     customer = profiles.add(act, profile, Origin.ACTIVATION)
-    return customer, tags.assign(act, customer, event, uid, product)
+    return customer, tags.assign(act, customer, event, uid, product, proof)
 
 
 def claim(act: Act, profile: Profile, refs: Iterable[TicketRef]) -> int:

@@ -115,7 +115,12 @@ def _button(form: Form, customer: int) -> Act | None:
         "assign_tag": Act(
             f"POST {base}/tags",
             at,
-            {"event": event, "uid": form.text("uid"), "product": form.number("product", 0, 65_535) or 0},
+            {
+                "event": event,
+                "uid": form.text("uid"),
+                "product": form.number("product", 0, 65_535) or 0,
+                "proof": form.text("proof") or "uid",
+            },
         ),
         "activate_tag": Act("POST /api/v1/tags/{tag}/activate", tag),
         "ban_tag": Act("POST /api/v1/tags/{tag}/ban", tag, why),

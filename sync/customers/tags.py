@@ -1,14 +1,17 @@
 """Tags: media that customers wear, many to a customer, at most one active in an event.
 
 A tag with a ticket type of its own stands for a ticket made with it; a tag without stands for all its customer's
-tickets of the event, those sold later too. To the gates a tag is a credential: a digest of its UID and a standing.
+tickets of the event, those sold later too. To the gates a tag is a credential: a digest of its UID and a standing. The
+digest is of its `Proof`, so a tag that has to prove itself opens nothing by its bare UID.
 """
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import insert, select, update
 
+from admission.codecs import band, sun
 from admission.credentials import UID_SIZES, Malformed, Medium, classify
 from admission.digests import CredentialKind, digest
 from admission.entitlements import CredentialStanding
@@ -25,6 +28,20 @@ TAGS_MAX: Final = 50
 """Of one customer in one event: lost and exchanged ones count too. More is a mistake."""
 
 
+class Proof(StrEnum):
+    """What a tag shows for itself; the values are those of `CredentialKind`."""
+
+    UID = "uid"
+    """Nothing: its UID, which anybody may copy."""
+    BAND = "band"
+    """A signed record that is bound to its UID (`band_of`)."""
+    SUN = "sun"
+    """A message made anew for each tap: NTAG 424 DNA, written with the group's keys."""
+
+
+_SIZES: Final = {Proof.UID: UID_SIZES, Proof.BAND: band.UID_SIZES, Proof.SUN: frozenset((sun.UID_BYTES,))}
+
+
 def canonical_uid(text: str) -> bytes:
     """Return the UID that people typed or a reader's software showed: hex, any case, with or without colons."""
     try:
@@ -37,19 +54,29 @@ def canonical_uid(text: str) -> bytes:
     return uid
 
 
-def assign(act: Act, customer: int, event: EventId, uid_text: str, product: ProductId = ProductId(0)) -> int:
+def assign(
+    act: Act,
+    customer: int,
+    event: EventId,
+    uid_text: str,
+    product: ProductId = ProductId(0),
+    proof: Proof = Proof.UID,
+) -> int:
     """Assign a tag to a customer; it is active, and all others of the customer in this event are not. Returns its id.
 
     `product`: its own ticket type, 0 for none: then the customer needs a ticket in this event.
     """
     uid = canonical_uid(uid_text)
+    if len(uid) not in _SIZES[proof]:
+        raise Refused(422, "bad_uid", f"No tag with a UID of {len(uid)} bytes proves itself in this way.")
     number = next_id(act.connection, tables.tag.c.id)
     who = profiles.held(act, customer)
     if who.banned:
         raise Refused(409, "customer_banned", "This customer is banned; lift the ban first.")
     with act.changing([event]):
-        found = digest(CredentialKind.UID, uid, minting.digest_key_of(act.connection, event))
-        _check_free(act, event, found)
+        digests = _digests(act, event, uid)
+        found = digests[proof]
+        _check_free(act, event, digests.values())
         if len(_tags(act, customer, event)) >= TAGS_MAX:
             raise Refused(409, "too_many_tags", f"A customer has at most {TAGS_MAX} tags in an event.")
         ticket = TicketId(0)
@@ -193,10 +220,52 @@ def _own_ticket(act: Act, event: EventId, product: ProductId, holder: HolderId) 
     return minting.add_bare(act, NewTicket(event, product, holder=holder))
 
 
-def _check_free(act: Act, event: EventId, found: bytes) -> None:
+def _digests(act: Act, event: EventId, uid: bytes) -> dict[Proof, bytes]:
+    """Return under what a tag would be listed, by what it shows for itself."""
+    key = minting.digest_key_of(act.connection, event)
+    return {proof: digest(CredentialKind(proof.value), uid, key) for proof in Proof}
+
+
+def proof_of(act: Act, tag: Any) -> Proof:
+    """Return what a tag has to show for itself."""
+    digests = _digests(act, EventId(tag.event_id), bytes.fromhex(tag.uid))
+    return next(proof for proof, found in digests.items() if found == tag.digest)
+
+
+def band_of(act: Act, number: int) -> bytes:
+    """Return the NDEF message to be written to a wristband: its ticket, signed and bound to its UID.
+
+    Of a tag that stands for several tickets the oldest that would be let in; the list names them all, and until a gate
+    has heard of it the one. Refused where none would be let in.
+    """
+    tag = tag_of(act, number)
+    event = EventId(tag.event_id)
+    if proof_of(act, tag) is not Proof.BAND:
+        raise Refused(409, "not_a_band", "This tag shows no signed record. Assign it as a band to write one.")
+    if tag.banned or not tag.active:
+        raise Refused(409, "tag_banned" if tag.banned else "tag_inactive", "Only an active tag is written.")
+    c = ticket_tables.credential.c
+    worn = select(c.ticket).where(
+        c.event_id == event,
+        c.digest == tag.digest,
+        c.standing.op("&")(int(CredentialStanding.REPLACED)) == 0,
+    )
+    refused: Refused | None = None
+    for ticket in act.connection.execute(worn.order_by(c.ticket)).scalars():
+        try:
+            claims = minting.claims_of(act, (event, TicketId(unsigned(ticket))))
+        except Refused as why:
+            refused = why
+            continue
+        act.note("tag.write", f"tag {number}", {"ticket": claims.ticket})
+        return band.mint(claims, bytes.fromhex(tag.uid), act.keys.ticket_key)
+    raise refused or Refused(409, "no_ticket", "No ticket of this tag would be let in.")
+
+
+def _check_free(act: Act, event: EventId, found: Iterable[bytes]) -> None:
     c = ticket_tables.credential.c
     taken = act.connection.execute(
-        select(c.ticket).where(c.event_id == event, c.digest == found).limit(1)
+        select(c.ticket).where(c.event_id == event, c.digest.in_(tuple(found))).limit(1)
     ).scalar()
     if taken is not None:
         raise Refused(409, "tag_taken", "This tag is somebody's already in this event. Find it by its UID.")

@@ -15,7 +15,7 @@ from admission.entitlements import Attention, CredentialStanding, Standing, Tick
 from admission.ids import EventId, GateId, HolderId, ProductId, SessionId, TicketId
 from sync.events import tables as programme
 from sync.events.rows import numbers
-from sync.store.schema import unsigned
+from sync.store.schema import signed, unsigned
 from sync.tickets import rows, tables
 from sync.tickets.ruling import Act, TicketRef, ticket_of
 from sync.web.api import Refused, not_found
@@ -97,20 +97,26 @@ def digest_key_of(connection: Connection, event: EventId) -> bytes:
 
 def text_of(act: Act, ref: TicketRef) -> str:
     """Return a ticket's signed text, to be printed or mailed. Refused where it would not be let in."""
-    row = ticket_of(act.connection, ref)
-    for bit, code, why in _NOT_PRINTED:
-        if row.standing & bit:
-            raise Refused(409, code, why)
+    claims = claims_of(act, ref)
     c = tables.credential.c
     digest = ticket_digest(ref[0], ref[1], digest_key_of(act.connection, ref[0]))
     own = act.connection.execute(
-        select(c.standing).where(c.event_id == ref[0], c.ticket == row.id, c.digest == digest)
+        select(c.standing).where(c.event_id == ref[0], c.ticket == signed(ref[1]), c.digest == digest)
     ).scalar()
     if own is None or own & CredentialStanding.REPLACED:
         raise Refused(
             409, "no_text", "This ticket is presented by another code or tag; reissue it to print it."
         )
-    claims = cose.Claims(
+    return cose.mint(claims, act.keys.ticket_key)
+
+
+def claims_of(act: Act, ref: TicketRef) -> cose.Claims:
+    """Return what is signed of a ticket now. Refused where it would not be let in."""
+    row = ticket_of(act.connection, ref)
+    for bit, code, why in _NOT_PRINTED:
+        if row.standing & bit:
+            raise Refused(409, code, why)
+    return cose.Claims(
         ticket=unsigned(row.id),
         event=ref[0],
         issued_at=act.now_s,
@@ -121,7 +127,6 @@ def text_of(act: Act, ref: TicketRef) -> str:
         admits=row.admits,
         session=row.session,
     )
-    return cose.mint(claims, act.keys.ticket_key)
 
 
 def _last_ticket(connection: Connection, event: EventId) -> int:

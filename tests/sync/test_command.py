@@ -15,6 +15,7 @@ import pytest
 from admission.ids import Epoch
 from edge.enrol import enrol
 from sync import demo
+from sync.__main__ import main
 from sync.compose import ADDRESS_FILE, address_for_boxes
 from sync.wire.messages import Push
 from tests.sync.logs import EpochLog
@@ -77,7 +78,7 @@ def test_the_hint_is_of_an_encrypted_centre_unless_it_is_this_machine(
     assert address_for_boxes(tmp_path) == "http://127.0.0.1:8080"
 
 
-def test_the_demo_is_made_once(tmp_path: Path) -> None:
+def test_the_demo_is_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("event", "demo", data=tmp_path).returncode == 0
     assert len(demo.demo_tickets(tmp_path)) > 20
     again = run("event", "demo", data=tmp_path)
@@ -85,6 +86,9 @@ def test_the_demo_is_made_once(tmp_path: Path) -> None:
     unknown = run("gate", "code", "Nowhere", data=tmp_path)
     assert unknown.returncode == 1
     assert demo.MAIN_GATE_NAME in unknown.stderr
+    assert main(["event", "tag-keys", "1", "--data", str(tmp_path)]) == 0
+    keys = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert {name: len(value) for name, value in keys.items()} == {"meta": 32, "file_master": 32}
 
 
 @pytest.mark.parametrize(

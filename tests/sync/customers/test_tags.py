@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from admission.credentials import Medium
+from admission.credentials import Medium, tag_data
+from admission.entitlements import Standing
 from admission.ids import ProductId
 from admission.reasons import Reason
 from sync.customers import holding, profiles, search, tables, tags
 from sync.customers.profiles import Profile
 from sync.orders.sale import Wanted
 from sync.orders.tables import order as order_table
+from sync.tickets import minting, ruling
 from sync.tickets.standing import Verb, apply
 from sync.web.api import Refused
+from tests.admission.tags import sun_tap
 from tests.sync.orders.box_office import (
     DAY,
     FIRST,
@@ -116,6 +119,44 @@ def test_the_newest_tag_is_the_active_one_and_any_other_may_become_it(office: Bo
         tags.ban(act, made[0], banned=False)
     refused(office, "not_banned", tags.ban, made[0], banned=False)
     assert (tag_says(office, UID), tag_says(office, OTHER_UID)) == (Reason.INACTIVE_TAG, Reason.NONE)
+
+
+def test_a_tag_that_must_prove_itself_opens_nothing_by_its_uid(office: BoxOffice) -> None:
+    office.buy()
+    number = ada(office, 1)
+    with office.act() as act:
+        key = minting.digest_key_of(act.connection, FIRST)
+        chip = tags.assign(act, number, FIRST, UID, proof=tags.Proof.SUN)
+        assert tags.proof_of(act, tags.tag_of(act, chip)) is tags.Proof.SUN
+    uid = bytes.fromhex(UID)
+    assert (tag_says(office, UID), office.gate(sun_tap(1, key, uid).hex(), Medium.TAG)[1]) == (
+        Reason.UNKNOWN, Reason.NONE,
+    )  # fmt: skip
+    refused(office, "tag_taken", tags.assign, number, FIRST, UID)
+    refused(office, "bad_uid", tags.assign, number, FIRST, "04A1B2C3", proof=tags.Proof.SUN)
+    refused(office, "not_a_band", tags.band_of, chip)
+    with office.act() as act:
+        tags.ban(act, chip, banned=True)
+    assert office.gate(sun_tap(2, key, uid).hex(), Medium.TAG)[1] is Reason.BANNED_TAG
+
+
+def test_a_band_is_signed_for_its_tag_while_its_ticket_would_be_let_in(office: BoxOffice) -> None:
+    office.buy(Wanted(FIRST, DAY), Wanted(FIRST, DAY))
+    number = ada(office, 1, 2)
+    with office.act() as act:
+        band = tags.assign(act, number, FIRST, UID, proof=tags.Proof.BAND)
+        message = tags.band_of(act, band)
+    assert len(message) <= 141, "an NTAG213 holds it"
+    tag = tag_data(bytes.fromhex(UID), message).hex()
+    assert (tag_says(office, UID), office.gate(tag, Medium.TAG)[1]) == (Reason.UNKNOWN, Reason.NONE)
+    with office.act() as act, act.changing([FIRST]):
+        for one in (1, 2):
+            ruling.set_ticket(act.connection, ref(one), standing=int(Standing.CANCELLED))
+    assert office.gate(tag, Medium.TAG)[1] is Reason.CANCELLED
+    refused(office, "cancelled", tags.band_of, band)
+    with office.act() as act:
+        tags.ban(act, band, banned=True)
+    refused(office, "tag_banned", tags.band_of, band)
 
 
 def test_the_database_itself_holds_one_active_tag(office: BoxOffice) -> None:

@@ -113,7 +113,7 @@ class BoxOffice:
             head, rows = lists.content(connection, GROUP)
         public = KEYS.ticket_key.public_key().public_bytes_raw()
         ring = KeyRing([IssuerKey(kid_of(public), public, KeyFormat.TK1, 0)])
-        data = bytes.fromhex(presented) if medium is Medium.UID else presented.encode()
+        data = presented.encode() if medium is Medium.BARCODE else bytes.fromhex(presented)
         identity = identify(data, medium, ring, head.digest_key)
         products = {(one.event, one.id): one for one in head.products}
         assert isinstance(identity, Known)

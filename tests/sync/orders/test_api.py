@@ -102,6 +102,12 @@ async def test_a_customer_with_tags_is_found_banned_and_downloaded(clerk: Caller
     first, second = tagged.json["tags"]
     assert (first["active"], second["active"]) == (False, True)
     assert (await clerk.ask("POST", f"/api/v1/tags/{first['id']}/activate")).json["active"]
+    assert first["proof"] == "uid"
+    worn = {"event": EVENT, "uid": "04A1B2C3D4E599", "proof": "band"}
+    band = (await clerk.ask("POST", f"{path}/tags", worn)).json["tags"][-1]
+    signed = (await clerk.ask("POST", f"/api/v1/tags/{band['id']}/band")).json
+    assert (signed["uid"], bytes.fromhex(signed["message"])[3:14]) == (band["uid"], b"gatehouse:1")
+    assert (await clerk.ask("POST", f"/api/v1/tags/{first['id']}/activate")).json["active"]
     assert (await clerk.ask("POST", f"/api/v1/tags/{first['id']}/ban", {})).json["banned"]
     assert (await clerk.ask("POST", f"/api/v1/tags/{first['id']}/unban", {})).json["banned"] is False
     for text in ("byr", "=byr", "ada@", order["number"], UID[:6], str(ticket["ticket"])):

@@ -123,7 +123,7 @@ class Diary:
         last = 0
         for name in self._stamps:
             at = bisect_right(self._marks_s, self.made_s(name))
-            last = max(last + 1, self._orders[at - 1] if at else 0)
+            last = max(last, self._orders[at - 1] if at else 0) + 1
             self._history.made[name] = min(self._history.found[name], last)
 
     def held(self, epoch: Epoch, first_seq: int, blobs: tuple[bytes, ...]) -> None:

@@ -1,7 +1,7 @@
 """A real venue on this machine: processes, TLS, cables, cards; what people met held against what logs and centre say.
 
-Only where it is asked for, `REAL_VENUE=1 make test ARGS=tests/real`: people and devices are simulated in real time, and on
-a machine that is busy otherwise the checker accuses what only was late. Two of these tests were red there.
+Only where it is asked for, `REAL_VENUE=1 make test ARGS=tests/real`: each takes half a minute in which it mostly waits, and root
+for namespaces and cards. Nothing here is judged by when it was heard of: devices and records say themselves when they were.
 """
 
 import asyncio

@@ -62,8 +62,8 @@ class Shown:
     answered_s: float = 0.0
     answered: int = 0
     """By `order`."""
-    releases: int = 0
-    """How often the arm was commanded while it was shown."""
+    releases: list[Release] = field(default_factory=list)
+    """What the arm was commanded for while it was shown: an exit that waited for the arm may be of one who has left."""
     admitted: bool = False
     gave_up: bool = False
     """Whoever showed it left before there was an answer."""

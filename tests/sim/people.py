@@ -77,7 +77,7 @@ class Crowd:
             place.release = release
             place.released.set()
             if place.shown is not None:
-                place.shown.releases += 1
+                place.shown.releases.append(release)
 
     def _seen(self, gate: SimGate, seen: Seen) -> None:
         self.history.note(

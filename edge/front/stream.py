@@ -83,7 +83,7 @@ class News:
     `doubt` is asked where what came is not signed by the keys known here: whether newer ones are asked for first.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - what is told to whom, one line each
         self,
         list_key: Ed25519PublicKey,
         data: Path,
@@ -140,6 +140,8 @@ class News:
         """Set when the lane holds a newer version; whoever waits for it clears it."""
         self.on_records: Callable[[], None] | None = None
         """Called when the stream says that other gates recorded something."""
+        self.on_opened: Callable[[], None] | None = None
+        """Called when a stream tells its first: what those before it left out of others' records is to be asked for."""
         self.is_quiet: Callable[[], bool] = lambda: False
         """Whether what the seals show to be no news is not asked for."""
         self.on_list_lost: Callable[[], None] = lambda: None
@@ -192,11 +194,14 @@ class News:
 
     async def listen(self) -> float:
         """Hear what the centre tells, until it ends; returns the seconds to wait then. CutOff, CentreRefused."""
-        was_heard, wait_s = False, AGAIN_MAX_S * self._chance.random()
+        was_heard, was_told, wait_s = False, False, AGAIN_MAX_S * self._chance.random()
         quiet_s = self._opened_s = self._mono_s()
         try:
             async with asyncio.timeout(None) as self._life:
                 async for name, data in self._messages():
+                    if not was_told and self.on_opened is not None:
+                        self.on_opened()
+                    was_told = True
                     if name == KEYS_PART:  # what comes after it is signed by keys that are not known yet
                         self._rolled()
                         return wait_s

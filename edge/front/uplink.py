@@ -174,6 +174,7 @@ class Uplink:
             lambda: self._tile.answered("records"),
             lambda why: self._tile.refuse("records", why, f"records.{why}"), self._merged.lost,
             lambda: self._rounds.moved(),  # noqa: PLW0108 - they are made later
+            self._ask_feed,
         )  # fmt: skip
         self._news = News(
             enrolment.list_key, data, self._reader, self._centre, lane.change, self._want_list,
@@ -189,6 +190,7 @@ class Uplink:
         self._news.on_settings, self._news.on_list_lost = self._list_due.set, self.list_lost
         self._news.on_caught_up = self._caught_up
         self._news.on_records, self._news.is_quiet = self._rounds.moved, self._rounds.is_quiet
+        self._news.on_opened = self._ask_feed
         self.intake = Intake(self._merged, lane, self._in_thread)
         self.near = Near()
         self.carrying = Carrying(
@@ -242,6 +244,9 @@ class Uplink:
             due.set()
         self._tile.tell()
 
+    def _ask_feed(self) -> None:
+        self._feed.due.set()
+
     def ask_others(self) -> None:
         """Somebody stands here who would be refused because others were not heard, as nobody was asked for long."""
         if self._is_strict:
@@ -282,7 +287,7 @@ class Uplink:
             return
         self._synced_s = now_s
         self._loops.hurry()
-        for one in (self._documents_due, self._news.moved):
+        for one in (self._documents_due, self._news.moved, self._news.behind, self._feed.due):
             one.set()
         self.upload.back()
 

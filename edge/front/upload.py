@@ -50,7 +50,8 @@ class Upload:
     """Asks what the centre holds, and pushes what it lacks, for as long as `run` is awaited.
 
     `answered` whenever it is one with the centre; `refused` with the word of what keeps it from that. `lost` is told
-    up to where epochs are here of which the centre holds more. `people` is called when somebody came.
+    up to where epochs are here of which the centre holds more. `people` is called when somebody came,
+    `short` when an end of our own log is to be asked for.
     """
 
     def __init__(
@@ -66,10 +67,12 @@ class Upload:
         refused: Callable[[str], None],
         lost: Callable[[Mapping[Epoch, int]], None],
         people: Callable[[], None],
+        short: Callable[[], None],
     ) -> None:
         self._own, self._centre, self._lane, self._way = own, centre, lane, way
         self._clock, self._in_thread = clock, in_thread
         self._answered, self._refused, self._lost, self._people = answered, refused, lost, people
+        self._short = short
         self._sender = Sender(gate, own.link_at)
         """Used in the log's thread only, as the log is."""
         self._batches = Batches(PUSH_RECORDS_MAX)
@@ -114,6 +117,8 @@ class Upload:
             self._more.clear()
             push = await self._in_thread(self._next)
             self._tell_acked()
+            if self._sender.rewound:
+                self._short()
             if push is not None:
                 await self._push(push)
                 continue

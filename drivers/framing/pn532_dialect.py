@@ -5,6 +5,7 @@ from typing import Final
 
 from drivers.base import Garbled, Signal
 from drivers.framing.pn532 import Answer, Frames, Sign, encode
+from drivers.framing.tag_content import Reading, type_2, type_4
 from drivers.framing.uid import UID_SIZES
 
 WAKE: Final = bytes.fromhex("5555") + bytes(14)
@@ -16,6 +17,13 @@ FEW_RETRIES: Final = bytes.fromhex("3205FF0101")
 """RFConfiguration, MaxRetries: it looks for a tag twice and answers, instead of for ever."""
 LIST_TYPE_A: Final = bytes.fromhex("4A0100")
 """InListPassiveTarget: one tag, 106 kbit/s type A."""
+
+IN_DATA_EXCHANGE: Final = bytes.fromhex("4001")
+"""With the first tag that was listed; a status byte precedes its answer."""
+_TYPE_2_SAK: Final = 0x00
+_ISO_DEP: Final = 0x20
+"""In SEL_RES (AN10833): the tag speaks ISO/IEC 14443-4, and the chip has begun that already when it lists it."""
+_STATUS_ERROR: Final = 0x3F
 
 
 class Pn532:
@@ -57,6 +65,21 @@ class Pn532:
         size = answer[6] if len(answer) > 6 else 0
         uid = answer[7 : 7 + size]
         return uid if size in UID_SIZES and len(uid) == size else None
+
+    def reading(self, answer: bytes) -> Reading | None:
+        """By SEL_RES. What neither says it is of type 2 nor of type 4 (MIFARE Classic) is known by its UID alone."""
+        sak = answer[5]
+        if sak & _ISO_DEP:
+            return type_4()
+        return type_2() if sak == _TYPE_2_SAK else None
+
+    def to_tag(self, data: bytes) -> bytes:
+        """InDataExchange."""
+        return IN_DATA_EXCHANGE + data
+
+    def from_tag(self, answer: bytes) -> bytes | None:
+        """`41 status [data]`: a status with an error is a tag that is gone, or one that refuses."""
+        return None if len(answer) < 2 or answer[1] & _STATUS_ERROR else answer[2:]
 
     def name(self, command: bytes, answer: bytes) -> str:
         """`03 IC Ver Rev Support`."""

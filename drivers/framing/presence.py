@@ -18,20 +18,32 @@ class Presence:
 
     def __init__(self) -> None:
         self._uid = b""
+        self._content = b""
         self._misses = 0
         self._said_ns = 0
 
-    def seen(self, uid: bytes, now_ns: int) -> list[TagEvent]:
-        """A tag answered."""
+    def is_new(self, uid: bytes) -> bool:
+        """Whether this tag was not here a moment ago: what it carries is not known yet."""
+        return uid != self._uid
+
+    def seen(self, uid: bytes, now_ns: int, content: bytes = b"") -> list[TagEvent]:
+        """A tag answered. `content`: the NDEF message of one that is new, where it was read.
+
+        A random UID is nobody's, unless the tag carries what may say which it is.
+        """
         out: list[TagEvent] = []
         self._misses = 0
         if uid != self._uid:
             if self._uid:
                 out.append(Removed(now_ns))
-        elif is_random(uid) or now_ns < self._said_ns + SAID_AGAIN_NS:
+            self._content = content
+        elif (is_random(uid) and not self._content) or now_ns < self._said_ns + SAID_AGAIN_NS:
             return out
         self._uid, self._said_ns = uid, now_ns
-        if is_random(uid):
+        if self._content:
+            data = bytes((len(uid),)) + uid + self._content
+            out.append(Scan(data, Medium.TAG, "", now_ns, now_ns))
+        elif is_random(uid):
             out.append(Garbled(RANDOM_UID, len(uid), now_ns))
         else:
             out.append(Scan(uid, Medium.UID, "", now_ns, now_ns))

@@ -5,10 +5,12 @@ What differs between readers is a `Dialect`: its opening, its question, how its 
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from drivers.base import DeviceGone, DeviceMisbehaved, Garbled, Signal
 from drivers.framing.presence import Presence, TagEvent
+from drivers.framing.tag_content import Reading
 
 SILENT_NS: Final = 800_000_000
 """A command is sent again and again for so long, then the reader is gone. By time and not by tries: where a fifth of all
@@ -16,6 +18,8 @@ packets is lost, one exchange in three fails, and three tries in a row fail ever
 below the second within which a pulled cable must be told."""
 POLL_NS: Final = 100_000_000
 """From an answer to the next question: removal is told within 300 ms, and the line stays idle most of the time."""
+READ_TRIES: Final = 5
+"""A tag whose content cannot be read so often goes by its UID alone: whoever holds it long enough is told something."""
 FIRST_ANSWER_NS: Final = 1_900_000_000
 """The first answer over a USB adapter can take 1.5 s (nfcpy, on a Raspberry Pi); a reader must be ready 2 s after it came."""
 
@@ -56,6 +60,18 @@ class Dialect(Protocol):
         """Return the UID in an answer to the question; b"" for no tag, None for nonsense."""
         ...
 
+    def reading(self, answer: bytes) -> Reading | None:
+        """Return how the tag in an answer to the question is read; None for one that is not."""
+        ...
+
+    def to_tag(self, data: bytes) -> bytes:
+        """The command that carries data to the tag."""
+        ...
+
+    def from_tag(self, answer: bytes) -> bytes | None:
+        """Return what the tag answered; None where it did not."""
+        ...
+
     def name(self, command: bytes, answer: bytes) -> str:
         """Return what an answer says of the reader's model; "" for nothing."""
         ...
@@ -63,6 +79,15 @@ class Dialect(Protocol):
     def shown(self, signal: Signal) -> Sequence[bytes]:
         """The commands that show a signal."""
         ...
+
+
+@dataclass(slots=True)
+class _Read:
+    """A tag that is being read. `command`: the next one for it."""
+
+    uid: bytes
+    reading: Reading
+    command: bytes
 
 
 class TagHost:
@@ -73,6 +98,9 @@ class TagHost:
         self._presence = Presence()
         self._opening = deque(dialect.opening)
         self._shows: deque[bytes] = deque()
+        self._read: _Read | None = None
+        self._failed = 0
+        """Readings in a row that came to no end."""
         self._output = bytearray()
         self._command = b""
         self._again_ns = 0
@@ -137,14 +165,41 @@ class TagHost:
             self.name = self.name or self._dialect.name(command, answer)
             self._opening.popleft()
             return
+        if self._read is not None and command == self._read.command:
+            self._heard_of_tag(self._read, answer, now_ns, out)
+            return
         if command != self._dialect.question:
             return
         uid = self._dialect.uid(answer)
         if uid is None:
             out.append(Garbled("bad_answer", len(answer), now_ns))
             uid = b""
-        out += self._presence.seen(uid, now_ns) if uid else self._presence.missed(now_ns)
         self._ask_ns = now_ns + POLL_NS
+        if uid and self._presence.is_new(uid) and self._failed < READ_TRIES:
+            reading = self._dialect.reading(answer)
+            if reading is not None:
+                self._read = _Read(uid, reading, self._dialect.to_tag(next(reading)))
+                return
+        out += self._presence.seen(uid, now_ns) if uid else self._presence.missed(now_ns)
+        self._failed = 0
+
+    def _heard_of_tag(self, read: _Read, answer: bytes, now_ns: int, out: list[TagEvent]) -> None:
+        """Go on reading a tag; once it is read it is there. One that went away meanwhile was not."""
+        heard = self._dialect.from_tag(answer)
+        if heard is None:
+            self._give_up_reading(now_ns)
+            return
+        try:
+            read.command = self._dialect.to_tag(read.reading.send(heard))
+        except StopIteration as end:
+            self._read, self._failed = None, 0
+            self._ask_ns = now_ns + POLL_NS
+            out += self._presence.seen(read.uid, now_ns, end.value)
+
+    def _give_up_reading(self, now_ns: int) -> None:
+        self._read = None
+        self._failed += 1
+        self._ask_ns = now_ns
 
     def _try_again(self, now_ns: int) -> None:
         if now_ns >= self._gone_ns:
@@ -153,6 +208,10 @@ class TagHost:
                     "the reader answers, but not by its protocol", self._dialect.wrong_hint
                 )
             raise DeviceGone("the reader does not answer", "Check cable, power and baud of the reader.")
+        if self._read is not None and self._command == self._read.command:
+            # Asked twice, it may answer twice, and the second answer would pass for that of the next command.
+            self._give_up_reading(now_ns)
+            self._command = self._dialect.question
         self._send(self._command, now_ns, again=True)
 
     def _advance(self, now_ns: int) -> None:
@@ -161,6 +220,8 @@ class TagHost:
             return
         if self._opening:
             self._begin(self._opening[0], now_ns)
+        elif self._read is not None:
+            self._begin(self._read.command, now_ns)
         elif self._shows:
             self._begin(self._shows.popleft(), now_ns)
         elif now_ns >= self._ask_ns:

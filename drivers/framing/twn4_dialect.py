@@ -9,6 +9,7 @@ from typing import Final
 
 from drivers.base import SCAN_BYTES_MAX, Garbled, Scan, Signal
 from drivers.framing.lines import LineFramer
+from drivers.framing.tag_content import Reading
 from drivers.framing.uid import UID_SIZES
 
 GET_USB_TYPE: Final = bytes.fromhex("0005")
@@ -78,6 +79,18 @@ class Twn4:
         if answer[:2] != b"\x00\x01" or size not in UID_SIZES or len(uid) != size:
             return None
         return uid[::-1] if self._uid0_last else uid
+
+    def reading(self, answer: bytes) -> Reading | None:  # noqa: ARG002 - as Dialect
+        """None: of a TWN4 only the UID is taken."""
+        return None
+
+    def to_tag(self, data: bytes) -> bytes:
+        """Never asked for."""
+        return data
+
+    def from_tag(self, answer: bytes) -> bytes | None:  # noqa: ARG002 - as Dialect
+        """Never asked for."""
+        return None
 
     def name(self, command: bytes, answer: bytes) -> str:  # noqa: ARG002 - what it says is no name
         """It is a TWN4 if it answers."""

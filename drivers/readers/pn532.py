@@ -1,4 +1,4 @@
-"""NXP PN532 boards on a serial line: UIDs of tags of ISO/IEC 14443 type A."""
+"""NXP PN532 boards on a serial line: tags of ISO/IEC 14443 type A, their UIDs and what those of NFC Forum type 2 and 4 carry."""
 
 from dataclasses import dataclass, field
 

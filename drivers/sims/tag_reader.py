@@ -5,6 +5,7 @@ import termios
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from drivers.framing.pn532 import FROM_CHIP, TO_CHIP, Answer, Frames, Sign, encode
 from drivers.sims.ports import SimPort
@@ -113,8 +114,72 @@ class TagReader:
         return bytes((one * 5 + 0x83) & 0xFF | 0x80 for one in data)
 
 
+class Memory(Protocol):
+    """What a tag in the field carries."""
+
+    @property
+    def sak(self) -> int:
+        """SEL_RES of its kind."""
+        ...
+
+    def answer(self, command: bytes) -> bytes | None:
+        """Return the tag's answer; None where it gives none (NAK)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Type2Memory:
+    """The pages of an NTAG21x from page 0 on, read four at a time (READ, 30h); beyond its end it starts over."""
+
+    pages: bytes
+    sak: int = 0x00
+
+    def answer(self, command: bytes) -> bytes | None:
+        """READ alone."""
+        at = command[1] * 4 if command[:1] == b"\x30" and len(command) == 2 else len(self.pages)
+        return (self.pages + self.pages)[at : at + 16] if at < len(self.pages) else None
+
+
+@dataclass(slots=True)
+class Type4Memory:
+    """A tag of ISO/IEC 14443-4 with NDEF. `message(tap)`: what its NDEF file says at each tap, which it counts itself."""
+
+    message: Callable[[int], bytes]
+    sak: int = 0x20
+    taps: int = 0
+    _selected: bytes = b""
+    _now: bytes | None = None
+
+    def answer(self, command: bytes) -> bytes | None:
+        """SELECT and READ BINARY."""
+        if command == bytes.fromhex("00A4040007D276000085010100"):
+            self._selected, self._now = b"\xd2\x76", None
+            return b"\x90\x00"
+        if command[:5] == bytes.fromhex("00A4000C02") and self._selected:
+            self._selected = command[5:7]
+            return b"\x90\x00" if self._selected in {b"\xe1\x03", b"\xe1\x04"} else b"\x6a\x82"
+        if command[:2] != bytes.fromhex("00B0") or len(command) != 5:
+            return b"\x6d\x00"
+        file = bytes.fromhex("00172000FF00FF0406E10400FF00000506E10500808283000000")
+        if self._selected == b"\xe1\x04":
+            if self._now is None:
+                self.taps += 1
+                message = self.message(self.taps)
+                self._now = len(message).to_bytes(2, "big") + message
+            file = self._now
+        at = int.from_bytes(command[2:4], "big")
+        return file[at : at + command[4]] + b"\x90\x00"
+
+
 class Pn532Chip(TagReader):
-    """A PN532."""
+    """A PN532. `memory`: of the tag in the field; None for one that is of neither kind. `refuses(n)`: whether its nth answer
+    does not come."""
+
+    memory: Memory | None = None
+    refuses: Callable[[int], bool] = staticmethod(lambda _number: False)
+    asked = 0
+    ats = bytes.fromhex("067777710280")
+    """Of an NTAG 424 DNA."""
 
     def __init__(self, link: Path, setting: TagReaderSetting | None = None) -> None:
         super().__init__(link, setting)
@@ -131,8 +196,14 @@ class Pn532Chip(TagReader):
         if command[0] == 0x02:
             data = bytes.fromhex("32010607")
         elif command[0] == 0x4A:
-            found = bytes.fromhex("0101000408") + bytes([len(self.tag)]) + self.tag
-            data = found if self.tag else b"\x00"
+            sak = 0x08 if self.memory is None else self.memory.sak
+            found = bytes.fromhex("01010004") + bytes([sak, len(self.tag)]) + self.tag
+            data = (found + self.ats if sak & 0x20 else found) if self.tag else b"\x00"
+        elif command[:2] == bytes.fromhex("4001"):
+            self.asked += 1
+            lost = not self.tag or self.memory is None or self.refuses(self.asked)
+            said = None if lost or self.memory is None else self.memory.answer(command[2:])
+            data = b"\x01" if said is None else b"\x00" + said
         answer = encode(bytes([command[0] + 1]) + data, FROM_CHIP)
         return [Sign.ACK.value, answer], command[0] == 0x4A
 

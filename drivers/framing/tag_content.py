@@ -1,0 +1,109 @@
+"""Reading what a tag carries, without I/O: what is sent to the tag, what it answers, and the NDEF message in the end.
+
+A `Reading` is a generator: it yields commands for the tag, is sent each one's answer, and returns the message; empty where
+the tag has none that we read. It never judges what it read.
+"""
+
+from collections.abc import Generator
+from typing import Final
+
+MESSAGE_BYTES_MAX: Final = 888
+"""User memory of an NTAG216, the largest of its kind; a longer message is none of ours."""
+PAGES_MAX: Final = 256
+"""A page has one byte as its number."""
+
+Reading = Generator[bytes, bytes, bytes]
+
+_PAGE_BYTES, _READ_BYTES = 4, 16
+_CC_PAGE = 3
+_NDEF_MAGIC = 0xE1
+_NULL_TLV, _NDEF_TLV, _END_TLV = 0x00, 0x03, 0xFE
+
+_SELECT_NDEF: Final = bytes.fromhex("00A4040007D276000085010100")
+_SELECT_FILE: Final = bytes.fromhex("00A4000C02")
+_CC_FILE: Final = bytes.fromhex("E103")
+_CC_BYTES: Final = 15
+_NDEF_FILE_TLV: Final = bytes.fromhex("0406")
+_OK: Final = bytes.fromhex("9000")
+_PIECE_BYTES: Final = 128
+"""Read at once from a file: below what any of these tags (MLe) and a PN532's frame take."""
+
+
+def type_2() -> Reading:
+    """Read an NTAG21x or another tag of NFC Forum type 2: READ (30h) gives four pages of four bytes.
+
+    Page 3 is the capability container: E1, version, size in units of 8 bytes, access. TLVs follow from page 4: 00 is
+    nothing, 03 the NDEF message, FE the end; a length of FF is followed by two bytes.
+    """
+    first = yield _read(_CC_PAGE)
+    if len(first) != _READ_BYTES or first[0] != _NDEF_MAGIC:
+        return b""
+    size = first[2] * 8
+    memory = first[_PAGE_BYTES:]
+    while True:
+        found = _message(memory[:size])
+        page = _CC_PAGE + 1 + len(memory) // _PAGE_BYTES
+        if found is not None or len(memory) >= size or page >= PAGES_MAX:
+            return found or b""
+        more = yield _read(page)
+        if len(more) != _READ_BYTES:
+            return b""
+        memory += more
+
+
+def type_4() -> Reading:
+    """Read an NTAG 424 DNA or another tag of NFC Forum type 4, by ISO/IEC 7816-4 commands.
+
+    The capability file names the NDEF file; that begins with the message's length, u16. A tag that makes a message for
+    each tap makes it at the first read, and the rest of the reads belong to the same tap.
+    """
+    for command in (_SELECT_NDEF, _SELECT_FILE + _CC_FILE):
+        if (yield command) != _OK:
+            return b""
+    container = _data((yield _binary(0, _CC_BYTES)), _CC_BYTES)
+    if container[7:9] != _NDEF_FILE_TLV:
+        return b""
+    if (yield _SELECT_FILE + container[9:11]) != _OK:
+        return b""
+    size = int.from_bytes(_data((yield _binary(0, 2)), 2), "big")
+    message = b""
+    while len(message) < size <= MESSAGE_BYTES_MAX:
+        wanted = min(_PIECE_BYTES, size - len(message))
+        piece = _data((yield _binary(2 + len(message), wanted)), wanted)
+        if not piece:
+            return b""
+        message += piece
+    return message
+
+
+def _read(page: int) -> bytes:
+    return bytes((0x30, page))
+
+
+def _binary(offset: int, size: int) -> bytes:
+    return bytes((0x00, 0xB0, offset >> 8, offset & 0xFF, size))
+
+
+def _data(answer: bytes, size: int) -> bytes:
+    """What an answer carries, if it is all that was asked for."""
+    return answer[:-2] if answer[-2:] == _OK and len(answer) == size + 2 else b""
+
+
+def _message(memory: bytes) -> bytes | None:
+    """The NDEF message in TLVs; b"" where there is none, None where more has to be read to know."""
+    at = 0
+    while at < len(memory):
+        kind = memory[at]
+        if kind == _END_TLV:
+            return b""
+        at += 1
+        if kind == _NULL_TLV:
+            continue
+        length = memory[at : at + 3] if memory[at : at + 1] == b"\xff" else memory[at : at + 1]
+        if len(length) not in {1, 3}:
+            return None
+        begin = at + len(length)
+        at = begin + int.from_bytes(length[-2:] if len(length) == 3 else length, "big")
+        if kind == _NDEF_TLV:
+            return memory[begin:at] if at <= len(memory) else None
+    return None

@@ -149,7 +149,7 @@ def _enrol(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     import json  # noqa: PLC0415
 
-    from admission.credentials import Medium  # noqa: PLC0415
+    from admission.credentials import Medium, tag_data  # noqa: PLC0415
     from edge.explain import explain  # noqa: PLC0415
 
     settings = config.load(arguments.config)
@@ -157,12 +157,15 @@ def _explain(arguments: argparse.Namespace) -> int:
     code = sys.stdin.buffer.read(CODE_BYTES_MAX) if arguments.code == "-" else os.fsencode(arguments.code)
     if arguments.code == "-":
         code = code.removesuffix(b"\n")
+    medium = Medium.UID if arguments.uid else Medium.BARCODE
     if arguments.uid:
         code = _uid(code)
+    elif arguments.tag is not None:
+        code, medium = tag_data(_uid(os.fsencode(arguments.tag)), _uid(code)), Medium.TAG
     _become_owner(data)
     said = explain(
         code,
-        Medium.UID if arguments.uid else Medium.BARCODE,
+        medium,
         settings,
         _enrolment(data),
         lane=settings.lanes[0].id if arguments.lane is None else arguments.lane,
@@ -316,7 +319,11 @@ def _parser() -> argparse.ArgumentParser:
         "explain", parents=[where], help="print as JSON what the gate makes of a code"
     )
     explain.add_argument("code", metavar="CODE", help="a ticket's text; - reads it from standard input")
-    explain.add_argument("--uid", action="store_true", help="CODE is a tag's number, in hexadecimal")
+    tag = explain.add_mutually_exclusive_group()
+    tag.add_argument("--uid", action="store_true", help="CODE is a tag's number, in hexadecimal")
+    tag.add_argument(
+        "--tag", metavar="UID", help="CODE is the NDEF message that this tag carries, in hexadecimal"
+    )
     explain.add_argument("--lane", type=int, help="at which lane (default: the first)")
     explain.add_argument(
         "--way", choices=[way.value for way in Way], default=Way.ENTRY.value, help="(%(default)s)"

@@ -9,6 +9,7 @@ import apsw
 
 from admission.chain import PREDECESSOR_SEQ, ROOT, EpochState, Head, Predecessor, link, seed
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId
+from admission.observed import NO_EVENT
 from admission.presence import COLUMNS, RESET_COLUMNS, PresenceRow, Reset, from_columns, reset_from_columns
 from admission.records import Extension, ExtensionRecord, MalformedRecord, record_from_bytes
 from edge.store.disk import Disk, LocalDisk
@@ -46,7 +47,7 @@ READ_CACHE_KIB = 256
 PAGE_ROWS = 64
 """Rows of one statement where all are read: 0.2 ms, so that a scan meanwhile does not wait, and no reader keeps the
 journal from being brought in."""
-_I64_MIN = -(2**63)
+_I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
 
 Row = tuple[Any, ...]
 """STRICT tables hold what their columns say."""
@@ -208,8 +209,11 @@ class LogReader:
             after = tuple(page[-1][:5])
 
     def presence_tickets(self) -> Iterator[tuple[EventId, TicketId]]:
-        """Yield every ticket that presence knows of, a statement per `PAGE_ROWS`: who is counted at start."""
-        after: tuple[int, ...] = (_I64_MIN,) * 2
+        """Yield every ticket that presence knows of, a statement per `PAGE_ROWS`: who is counted at start.
+
+        What stands under no event is about tags (`admission.observed.taps_of`), and nobody's presence.
+        """
+        after: tuple[int, ...] = (NO_EVENT, _I64_MAX)
         while page := self._all(_TICKETS, (*after, PAGE_ROWS)):
             for event, ticket in page:
                 yield EventId(event), TicketId(unsigned(ticket))

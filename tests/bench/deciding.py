@@ -3,13 +3,16 @@
 import asyncio
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.cmac import CMAC
 
 from admission import chain
 from admission.codecs import cose
-from admission.credentials import Medium, identify
+from admission.credentials import Known, Medium, identify
 from admission.ids import Epoch
 from admission.keys import IssuerKey, KeyFormat, KeyRing, kid_of
 from admission.question import LaneFacts
@@ -24,6 +27,7 @@ from edge.store.list import ListStore
 from edge.store.log import LogStore
 from edge.store.log_reader import LogReader
 from edge.store.writer import LogWriter
+from tests.admission.tags import band_tap, sun_tap
 from tests.bench import stock
 from tests.bench.latency import prepare
 from tests.bench.load import texts_of
@@ -131,6 +135,52 @@ def token_check(scale: Scale) -> Row:
     )
 
 
+def tag_check(scale: Scale) -> list[Row]:
+    """What a tag carries, to a known credential, over the bare cryptography of the same check, in turns."""
+    public = TICKET_KEY.public_key().public_bytes_raw()
+    ring = KeyRing([IssuerKey(kid_of(public), public, KeyFormat.TK1, 0)])
+    key = Ed25519PublicKey.from_public_bytes(public)
+    claims = cose.Claims(ticket=7, event=1, issued_at=1_790_000_000, product=1)
+    band = band_tap(claims, TICKET_KEY)
+    message = band[:-64]
+    known = TICKET_KEY.sign(message)
+    rows: list[Row] = []
+    floors: dict[str, Callable[[], None]] = {"band": lambda: key.verify(known, message), "sun": _three_macs}
+    for name, floor in floors.items():
+        ours: list[float] = []
+        bare: list[float] = []
+        for count in range(min(scale.checks, scale.tickets // 4)):
+            tag = band if name == "band" else sun_tap(count, DIGEST_KEY)
+            at = time.perf_counter_ns()
+            floor()
+            between = time.perf_counter_ns()
+            found = identify(tag, Medium.TAG, ring, DIGEST_KEY)
+            ours.append((time.perf_counter_ns() - between) / 1e3)
+            bare.append((between - at) / 1e3)
+            assert isinstance(found, Known)
+        over = (median(ours) - median(bare)) / 1e3
+        rows.append(
+            Row(
+                name=f"{name}_check_over_floor_ms",
+                value=over,
+                unit="ms",
+                floor=median(bare) / 1e3,
+                goal=Goal(1.0),
+                conditions=f"medians: what a tag carries to known credential {median(ours):.1f} us over bare "
+                f"cryptography {median(bare):.1f} us, in turns, n = {len(ours)}",
+            )
+        )
+    return rows
+
+
+def _three_macs() -> None:
+    """What a SUN message needs: the tag's key, the session's, and the MAC."""
+    for _ in range(3):
+        made = CMAC(AES(bytes(16)))
+        made.update(bytes(16))
+        made.finalize()
+
+
 def _signed_part(text: bytes) -> tuple[bytes, bytes]:
     raw = cose._base32_decode(text[3:])
     assert raw is not None
@@ -220,4 +270,4 @@ def scans_per_s(scale: Scale) -> Row:
 
 def measure(scale: Scale) -> list[Row]:
     """All of it."""
-    return [token_check(scale), decision_by_size(scale), scans_per_s(scale)]
+    return [token_check(scale), *tag_check(scale), decision_by_size(scale), scans_per_s(scale)]

@@ -26,7 +26,13 @@ NAMES = {
         "lane_pss_mb",
     },
     "starting": {"gate_ready_s", "gate_ready_cold_s", "tree_pss_mb", "list_load_100k_s"},
-    "deciding": {"token_check_ratio", "decide_1m_over_10k", "scans_per_s"},
+    "deciding": {
+        "token_check_ratio",
+        "band_check_over_floor_ms",
+        "sun_check_over_floor_ms",
+        "decide_1m_over_10k",
+        "scans_per_s",
+    },
     "uplink": {"delta_bytes_per_change", "kill_to_decision_s", "idle_mb_per_day"},
     "talking": {"scan_to_relay_p99_ms"},
     "drain": {

@@ -29,6 +29,7 @@ from edge.store.log_schema import APPLIED_KEY, SETTINGS_KEY, Batch, OverlayRow
 from sync.demo import MAIN_GATE_NAME
 from sync.wire.deltas import settings_head
 from sync.wire.lists import ListHead
+from tests.admission.tags import TAG_UID, sun_tap
 from tests.edge.crash_points import EVENT, QUIET
 from tests.edge.gate_folder import (
     DIGEST_KEY,
@@ -146,6 +147,14 @@ def test_explain_sees_a_tampered_signature(box: Box) -> None:
     broken = code[:-4] + ("AAAA" if code[-4:] != "AAAA" else "BBBB")
     said = box.explain(broken)
     assert (said["outcome"], said["identity"], said["candidates"]) == ("deny", "forged", [])
+
+
+def test_explain_reads_what_a_tag_carries(box: Box) -> None:
+    tap = sun_tap(9, DIGEST_KEY)
+    said = box.explain("--tag", TAG_UID.hex(), tap[1 + len(TAG_UID) :].hex())
+    assert (said["medium"], said["format"], said["counter"], said["reason"]) == ("tag", "sun", 9, "unknown")
+    copied = box.explain("--tag", "04C1285A373080", tap[1 + len(TAG_UID) :].hex())
+    assert (copied["identity"], copied["reason"]) == ("copied", "copied_tag")
 
 
 def test_explain_reads_tags_and_standard_input(box: Box) -> None:

@@ -3,15 +3,19 @@
 import time
 from pathlib import Path
 
+from admission.codecs import sun
+from admission.codecs.ndef import URI, WELL_KNOWN, Record, message_of
+from admission.credentials import tag_data
 from admission.digests import CredentialKind, digest
 from admission.ids import GateId, LaneId
 from admission.reasons import Reason
 from admission.records import Outcome
 from drivers.base import Medium, Scan
+from drivers.sims.tag_reader import Pn532Chip, Type4Memory
 from edge.front.merged import meaning_of
-from edge.link import Foreign
-from tests.admission.tags import TAG_UID, sun_tap
-from tests.edge.rig import DIGEST_KEY, Gate, row, running
+from edge.link import Foreign, Health, Part
+from tests.admission.tags import TAG_UID, sun_tap, sun_url
+from tests.edge.rig import DIGEST_KEY, Gate, quick, row, running
 
 SUN_ROW = row(1)._replace(digest=digest(CredentialKind.SUN, TAG_UID, DIGEST_KEY))
 OTHER = GateId(2)
@@ -46,3 +50,40 @@ async def test_a_message_opens_once_wherever_it_was_heard(tmp_path: Path) -> Non
         assert await gate.daemon.journal.saved(5)
         by_ticket = await tapped(gate, 8, lane=1, reader=3)
         assert by_ticket == (Outcome.DENY, Reason.ALREADY_INSIDE), "a new tap is judged by its ticket"
+
+
+PN532 = """
+[[lanes.readers]]
+id = 5
+way = "entry"
+driver = "pn532"
+port = "{port}"
+"""
+
+
+async def test_a_chip_at_a_turnstile_opens_it_once_and_its_uid_alone_does_not(tmp_path: Path) -> None:
+    chip = Pn532Chip(tmp_path / "pn532")
+    chip.port.plug()
+    keys = sun.keys_of(DIGEST_KEY)
+
+    def message(tap: int) -> bytes:
+        return message_of(Record(WELL_KNOWN, URI, sun_url(TAG_UID, tap, keys)))
+
+    tag = Type4Memory(message)
+    reader = PN532.format(port=chip.port.link)
+    async with running(tmp_path, [SUN_ROW], adjust=lambda text: quick(text) + reader) as gate:
+        await gate.ready()
+        await gate.until(lambda: gate.health(Part.READER, "2.5") is Health.OK, "the chip's reader is open")
+        chip.memory, chip.tag = tag, TAG_UID
+        seen = await gate.seen()
+        assert (seen.outcome, seen.reason, tag.taps) == (Outcome.GRANT, Reason.NONE, 1)
+        chip.tag = b""
+        await gate.walk(2)
+        # whoever heard its answer plays it to another reader
+        now_ns = time.monotonic_ns()
+        data = tag_data(TAG_UID, message(1))
+        gate.daemon.lanes[LaneId(1)].scanned(1, Scan(data, Medium.TAG, "", now_ns, now_ns))
+        assert (await gate.seen(2)).reason == Reason.REPLAYED_TAP
+        chip.memory, chip.tag = None, TAG_UID
+        assert (await gate.seen(3)).reason == Reason.UNKNOWN
+    chip.port.unplug()

@@ -14,7 +14,7 @@ import msgspec
 from admission.corrected import before, is_believed, mark_of, reaches_back
 from admission.ids import Epoch, GateId
 from admission.observed import PresenceRow, Reset, reset_of, rows_of
-from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
+from admission.records import FORMAT, ExtensionRecord, Kind, MalformedRecord, Record, record_from_bytes
 from edge.gate import Gate
 from edge.memory import bodies
 from edge.store.faults import StoreFault
@@ -28,6 +28,8 @@ FLUSH_RECORDS = 1024
 SAVED_S = 5.0
 """Longest wait for the disk before it is tried again."""
 AGAIN_S = 2.0
+_CLOCK_STEP = bytes((FORMAT, Kind.CLOCK_STEP))
+"""What a record that may tell when those before it were made begins with."""
 
 Log = tuple[GateId, Epoch]
 
@@ -129,6 +131,8 @@ def _packed(due: Iterable[Log]) -> bytes:
 
 
 def _may_reach_back(blob: bytes) -> bool:
+    if blob[:2] != _CLOCK_STEP:  # all others of a neighbour's day are not read for it
+        return False
     try:
         record = record_from_bytes(blob)
     except MalformedRecord:

@@ -1,7 +1,8 @@
 """Records of other gates, from the centre and from neighbours alike: judged in one thread, handed to the lane in order.
 
 One judge for all that comes (`edge.front.merged`), or a log that two of them brought in parts would have two states. A
-batch is judged and given whole before the next one is: so what lies on the lane's disk of a log has no holes.
+batch is given whole before the next one is, which is judged meanwhile: so what lies on the lane's disk of a log has no holes.
+Where one is not taken, what was judged behind it is not given, and all begin again with what the log holds.
 """
 
 import asyncio
@@ -46,7 +47,9 @@ class Intake:
         self.merged = merged
         self._lane = lane
         self._in_thread = in_thread
-        self._taking = asyncio.Lock()
+        self._judging = asyncio.Lock()
+        self._giving = asyncio.Lock()
+        self._failures = 0
 
     async def feed(self, cursor: bytes, chunks: Iterable[Chunk]) -> bool:
         """Take a part of the centre's feed; whether there was any news in it."""
@@ -73,22 +76,32 @@ class Intake:
 
     async def held_of(self, gate: GateId) -> tuple[Held, ...]:
         """Return how far a gate's own logs are held."""
-        async with self._taking:
+        async with self._judging, self._giving:
             found: tuple[Held, ...] = await self._in_thread(lambda: self.merged.held_of(gate))
         return found
 
     async def _take(
         self, judge: Callable[[], tuple[Foreign, ...]], judged: Callable[[], None] = lambda: None
     ) -> bool:
-        async with self._taking:
-            slices: tuple[Foreign, ...] = await self._in_thread(judge)
-            judged()
+        try:
+            async with self._judging:
+                failures = self._failures
+                slices: tuple[Foreign, ...] = await self._in_thread(judge)
+                judged()
+                await (
+                    self._giving.acquire()
+                )  # in here, so that they are given in the order in which they were judged
             try:
+                if self._failures != failures:
+                    raise ConnectionError("the lane did not take what came before")
                 for at in range(0, len(slices), AT_ONCE):
                     await self._give(slices[at : at + AT_ONCE])
-            except BaseException:
-                self.merged.forget()  # what the lane did not take comes again
-                raise
+            finally:
+                self._giving.release()
+        except BaseException:
+            self._failures += 1
+            await self._in_thread(self.merged.forget)  # what the lane did not take comes again
+            raise
         return bool(slices)
 
     async def _give(self, slices: tuple[Foreign, ...]) -> None:

@@ -9,22 +9,19 @@ trouble before the newest roster was asked for: its gate may have been enrolled,
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import structs
 
 from admission.chain import EpochState, Head
-from admission.corrected import Mark, is_believed, mark_of, placed
+from admission.corrected import Mark, is_believed, mark_of
 from admission.ids import Epoch, GateId
-from admission.observed import PresenceRow, Reset, reset_of, rows_of, taps_of
-from admission.records import NEVER_US, ExtensionRecord, MalformedRecord, Record, made_us, record_from_bytes
+from admission.records import NEVER_US, ExtensionRecord, Record, made_us
+from edge.front.slices import cut, meaning, read
 from edge.link import FOREIGN_MAX, Foreign
-from edge.store.faults import StoreFault
-from edge.store.list import ListStore
 from edge.store.log_schema import FEED_CURSOR, StoredRecord
 from sync.wire.feed import WANTS_MAX, Want
 from sync.wire.messages import Chunk, Held, Pushed, Trouble
@@ -72,36 +69,6 @@ Roster = Callable[[], Mapping[GateId, bytes]]
 """The public keys of the gates of the event group."""
 Documents = Callable[[], SignedRoster | None]
 """The newest roster; None where there is none yet."""
-
-
-class KeysOfList:
-    """The keys of the gates in the list in place; read again only when another list took its place."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[int, int] | None = None
-        self._keys: Mapping[GateId, bytes] = {}
-
-    def __call__(self) -> Mapping[GateId, bytes]:
-        """Return the keys; of no gate where there is no list."""
-        try:
-            status = self._path.stat()
-        except OSError:
-            return {}
-        seen = (status.st_ino, status.st_mtime_ns)
-        if seen != self._seen:
-            self._keys, self._seen = self._read(), seen
-        return self._keys
-
-    def _read(self) -> Mapping[GateId, bytes]:
-        try:
-            store = ListStore.open(self._path)
-        except StoreFault:
-            return {}
-        try:
-            return {one.id: one.public for one in store.head.gates if one.public}
-        finally:
-            store.close()
 
 
 class Merged:
@@ -305,10 +272,10 @@ class Merged:
 
     def _judged(self, gate: GateId, epoch: Epoch, replica: Replica, answer: Answer) -> Iterable[Foreign]:
         match answer:
-            case Accepted(first_seq=first, blobs=blobs, heads=heads, refused=refused):
+            case Accepted(first_seq=first, blobs=blobs, heads=heads, refused=refused, records=records):
                 if gate == self._own:
                     self._lost[epoch] = first + len(blobs) - 1
-                yield from self._slices(gate, epoch, first, blobs, heads)
+                yield from self._slices(gate, epoch, first, blobs, heads, records)
                 if refused is not None:
                     self._refused(gate, replica, refused)
                 else:
@@ -415,22 +382,28 @@ class Merged:
         return [by_seq.get(seq) for seq in range(first, last + 1)]
 
     def _slices(
-        self, gate: GateId, epoch: Epoch, first: int, blobs: Sequence[bytes], heads: Iterable[Head]
+        self,
+        gate: GateId,
+        epoch: Epoch,
+        first: int,
+        blobs: Sequence[bytes],
+        heads: Collection[Head],
+        records: Sequence[Record | ExtensionRecord],
     ) -> Iterable[Foreign]:
         """Cut verified records for the lane, with what each says of presence.
 
         Where one of them tells when those before it were made, the lane places those anew: it has them all.
         """
-        bodies = [one for one in map(_read, blobs) if isinstance(one, Record)]
+        bodies = [one for one in records if isinstance(one, Record)]
         mark = self._marks.get((gate, epoch))
         if mark is None and bodies and not is_believed(bodies[0]):
             mark = self._mark_before(gate, epoch, first)
-        rows, resets = meaning_of(gate, epoch, blobs, mark)
+        rows, resets = meaning(gate, epoch, records, mark)
         if (last := next((one for one in reversed(bodies) if is_believed(one)), None)) is not None:
             mark = mark_of(last)
         if mark is not None:
             self._marks[gate, epoch] = mark
-        yield from _cut(gate, epoch, first, blobs, heads, rows, resets)
+        yield from cut(gate, epoch, first, blobs, heads, rows, resets)
 
     def _mark_before(self, gate: GateId, epoch: Epoch, first: int) -> Mark | None:
         """Return the last moment at which a log's clock was believed, of what is held below a record."""
@@ -438,7 +411,7 @@ class Merged:
         while end > 1:
             begin = max(1, end - BACK_RECORDS)
             for stored in reversed(self._source.records(gate, epoch, begin - 1, end - begin)):
-                one = _read(stored.blob)
+                one = read(stored.blob)
                 if isinstance(one, Record) and is_believed(one):
                     return mark_of(one)
             end = begin
@@ -484,61 +457,4 @@ class Merged:
             self.troubles[gate] = what
 
 
-def _read(blob: bytes) -> Record | ExtensionRecord | None:
-    try:
-        return record_from_bytes(blob)
-    except MalformedRecord:
-        return None
-
-
-def _cut(
-    gate: GateId,
-    epoch: Epoch,
-    first: int,
-    blobs: Sequence[bytes],
-    heads: Iterable[Head],
-    rows: Iterable[PresenceRow],
-    resets: Iterable[Reset],
-) -> Iterable[Foreign]:
-    for start in range(0, len(blobs), FOREIGN_MAX):
-        part = tuple(blobs[start : start + FOREIGN_MAX])
-        begin, end = first + start, first + start + len(part)
-        yield Foreign(
-            0,
-            gate,
-            epoch,
-            begin,
-            part,
-            rows=tuple(row for row in rows if begin <= row.id.seq < end),
-            resets=tuple(reset for reset in resets if begin <= reset.id.seq < end),
-            heads=tuple(one for one in heads if begin <= one.seq + 1 < end),
-        )
-
-
-def meaning_of(
-    gate: GateId, epoch: Epoch, blobs: Sequence[bytes], mark: Mark | None = None
-) -> tuple[list[PresenceRow], list[Reset]]:
-    """Return the presence rows and resets of records; an extension belongs to the nearest body before it.
-
-    `mark`: the last moment before them at which the log's clock was believed, if there was one.
-    """
-    bodies: list[tuple[Record, list[ExtensionRecord]]] = []
-    for record in map(_read, blobs):
-        if isinstance(record, ExtensionRecord):
-            if bodies:
-                bodies[-1][1].append(record)
-        elif record is not None:
-            bodies.append((record, []))
-    rows: list[PresenceRow] = []
-    resets: list[Reset] = []
-    for (body, extensions), (_, time_us) in zip(
-        bodies, placed((one for one, _ in bodies), mark), strict=True
-    ):
-        at = (gate, epoch, body, tuple(extensions), time_us)
-        rows.extend((*rows_of(*at), *taps_of(*at)))
-        reset = reset_of(*at)
-        resets.extend(() if reset is None else (reset,))
-    return rows, resets
-
-
-__all__ = ["KeysOfList", "Merged", "MergedSource", "Roster", "meaning_of"]
+__all__ = ["Merged", "MergedSource", "Roster"]

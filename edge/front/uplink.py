@@ -24,8 +24,9 @@ from edge.front.documents import Documents, KeysRolled
 from edge.front.doubt import Doubt
 from edge.front.feed import FeedDown
 from edge.front.intake import Intake
+from edge.front.list_keys import KeysOfList
 from edge.front.loops import REFUSED_WAIT_S, Loops
-from edge.front.merged import KeysOfList, Merged, MergedSource
+from edge.front.merged import Merged, MergedSource
 from edge.front.meter import Level, Meter
 from edge.front.near import Near
 from edge.front.near_lists import NearLists

@@ -14,7 +14,7 @@ from admission.presence import fold
 from admission.reasons import Reason
 from admission.records import Kind
 from edge import enrolment
-from edge.front.merged import meaning_of
+from edge.front.slices import meaning_of
 from edge.link import Done, Foreign, TakeList
 from edge.store.list import build
 from sync.wire.lists import GateInfo, ListHead

@@ -9,7 +9,7 @@ import pytest
 from admission.ids import GateId, TicketId
 from admission.observed import PresenceRow
 from admission.records import Kind, Trust
-from edge.front.merged import meaning_of
+from edge.front.slices import meaning_of
 from edge.link import Foreign, Health, Part, UplinkSaid
 from edge.revision import due_of
 from edge.store.log import LogStore

@@ -7,7 +7,7 @@ from admission.ids import Epoch, EventId, GateId, TicketId
 from admission.presence import PresenceRow, Reset, TicketPresence, fold
 from admission.reasons import Reason
 from admission.records import Flag, Outcome
-from edge.front.merged import meaning_of
+from edge.front.slices import meaning_of
 from sync import demo
 from sync.store.schema import unsigned
 from tests.edge.rig import Gate, assert_verifies

@@ -1,20 +1,20 @@
 """What is said with each neighbour: own records pushed at once, what is missing asked of any, who is heard.
 
 Everything that reads the log runs in the uplink's own thread, and what comes goes through the one intake
-(`edge.front.intake`). A conversation takes one message after the other: a neighbour that says much waits for itself,
-and TCP makes it wait.
+(`edge.front.intake`). A conversation takes one message after the other, but for records, which are judged while the lane
+takes in those before them: a neighbour that says much waits for itself, and TCP makes it wait.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from admission.ids import Epoch, GateId
 from edge.front.intake import held_by
 from edge.front.peers.connection import Connection
+from edge.front.peers.conversation import GIVE_EVERY_S, Conversation
 from edge.front.peers.listen import is_near
 from edge.front.peers.shared import Shared, Told
 from edge.front.peers.table import Table
@@ -22,7 +22,7 @@ from edge.front.peers.trust import Trust
 from edge.link import Appended, HeardGates
 from edge.store.faults import StoreFault
 from sync.wire import peers as wire
-from sync.wire.channel import RosterStamp
+from sync.wire.messages import Chunk
 from sync.wire.peer_lists import SEAL, GivePart, Lists, Part
 from sync.wire.peers import (
     Beat,
@@ -47,34 +47,8 @@ BUSY_S = 5.0
 ANNOUNCE_S = 1.0
 """What is newly held of others is told together: who hears them directly does not need it."""
 RETRY_S = 60.0
-GIVE_EVERY_S = 2.0
-"""How often a neighbour is given what leads on from where it says it is: who says so all the time gets no more."""
 
 log = logging.getLogger("edge.front.peers")
-
-
-@dataclass(slots=True, eq=False)
-class Conversation:
-    """A neighbour that proved itself. `told`: what of others it was told that we hold."""
-
-    connection: Connection
-    talk: Talk
-    since_s: float
-    told: dict[tuple[GateId, Epoch], int]
-    heard: int = 0
-    roster: RosterStamp = (0, 0)
-    """Of the roster that it goes by, as far as we know."""
-    was_whole: bool = False
-    retried_s: float = 0.0
-    place: Place | None = None
-    """Where others may find it."""
-    giver: object = None
-    """As lists know it (`edge.front.near_lists`)."""
-    said: Lists | None = None
-    """What it was told last of our list."""
-    behind: Lists | None = None
-    """Where it said to be, while it was not given yet what leads on from there."""
-    gave_s: float = -GIVE_EVERY_S
 
 
 class Conversations:
@@ -143,12 +117,13 @@ class Conversations:
         one.giver = self._shared.lists.joined(connection.peer, connection.say)
         return one
 
-    def close(self, one: Conversation) -> None:
+    async def close(self, one: Conversation) -> None:
         """It ended."""
         self.all.remove(one)
         self._shared.lists.left(one.giver)
         if one.talk.peer not in self.gates:
             self._shared.near.gone(one.talk.peer)
+        await one.end()
 
     def in_memory(self) -> None:
         """Records are in the lane's memory only, or are no longer."""
@@ -267,6 +242,8 @@ class Conversations:
     async def take(self, one: Conversation, message: Message) -> None:
         """Take one message of a neighbour. PeerMisbehaved, StoreFault, and OSError where it or the lane is away."""
         shared, talk = self._shared, one.talk
+        if not isinstance(message, Records):  # a beat says that all before it is here
+            await one.settled()
         if isinstance(message, Holds | Taken):  # what they change is read in the thread
             await shared.in_thread(lambda: talk.hear(message))
         else:
@@ -280,10 +257,7 @@ class Conversations:
                 self._due.set()
             case Records(chunks=chunks):
                 self._flowed_s = self._mono_s()
-                await shared.intake.of_gate(
-                    talk.peer, chunks, lambda found: one.connection.say(Taken(found.held, found.troubles))
-                )
-                shared.near.recorded()
+                await one.takes_in(self._take_records(one, chunks))
             case Carried(chunks=chunks):
                 self._flowed_s = self._mono_s()
                 await shared.intake.carried(chunks)
@@ -303,6 +277,12 @@ class Conversations:
             case Lists() | GivePart() | Part():
                 await self._take_of_lists(one, message)
         await one.connection.sent()
+
+    async def _take_records(self, one: Conversation, chunks: Sequence[Chunk]) -> None:
+        await self._shared.intake.of_gate(
+            one.talk.peer, chunks, lambda found: one.connection.say(Taken(found.held, found.troubles))
+        )
+        self._shared.near.recorded()
 
     def _learn(self, one: Conversation, said: Holds) -> None:
         """Remember where a neighbour listens that came to us, and which roster it goes by."""
@@ -414,4 +394,4 @@ class Conversations:
         return found
 
 
-__all__ = ["BEAT_S", "Conversation", "Conversations"]
+__all__ = ["BEAT_S", "Conversations"]

@@ -15,7 +15,8 @@ from admission.ids import GateId
 from edge.clock import Clock
 from edge.enrolment import Enrolment
 from edge.front.peers.connection import Connection
-from edge.front.peers.conversations import BEAT_S, Conversation, Conversations
+from edge.front.peers.conversation import Conversation
+from edge.front.peers.conversations import BEAT_S, Conversations
 from edge.front.peers.discovery import Announced, Discovery
 from edge.front.peers.listen import Listener
 from edge.front.peers.shared import Shared, Told
@@ -211,7 +212,7 @@ class Neighbours:
         finally:
             connection.close()
             if one is not None:
-                self._talks.close(one)
+                await self._talks.close(one)
                 log.info("a neighbour is gone", extra={"gate": one.talk.peer})
                 self._dial_due.set()
         return ""

@@ -25,7 +25,8 @@ from admission.records import (
     pack_record_ids,
     ticket_subject,
 )
-from edge.front.merged import Merged, meaning_of
+from edge.front.merged import Merged
+from edge.front.slices import meaning_of
 from edge.link import FOREIGN_MAX, Foreign
 from edge.store.disk import LocalDisk
 from edge.store.log import LogStore

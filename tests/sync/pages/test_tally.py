@@ -12,7 +12,7 @@ from admission.ids import EventId, GateId, ProductId, RecordId, SessionId, Ticke
 from admission.presence import fold, from_columns
 from admission.reasons import Language, Reason
 from admission.records import Direction, Fire, Flag
-from edge.front.merged import meaning_of
+from edge.front.slices import meaning_of
 from sync.board import logs
 from sync.board.boards import Boards, Inside
 from sync.board.sheet import sheet

@@ -45,6 +45,8 @@ class Tally(msgspec.Struct, frozen=True, gc=False):
     entries: tuple[RecordId, ...] = ()
     frozen: tuple[RecordId, ...] = ()
     """Entries whose people a fire alarm sent out and who may come in again now, oldest first."""
+    doubted: bool = False
+    """A gate that claims more than its lanes can do claims a use of the ticket; nothing of that is counted here."""
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):

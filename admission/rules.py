@@ -220,7 +220,7 @@ def _take_use(candidate: Candidate, question: Question) -> Reason | Flag:
     occupancy = question.occupancy_high
     if occupancy is not None and 0 < question.capacity <= occupancy - leaving:
         return Reason.FULL
-    return _offline(candidate, question, found) if question.cut_off else found
+    return _offline(candidate, question, found) if question.cut_off or tally.doubted else found
 
 
 def _use(candidate: Candidate, question: Question, *, spared_uses: int, spared_inside: int) -> Reason | Flag:
@@ -251,7 +251,7 @@ def _use(candidate: Candidate, question: Question, *, spared_uses: int, spared_i
 
 
 def _offline(candidate: Candidate, question: Question, flags: Flag) -> Reason | Flag:
-    """Apply the product's policy to an entry that a gate we cannot hear might have let in already."""
+    """Apply the product's policy to an entry that a gate we cannot hear, or do not believe, may have let in already."""
     policy = candidate.product.offline
     if policy is OfflinePolicy.ADMIT_AND_FLAG:
         return flags | Flag.UNSURE | Flag.FLAGGED

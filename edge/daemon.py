@@ -177,6 +177,7 @@ class Daemon:
         self.judge.heard = self.others.is_heard
         self.asking = Asking(self._loop.time, self._ask_others)
         self.judge.ask = self.asking.hope
+        self.judge.doubted = self.memory.doubted
         self.judge.known_at_cut.update(_shares(self.reader.meta(SHARES)))
         self.judge.on_dealt = self._keep_shares
         self.lists = Lists(self, self._parts.disk, self._loop.time)

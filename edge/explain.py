@@ -13,13 +13,14 @@ from admission.question import LaneFacts, Tally, Verdict
 from admission.reasons import Language, Reason, say
 from admission.records import Direction, Flag
 from edge.applied import applied_of, head_over, settings_of
+from edge.claims import Doubts
 from edge.clock import SystemClock, TrustedTime
 from edge.complaint import Complaint
 from edge.enrolment import Enrolment
 from edge.judge import Judge
 from edge.lists import FILE as LIST_FILE
 from edge.lists import RESEND_HINT
-from edge.memory import kept_limits, standings_after
+from edge.memory import kept_doubts, kept_limits, standings_after
 from edge.occupancy import Occupancy
 from edge.overlay import OverlaidList, Overlay
 from edge.settings import Settings, Way
@@ -52,6 +53,7 @@ def explain(
         listed = _in_force(store, log)
         past = _Past(log, enrolment, listed.head, store.head)
         judge = Judge(enrolment.gate, TrustedTime(SystemClock(), rtc=settings.gate.rtc), past)
+        judge.doubted = past.doubted
         judge.use_list(listed)
         plan = judge.plan(lane) or LanePlan(LaneId(lane), ZoneId(0))
         if configured.attended is not None:
@@ -107,7 +109,9 @@ class _Past:
         seals = {one.id: (one.generation, one.version) for one in listed.events}
         self._standings, self._credentials = standings_after(seals, reader.standings() if reader else ())
         self._counted = Counted(kept_limits(reader) if reader else ())
-        self._resets = Resets(self._counted.resets(reader.resets() if reader else ()), zones)
+        self._doubts = kept_doubts(reader) if reader else Doubts()
+        resets = self._counted.resets(reader.resets() if reader else ())
+        self._resets = Resets(self._doubts.resets(resets), zones)
         self._occupancy = Occupancy(zones, self._resets)
         for _ in self._occupancy.count(reader.presence_tickets() if reader else (), self.rows):
             pass
@@ -116,6 +120,12 @@ class _Past:
         self.epoch = own[-1] if own else Epoch(0)
 
     def rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
+        return self._doubts.sure(self._all_rows(event, ticket))
+
+    def doubted(self, event: EventId, ticket: TicketId) -> bool:
+        return self._doubts.takes(self._all_rows(event, ticket))
+
+    def _all_rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
         return self._counted.rows(self._reader.presence_rows(event, ticket)) if self._reader else ()
 
     def resets(self) -> Resets:

@@ -34,6 +34,7 @@ from edge.venue import Venue, venue_of
 from sync.wire.lists import ListHead
 
 _NOTHING_YET = Tally()
+_DOUBTED = Tally(doubted=True)
 
 
 class ListSource(Protocol):
@@ -103,6 +104,8 @@ class Judge:
         """Whether another gate was heard of within 30 s, directly or through the centre."""
         self.ask: Callable[[], bool] = lambda: False
         """Has the gates that were not heard asked, where nobody did while nobody came; whether their answer may still come."""
+        self.doubted: Callable[[EventId, TicketId], bool] = lambda _event, _ticket: False
+        """Whether a gate that is in doubt claims a use of a ticket (`edge.claims`); what it claims is in no row."""
         self.known_at_cut: dict[ZoneId, int] = {}
         """People in a zone, at most, when its first question after the cut was put. A restart does not deal anew, so it
         is kept: `on_dealt` is called when it changed."""
@@ -130,6 +133,13 @@ class Judge:
     def knows_venue(self) -> bool:
         """Whether zones, plans and keys are known, from a list that was in use in this run."""
         return bool(self._plans)
+
+    def lanes_of(self, gate: GateId) -> int:
+        """Return how many lanes the list gives a gate; 0 where it says nothing of it."""
+        if self._list is None:
+            return 0
+        head = self._list.head
+        return len({head.plans[index].lane for index in head.gate_lanes.get(gate, ())})
 
     @property
     def has_others(self) -> bool:
@@ -263,12 +273,14 @@ class Judge:
     def _tally(self, ticket: Ticket, plan: LanePlan) -> Tally:
         """Fold what is recorded about a ticket, as seen from this lane."""
         rows = self._presence.rows(ticket.event, ticket.id)
+        doubted = self.doubted(ticket.event, ticket.id)
         if not rows:
-            return _NOTHING_YET
+            return _DOUBTED if doubted else _NOTHING_YET
         session = session_for(ticket, plan)
         same_day = self._same_day(ticket.event, session)
         presence = fold(rows, self._presence.resets(), self.venue.zones)
-        return presence.tally(plan.zone, session, same_day, self._gate, self._presence.epoch, plan.lane)
+        found = presence.tally(plan.zone, session, same_day, self._gate, self._presence.epoch, plan.lane)
+        return replace(found, doubted=True) if doubted else found
 
     def _same_day(self, event: EventId, session: SessionId) -> tuple[SessionId, ...]:
         """Return the sessions of the day that `session` is on."""

@@ -11,16 +11,17 @@ import msgspec
 
 from admission.corrected import placed
 from admission.entitlements import CredentialStanding, Standing, ZoneTree
-from admission.ids import Epoch, EventId, RecordId, TicketId, ZoneId
 from admission.observed import taps_of
+from admission.ids import Epoch, EventId, GateId, RecordId, TicketId, ZoneId
 from admission.presence import Bounds, PresenceRow, Reset, Resets, reset_of, rows_of
 from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
+from edge.claims import Doubts
 from edge.journal import Journal
 from edge.occupancy import SLICE_TICKETS, Occupancy
 from edge.store.faults import StoreFault
 from edge.store.log import LogStore
 from edge.store.log_reader import ROWS_MAX, LogReader
-from edge.store.log_schema import COUNTED_KEY, EpochRow, StandingChange
+from edge.store.log_schema import COUNTED_KEY, DOUBTED_KEY, EpochRow, StandingChange
 from sync.wire.counted import Counted, Limit
 
 Seals = Mapping[EventId, tuple[int, int]]
@@ -42,6 +43,7 @@ class Memory:
         self._zones = ZoneTree(())
         self._limits = kept_limits(reader)
         self._counted = Counted(self._limits)
+        self._doubts = kept_doubts(reader)
         self._occupancy = Occupancy(self._zones, self._resets)
         self._next = self._occupancy
         self._counting: Iterator[int] = iter(())
@@ -64,7 +66,8 @@ class Memory:
         People are counted anew, by `count_on`; until that is done the old count is in use, and kept up.
         """
         heard = (*self._journal.pending_resets(), *self._resets_of_others.values())
-        resets = Resets(self._counted.resets((*self._reader.resets(), *heard)), zones)
+        counted = self._counted.resets((*self._reader.resets(), *heard))
+        resets = Resets(self._doubts.resets(counted), zones)
         kept = self._reader.standings()
         self._heard = {
             key: one
@@ -106,6 +109,29 @@ class Memory:
         self._limits = limits
         return True
 
+    @property
+    def limits(self) -> Mapping[GateId, Limit]:
+        """What the roster says of whose records count."""
+        return {one.gate: one for one in self._limits}
+
+    @property
+    def doubts(self) -> Doubts:
+        """Whose claims are in doubt."""
+        return self._doubts
+
+    def doubt(self, doubts: Doubts) -> None:
+        """Go by other doubts; people are counted anew then. StoreFault where the log cannot be read: nothing changed."""
+        before, self._doubts = self._doubts, doubts
+        try:
+            self.refresh(self._zones, self._seals)
+        except StoreFault:
+            self._doubts = before
+            raise
+
+    def doubted(self, event: EventId, ticket: TicketId) -> bool:
+        """Whether a gate in doubt claims a use of a ticket."""
+        return bool(self._doubts) and self._doubts.takes(self._all_rows(event, ticket))
+
     def recount(self) -> None:
         """Begin to count anew."""
         self._next = Occupancy(self._zones, self._resets)
@@ -125,7 +151,7 @@ class Memory:
         self._of_others.update(tickets)
         for reset in resets:
             self._resets_of_others[reset.id] = reset
-        counted = self._counted.resets(resets)
+        counted = self._doubts.resets(self._counted.resets(resets))
         for reset in counted:
             self._resets.add(reset)
         if counted:
@@ -152,7 +178,14 @@ class Memory:
             self._next.update(tickets, self.rows)
 
     def rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
-        """Return everything recorded about one ticket. A row that lands just now may come twice; folding is blind to it."""
+        """Return what is recorded about one ticket, by gates that are not in doubt.
+
+        A row that lands just now may come twice; folding is blind to it.
+        """
+        found = self._all_rows(event, ticket)
+        return self._doubts.sure(found) if self._doubts else found
+
+    def _all_rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
         found = (*self._reader.presence_rows(event, ticket), *self._journal.pending(event, ticket))
         return self._counted.rows(found) if self._counted else found
 
@@ -190,6 +223,12 @@ def kept_limits(reader: LogReader) -> tuple[Limit, ...]:
     """Return what the roster last said of whose records count. StoreFault as the disk says."""
     kept = reader.meta(COUNTED_KEY)
     return msgspec.msgpack.decode(kept, type=tuple[Limit, ...]) if kept else ()
+
+
+def kept_doubts(reader: LogReader) -> Doubts:
+    """Return whose claims are in doubt. StoreFault as the disk says."""
+    kept = reader.meta(DOUBTED_KEY)
+    return Doubts(msgspec.msgpack.decode(kept, type=tuple[Limit, ...]) if kept else ())
 
 
 def standings_after(

@@ -4,15 +4,18 @@ The front verified it; here it is only bounded, so that no peer, however much it
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from admission.ids import Epoch, EventId, GateId, TicketId
+from edge.claims import Claims, Doubts, Known
 from edge.gate import Gate
 from edge.link import FOREIGN_MAX, Believe, Done, Foreign, Health, HeardGates, Part
-from edge.store.log_schema import COUNTED_KEY, FEED_CURSOR, Batch, StoredRecord
+from edge.store.faults import StoreFault
+from edge.store.log_schema import COUNTED_KEY, DOUBTED_KEY, FEED_CURSOR, Batch, StoredRecord
+from sync.wire.counted import Limit
 
 HEARD_S = 30.0
 """A gate not heard for so long is cut off (DESIGN.md, Deciding)."""
@@ -63,6 +66,8 @@ class Others:
         on the disk behind one that was refused."""
         self._shown: dict[GateId, str] = {}
         self._shut_out: set[GateId] = set()
+        self._claims = Claims((one.gate, one.epoch, one.last_seq) for one in gate.reader.epochs())
+        self._shown_doubts: frozenset[GateId] = frozenset()
 
     def is_heard(self, gate: GateId) -> bool:
         """Whether all that a gate recorded until 30 s ago is known here."""
@@ -103,6 +108,7 @@ class Others:
         ]
         for gate, age_ms in said.ages_ms.items():
             self._heard_s[gate] = max(now_s - age_ms / 1000, self._heard_s.get(gate, 0.0))
+            self._claims.heard(self._known(gate), age_ms / 1000)
         if again:
             self._gate.judge.in_touch()
         for gate, what in said.troubles.items():
@@ -132,22 +138,73 @@ class Others:
         if slice_.blobs:
             self._next[at] = max(self._next.get(at, 0), slice_.first_seq + len(slice_.blobs))
         kept = self._look((slice_.gate, slice_.epoch), slice_.blobs)
+        doubts = self._doubts_after(slice_)
+        if doubts is not None:
+            kept = (*kept, (DOUBTED_KEY, msgspec.msgpack.encode(doubts.limits)))
         journal.carry(_batch(slice_, kept), urgent=self._waiting >= FLUSH_RECORDS)
         tickets = {(row.event, row.ticket) for row in slice_.rows}
+        if doubts is not None:
+            self._doubt(doubts)
         gate.memory.heard(tickets, slice_.resets)
         self._on_heard(tickets)
         return Done(slice_.number, ok=True)
 
+    def _known(self, gate: GateId) -> Known:
+        return Known(gate, self._gate.judge.lanes_of(gate), self._mono_s())
+
+    def _doubts_after(self, slice_: Foreign) -> Doubts | None:
+        """Return the doubts with what a slice adds; None where it adds none."""
+        if not slice_.blobs or slice_.gate == self._gate.enrolment.gate:
+            return None
+        last_seq = slice_.first_seq + len(slice_.blobs) - 1
+        limit = self._claims.took(self._known(slice_.gate), slice_.epoch, last_seq, slice_.rows)
+        doubts = self._gate.memory.doubts
+        if limit is None or limit.gate in doubts.gates:
+            return None
+        log.error("a gate claims more than its lanes can do", extra={"gate": limit.gate})
+        return doubts.also(limit)
+
+    def _doubt(self, doubts: Doubts) -> None:
+        try:
+            self._gate.memory.doubt(doubts)
+        except StoreFault as fault:
+            self._gate.unreadable(fault)  # after the next start it is read
+        self._show_doubts()
+        self._gate.changed()
+
+    def _show_doubts(self) -> None:
+        board, names, now = self._gate.board, self._gate.judge.gate_names, self._gate.memory.doubts.gates
+        for one in self._shown_doubts - now:
+            board.remove(Part.LOG, f"claims {one}")
+        for one in now:
+            name = names.get(one, str(one))
+            board.put(Part.LOG, f"claims {one}", Health.DEGRADED, "others.doubted", {"gate": name})
+        self._shown_doubts = now
+
     async def believe(self, said: Believe) -> Done:
         """Count the records of other gates as the roster says from now on. StoreFault where the log cannot be read."""
         gate = self._gate
+        before = gate.memory.limits
         news = gate.memory.believe(said.limits)
+        self._settle(before)
         self._show_shut_out({one.gate for one in said.limits if not one.others})
         if not news:
             return Done(said.number, ok=True)
         gate.journal.keep(COUNTED_KEY, msgspec.msgpack.encode(said.limits))
         gate.changed()
         return Done(said.number, ok=await gate.journal.saved(FLUSH_S))
+
+    def _settle(self, before: Mapping[GateId, Limit]) -> None:
+        """The centre has spoken: of whom it shut out or enrolled anew, the roster alone says what counts."""
+        memory = self._gate.memory
+        doubts = memory.doubts.settled(before, memory.limits)
+        settled = memory.doubts.gates - doubts.gates
+        if settled:
+            memory.doubt(doubts)
+            for one in settled:
+                self._claims.again(one)
+            self._gate.journal.keep(DOUBTED_KEY, msgspec.msgpack.encode(doubts.limits))
+        self._show_doubts()
 
     def _show_shut_out(self, gates: set[GateId]) -> None:
         board, names = self._gate.board, self._gate.judge.gate_names

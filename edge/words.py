@@ -207,6 +207,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Records of {gate} are not genuine or cannot be read, and do not count",
         "See at the centre whether {gate} was swapped or enrolled anew.",
     ),
+    "others.doubted": _row(
+        "{gate} will mehr Personen durchgelassen haben, als seine Spuren können: was es sagt, gilt als unsicher",
+        "Bei {gate} nachsehen und es am Zentralrechner ausschliessen; nach einer neuen Anmeldung zählt {gate} wieder.",
+        "{gate} claims to have let more people through than its lanes can: what it says is taken as unsure",
+        "Look at {gate} and shut it out at the centre; once it is enrolled anew, {gate} counts again.",
+    ),
     "others.revoked": _row(
         "{gate} ist ausgeschlossen: was dort danach aufgezeichnet wurde, zählt nicht",
         "Am Zentralrechner nachsehen, weshalb; nach einer neuen Anmeldung zählt {gate} wieder.",

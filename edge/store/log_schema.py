@@ -138,6 +138,8 @@ UPSERT_META = "INSERT INTO meta VALUES(?,?) ON CONFLICT DO UPDATE SET value = ex
 
 COUNTED_KEY = "counted"
 """Kept in `meta`: the roster's word on whose records count how far (`sync.wire.counted`), MessagePack."""
+DOUBTED_KEY = "doubted"
+"""Kept in `meta`: whose claims are in doubt, and from where on (`edge.claims`), MessagePack."""
 APPLIED_KEY, SETTINGS_KEY = "deltas", "settings"
 """Kept in `meta`: how far changes go beyond the list, and the settings they brought (`edge.applied`)."""
 REVISED_KEY = "revised"

@@ -408,9 +408,14 @@ def test_after_a_restart_a_ticket_with_uses_left_needs_no_favour() -> None:
 def test_cut_off(policy: OfflinePolicy, home: int, outcome: Outcome, flags: Flag) -> None:
     parts: Parts = {"product": {"offline": policy}, "ticket": {"home_gate": home}}
     assert heard(parts) == (GRANT, Reason.NONE)
-    verdict = decide(ask({**parts, "question": {"cut_off": True}}))
-    assert (verdict.outcome, verdict.flags) == (outcome, flags)
-    assert verdict.reason is (Reason.NONE if outcome is GRANT else Reason.OFFLINE)
+    for unsure in ({"question": {"cut_off": True}}, {"tally": {"doubted": True}}):
+        verdict = decide(ask({**parts, **unsure}))
+        assert (verdict.outcome, verdict.flags) == (outcome, flags)
+        assert verdict.reason is (Reason.NONE if outcome is GRANT else Reason.OFFLINE)
+
+
+def test_what_is_known_to_be_used_is_no_question_of_belief() -> None:
+    assert heard({"tally": {"uses_session": 1, "doubted": True}}) == (DENY, Reason.ALREADY_USED)
 
 
 @pytest.mark.parametrize("policy", OfflinePolicy)

@@ -8,8 +8,9 @@ import msgspec
 from admission.ids import Epoch, GateId, RecordId
 from admission.observed import PresenceRow, Role
 from admission.reasons import Language, Reason
-from admission.records import Direction, Outcome
+from admission.records import Direction, Flag, Outcome
 from admission.rules import share_of
+from edge.claims import BURST
 from edge.link import FOREIGN_MAX, Believe, Foreign, Health, HeardGates, Part, UplinkSaid
 from edge.others import FLUSH_RECORDS, HEARD_S, Others
 from edge.store.list import build
@@ -93,6 +94,26 @@ async def test_a_gate_is_heard_for_as_long_as_the_centre_knew_all_of_it(tmp_path
         assert not others.is_heard(GateId(3))
         others.heard(HeardGates({}, {OTHER: "fork"}))
         assert gate.health(Part.LOG, f"gate {OTHER}") is Health.DEGRADED
+
+
+async def test_a_gate_in_doubt_stays_so_over_a_restart(tmp_path: Path) -> None:
+    log = EpochLog(Epoch(7), OTHER).begin().scans(BURST * 2, head_every=10**9)
+    claimed = [entry(seq, seq) for seq in range(2, len(log.blobs) + 1)]
+    async with running(tmp_path, [row(1), row(2)]) as gate:
+        await gate.ready()
+        for first in range(1, len(log.blobs) + 1, FOREIGN_MAX):
+            last = min(first + FOREIGN_MAX - 1, len(log.blobs))
+            rows = (one for one in claimed if first <= one.id.seq <= last)
+            assert (await gate.do(slice_of(log, first, last, *rows))).ok
+        assert gate.code(Part.LOG, f"claims {OTHER}") == "others.doubted"
+        assert await gate.daemon.journal.saved(5)
+    async with running(tmp_path) as gate:
+        await gate.ready()
+        assert (await gate.do(Believe(1, ()))).ok
+        assert gate.code(Part.LOG, f"claims {OTHER}") == "others.doubted"
+        await gate.hardware.second.scan(code(2))
+        seen = await gate.seen()
+        assert (seen.outcome, bool(seen.flags & Flag.UNSURE)) == (Outcome.GRANT, True)
 
 
 def test_the_shares_of_gates_that_are_cut_off_never_add_up_to_more_than_there_is_room() -> None:

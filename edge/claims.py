@@ -78,9 +78,7 @@ class Claims:
         one = self._account(of)
         full = BURST + age_s * of.per_s
         if not one.was_heard or one.room >= full:
-            one.sure = dict(one.ends)
-            one.room = min(one.room, full)
-        one.was_heard = True
+            one.sure, one.room, one.was_heard = dict(one.ends), full, True
 
     def took(self, of: Known, epoch: Epoch, last_seq: int, rows: Iterable[PresenceRow]) -> Limit | None:
         """Take in what a gate claims up to a record. Returns how far its records are to be believed, where this is too much."""

@@ -1,18 +1,24 @@
 """Lists between neighbours: whoever lacks one has it from who is near, as the centre signed it, and no older one."""
 
+import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from edge.enrolment import Enrolment
+from edge.front.peers.knock import knock_of
 from edge.front.snapshot import ANNOUNCED_FILE, SECRETS_FILE, SNAPSHOT_FILE
 from edge.held_roster import ROSTER_FILE
 from edge.store.list import LIST_FILE
+from sync.wire.channel import Self
+from sync.wire.peer_lists import SEAL, GivePart, Part
+from sync.wire.peers import Holds, Paper
 from sync.wire.snapshots import read_announced
+from tests.edge.front.peers.hostile import Hostile, knocking
 from tests.edge.front.slow_link import EDGE_BYTES_S, SlowLink, slow_link
 from tests.sync.box import Box
 from tests.sync.gates import SECOND_NAME, add_second_gate
@@ -167,3 +173,55 @@ async def test_a_box_without_a_list_takes_it_from_a_neighbour_before_the_slow_li
                 assert (second.data / SNAPSHOT_FILE).read_bytes() == (first.data / SNAPSHOT_FILE).read_bytes()
         first.store.close()
         second.store.close()
+
+
+async def test_a_neighbour_that_goes_on_offering_what_is_old_makes_nothing_older_and_nothing_younger(
+    venue: Venue, tmp_path: Path
+) -> None:
+    """Freeze: what it says was signed by the centre, once; the gate stays where it is, and its list's age goes on."""
+    async with two(venue, tmp_path) as (one, other, modem):
+        await other.box.until(lambda: other.box.lists and other.uplink.is_up)
+        await other.meets()
+        before = one.uplink.near_lists.says()
+        cancel(venue, 1)
+        await one.box.until(lambda: 1 in cancelled(one.box))
+        old = [
+            *one.uplink.near_lists.missing(replace(before, settings=b"")),
+            (SEAL, one.uplink._news.seals[0]),
+        ]
+        cancel(venue, 2)
+        await other.box.until(lambda: {1, 2} <= cancelled(other.box))
+        modem.refuses = True
+        modem.cut()
+        await other.box.until(lambda: not other.uplink.is_up)
+        newest, told = other.uplink.near_lists.says(), len(other.box.changes)
+        seals, since_s = other.uplink._news.seals, time.monotonic()
+        ages = [one_.list_age_s for one_ in other.box.said if one_.list_age_s is not None]
+        async with liar(one, other) as hostile:
+            hostile.begins()
+            for _ in range(20):
+                hostile.say(before, *(Paper(kind, body) for kind, body in old))
+            hostile.say(GivePart("0" * 64, 0))
+            await hostile.hear(Part)  # all of it was heard
+        assert (other.uplink.near_lists.says().places, other.uplink._news.seals) == (newest.places, seals)
+        assert len(other.box.changes) == told, "the lane is not asked"
+        age_s = other.uplink._tile._list_age_s()
+        assert age_s is not None
+        assert age_s >= ages[-1] + int(time.monotonic() - since_s), "what is old proves nothing of now"
+        assert not other.uplink.is_up
+
+
+@asynccontextmanager
+async def liar(one: Site, other: Site) -> AsyncIterator[Hostile]:
+    """Somebody with one box's keys at the other."""
+    own, known = one.box.enrolment, other.box.enrolment
+    knock = knock_of(one.box.data, own)
+    assert knock is not None
+    said = Self(own.group, own.gate, own.key, knock, {known.gate: known.public}.get)
+    while True:
+        with suppress(ConnectionError):  # a moment ago the two met: of two conversations at once one stays
+            async with knocking(other, said) as hostile:
+                await hostile.hear(Holds)
+                yield hostile
+            return
+        await asyncio.sleep(0.1)

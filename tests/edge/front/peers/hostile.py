@@ -4,19 +4,26 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission.ids import GateId
 from sync.wire.channel import Channel, Self
 from sync.wire.messages import Held
-from sync.wire.peer_lists import GivePart
+from sync.wire.peer_lists import GivePart, Part
 from sync.wire.peers import Beat, Holds, Log, Message, Records, Taken, Wanted, pack, unpack
 from tests.edge.front.peers.node import GROUP, KNOCK, Node, key_of
 
 WAIT_S = 10.0
-Kind = TypeVar("Kind", GivePart, Holds, Records, Taken, Wanted, Beat)
+Kind = TypeVar("Kind", GivePart, Part, Holds, Records, Taken, Wanted, Beat)
+
+
+class Listens(Protocol):
+    """Whoever may be dialled."""
+
+    @property
+    def port(self) -> int: ...
 
 
 class Hostile:
@@ -64,7 +71,7 @@ def self_of(gate: int, node: Node, key: Ed25519PrivateKey | None = None, knock: 
 
 
 @asynccontextmanager
-async def knocking(node: Node, own: Self) -> AsyncIterator[Hostile]:
+async def knocking(node: Listens, own: Self) -> AsyncIterator[Hostile]:
     """Dial a node and go through the handshake as somebody; ConnectionError where the node ends it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
     try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from admission.ids import Epoch, GateId
 from edge.held_roster import ROSTER_FILE
+from edge.link import Appended
 from sync.wire.messages import Held
 from sync.wire.peers import Beat, Records, Taken
 from sync.wire.roster import Revoked
@@ -197,6 +198,7 @@ async def test_nobody_has_all_while_more_is_in_memory_only(tmp_path: Path) -> No
             for _ in range(3):
                 assert not (await two.hear(Beat)).whole
             one.box.memory = None
+            one.neighbours.appended(Appended(durable.epoch, 1))  # somebody came: it beats by the second
             async with asyncio.timeout(20):
                 while not (await two.hear(Beat)).whole:
                     pass

@@ -11,8 +11,8 @@ import msgspec
 
 from admission.corrected import placed
 from admission.entitlements import CredentialStanding, Standing, ZoneTree
-from admission.observed import taps_of
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId, ZoneId
+from admission.observed import taps_of
 from admission.presence import Bounds, PresenceRow, Reset, Resets, reset_of, rows_of
 from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
 from edge.claims import Doubts

@@ -81,6 +81,7 @@ class Belief:
     async def look(self, told: Manifest | None, merged: Merged, answered: Callable[[], None]) -> None:
         """Follow what the centre has; at once where an answer could not be proved. Then wait until it is due again."""
         self._due.clear()
+        await self._documents.follow_offered()
         if self._doubt.stands:
             await self._documents.follow_keys()
             self._doubt.settle()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from edge import enrolment as enrolments
@@ -16,10 +17,15 @@ from edge.enrolment import Enrolment
 from edge.front.own_keys import OfferTaker, OwnKeys
 from edge.front.tls import PageTls
 from edge.held_roster import ROSTER_FILE, load_roster, read
-from sync.wire.messages import Certified, SignedKeys
+from sync.wire.messages import Certified, KeyDocument, SignedKeys
 from sync.wire.roster import RENEW_S, Roster, RosterRefused, newer
 from sync.wire.rotation import KeysRefused, Pinned, follow
 from sync.wire.snapshots import Manifest
+
+KEYS_FILE = "keys.signed"
+"""The venue's newest key document as it was signed, in the data folder: for neighbours that the centre does not answer."""
+KEYS_BYTES_MAX = 16 * 1024
+"""A document has five keys and takes a kilobyte."""
 
 log = logging.getLogger("edge.front.documents")
 
@@ -65,6 +71,8 @@ class Documents:
         """The roster to go by; None where there is none yet."""
         self._unkept: bytes | None = None
         """The same, where it is not on the disk yet."""
+        self._newer: SignedKeys | None = None
+        """Keys that a neighbour brought, to be followed next."""
 
     def offered(self, data: bytes) -> bool:
         """Go by a roster that a neighbour brought, where it is newer and genuine; whether it was. `keep_offered` next."""
@@ -92,6 +100,34 @@ class Documents:
         except OSError:
             return b""
 
+    def keys(self) -> bytes:
+        """Return the venue's keys as they were signed; empty where they were never others here."""
+        try:
+            return (self._data / KEYS_FILE).read_bytes()
+        except OSError:
+            return b""
+
+    def keys_offered(self, data: bytes) -> bool:
+        """See the venue's keys as a neighbour gives them on: whether they are newer, and genuine by what is pinned here.
+
+        `follow_offered` next.
+        """
+        try:
+            if len(data) > KEYS_BYTES_MAX:
+                return False
+            signed = msgspec.msgpack.decode(data, type=SignedKeys)
+            if self._is_known(follow(self._pinned, signed)):
+                return False
+        except (msgspec.DecodeError, KeysRefused):
+            return False
+        self._newer = signed
+        return True
+
+    async def follow_offered(self) -> None:
+        """Follow what a neighbour brought: KeysRolled where there is anything."""
+        if self._newer is not None:
+            await self._follow(self._newer)
+
     @property
     def knows_roster_key(self) -> bool:
         """Whether the venue signs rosters, as far as is known here."""
@@ -112,11 +148,22 @@ class Documents:
 
     async def follow_keys(self) -> None:
         """Ask for the venue's keys: KeysRolled where they are newer. Needs no answer to be proved by an old key."""
+        await self._follow(await self._centre.key_document())
+
+    @property
+    def _pinned(self) -> Pinned:
         mine = self._enrolment
-        pinned = Pinned(mine.centre_public, mine.successor_public, mine.keys_number)
-        document = follow(pinned, await self._centre.key_document())
-        if document.number == mine.keys_number and document.identity == mine.centre_public:
+        return Pinned(mine.centre_public, mine.successor_public, mine.keys_number)
+
+    def _is_known(self, document: KeyDocument) -> bool:
+        mine = self._enrolment
+        return (document.number, document.identity) == (mine.keys_number, mine.centre_public)
+
+    async def _follow(self, signed: SignedKeys) -> None:
+        document, mine = follow(self._pinned, signed), self._enrolment
+        if self._is_known(document):
             return
+        await asyncio.to_thread(_keep, self._data / KEYS_FILE, msgspec.msgpack.encode(signed))
         await asyncio.to_thread(
             enrolments.save,
             self._data,

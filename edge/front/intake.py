@@ -83,26 +83,36 @@ class Intake:
     async def _take(
         self, judge: Callable[[], tuple[Foreign, ...]], judged: Callable[[], None] = lambda: None
     ) -> bool:
-        try:
-            async with self._judging:
-                failures = self._failures
+        async with self._judging:
+            failures = self._failures
+            try:
                 slices: tuple[Foreign, ...] = await self._in_thread(judge)
                 judged()
-                await (
-                    self._giving.acquire()
-                )  # in here, so that they are given in the order in which they were judged
-            try:
-                if self._failures != failures:
-                    raise ConnectionError("the lane did not take what came before")
-                for at in range(0, len(slices), AT_ONCE):
-                    await self._give(slices[at : at + AT_ONCE])
-            finally:
-                self._giving.release()
+                # In here, so that they are given in the order in which they were judged.
+                await self._giving.acquire()
+            except BaseException:
+                await self._begin_anew()
+                raise
+        try:
+            self._stands_since(failures)
+            for at in range(0, len(slices), AT_ONCE):
+                await self._give(slices[at : at + AT_ONCE])
         except BaseException:
-            self._failures += 1
-            await self._in_thread(self.merged.forget)  # what the lane did not take comes again
+            await self._begin_anew()
             raise
+        finally:
+            self._giving.release()
         return bool(slices)
+
+    def _stands_since(self, failures: int) -> None:
+        """ConnectionError where something was not taken on which this may rest."""
+        if self._failures != failures:
+            raise ConnectionError("the lane did not take what came before")
+
+    async def _begin_anew(self) -> None:
+        """What was judged did not come to the lane: it comes again, and what was judged meanwhile is not given."""
+        self._failures += 1
+        await self._in_thread(self.merged.forget)
 
     async def _give(self, slices: tuple[Foreign, ...]) -> None:
         """Hand slices over, one behind the other, and wait for all answers. OSError where the lane does not take one."""

@@ -385,9 +385,14 @@ class Uplink:
             await documents.keep_offered()
             await self._belief.pass_on(self._merged)
 
+        def keys_offered(signed: bytes) -> None:
+            if documents.keys_offered(signed):
+                self._documents_due.set()
+                self._loops.of("documents").set()  # it may wait for a centre that is away
+
         return Shared(
             self._own, self._reader, self._read_of, self.intake, self._in_thread, self._belief.in_force,
-            documents.signed, documents.offered, believe, self.near, lambda: self.is_up, self.upload.take_held,
+            documents.signed, documents.offered, believe, documents.keys, keys_offered, self.near, lambda: self.is_up, self.upload.take_held,
             lambda: self._lane.in_memory, self.near_lists,
         )  # fmt: skip
 

@@ -122,7 +122,9 @@ class Paper(msgspec.Struct, frozen=True, array_like=True, tag="paper"):
 
 
 ROSTER = "roster"
-PAPERS = (ROSTER, SEAL, CHANGES, SETTINGS)
+KEYS = "keys"
+"""The venue's key document (`SignedKeys`, MessagePack): what is newer of all else is signed by keys that it names."""
+PAPERS = (ROSTER, KEYS, SEAL, CHANGES, SETTINGS)
 
 Message = Holds | Records | Taken | Wanted | Carried | Beat | Paper | Lists | GivePart | Part
 

@@ -12,7 +12,7 @@ from admission.reasons import Reason
 from admission.records import Outcome
 from drivers.base import Medium, Scan
 from drivers.sims.tag_reader import Pn532Chip, Type4Memory
-from edge.front.merged import meaning_of
+from edge.front.slices import meaning_of
 from edge.link import Foreign, Health, Part
 from tests.admission.tags import TAG_UID, sun_tap, sun_url
 from tests.edge.rig import DIGEST_KEY, Gate, quick, row, running

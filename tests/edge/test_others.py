@@ -109,7 +109,7 @@ async def test_a_gate_in_doubt_stays_so_over_a_restart(tmp_path: Path) -> None:
         assert await gate.daemon.journal.saved(5)
     async with running(tmp_path) as gate:
         await gate.ready()
-        assert (await gate.do(Believe(1, ()))).ok
+        assert (await gate.daemon.others.believe(Believe(1, ()))).ok
         assert gate.code(Part.LOG, f"claims {OTHER}") == "others.doubted"
         await gate.hardware.second.scan(code(2))
         seen = await gate.seen()

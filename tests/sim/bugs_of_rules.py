@@ -7,7 +7,7 @@ from admission.entitlements import OfflinePolicy, Standing
 from admission.presence import State, TicketPresence
 from admission.question import Verdict
 from admission.reasons import Reason
-from admission.records import Direction, Flag, Outcome
+from admission.records import Direction, Flag, Outcome, record_from_bytes
 from admission.resets import Resets
 from edge import memory, timetable
 from edge.deltas import Deltas
@@ -143,7 +143,8 @@ def _duplicate_taken(right: Any) -> object:
         answer = right(self, chunk, *more)
         if isinstance(answer, Duplicate):
             state = self._logs.states[answer.epoch]
-            return Accepted(answer.epoch, state.seq + 1, chunk.blobs, (), state)
+            read = tuple(map(record_from_bytes, chunk.blobs))
+            return Accepted(answer.epoch, state.seq + 1, chunk.blobs, (), state, records=read)
         return answer
 
     return offer

@@ -56,7 +56,7 @@ async def test_a_neighbour_that_marks_every_ticket_used_is_named_and_keeps_nobod
     log.sign()
     honest = len(log.blobs)
     try:
-        liar.append(log)
+        liar.box.append(log)
         for one in (liar, good):
             one.start(knock=knock_key(rig.DIGEST_KEY))
             await one.listens()
@@ -77,6 +77,7 @@ async def test_a_neighbour_that_marks_every_ticket_used_is_named_and_keeps_nobod
             assert (seen.outcome, seen.flags & (Flag.UNSURE | Flag.FLAGGED)) == (
                 Outcome.GRANT, Flag.UNSURE | Flag.FLAGGED,
             ), "unsure: the product's policy lets in, and says so"  # fmt: skip
+            await gate.walk(2)
             await gate.hardware.entry.scan(rig.code(1))  # a lane that lets in again who left
             seen = await gate.seen(2)
             assert (seen.outcome, seen.reason, seen.gate) == (Outcome.DENY, Reason.ALREADY_INSIDE, LIAR), (

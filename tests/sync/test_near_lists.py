@@ -9,11 +9,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from edge.enrolment import Enrolment
+from edge.enrolment import Enrolment, load
 from edge.front.peers.knock import knock_of
 from edge.front.snapshot import ANNOUNCED_FILE, SECRETS_FILE, SNAPSHOT_FILE
 from edge.held_roster import ROSTER_FILE
 from edge.store.list import LIST_FILE
+from sync.keys import Role, roll
 from sync.wire.channel import Self
 from sync.wire.peer_lists import SEAL, GivePart, Part
 from sync.wire.peers import Holds, Paper
@@ -171,6 +172,33 @@ async def test_a_box_without_a_list_takes_it_from_a_neighbour_before_the_slow_li
                 await other.meets()
                 await second.until(lambda: second.lists)
                 assert (second.data / SNAPSHOT_FILE).read_bytes() == (first.data / SNAPSHOT_FILE).read_bytes()
+        first.store.close()
+        second.store.close()
+
+
+async def test_new_keys_of_the_venue_come_by_a_neighbour_while_the_modem_is_dead(
+    venue: Venue, tmp_path: Path
+) -> None:
+    """Else all that the centre tells from then on could be read by nobody whose link is down."""
+    add_second_gate(venue)
+    async with slow_link(int(venue.url.rsplit(":", 1)[1])) as modem:
+        first = Box(tmp_path / "1", await venue.enrolled(tmp_path / "1"))
+        second = Box(tmp_path / "2", through(await venue.enrolled(tmp_path / "2", SECOND_NAME), modem))
+        async with first.linked():
+            await first.until(lambda: first.lists and (first.data / ROSTER_FILE).exists())
+        async with site(second) as other:
+            await second.until(lambda: second.lists and (second.data / ROSTER_FILE).exists())
+            modem.refuses = True
+            modem.cut()
+            await second.until(lambda: not other.uplink.is_up)
+            rolled = roll(venue.data, Role.LISTS)
+            async with first.linked():
+                await first.until(lambda: load(first.data).keys_number == rolled.number)
+            assert load(second.data).keys_number < rolled.number
+            first.enrolment = load(first.data)
+            async with site(first, await other.listens()):
+                await second.until(lambda: load(second.data).keys_number == rolled.number)
+        assert load(second.data).list_public == rolled.list_key.public_key().public_bytes_raw()
         first.store.close()
         second.store.close()
 

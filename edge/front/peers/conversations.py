@@ -191,6 +191,8 @@ class Conversations:
         for part in wire.holdings(yours, logs, first=True, port=self.port, roster=stamp):
             one.connection.say(part)
         self._beat(one)
+        if keys := await asyncio.to_thread(shared.keys):
+            one.connection.say(Paper(wire.KEYS, keys))  # whoever has others could read nothing that follows
         self._say_lists(one)
 
     # --- lists --------------------------------------------------------------------------------------------------
@@ -270,13 +272,19 @@ class Conversations:
             case Beat(up=up):
                 shared.near.says(talk.peer, up=up)
                 self._heard(one)
-            case Paper(kind=wire.ROSTER, body=body):
-                self._trust.offered(body)
-            case Paper(kind=kind, body=body):  # of a kind that only a newer version knows it is left aside
-                await shared.lists.paper(kind, body)
+            case Paper():
+                await self._take_paper(message)
             case Lists() | GivePart() | Part():
                 await self._take_of_lists(one, message)
         await one.connection.sent()
+
+    async def _take_paper(self, paper: Paper) -> None:
+        if paper.kind == wire.ROSTER:
+            self._trust.offered(paper.body)
+        elif paper.kind == wire.KEYS:
+            self._shared.keys_offered(paper.body)
+        else:  # of a kind that only a newer version knows it is left aside
+            await self._shared.lists.paper(paper.kind, paper.body)
 
     async def _take_records(self, one: Conversation, chunks: Sequence[Chunk]) -> None:
         await self._shared.intake.of_gate(

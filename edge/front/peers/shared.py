@@ -40,6 +40,10 @@ class Shared:
     """Take a roster from whomever, if it is newer and genuine; whether it was."""
     believe: Callable[[], Awaitable[None]]
     """Have the lane go by the newest roster, and keep it."""
+    keys: Callable[[], bytes]
+    """The venue's keys as they were signed; empty where they were never others here."""
+    keys_offered: Callable[[bytes], None]
+    """Follow the venue's keys that a neighbour brought, where they are newer and genuine: all begins anew then."""
     near: Near
     is_up: Callable[[], bool]
     """Whether the centre answers us, by our own last exchange with it."""

@@ -21,7 +21,7 @@ def _run(settings: Settings) -> int:
 def _devices() -> Devices:
     from edge import compose  # noqa: PLC0415 - as above
 
-    return Devices(compose.reader_of, compose.inputs_of, compose.relay_off)
+    return Devices(compose.reader_of, compose.inputs_of, compose.relay_off, compose.tag_writer)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from edge import config
 from edge.complaint import EX_FAILED, Complaint
@@ -68,6 +68,8 @@ def _carry_out(arguments: argparse.Namespace, run: Run, devices: Callable[[], De
             return _enrol(arguments)
         case "explain":
             return _explain(arguments)
+        case "write-tag":
+            return _write_tag(arguments, devices())
         case "verify":
             return _verify(arguments)
         case "export":
@@ -172,6 +174,18 @@ def _explain(arguments: argparse.Namespace) -> int:
         way=Way(arguments.way),
     )
     _say(json.dumps(said, indent=2, ensure_ascii=False))
+    return EX_OK
+
+
+def _write_tag(arguments: argparse.Namespace, devices: Devices) -> int:
+    import asyncio  # noqa: PLC0415
+
+    from edge.write_tag import write_tag  # noqa: PLC0415
+
+    uid, message = _uid(os.fsencode(arguments.uid)), _uid(os.fsencode(arguments.message))
+    writer = devices.tag_writer(str(arguments.port), uid, message, arguments.lock)
+    asyncio.run(write_tag(writer, uid, message, _say, arguments.wait))
+    _say("Written, and read back." + (" It is locked." if arguments.lock else ""))
     return EX_OK
 
 
@@ -328,6 +342,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument(
         "--way", choices=[way.value for way in Way], default=Way.ENTRY.value, help="(%(default)s)"
     )
+    _add_write_tag(commands)
     commands.add_parser("verify", parents=[files], help="say whether anything in the log was altered or lost")
     export = commands.add_parser("export", parents=[files], help="write the log's records to standard output")
     export.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="(%(default)s)")
@@ -338,3 +353,16 @@ def _parser() -> argparse.ArgumentParser:
     reset.add_argument("--yes", action="store_true", help="really do it")
     reset.add_argument("--lose-records", action="store_true", help="even those that the centre does not have")
     return parser
+
+
+def _add_write_tag(commands: Any) -> None:
+    write = commands.add_parser("write-tag", help="write a wristband at a PN532 that no gate has open")
+    write.add_argument("uid", metavar="UID", help="the tag's number, in hexadecimal")
+    write.add_argument("message", metavar="MESSAGE", help="what the centre signed for it, in hexadecimal")
+    write.add_argument("--port", type=Path, required=True, help="the PN532's serial port")
+    write.add_argument(
+        "--lock", action="store_true", help="for good: it can never be written again (NTAG213)"
+    )
+    write.add_argument(
+        "--wait", type=float, default=60.0, metavar="SECONDS", help="for the tag (%(default)s)"
+    )

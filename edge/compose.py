@@ -165,6 +165,15 @@ def _pn532(settings: Pn532Reader) -> Reader:
     return Pn532(Pn532Config(settings.port, Line(baud=settings.baud)))
 
 
+def tag_writer(port: str, uid: bytes, message: bytes, lock: bool) -> Reader:
+    """Return a PN532 at a port that writes one tag."""
+    from drivers.framing.tag_content import ToWrite  # noqa: PLC0415
+    from drivers.readers.pn532 import Pn532Config  # noqa: PLC0415
+    from drivers.readers.pn532 import Pn532Reader as Pn532  # noqa: PLC0415
+
+    return Pn532(Pn532Config(port, writes=ToWrite(uid, message, lock)))
+
+
 def _twn4(settings: Twn4Reader) -> Reader:
     from drivers.framing.uid import ByteOrder  # noqa: PLC0415
     from drivers.readers.twn4 import Twn4Config  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What `check` and `off` are given, so that they name no concrete driver."""
+"""What `check`, `off` and `write-tag` are given, so that they name no concrete driver."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +9,12 @@ from edge.settings import InputSettings, ReaderSettings, RelaySettings
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """How settings become devices that can be tried. `relay_off` switches a board's every line off, returns its name."""
+    """How settings become devices that can be tried. `relay_off` switches a board's every line off, returns its name.
+
+    `tag_writer`: a reader at this port that writes a tag: its UID, the NDEF message, whether it is locked then.
+    """
 
     reader: Callable[[ReaderSettings], Reader]
     inputs: Callable[[InputSettings], Inputs]
     relay_off: Callable[[RelaySettings], str]
+    tag_writer: Callable[[str, bytes, bytes, bool], Reader]

@@ -5,7 +5,7 @@ from typing import Final
 
 from drivers.base import Garbled, Signal
 from drivers.framing.pn532 import Answer, Frames, Sign, encode
-from drivers.framing.tag_content import Reading, type_2, type_4
+from drivers.framing.tag_content import Reading, ToWrite, type_2, type_4, write_type_2
 from drivers.framing.uid import UID_SIZES
 
 WAKE: Final = bytes.fromhex("5555") + bytes(14)
@@ -27,14 +27,15 @@ _STATUS_ERROR: Final = 0x3F
 
 
 class Pn532:
-    """A PN532 on a serial line. `answer_ns`: from a question to the next try."""
+    """A PN532 on a serial line. `answer_ns`: from a question to the next try. `writes`: a tag that is written where it comes."""
 
     opening: Sequence[bytes] = (GET_FIRMWARE, SAM_NORMAL, FEW_RETRIES)
     question = LIST_TYPE_A
     wrong_hint = "Set the PN532 to HSU (serial) by its switches, and the port to 115200 baud."
 
-    def __init__(self, *, gap_ns: int, answer_ns: int) -> None:
+    def __init__(self, *, gap_ns: int, answer_ns: int, writes: ToWrite | None = None) -> None:
         self.answer_ns = answer_ns
+        self._writes = writes
         self._frames = Frames(gap_ns=gap_ns)
 
     @property
@@ -71,6 +72,8 @@ class Pn532:
         sak = answer[5]
         if sak & _ISO_DEP:
             return type_4()
+        if self._writes is not None and sak == _TYPE_2_SAK and self.uid(answer) == self._writes.uid:
+            return write_type_2(self._writes)
         return type_2() if sak == _TYPE_2_SAK else None
 
     def to_tag(self, data: bytes) -> bytes:

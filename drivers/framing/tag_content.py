@@ -1,10 +1,11 @@
-"""Reading what a tag carries, without I/O: what is sent to the tag, what it answers, and the NDEF message in the end.
+"""Reading and writing what a tag carries, without I/O: what is sent to the tag, what it answers, and the NDEF message in the end.
 
 A `Reading` is a generator: it yields commands for the tag, is sent each one's answer, and returns the message; empty where
 the tag has none that we read. It never judges what it read.
 """
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Final
 
 MESSAGE_BYTES_MAX: Final = 888
@@ -14,10 +15,32 @@ PAGES_MAX: Final = 256
 
 Reading = Generator[bytes, bytes, bytes]
 
+
+@dataclass(frozen=True, slots=True)
+class ToWrite:
+    """What a tag is to carry. `lock`: nothing can be written to it any more, ever; an NTAG213 alone."""
+
+    uid: bytes
+    message: bytes
+    lock: bool = False
+
+
 _PAGE_BYTES, _READ_BYTES = 4, 16
 _CC_PAGE = 3
 _NDEF_MAGIC = 0xE1
 _NULL_TLV, _NDEF_TLV, _END_TLV = 0x00, 0x03, 0xFE
+
+_FIRST_PAGE = 4
+_READ_ONLY = 0x0F
+_NTAG213_UNITS = 0x12
+_LOCKS: Final = (
+    (40, bytes.fromhex("FF0F0000")),
+    (3, bytes.fromhex("0000000F")),
+    (2, bytes.fromhex("0000F8FF")),
+)
+"""Of an NTAG213 (data sheet, 8.5): dynamic lock bits of pages 16 to 39, read-only in the capability container, static lock
+bits of pages 3 to 15, in this order: the container is locked by the last. Written bits are only ever added there; of page 2
+the first two bytes cannot be written."""
 
 _SELECT_NDEF: Final = bytes.fromhex("00A4040007D276000085010100")
 _SELECT_FILE: Final = bytes.fromhex("00A4000C02")
@@ -51,6 +74,31 @@ def type_2() -> Reading:
         memory += more
 
 
+def write_type_2(wanted: ToWrite) -> Reading:
+    """Write an NTAG21x (WRITE, A2h: a page), read it back, and lock it where that is wanted; returns what it carries then.
+
+    The message's length is 0 until all else is written: a tag that is pulled off carries nothing, never half. One that
+    does not take it, being locked, too small or no tag of this kind, is only read.
+    """
+    first = yield _read(_CC_PAGE)
+    tlvs = bytes((_NDEF_TLV, len(wanted.message))) + wanted.message + bytes((_END_TLV,))
+    fits = len(wanted.message) < 0xFF and len(first) == _READ_BYTES and len(tlvs) <= first[2] * 8
+    ours = fits and first[0] == _NDEF_MAGIC and first[3] == 0
+    if ours and (not wanted.lock or first[2] == _NTAG213_UNITS):
+        pages = [
+            tlvs[at : at + _PAGE_BYTES].ljust(_PAGE_BYTES, b"\0") for at in range(0, len(tlvs), _PAGE_BYTES)
+        ]
+        yield _write(_FIRST_PAGE, bytes((_NDEF_TLV, 0, _END_TLV, 0)))
+        for number, page in enumerate(pages[1:], _FIRST_PAGE + 1):
+            yield _write(number, page)
+        yield _write(_FIRST_PAGE, pages[0])
+    found = yield from type_2()
+    if ours and wanted.lock and found == wanted.message and first[2] == _NTAG213_UNITS:
+        for number, page in _LOCKS:
+            yield _write(number, page)
+    return found
+
+
 def type_4() -> Reading:
     """Read an NTAG 424 DNA or another tag of NFC Forum type 4, by ISO/IEC 7816-4 commands.
 
@@ -78,6 +126,10 @@ def type_4() -> Reading:
 
 def _read(page: int) -> bytes:
     return bytes((0x30, page))
+
+
+def _write(page: int, data: bytes) -> bytes:
+    return bytes((0xA2, page)) + data
 
 
 def _binary(offset: int, size: int) -> bytes:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from drivers.framing.pn532_dialect import Pn532
 from drivers.framing.presence import TagEvent
+from drivers.framing.tag_content import ToWrite
 from drivers.framing.tag_host import TagHost
 from drivers.readers.asked import AskedReader
 from drivers.readers.pump import gap_ns
@@ -22,6 +23,8 @@ class Pn532Config:
     line: Line = field(default_factory=lambda: Line(baud=115200))
     gap_ms: int = 50
     answer_ms: int = 100
+    writes: ToWrite | None = None
+    """A tag that is written when it is held to the reader: its event says what it carries then."""
 
 
 class Pn532Reader(AskedReader[TagEvent]):
@@ -31,6 +34,7 @@ class Pn532Reader(AskedReader[TagEvent]):
         gap = gap_ns(config.gap_ms)
 
         def make(now_ns: int) -> TagHost:
-            return TagHost(Pn532(gap_ns=gap, answer_ns=config.answer_ms * 1_000_000), now_ns)
+            answer_ns = config.answer_ms * 1_000_000
+            return TagHost(Pn532(gap_ns=gap, answer_ns=answer_ns, writes=config.writes), now_ns)
 
         super().__init__(config.path, config.line, make, "tag reader", reports_removal=True)

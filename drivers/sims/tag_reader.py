@@ -3,7 +3,7 @@
 import asyncio
 import termios
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -127,17 +127,41 @@ class Memory(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Type2Memory:
-    """The pages of an NTAG21x from page 0 on, read four at a time (READ, 30h); beyond its end it starts over."""
+    """The pages of an NTAG213 from page 0 on, read four at a time (READ, 30h), written singly (WRITE, A2h).
+
+    Lock bytes and the capability container only ever gain bits, and what they lock is not written any more. `written`: pages,
+    in order.
+    """
 
     pages: bytes
     sak: int = 0x00
+    written: list[int] = field(default_factory=list)
 
     def answer(self, command: bytes) -> bytes | None:
-        """READ alone."""
-        at = command[1] * 4 if command[:1] == b"\x30" and len(command) == 2 else len(self.pages)
-        return (self.pages + self.pages)[at : at + 16] if at < len(self.pages) else None
+        """READ and WRITE alone; beyond its end a read starts over."""
+        number = command[1] if len(command) > 1 else 256
+        at = number * 4
+        if command[:1] == b"\x30" and len(command) == 2 and at < len(self.pages):
+            return (self.pages + self.pages)[at : at + 16]
+        if command[:1] != b"\xa2" or len(command) != 6 or at >= len(self.pages) or self._locked(number):
+            return None
+        old, new = self.pages[at : at + 4], command[2:]
+        if number == 2:
+            new = old[:2] + bytes(one | two for one, two in zip(old[2:], new[2:], strict=True))
+        elif number in {3, 40}:
+            new = bytes(one | two for one, two in zip(old, new, strict=True))
+        self.pages = self.pages[:at] + new + self.pages[at + 4 :]
+        self.written.append(number)
+        return b""
+
+    def _locked(self, number: int) -> bool:
+        static = self.pages[10] | self.pages[11] << 8
+        if 3 <= number <= 15:
+            return bool(static >> number & 1)
+        dynamic = self.pages[160] | self.pages[161] << 8 if len(self.pages) >= 164 else 0
+        return number < 2 or (16 <= number <= 39 and bool(dynamic >> (number - 16) // 2 & 1))
 
 
 @dataclass(slots=True)

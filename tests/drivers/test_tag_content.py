@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from drivers.base import Garbled, Medium, Removed, Scan
 from drivers.framing.pn532_dialect import Pn532
 from drivers.framing.presence import TagEvent
-from drivers.framing.tag_content import MESSAGE_BYTES_MAX, Reading, type_2, type_4
+from drivers.framing.tag_content import (
+    MESSAGE_BYTES_MAX,
+    Reading,
+    ToWrite,
+    type_2,
+    type_4,
+    write_type_2,
+)
 from drivers.framing.tag_host import READ_TRIES, TagHost
 from drivers.readers.pn532 import Pn532Config, Pn532Reader
 from drivers.sims.tag_reader import Memory, Pn532Chip, Type2Memory, Type4Memory
@@ -193,3 +200,51 @@ async def test_an_answer_that_is_late_never_passes_for_the_next_one(chip: Pn532C
         events += host.quiet(now)
     assert late
     assert [one.data for one in events if isinstance(one, Scan)] == [as_tag(URL)]
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+BAND = bytes(range(1, 142))
+
+
+@pytest.mark.parametrize("message", [URL, BAND, b""])
+@pytest.mark.parametrize("lock", [False, True])
+def test_a_tag_is_written_and_read_back(message: bytes, lock: bool) -> None:
+    memory = ntag213(FACTORY)
+    assert read(write_type_2(ToWrite(UID, message, lock)), memory.answer) == message
+    assert memory.written[0] == 4
+    assert read(type_2(), memory.answer) == message
+    again = read(write_type_2(ToWrite(UID, b"another")), memory.answer)
+    assert again == (message if lock else b"another")
+    if lock:
+        assert memory.pages[8:16] == HEAD[8:10] + bytes.fromhex("F8FF E110120F")
+        assert all(memory.answer(bytes((0xA2, page)) + bytes(4)) is None for page in range(3, 40))
+
+
+@pytest.mark.parametrize(
+    ("memory", "wanted"),
+    [
+        (ntag213(FACTORY), ToWrite(UID, BAND + b"x")),  # too long
+        (ntag213(FACTORY, cc=bytes.fromhex("E110120F")), ToWrite(UID, URL)),  # read-only
+        (ntag213(FACTORY, cc=bytes(4)), ToWrite(UID, URL)),  # no NDEF
+        (
+            ntag213(FACTORY, cc=bytes.fromhex("E1103E00")),
+            ToWrite(UID, URL, lock=True),
+        ),  # another kind's locks
+    ],
+)
+def test_a_tag_that_does_not_take_it_is_left_as_it_is(memory: Type2Memory, wanted: ToWrite) -> None:
+    before = memory.pages
+    assert read(write_type_2(wanted), memory.answer) == b""
+    assert (memory.pages, memory.written) == (before, [])
+
+
+@pytest.mark.parametrize("taken_after", range(42))
+def test_a_tag_that_is_pulled_off_while_it_is_written_carries_all_or_nothing(taken_after: int) -> None:
+    memory = ntag213(b"\x03" + bytes((len(URL),)) + URL + b"\xfe")
+    writing = write_type_2(ToWrite(UID, BAND, lock=True))
+    command = next(writing)
+    for _ in range(taken_after):
+        command = writing.send(memory.answer(command) or b"")
+    assert read(type_2(), memory.answer) in {URL, b"", BAND}
+    assert memory.pages[160:164] == bytes(4), "nothing is locked before it was read back"

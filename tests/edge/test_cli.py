@@ -149,6 +149,15 @@ def test_explain_sees_a_tampered_signature(box: Box) -> None:
     assert (said["outcome"], said["identity"], said["candidates"]) == ("deny", "forged", [])
 
 
+def test_write_tag_says_what_is_wrong_with_its_reader(box: Box) -> None:
+    code, _, err = box.call(
+        "write-tag", "--port", "/nowhere", "--wait", "5", "04:C1:28:5A:37:30:80", "D00000"
+    )
+    assert (code, "/nowhere" in err, "next:" in err) == (1, True, True)
+    code, _, err = box.call("write-tag", "--port", "/nowhere", "no uid", "D00000")
+    assert (code, "no tag number" in err) == (1, True)
+
+
 def test_explain_reads_what_a_tag_carries(box: Box) -> None:
     tap = sun_tap(9, DIGEST_KEY)
     said = box.explain("--tag", TAG_UID.hex(), tap[1 + len(TAG_UID) :].hex())

@@ -33,6 +33,9 @@ VISITS_PER_GATE_S = 0.12
 TICKETS_PER_VISIT = 0.5
 """Some come again, and some hand tickets on."""
 HANDED_OVER, STRANGERS = 0.15, 0.03
+SETTLED_S = verdict.WINDOW_S + verdict.COMMITS_S
+"""So long after an arm was last freed its log says what became of that: neighbours hear it before the centre does, and who looks
+meanwhile finds them at odds."""
 STATUS_EVERY_S = 1.0
 BEAT_S = 0.05
 COPIES = 60
@@ -230,6 +233,8 @@ class Evening:
         """Return what is missing; "" where nothing is."""
         if not self.centre.is_up:
             return "the centre is down"
+        if any(one.at_s > self.history.now_s() - SETTLED_S for one in self.history.releases):
+            return "somebody may still walk"
         held, forwarded = self.centre.held(), self.centre.forwarded()
         for card, gate in self.gates.items():
             if not gate.ready:

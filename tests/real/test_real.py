@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 as_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="namespaces and file systems of a gate's own need root"
 )
-DEFECT_S = 10.0
+DEFECT_S = 15.0
 """Some defects never heal: that is seen as well."""
 Trouble = Callable[[Faults], Coroutine[object, object, None]]
 

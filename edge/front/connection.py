@@ -16,6 +16,10 @@ from edge.front.perimeter import HEADERS, refusal
 LINGER_S = 2.0
 """How long the rest of a refused body is read, so that the sender sees the answer."""
 
+AHEAD_MAX = 4
+"""Requests that come in one piece: a browser waits for each answer. aiohttp makes all of them ready before it answers the first,
+a tenth of a millisecond each, and a flood took the uplink's whole time that way."""
+
 log = logging.getLogger("edge.front.connection")
 
 
@@ -32,6 +36,13 @@ class Connection(web.RequestHandler):
             lingering_time=LINGER_S,
         )
         self.when_lost: Callable[[], None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol. Whoever sends many requests ahead is no browser, and is dropped unread."""
+        if data.count(b"\r\n\r\n") > AHEAD_MAX and self.transport is not None:
+            self.transport.abort()
+            return
+        super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """See asyncio.Protocol."""

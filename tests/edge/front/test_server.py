@@ -547,6 +547,18 @@ async def test_where_all_places_are_taken_the_longest_held_one_without_a_session
         watching.close()
 
 
+async def test_who_sends_many_requests_ahead_is_dropped_unread(tmp_path: Path) -> None:
+    async with rig(tmp_path, with_tls=False) as r:
+        port = int(r.url.rpartition(":")[2].rstrip("/"))
+        _, writer = await speak(port, 2 * ASK)
+        writer.close()
+        flooding, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(100 * ASK)
+        with contextlib.suppress(ConnectionResetError):
+            assert await flooding.read() == b""
+        writer.close()
+
+
 def test_little_is_taken_ahead_of_what_is_answered() -> None:
     with listen("127.0.0.1", 0) as door, socket.create_connection(door.getsockname()):
         door.setblocking(True)

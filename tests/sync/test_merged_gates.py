@@ -1,15 +1,20 @@
 """Two gates that share no LAN: what one lets in the other refuses, through the centre."""
 
+import time
 from pathlib import Path
 
 from admission.credentials import Medium
 from admission.ids import Epoch, EventId, GateId, TicketId
 from admission.presence import PresenceRow, Reset, TicketPresence, fold
+from admission.question import LaneFacts
 from admission.reasons import Reason
-from admission.records import Flag, Outcome
+from admission.records import Direction, Flag, Outcome
+from drivers.base import Medium as DriverMedium
+from drivers.base import Scan
 from edge.front.slices import meaning_of
 from sync import demo
 from sync.store.schema import unsigned
+from tests.admission.tags import sun_tap
 from tests.edge.rig import Gate, assert_verifies
 from tests.sync.gates import SECOND_GATE, WAIT_S, codes, two_gates
 from tests.sync.venue import Venue, query
@@ -50,6 +55,25 @@ async def test_what_one_lets_in_the_other_refuses(venue: Venue, tmp_path: Path) 
         await main.walk()
     assert_verifies(main.data)
     assert_verifies(second.data)
+
+
+async def test_a_tags_message_that_one_gate_heard_is_heard_at_the_other(venue: Venue, tmp_path: Path) -> None:
+    async with two_gates(venue, tmp_path) as (main, second):
+        key = main.daemon.judge._digest_key
+        tap = sun_tap(7, key)
+        at = time.monotonic_ns()
+        main.daemon.lanes[1].scanned(1, Scan(tap, DriverMedium.TAG, "", at, at))
+        assert (await main.seen()).reason == Reason.UNKNOWN, "no ticket of it is on the list"
+        judge = second.daemon.judge
+        plan = judge.plan(1)
+        assert plan is not None
+
+        def says(data: bytes) -> Reason:
+            identity = judge.identify(data, Medium.TAG)
+            return judge.answer(identity, Direction.ENTRY, LaneFacts(plan)).verdict.reason
+
+        await second.until(lambda: says(tap) is Reason.REPLAYED_TAP, "the tap is known", WAIT_S)
+        assert says(sun_tap(8, key)) is Reason.UNKNOWN
 
 
 async def test_whoever_entered_at_one_leaves_at_the_other_and_comes_back(

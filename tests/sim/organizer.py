@@ -143,7 +143,9 @@ class Organizer:
         await asyncio.sleep(self._chance.uniform(5.0, 25.0))
         self._order(gate.id, lane, LaneState.CONTROLLED)
         await asyncio.sleep(60.0)  # until the gate has heard it
-        self._history.end(condition)
+        word = self._history.newest_word(gate.id, lane)
+        if word is None or not word.closes:  # a centre that was away has ordered nothing
+            self._history.end(condition)
 
     # --- at the gates ---------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from admission import chain
 from admission.arm import Arm
 from admission.lane import Write
 from admission.lane_machine import Lane
+from admission.presentations import Presentations
 from admission.records import Direction, Kind, Outcome
 from admission.turn import Phase
 from edge.barrier import Barrier
@@ -174,6 +175,8 @@ BUGS_OF_GATES = {
     "late-passage-lost": Bug("who passed late was nobody", (Broken(Arm, "_whose", _no_late),), seed=25),
     "annul-not-recorded": Bug("what staff took back counts", (Broken(Lane, "handle", _unwritten(Kind.ANNUL)),), seed=6),
     "exit-not-recorded": Bug("an exit opens without a record", (Broken(Lane, "handle", _without(_is_exit)),), seed=38),
+    "waiting-forgotten": Bug(
+        "who waits for another to pass is not asked again", (Broken(Presentations, "judge_again", instead(lambda *_: ())),), seed=57),
     "exit-shut": Bug("an exit is granted and the arm stays shut", (Broken(Arm, "pulses", _exits_shut),), seed=38),
     "restart-loses-reservations": Bug(
         "a reservation of the last run is free again", (Broken(Memory, "rows", _rows_where(_not_of_a_run_that_ended)),), seed=38),

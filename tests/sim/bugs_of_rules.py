@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from admission import decide, presence, rules
+from admission import corrected, decide, presence, rules
 from admission.entitlements import OfflinePolicy, Standing
 from admission.presence import State, TicketPresence
 from admission.question import Verdict
@@ -12,8 +12,10 @@ from admission.resets import Resets
 from edge import memory, timetable
 from edge.deltas import Deltas
 from edge.front.merged import Merged
+from edge.others import Others
 from edge.overlay import Overlay
 from sync.gates.changes import Changes
+from sync.wire.peers import Talk
 from sync.wire.replication import Accepted, Duplicate, Replica, Sender
 from tests.sim.planted import Broken, Bug, Make, instead
 
@@ -51,6 +53,14 @@ def _refused_when_cut_off(right: Any) -> object:
         if candidate.product.offline is OfflinePolicy.ADMIT_AND_FLAG:
             return Reason.OFFLINE
         return right(candidate, question, flags)
+
+    return offline
+
+
+def _said_sure(right: Any) -> object:
+    def offline(candidate: Any, question: Any, flags: Any) -> Any:
+        found = right(candidate, question, flags)
+        return found if isinstance(found, Reason) else found & ~Flag.UNSURE
 
     return offline
 
@@ -176,6 +186,19 @@ BUGS_OF_RULES = {
     "zone-not-judged": Bug("any ticket opens any zone", (Broken(rules, "_RULES", _without_rule("_zone")),), seed=46),
     "use-not-judged": Bug("a ticket of one entry enters again", (Broken(rules, "_use", _no_reason(Reason.ALREADY_USED)),), seed=38),
     "refused-when-cut-off": Bug("who may enter by policy is refused", (Broken(rules, "_offline", _refused_when_cut_off),), seed=38),
+    "limit-not-judged": Bug(
+        "a ticket of two entries enters a third time", (Broken(rules, "_use", _no_reason(Reason.LIMIT_REACHED)),), seed=51),
+    "unsure-not-said": Bug("who may be in already is let in without a word", (Broken(rules, "_offline", _said_sure),), seed=53),
+    "heard-for-ever": Bug(
+        "a gate that was heard once is never cut off",
+        (Broken(Others, "is_heard", instead(lambda self, gate: gate in self._heard_s)),), seed=53),
+    "order-by-wall-clock": Bug(
+        "records were made when a clock says that nobody vouches for",
+        (
+            Broken(corrected, "is_believed", instead(lambda _: True)),
+            Broken(corrected.EpochTime, "place", instead(lambda _, body: body.time_us)),
+            Broken(corrected.EpochTime, "revises", instead(lambda *_: False)),
+        ), seed=5),
     "first-word-counts": Bug("a state is the first that was said", (Broken(presence, "_reached", _first_word),), seed=25),
     "reset-removes-what-came-later": Bug("a reset removes who it never heard of", (Broken(Resets, "_reset_of", _resets_all),), seed=31),
     "double-not-reported": Bug("doubles of two gates are not told", (Broken(TicketPresence, "doubles", _doubles_of_one_gate),), seed=38),
@@ -192,6 +215,8 @@ BUGS_OF_RULES = {
     "watermark-too-high": Bug("one record more is thought to be there", (Broken(Sender, "heard", _all_thought_sent),), seed=38),
     "tail-not-fetched": Bug("an end that a card lost is not fetched back", (Broken(Merged, "lost", _tail_not_missed),), seed=43),
     "tail-not-forwarded": Bug("an end that nothing signed is not told", (Broken(Replica, "ends", instead(lambda *_: {})),), seed=41),
+    "neighbour-not-told": Bug(
+        "a reservation is not pushed to the gates on the LAN", (Broken(Talk, "push", instead(lambda *_: None)),), seed=9),
     "fork-not-told": Bug(
         "two logs that part are no trouble",
         (Broken(Replica, "anomalies", instead(lambda _: ())),), seed=52),

@@ -122,8 +122,10 @@ class SimCentre:
         self.statuses = Statuses(self.database)
         self._due = asyncio.Event()
         self.database.on_written.append(self._due.set)
-        self._manifests: dict[GateId, tuple[float, int, bytes]] = {}
-        """By gate: when it was made, of which version, and what it is."""
+        self._version = -1
+        self.database.on_written.append(self._written)
+        self._manifests: dict[GateId, tuple[float, int, bool, bytes]] = {}
+        """By gate: when it was made, of which version, whether it is behind nothing, and what it is."""
         self.machine.spawn(self._look_on())
         self.machine.spawn(self._seal_on())
         self.machine.spawn(self._write_on())
@@ -263,11 +265,12 @@ class SimCentre:
 
     async def _manifest(self, gate: GateId, body: bytes) -> bytes:
         tag, fresh = msgspec.msgpack.decode(body, type=tuple[str, bool])
-        at_s, of, encoded = self._manifests.get(gate, (0.0, 0, b""))
+        at_s, of, newest, encoded = self._manifests.get(gate, (0.0, 0, False, b""))
         version = self.version()
-        if fresh or not encoded or of != version or self._loop.time() - at_s > MANIFEST_S:
+        is_kept = bool(encoded) and of == version and self._loop.time() - at_s <= MANIFEST_S
+        if not is_kept or (fresh and not newest):
             encoded = await self._make_manifest(gate, fresh=fresh)
-            self._manifests[gate] = self._loop.time(), version, encoded
+            self._manifests[gate] = self._loop.time(), version, fresh, encoded
         found = hashlib.sha256(encoded).hexdigest()[:32]
         return _packed(None if found == tag else (found, encoded))
 
@@ -338,9 +341,14 @@ class SimCentre:
 
     def version(self) -> int:
         """Return the list's version."""
-        with self.database.reading() as connection:
-            found = connection.exec_driver_sql("SELECT max(version) FROM event")
-            return int(found.scalar_one())
+        if self._version < 0:
+            with self.database.reading() as connection:
+                found = connection.exec_driver_sql("SELECT max(version) FROM event")
+                self._version = int(found.scalar_one())
+        return self._version
+
+    def _written(self) -> None:
+        self._version = -1
 
     def forwarded(self) -> dict[tuple[GateId, Epoch], int]:
         """Return up to where each log is told to others: what nothing signed covers is not."""

@@ -20,6 +20,10 @@ PAUSE_S = (1.5, 9.0)
 TEN_YEARS_S = 10 * 365 * 86_400
 POINTS = ("before_pulse", "after_pulse", "before_passage", "after_passage")
 
+NOT_NEAR = frozenset({"rewind", "clone", "card_fails"})
+"""Not played where gates hear each other directly: what a neighbour holds of an end that its card lost and nobody signed
+is told to nobody else, and the checker has no word for that yet."""
+
 Fault = Callable[[], Awaitable[None]]
 
 
@@ -64,6 +68,9 @@ class Faults:
         }
         rare = {"restore": 0.12, "rewind": 0.15, "clone": 0.1}
         self.menu = [name for name in self.all if chance.random() < rare.get(name, 0.3)]
+        if history.near:
+            self.all["lan"] = self._lan
+            self.menu = ["lan", *(name for name in self.menu if name not in NOT_NEAR)]
 
     async def run(self) -> None:
         """Break one thing after another, until cancelled."""
@@ -90,6 +97,10 @@ class Faults:
         for name, gate in self._gates.items():
             link = self._network.link(name, self._centre.name)
             link.up, link.lost, link.slow = True, 0.0, 0.03
+            if self._history.near:
+                for card in self._gates:
+                    if card != name:
+                        self._network.heal(name, card)
             gate.fail_disk(0)
             gate.pace.extra_s = 0.0
             gate.cut_at = ""
@@ -166,6 +177,21 @@ class Faults:
         self._network.cut(card, centre, heard=heard)
         await asyncio.sleep(seconds)
         self._network.heal(card, centre)
+        self._history.end(condition)
+
+    async def _lan(self) -> None:
+        """A gate's cable to the others is out."""
+        gate = self._gate()
+        others = [card for card in self._gates if card != gate.card]
+        if not all(self._network.link(gate.card, card).up for card in others):
+            return
+        condition = self._history.begin("lan", gate.card)
+        heard = self._chance.random() < 0.5
+        for card in others:
+            self._network.cut(gate.card, card, heard=heard)
+        await asyncio.sleep(self._chance.uniform(3.0, 40.0))
+        for card in others:
+            self._network.heal(gate.card, card)
         self._history.end(condition)
 
     async def _poor_link(self) -> None:

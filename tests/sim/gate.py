@@ -48,6 +48,7 @@ from tests.sim.centre import SimCentre
 from tests.sim.clock import SimClock, TrueTime
 from tests.sim.hardware import CONTACT_S, Arm, Push, SimContacts, SimReader, SimRelay
 from tests.sim.history import Boot, History, Release
+from tests.sim.lan import Lan, Neighbour
 from tests.sim.loop import NOBODY, Machine, PowerCut, VirtualLoop
 from tests.sim.network import Network
 from tests.sim.programs import Running
@@ -166,6 +167,8 @@ class SimGate:
         self.on_release: Callable[[int, Direction, Release | None], None] = lambda _lane, _way, _release: None
         self.on_seen: Callable[[Seen], None] = lambda _seen: None
         self.on_status: Callable[[GateStatus], None] = lambda _status: None
+        self.lan: Lan | None = None
+        """Where it hears others directly."""
         self.is_off = False
         """Somebody keeps it off: nothing starts it."""
         self.cut_at = ""
@@ -475,6 +478,7 @@ class SimGate:
     def crash_front(self) -> None:
         """Kill the front alone."""
         if self.front is not None:
+            self.history.end(self.history.begin("front", self.card))
             self.front.cut()
 
     def sync_now(self) -> None:
@@ -526,10 +530,31 @@ class SimGate:
         client.on_appended, client.on_in_memory = uplink.appended, uplink.held
         client.on_ask_others = uplink.ask_others
         try:
-            await uplink.run()
+            await uplink.run(
+                None if self.lan is None else partial(self._neighbours, self.lan, uplink, client)
+            )
         finally:
             client.on_appended = client.on_in_memory = client.on_ask_others = self.uplink = None
             reader.close()
+
+    async def _neighbours(self, lan: Lan, uplink: Uplink, client: LaneClient) -> None:
+        """Talk to the gates on the LAN (`edge.front.__main__.neighbours`)."""
+        assert self.front is not None
+
+        def defect(error: BaseException) -> None:
+            self._loop.call_exception_handler(
+                {"message": f"{self.card} talks to a neighbour", "exception": error}
+            )
+
+        found = Neighbour(
+            lan, self.card, self.id, self.front, uplink.shared(), client, self.clock.mono_ns,
+            random.Random(self.card), defect,
+        )  # fmt: skip
+        client.on_pushable, client.on_held_pushable = found.talks.appended, found.talks.in_memory
+        try:
+            await found.run()
+        finally:
+            client.on_pushable = client.on_held_pushable = None
 
 
 class _FrontTold(msgspec.Struct, frozen=True):

@@ -156,6 +156,10 @@ class History:
         """By card and log: from `order` on its gate's decisions knew it up to a seq. A restart may know less."""
         self.durable: dict[str, dict[Log, int]] = {}
         """By card, up to where its own logs were committed, as the store said."""
+        self.near = False
+        """Whether gates hear each other directly, and so need no centre to be sure of each other."""
+        self.heard_s: dict[str, dict[Log, list[tuple[float, int]]]] = {}
+        """By card and log of another: when its gate took it in up to a seq."""
         self.conditions: list[Condition] = []
         self.destroyed: set[RecordId] = set()
         """Records that were on a card alone when somebody replaced it by an older image."""
@@ -219,6 +223,8 @@ class History:
         if slice_.blobs:
             last = slice_.first_seq + len(slice_.blobs) - 1
             self._learn(card, (slice_.gate, slice_.epoch), last)
+            heard = self.heard_s.setdefault(card, {}).setdefault((slice_.gate, slice_.epoch), [])
+            heard.append((self.now_s(), last))
             self.note("heard", card, slice_.gate, f"{slice_.epoch:x}", last)
 
     def _learn(self, card: str, log: Log, seq: int) -> None:

@@ -8,6 +8,7 @@ from admission.reasons import Reason
 from admission.records import Direction, Outcome
 from tests.sim.evidence import Evidence, known_presence
 from tests.sim.history import Shown, StandingWord
+from tests.sim.people import LEAVES_S, PATIENCE_S
 from tests.sim.premises import BOX, EVENT, PRODUCT_OF, TICKETS, TODAY, plans_of, ticket_of
 
 STARTS_S = 5.0
@@ -17,6 +18,10 @@ SETTLES_S = 12.0
 UNHEARD_S = 90.0
 """A gate may take others for not heard so long after a cut: they must have pushed, and it must have asked."""
 OPENING_S = 20.0
+BUSY_S = 10.0
+"""An arm is no longer taken by whom it was released for: the window is 6.5 s, and a latecomer has 3 more."""
+THROUGH_S = 5.0
+"""By then all before must be through for somebody to be asked again while still standing there."""
 
 
 def refusals(at: Evidence) -> Iterator[str]:
@@ -33,6 +38,47 @@ def refusals(at: Evidence) -> Iterator[str]:
         reason = Reason(shown.answer.reason)
         if not _is_right(at, shown, reason):
             yield f"refused as {reason.name.lower()}: {_say(shown)}"
+
+
+def waits(at: Evidence) -> Iterator[str]:
+    """Whoever waits for another to pass is asked again when that one is through."""
+    for shown in at.history.shown:
+        answer = shown.answer
+        if (
+            answer is None
+            or shown.admitted
+            or answer.outcome is not Outcome.WAIT
+            or answer.reason != Reason.BUSY
+        ):
+            continue
+        passing = [
+            one
+            for one in at.history.releases
+            if (one.card, one.body.lane) == (shown.card, shown.lane)
+            and shown.at_s - BUSY_S < one.at_s < shown.at_s + PATIENCE_S
+        ]
+        through = all(
+            one.seen and one.walked_s is not None and one.walked_s < shown.at_s + THROUGH_S for one in passing
+        )
+        if passing and through and not _held_up(at, shown):
+            yield f"waited, and never asked again: {_say(shown)}"
+
+
+def _held_up(at: Evidence, shown: Shown) -> bool:
+    """Whether devices or program were away, the card hung, or the lane was closed, while somebody stood there."""
+    until_s = shown.at_s + PATIENCE_S + LEAVES_S
+    troubles = ("relay", "contacts", "reader", "card hangs", "card fails", "off", "closed")
+    return any(
+        at.history.was(what, where, shown.at_s - SETTLES_S, until_s)
+        for what in troubles
+        for where in (shown.card, f"gate {shown.gate}")
+    ) or any(
+        boot.card == shown.card
+        and boot.began_s <= until_s
+        and (boot.began_s >= shown.at_s - SETTLES_S or (boot.ended_s or until_s) < until_s)
+        and (boot.ended_s is None or boot.ended_s >= shown.at_s - SETTLES_S)
+        for boot in at.history.boots
+    )
 
 
 def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:

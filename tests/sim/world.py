@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import logging
 import os
 import random
@@ -27,10 +28,12 @@ from tests.sim.clock import TrueTime
 from tests.sim.faults import Faults
 from tests.sim.gate import SimGate, build_list
 from tests.sim.history import History
+from tests.sim.lan import Lan
 from tests.sim.loop import VirtualLoop
 from tests.sim.network import Link, Network
 from tests.sim.organizer import Organizer
 from tests.sim.people import Crowd
+from tests.sim.planted import signatures_remembered
 from tests.sim.premises import TICKETS, memory_folder, premises, venue_keys
 
 LENGTH_S = (25.0, 55.0)
@@ -39,12 +42,17 @@ READY_S = 20.0
 """A venue that is not up by then never will be."""
 HEAVY_EVERY = 4
 """So many worlds have one centre whose logs are in its own tables (`tests.sim.ledger`)."""
+NEAR_EVERY = 5
+"""In so many worlds one has gates that hear each other directly, on a LAN (`tests.sim.lan`)."""
 SEEDS_A_WORKER = 200
 """Then a new process takes over: what a world leaves behind in libraries does not add up over a night."""
 SETTLED_S = 6.0
 """In three worlds of four somebody then presses "sync now" at each gate: nobody waits for a backoff to end."""
 HEALED_S = 240.0
 """Longest time from the last fault until everybody knows everything: backoffs of a minute, a few of them."""
+FORGET_EVERY = 16
+"""After so many evenings, of 5 MB each, memory is swept: a sweep walks all that was ever loaded, a fifth of a second."""
+_EVENINGS = itertools.count(1)
 TWIN_S = 600.0
 """A gate asks what else the centre holds of it so seldom (`edge.front.uplink.TIME_EVERY_S`): then it hears of its twin."""
 
@@ -73,6 +81,8 @@ class World:
             seed % HEAVY_EVERY != 0,
             self._answered,
         )
+        self.lan = Lan(self.loop, self.network) if seed % NEAR_EVERY == NEAR_EVERY - 1 else None
+        self.history.near = self.lan is not None
         self.crowd = Crowd(self.history, self.chance("people"))
         self.gates: dict[str, SimGate] = {}
         for number in range(1, self.size + 1):
@@ -98,6 +108,9 @@ class World:
         self.premises.copy_box(GateId(number), gate.root)
         self.gates[name] = gate
         self.network.join(name, self.centre.name, Link())
+        if self.lan is not None:
+            self.lan.join(name, [one for one in self.gates if one != name])
+            gate.lan = self.lan
         gate.on_status = lambda status: self._told(name, status)
         self.crowd.meet(gate)
         return gate
@@ -251,11 +264,12 @@ def run(seed: int, bug: AbstractContextManager[None] = nullcontext()) -> Outcome
     gc.disable()
     world = World(seed, folder)
     try:
-        with bug:
-            world.loop.run(world.evening())
-        checked = check(
-            world.history, world.centre.logs(), world.centre.forwarded(), world.gates, world.accounts
-        )
+        with signatures_remembered():
+            with bug:
+                world.loop.run(world.evening())
+            checked = check(
+                world.history, world.centre.logs(), world.centre.forwarded(), world.gates, world.accounts
+            )
         problems = [*world.problems, *checked, *world.loop.defects]
         return Outcome(seed, problems, world.history.digest(), world.history, world.loop.steps)
     finally:
@@ -267,8 +281,9 @@ def run(seed: int, bug: AbstractContextManager[None] = nullcontext()) -> Outcome
         world.loop.close()
         shutil.rmtree(folder, ignore_errors=True)
         gc.enable()
-        gc.unfreeze()
-        gc.collect()  # an evening is a knot of references, and what is thawed counts as old: 5 MB each would stay
+        if next(_EVENINGS) % FORGET_EVERY == 0:
+            gc.unfreeze()
+            gc.collect()  # an evening is a knot of references, and what is thawed counts as old
         logging.disable(logging.NOTSET)
 
 

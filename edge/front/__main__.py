@@ -40,9 +40,6 @@ from edge.store.log_reader import LogReader
 
 NICENESS = 10
 """A busy page or upload gives way to the lane whenever both want the processor."""
-SWITCH_S = 0.0005
-"""How long a thread that judges records keeps the loop from what it has to pass on: with Python's 5 ms, each of the hundred
-messages of a batch waits so long, and so does a reservation of another gate."""
 OOM_SCORE = 300
 """proc(5): where memory runs out, the page goes and not the lane. The front starts with the lane's own score."""
 LISTEN_AGAIN_S = 5.0
@@ -287,5 +284,4 @@ if __name__ == "__main__":
         os.nice(NICENESS)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
-    sys.setswitchinterval(SWITCH_S)
     asyncio.run(main(msgspec.json.decode(sys.argv[1], type=FrontSettings)))

@@ -1,6 +1,9 @@
 """NDEF, records bound to a UID, and SUN messages: the makers' vectors, every spoilt bit, and any bytes at all."""
 
+import json
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -30,6 +33,30 @@ USUAL = cose.Claims(ticket=283686952306183, event=1048577, issued_at=1_790_000_0
 OTHER_UID = bytes.fromhex("04C1285A373080")
 ZERO = sun.Keys(bytes(16), bytes(16), one_for_all=True)
 OWN = sun.keys_of(bytes(range(32)))
+
+VECTORS: dict[str, Any] = json.loads((Path(band.__file__).parent / "vectors.json").read_text())
+
+
+@pytest.mark.parametrize("case", VECTORS["band"], ids=lambda case: case["name"])
+def test_published_bands(case: dict[str, Any]) -> None:
+    (record,) = ndef.records(bytes.fromhex(case["message"]))
+    match band.verify(record.payload, bytes.fromhex(case["uid"]), RING):
+        case Verified(claims, _):
+            assert claims == cose.Claims(**{**case["claims"], "zones": tuple(case["claims"]["zones"])})
+        case OtherTag():
+            assert case["refused"] == "copied_tag"
+        case refused:
+            assert (case["refused"], refused) == ("forged", BadSignature(KEY.kid))
+
+
+@pytest.mark.parametrize("case", VECTORS["sun"], ids=lambda case: case["name"])
+def test_published_taps(case: dict[str, Any]) -> None:
+    keys = sun.Keys(bytes.fromhex(case["meta"]), bytes.fromhex(case["file"]), case["one_for_all"])
+    if "digest_key" in case:
+        assert sun.keys_of(bytes.fromhex(case["digest_key"])) == keys
+    tap = sun.Tap(bytes.fromhex(case["uid"]), case["counter"])
+    assert sun.verify(case["url"].encode(), keys) == tap
+
 
 # --- NDEF ------------------------------------------------------------------------------------------------------------
 

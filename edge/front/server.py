@@ -18,7 +18,7 @@ from aiohttp.typedefs import Middleware
 from admission.ids import Epoch, GateId, TicketId
 from admission.reasons import Language
 from edge.board import VerdictWord
-from edge.front import qr, rehearsed, timeline
+from edge.front import display, qr, rehearsed, timeline
 from edge.front.asked import LANG_COOKIE, BoxBody, PinBody, Refused, body, command, language_of, named
 from edge.front.bundle import bundle
 from edge.front.connection import Connection
@@ -65,6 +65,8 @@ PAGE = Path(__file__).parent / "page"
 _FILES = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "display.css": "text/css; charset=utf-8",
+    "display.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 _COOKIE_TLS = "__Host-gatehouse"
@@ -133,6 +135,7 @@ class Page:
         self._fingerprint = fingerprint
         self._streams: dict[_Stream, str] = {}
         self._index = {language: _index(language, fingerprint) for language in PAGE_LANGUAGES}
+        self._display = (PAGE / "display.html").read_text("utf-8")
         self._files = {file: (PAGE / file).read_bytes() for file in _FILES}
         bucket = Bucket(REQUESTS_PER_S, BURST, mono_s)
         around = (self._count, perimeter(hosts, bucket), self._say_refusals)
@@ -144,7 +147,8 @@ class Page:
         self.app.add_routes(
             [
                 web.get("/", self._get_index),
-                web.get("/{file:page.css|page.js|icon.svg}", self._get_file),
+                web.get("/{file:page.css|page.js|display.css|display.js|icon.svg}", self._get_file),
+                web.get(r"/lanes/{lane:\d{1,5}}/display", self._get_display),
                 web.get("/qr.svg", self._get_qr),
                 web.get("/healthz", self._get_health),
                 web.get("/metrics", self._get_metrics),
@@ -198,7 +202,9 @@ class Page:
     def _viewer(self, request: web.Request, *, touch: bool = False) -> Viewer:
         wished = language_of(request)
         reasons = named(request.query.get("reasons", "")) or wished
-        return Viewer(page_language(wished), reasons, self._has_session(request, touch=touch))
+        has_session = self._has_session(request, touch=touch)
+        is_display = "display" in request.query  # everybody looks at it, whoever gave the PIN in that browser
+        return Viewer(page_language(wished), reasons, has_session and not is_display)
 
     def _has_session(self, request: web.Request, *, touch: bool) -> bool:
         if not is_trustworthy(request):
@@ -218,6 +224,13 @@ class Page:
         answer.headers[hdrs.VARY] = "Accept-Language, Cookie"
         if named(request.query.get("lang", "")):
             answer.set_cookie(LANG_COOKIE, language.value, max_age=365 * 86_400, samesite="Strict", path="/")
+        return answer
+
+    async def _get_display(self, request: web.Request) -> web.Response:
+        """The display of one lane. A lane that is not there says so: the gate may only be starting."""
+        shown = display.display_page(self._display, int(request.match_info["lane"]), language_of(request))
+        answer = web.Response(text=shown, content_type="text/html")
+        answer.headers[hdrs.VARY] = "Accept-Language, Cookie"
         return answer
 
     async def _get_file(self, request: web.Request) -> web.Response:
@@ -282,18 +295,20 @@ class Page:
 
     async def _feed(self, request: web.Request, answer: web.StreamResponse, stream: _Stream) -> None:
         """Send the whole status, then what changes, until the phone or the page goes away."""
+        is_display = "display" in request.query
+        beat_s, pace_s = (display.BEAT_S, display.PACE_S) if is_display else (HEARTBEAT_S, PACE_S)
         client = self._client
         viewer = self._viewer(request)
         whole = status_view(client.status, client.recent, viewer, connected=client.connected, name=self._name)
         await _write(answer, f"retry: {RETRY_MS}\n\n" + _event("status", whole))
         while not self.closing.is_set():
             try:
-                async with asyncio.timeout(HEARTBEAT_S):
+                async with asyncio.timeout(beat_s):
                     await stream.something.wait()
             except TimeoutError:
                 await _write(answer, ": beat\nevent: beat\ndata: 1\n\n")
                 continue
-            await asyncio.sleep(PACE_S)
+            await asyncio.sleep(pace_s)
             stream.something.clear()
             scans = list(stream.scans)
             stream.scans.clear()

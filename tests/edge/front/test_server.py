@@ -647,13 +647,14 @@ async def test_the_page_is_small_and_says_its_language(tmp_path: Path) -> None:
             assert 'lang="de"' in await answer.text()
 
 
-def test_nothing_inline_and_nothing_from_elsewhere() -> None:
-    source = (PAGE / "index.html").read_text()
+@pytest.mark.parametrize(("document", "name"), [("index", "page"), ("display", "display")])
+def test_nothing_inline_and_nothing_from_elsewhere(document: str, name: str) -> None:
+    source = (PAGE / f"{document}.html").read_text()
     assert " style=" not in source
     assert "<style" not in source
-    assert source.count("<script") == source.count('<script type="module" src="/page.js">') == 1
-    for name in ("index.html", "page.css", "page.js"):
-        text = (PAGE / name).read_text().replace("http://www.w3.org/2000/svg", "")
+    assert source.count("<script") == source.count(f'<script type="module" src="/{name}.js">') == 1
+    for file in (f"{document}.html", f"{name}.css", f"{name}.js"):
+        text = (PAGE / file).read_text().replace("http://www.w3.org/2000/svg", "")
         assert "http" not in text.replace("https://127", "")
         assert "innerHTML" not in text
 

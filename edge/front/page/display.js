@@ -1,0 +1,146 @@
+// The display at one lane. It shows only what the box says now: without a word for LOST_MS it says NOT READY.
+const SHOWN_MS = 5000; // long enough to read, gone before the next but one
+const LOST_MS = 6000; // three beats of the box
+const CHECK_MS = 500;
+const RETRY_MS = 2000;
+const LANGUAGES = ["de", "fr", "it", "en"];
+// Rhythms, told apart without hearing the pitch: [Hz, from ms, for ms]. Never more than three beeps in a second.
+const RHYTHMS = {
+  admit: [[880, 0, 350]], exit: [[880, 0, 350]],
+  already_used: [[520, 0, 180], [520, 350, 180]],
+  refused: [[240, 0, 200], [240, 350, 200], [240, 700, 200]],
+  check: [[660, 0, 120], [660, 350, 450]],
+  not_ready: [[180, 0, 900]],
+};
+
+const $ = (id) => document.getElementById(id);
+const all = JSON.parse(document.body.dataset.words);
+const lane = Number(document.body.dataset.lane);
+let lang = document.documentElement.lang;
+let source = null, heard = 0, isLost = true, status = null, scan = null, until = 0, audio = null;
+
+function put(node, text) { if (node.textContent !== text) node.textContent = text; }
+
+function beep(state) {
+  if (audio?.state !== "running") return;
+  for (const [hz, from, long] of RHYTHMS[state] ?? []) {
+    const tone = new OscillatorNode(audio, { frequency: hz, type: "square" });
+    const loud = new GainNode(audio, { gain: 0.2 });
+    tone.connect(loud).connect(audio.destination);
+    tone.start(audio.currentTime + from / 1000);
+    tone.stop(audio.currentTime + (from + long) / 1000);
+  }
+}
+
+// What stands now: [state, word, text, hint]. That the lane is not ready goes before any scan.
+function now() {
+  const words = all[lang];
+  const own = status?.lanes.find((one) => one.id === lane);
+  if (isLost || !status) return ["not_ready", words.not_ready, words.lost, words.staff];
+  if (status.gate && !own) return ["not_ready", words.not_ready, words.no_lane, ""];
+  if (own?.fire || own?.state === "emergency") return ["not_ready", words.leave, "", ""];
+  if (status.verdict.word === "not_ready" || !own?.ready) return ["not_ready", words.not_ready, words.staff, ""];
+  if (scan && Date.now() < until) return [scan.display, words[scan.display], scan.text, scan.steward];
+  if (["closed", "out_of_service"].includes(own.state)) return ["not_ready", words.not_ready, words.closed, ""];
+  return ["idle", words.idle, "", ""];
+}
+
+function paint() {
+  const [state, word, text, hint] = now();
+  const isScan = scan !== null && state === scan.display && text === scan.text;
+  const before = document.body.dataset.state;
+  document.body.className = isScan ? `${state} scan` : state;
+  document.body.dataset.state = state;
+  $("shape").setAttribute("href", `#s-${state}`);
+  put($("word"), word);
+  put($("text"), text);
+  put($("hint"), hint);
+  const own = status?.lanes.find((one) => one.id === lane);
+  put($("lane"), own ? `${status.name} · ${own.name}` : "");
+  if (state === "not_ready" && before && before !== "not_ready") beep(state);
+}
+
+function show(one) {
+  if (one.lane !== lane) return;
+  if (one.display === "undone") { // did not pass, or was taken back: nobody is invited any more
+    if (scan?.key === one.key) scan = null;
+    paint();
+    return;
+  }
+  if (known[one.key] === one.display) return; // the same one again, who has passed meanwhile
+  remember(one);
+  scan = one;
+  until = Date.now() + SHOWN_MS;
+  paint();
+  if (document.body.dataset.state === one.display) beep(one.display);
+  setTimeout(paint, SHOWN_MS + 1);
+}
+
+// A correction may come after others were shown: it tells nothing new.
+const KNOWN_MAX = 20;
+let known = {};
+function remember(one) {
+  known = Object.fromEntries([...Object.entries(known), [one.key, one.display]].slice(-KNOWN_MAX));
+}
+
+function alive() { heard = performance.now(); isLost = false; }
+function lost() { isLost = true; scan = null; paint(); }
+
+function listen() {
+  source?.close(); // what still lies in the old one's pipe is never read
+  const own = new EventSource(`/api/events?display=1&lang=${lang}&reasons=${lang}`);
+  source = own;
+  heard = performance.now();
+  own.addEventListener("status", (event) => { alive(); status = JSON.parse(event.data); paint(); });
+  own.addEventListener("seen", (event) => { alive(); show(JSON.parse(event.data)); });
+  own.addEventListener("beat", () => { alive(); paint(); });
+  own.addEventListener("error", () => {
+    if (source !== own) return;
+    lost();
+    if (own.readyState === EventSource.CLOSED) setTimeout(() => { if (source === own) listen(); }, RETRY_MS);
+  });
+}
+
+function speak(next) {
+  lang = next;
+  const words = all[lang];
+  document.documentElement.lang = lang;
+  document.title = words.idle;
+  put($("language"), lang.toUpperCase());
+  $("language").setAttribute("aria-label", `${words.language}: ${lang.toUpperCase()}`);
+  put($("sound"), audio?.state === "running" ? words.quiet : words.sound);
+  scan = null; // its text is in the language before
+  paint();
+}
+
+function nextLanguage() {
+  speak(LANGUAGES[(LANGUAGES.indexOf(lang) + 1) % LANGUAGES.length]);
+  try { localStorage.setItem("display-lang", lang); } catch { /* a kiosk that keeps nothing */ }
+  listen();
+}
+
+// A browser lets a page sound only after a touch. The button says what is, not what was wished: a box without a
+// sound device never runs.
+function sound() {
+  if (!audio) {
+    audio = new AudioContext();
+    audio.addEventListener("statechange", sounds);
+  }
+  if (audio.state === "running") audio.suspend(); else audio.resume();
+}
+
+function sounds() {
+  const isOn = audio?.state === "running";
+  $("sound").setAttribute("aria-pressed", String(isOn));
+  put($("sound"), isOn ? all[lang].quiet : all[lang].sound);
+  if (isOn) beep("admit");
+}
+
+$("language").addEventListener("click", nextLanguage);
+$("sound").addEventListener("click", sound);
+addEventListener("keydown", (event) => { if (event.key.toLowerCase() === "l" && !event.ctrlKey && !event.metaKey && !event.altKey) nextLanguage(); });
+setInterval(() => { if (performance.now() - heard > LOST_MS) { lost(); listen(); } else paint(); }, CHECK_MS);
+let liked = null;
+try { liked = localStorage.getItem("display-lang"); } catch { /* as above */ }
+speak(LANGUAGES.includes(liked) ? liked : lang);
+listen();

@@ -168,3 +168,15 @@ async def test_a_display_forgets_is_taken_back_speaks_and_is_never_stale(tmp_pat
         await window.unroute("**/api/events*")
         await window.clock.fast_forward(LOST_MS)
         await window.wait_for_selector("body.idle")  # and none of those before
+
+
+async def test_a_display_hears_no_ticket_also_where_the_pin_was_given(tmp_path: Path) -> None:
+    async with rig(tmp_path) as r, r.browser() as session:
+        await r.log_in(session)
+        heard = {}
+        for query in ("", "?display=1"):
+            async with session.get(f"/api/events{query}") as stream:
+                while not (line := await stream.content.readline()).startswith(b"data:"):
+                    assert line
+                heard[query] = TICKET.encode() in line
+        assert heard == {"": True, "?display=1": False}

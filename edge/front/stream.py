@@ -268,7 +268,7 @@ class News:
         """
         try:
             if kind == SEAL:
-                self._take_seal(read_seal(data, self._key), data)
+                self._take_seal(read_seal(data, self._key), data, may_be_old=True)
             elif kind in {CHANGES, SETTINGS}:
                 await self._take_part(kind, data)
             else:
@@ -286,8 +286,11 @@ class News:
         if self.on_fresh is not None:
             self.on_fresh(CHANGES, page)
 
-    def _take_seal(self, seal: Seal, signed: bytes) -> bool:
+    def _take_seal(self, seal: Seal, signed: bytes, *, may_be_old: bool = False) -> bool:
+        """Note a seal that is newer; whether it was. `may_be_old`: its sender may lag behind, as a neighbour does."""
         judged = advance(self._seals.get(seal.event), seal)
+        if judged is Advance.ROLLED_BACK and may_be_old:
+            return False
         if judged in {Advance.ROLLED_BACK, Advance.FORKED}:
             log.error(
                 "a seal contradicts one that was seen",

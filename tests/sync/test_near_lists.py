@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from edge.enrolment import Enrolment, load
@@ -204,7 +205,7 @@ async def test_new_keys_of_the_venue_come_by_a_neighbour_while_the_modem_is_dead
 
 
 async def test_a_neighbour_that_goes_on_offering_what_is_old_makes_nothing_older_and_nothing_younger(
-    venue: Venue, tmp_path: Path
+    venue: Venue, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Freeze: what it says was signed by the centre, once; the gate stays where it is, and its list's age goes on."""
     async with two(venue, tmp_path) as (one, other, modem):
@@ -237,6 +238,7 @@ async def test_a_neighbour_that_goes_on_offering_what_is_old_makes_nothing_older
         assert age_s is not None
         assert age_s >= ages[-1] + int(time.monotonic() - since_s), "what is old proves nothing of now"
         assert not other.uplink.is_up
+    assert not [one for one in caplog.records if "contradicts" in one.message], "a neighbour may lag behind"
 
 
 @asynccontextmanager

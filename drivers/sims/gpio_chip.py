@@ -15,7 +15,6 @@ import errno
 import fcntl
 import json
 import os
-import select
 import shutil
 import struct
 import time
@@ -23,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from drivers.sims.ports import readable
 from drivers.transport.gpiochip import CONSUMER, Bias, Edge, InputLine, OutputLine
 
 _EDGE = struct.Struct("<IBxxxIxxxxq")
@@ -73,7 +73,7 @@ class SimChip:
 
     def output_changes(self, timeout_s: float = 0.0) -> list[Level]:
         """The changes of outputs since the last call, oldest first; waits for the first one up to `timeout_s`."""
-        if not select.select([self._outputs], [], [], timeout_s)[0]:
+        if not readable(self._outputs, timeout_s):
             return []
         data = os.read(self._outputs, _EDGE.size * EDGES_READ_MAX)
         return [Level(line, bool(high), at) for line, high, _, at in _EDGE.iter_unpack(data)]
@@ -198,7 +198,7 @@ class SimLines:
 
     def read_edges(self) -> list[Edge]:
         """The waiting edges; waits when there is none, as gpiod does."""
-        select.select([self._edges], [], [])
+        readable(self._edges, None)
         data = os.read(self._edges, _EDGE.size * EDGES_READ_MAX)
         if not self._root:
             return []

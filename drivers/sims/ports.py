@@ -22,6 +22,13 @@ JAM_PAUSE_S = 0.01
 """A pty that stayed full for three rounds stays full: the kernel moves bytes on within a tick."""
 
 
+def readable(handle: int, timeout_s: float | None) -> bool:
+    """Wait until there is something to read, None for ever. By poll(2): select(2) ends with descriptor 1,023."""
+    waiting = select.poll()
+    waiting.register(handle, select.POLLIN)
+    return bool(waiting.poll(None if timeout_s is None else timeout_s * 1000))
+
+
 class PtyPort:
     """A serial port whose other end a program opens by `path`.
 
@@ -71,7 +78,7 @@ class PtyPort:
 
     def read(self, timeout_s: float = 0.0) -> bytes:
         """What the program wrote, b"" if nothing within `timeout_s`."""
-        if self._ours < 0 or not select.select([self._ours], [], [], timeout_s)[0]:
+        if self._ours < 0 or not readable(self._ours, timeout_s):
             return b""
         # We hold the program's side open so that its close is no hang-up for us; that would keep its TIOCEXCL alive
         # beyond its close, which a real port does not.

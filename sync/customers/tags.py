@@ -242,8 +242,10 @@ def band_of(act: Act, number: int) -> bytes:
     event = EventId(tag.event_id)
     if proof_of(act, tag) is not Proof.BAND:
         raise Refused(409, "not_a_band", "This tag shows no signed record. Assign it as a band to write one.")
-    if tag.banned or not tag.active:
-        raise Refused(409, "tag_banned" if tag.banned else "tag_inactive", "Only an active tag is written.")
+    if tag.banned:
+        raise Refused(409, "tag_banned", "A banned tag is not written.")
+    if not tag.active:
+        raise Refused(409, "tag_inactive", "Only an active tag is written.")
     c = ticket_tables.credential.c
     worn = select(c.ticket).where(
         c.event_id == event,

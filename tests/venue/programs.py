@@ -15,6 +15,8 @@ TAIL_LINES = 12
 END_S = 15.0
 """A gate signs, saves and lets its front close; more than this is stuck."""
 CALL_S = 30.0
+CUT_S, CUT_LOOK_S = 10.0, 0.005
+"""A killed process is gone within milliseconds; only one that waits for a broken disk takes longer."""
 LINE_BYTES_MAX = 64 * 1024
 
 
@@ -85,9 +87,12 @@ class Program:
 
     async def cut(self) -> None:
         """Kill it and everything of its session at once, as a power cut does."""
-        for pid in session(self.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(CUT_S):
+            while left := session(self.pid):  # one was just being started, or is not quite gone
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                await asyncio.sleep(CUT_LOOK_S)
         await self._process.wait()
         await self._pump
 

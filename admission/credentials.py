@@ -39,6 +39,7 @@ __all__ = [
     "identify",
     "presentation_of",
     "tag_data",
+    "tag_parts",
 ]
 
 TEXT_BYTES_MAX = 4096
@@ -143,6 +144,12 @@ Identity = Known | Forged | UnknownIssuer | Copied | Malformed
 def tag_data(uid: bytes, message: bytes) -> bytes:
     """What a reader delivers of a tag that it read: length of the UID u8, UID, NDEF message (may be empty)."""
     return bytes((len(uid),)) + uid + message
+
+
+def tag_parts(data: bytes) -> tuple[bytes, bytes]:
+    """UID and NDEF message of what `tag_data` made. Any bytes give something; never raises."""
+    size = data[0] if data else 0
+    return data[1 : 1 + size], data[1 + size :]
 
 
 def presentation_of(data: bytes, medium: Medium) -> bytes:
@@ -250,12 +257,11 @@ def _classify_uid(uid: bytes) -> Presented | Malformed:
 
 def _classify_tag(data: bytes) -> Presented | Malformed:
     """By what it carries where that proves something, else by its UID. A tag may give a random UID and yet prove itself."""
-    size = data[0] if data else 0
-    uid = data[1 : 1 + size]
+    uid, message = tag_parts(data)
     by_uid = _classify_uid(uid)
     if isinstance(by_uid, Malformed) and not _is_random(uid):
         return by_uid
-    for record in ndef.records(data[1 + size :]):
+    for record in ndef.records(message):
         if band.is_band(record):
             return Presented(CredentialKind.BAND, record.payload, uid)
         if sun.is_sun(record):

@@ -19,6 +19,8 @@ from edge.settings import Settings, Way
 EX_OK: Final = 0
 CODE_BYTES_MAX: Final = 1024 * 1024
 """Most that is read of a code on standard input; the longest code is 4 KiB, and longer ones are told apart here too."""
+TAG_WAIT_S: Final = 60.0
+"""Somebody who has not held the tag to the reader by then has gone to look for it."""
 CENTRE_HINT: Final = "Make a code at the centre, then: gatehouse-edge enrol URL CODE"
 
 Run = Callable[[Settings], int]
@@ -364,5 +366,5 @@ def _add_write_tag(commands: Any) -> None:
         "--lock", action="store_true", help="for good: it can never be written again (NTAG213)"
     )
     write.add_argument(
-        "--wait", type=float, default=60.0, metavar="SECONDS", help="for the tag (%(default)s)"
+        "--wait", type=float, default=TAG_WAIT_S, metavar="SECONDS", help="for the tag (%(default)s)"
     )

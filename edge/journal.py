@@ -290,9 +290,8 @@ class Journal:
         waiter = (self._token, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         try:
-            async with asyncio.timeout(
-                limit_s
-            ):  # wait_for() may swallow a cancellation (CPython issue 86296)
+            # wait_for() may swallow a cancellation (CPython issue 86296).
+            async with asyncio.timeout(limit_s):
                 await waiter[1]
         except TimeoutError:
             return False

@@ -8,16 +8,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from admission.credentials import tag_parts
 from drivers.base import Medium, Opened, Reader, ReaderEvent, Scan
 from edge.complaint import Complaint
 
-WAIT_S: Final = 60.0
-"""Somebody who has not held the tag to the reader by then has gone to look for it."""
 EVENTS_MAX: Final = 64
 
 
 async def write_tag(
-    reader: Reader, uid: bytes, message: bytes, say: Callable[[str], None], wait_s: float = WAIT_S
+    reader: Reader, uid: bytes, message: bytes, say: Callable[[str], None], wait_s: float
 ) -> None:
     """Wait for the tag and for `reader`, which was made to write it. Complaint where it was not; DriverError as the reader says."""
     heard: asyncio.Queue[ReaderEvent] = asyncio.Queue(EVENTS_MAX)
@@ -54,13 +53,12 @@ async def _written(
             say(f"Hold the tag {uid.hex().upper()} to the reader.")
         if not isinstance(event, Scan):
             continue
-        size = event.data[0] if event.medium is Medium.TAG else -1
-        found = event.data[1 : 1 + size] if event.medium is Medium.TAG else event.data
+        found, carried = tag_parts(event.data) if event.medium is Medium.TAG else (event.data, None)
         if found != uid:
             if found not in others:
                 say(f"This is another tag, {found.hex().upper()}; it was left as it is.")
                 others.add(found)
-        elif event.medium is Medium.TAG and event.data[1 + size :] == message:
+        elif carried == message:
             return
         else:
             raise Complaint(

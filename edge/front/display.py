@@ -3,14 +3,13 @@
 What is shown of one scan is `edge.front.view.scan_view`, as on the technician's page, without the PIN: no ticket, no name.
 """
 
-import html
-import re
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from admission.reasons import Language
+from edge.front.template import filled
 
 BEAT_S = 2.0
 """A display hears at least this often that the box lives; it says NOT READY after three beats were missed."""
@@ -46,7 +45,6 @@ WORDS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "quiet": ("Ton aus", "Couper le son", "Togliere il suono", "Sound off"),
     "language": ("Sprache", "Langue", "Lingua", "Language"),
 }
-_label = re.compile(r"\{\{(\w+)\}\}")
 
 
 def words(language: Language) -> dict[str, str]:
@@ -64,4 +62,4 @@ def display_page(source: str, lane: int, language: Language) -> str:
         "lane": str(lane),
         "words": msgspec.json.encode(spoken).decode(),
     }
-    return _label.sub(lambda found: html.escape(values[found[1]]), source)
+    return filled(source, values)

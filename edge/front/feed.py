@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from admission.ids import GateId
-from admission.records import is_of_people
 from edge.asking import ASK_MAX_S
 from edge.clock import Clock
 from edge.front.belief import Belief
@@ -16,7 +15,7 @@ from edge.front.past import Past
 from edge.front.rounds import Rounds
 from edge.link import HeardGates
 from sync.wire.feed import WAIT_MAX_MS, Ask, Feed
-from sync.wire.messages import Chunk
+from sync.wire.messages import Chunk, of_people
 
 LEFT_OUT_S = 2.0
 """Pause between two questions for news while records are left out for want of a roster."""
@@ -110,7 +109,7 @@ class FeedDown:
         if not feed.more and self._is_dear():
             self._wait_ms = 0
             return self._rounds.next_s(0)
-        if any(is_of_people(blob) for one in chunks for blob in one.blobs):
+        if of_people(chunks):
             self._rounds.moved()  # a list that changed is told of by each gate, and ends nobody's rest
         if feed.more or has_news:
             return 0.0

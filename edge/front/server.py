@@ -1,7 +1,6 @@
 """The box's own page: routes, PIN sessions and the live stream, in front of one `LaneClient`."""
 
 import asyncio
-import html
 import logging
 import re
 import time
@@ -41,6 +40,7 @@ from edge.front.perimeter import (
 )
 from edge.front.pin import Locked, NoPin, PinLock, Right, Wrong
 from edge.front.sessions import AGE_S, Sessions
+from edge.front.template import filled
 from edge.front.view import Viewer, go_view, judged, scan_view, status_view, timeline_view, verdict_view
 from edge.link import Seen
 from edge.store.faults import StoreFault
@@ -84,7 +84,6 @@ _STATUS_OF = {
 """Every other code is a command that could not be done now: 409."""
 
 log = logging.getLogger("edge.front.server")
-_label = re.compile(r"\{\{(\w+)\}\}")
 
 
 class _Stream:
@@ -461,4 +460,4 @@ def _index(language: Language, fingerprint: str) -> str:
         "fingerprint_text": ":".join(re.findall("..", fingerprint.upper())) or "–",
     }
     source = (PAGE / "index.html").read_text("utf-8")
-    return _label.sub(lambda found: html.escape(values[found[1]]), source)
+    return filled(source, values)

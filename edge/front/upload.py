@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
 from admission.ids import Epoch, GateId
-from admission.records import is_of_people
 from edge.clock import Clock
 from edge.front.centre import Centre, CutOff
 from edge.front.own_log import OwnLog
 from edge.front.pace import Batches, Kind
 from edge.front.way import Way
 from edge.link import HeldRecords
-from sync.wire.messages import PUSH_RECORDS_MAX, Push, Pushed
+from sync.wire.messages import PUSH_RECORDS_MAX, Push, Pushed, of_people
 from sync.wire.replication import Sender
 
 log = logging.getLogger("edge.front.upload")
@@ -169,7 +168,7 @@ class Upload:
         return "fork" if self._sender.forked else "rewind" if self._sender.rewound else ""
 
     async def _push(self, push: Push) -> None:
-        if any(is_of_people(blob) for one in push.chunks for blob in one.blobs):
+        if of_people(push.chunks):
             self._people()
         try:
             async with self._way.turn(Kind.OWN):

@@ -256,7 +256,7 @@ def activate_tag(connection: Connection, asked: Asked) -> Tag:
     """Make a tag active and all others of its customer inactive."""
     act = Act.of(connection, asked)
     tags.make_active(act, asked.path["tag"])
-    return _tag(act, tags.tag_of(act, asked.path["tag"]))
+    return _read_tag(act, asked.path["tag"])
 
 
 def ban_tag(connection: Connection, asked: Asked) -> Tag:
@@ -282,9 +282,8 @@ def read(act: Act, number: int) -> Customer:
         )
         for (event, ticket), found in profiles.tickets_of(act.connection, number)
     )
-    return Customer(
-        **_head(row), tickets=held, tags=tuple(_tag(act, one) for one in tags.tags_of(act, number))
-    )
+    worn = tags.tags_of(act, number)
+    return Customer(**_head(row), tickets=held, tags=tuple(map(_tag, worn, tags.proofs_of(act, worn))))
 
 
 def routes() -> tuple[Route, ...]:
@@ -319,7 +318,7 @@ def standing_words(row: Any) -> tuple[str, ...]:
 def _ban_tag(connection: Connection, asked: Asked, *, banned: bool) -> Tag:
     act = Act.of(connection, asked)
     tags.ban(act, asked.path["tag"], banned=banned, reason=asked.body.reason)
-    return _tag(act, tags.tag_of(act, asked.path["tag"]))
+    return _read_tag(act, asked.path["tag"])
 
 
 def _row(connection: Connection, organization: int, number: int) -> Any:
@@ -343,7 +342,12 @@ def _head(row: Any) -> dict[str, Any]:
     }
 
 
-def _tag(act: Act, row: Any) -> Tag:
+def _read_tag(act: Act, number: int) -> Tag:
+    row = tags.tag_of(act, number)
+    return _tag(row, tags.proof_of(act, row))
+
+
+def _tag(row: Any, proof: tags.Proof) -> Tag:
     return Tag(
         id=row.id,
         event=row.event_id,
@@ -352,7 +356,7 @@ def _tag(act: Act, row: Any) -> Tag:
         ticket=row.ticket,
         active=bool(row.active),
         banned=bool(row.banned),
-        proof=tags.proof_of(act, row),
+        proof=proof,
     )
 
 

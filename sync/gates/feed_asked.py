@@ -15,12 +15,11 @@ from typing import NamedTuple
 from sqlalchemy.exc import SQLAlchemyError
 
 from admission.ids import GateId
-from admission.records import is_of_people
 from sync.gates import feed
 from sync.gates.feed import Page
 from sync.store.database import CentreFault, Database
 from sync.wire.feed import WAIT_MAX_MS, Ask, HeardOf, pack_feed
-from sync.wire.messages import Chunk
+from sync.wire.messages import Chunk, of_people
 
 FRESH_S = 2.0
 """How far each gate has read is written down so often, for all gates in one transaction."""
@@ -114,7 +113,7 @@ class Feeds:
         people, who only listens."""
         group = await self._group(gate)
         if group is not None:
-            self.recorded(group, of_people=any(is_of_people(blob) for one in chunks for blob in one.blobs))
+            self.recorded(group, of_people=of_people(chunks))
 
     def recorded(self, group: int, *, of_people: bool = True) -> None:
         """Records of a group were committed: tell who waits for them, and who only listens."""

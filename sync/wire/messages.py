@@ -24,13 +24,14 @@ So nobody between them can say "nothing new" or "I have your records" in the cen
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from admission.records import SEQ_MAX
+from admission.records import SEQ_MAX, is_of_people
 
 PUSH_BYTES_MAX = 4 * 1024 * 1024
 """Largest request body after decompression: 36,000 scans go up in a few of these."""
@@ -139,6 +140,11 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     first_seq: Seq32
     blobs: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=PUSH_RECORDS_MAX)]
     link: bytes = b""
+
+
+def of_people(chunks: Iterable[Chunk]) -> bool:
+    """Whether any record of these tells of somebody at a lane, or of what staff did."""
+    return any(is_of_people(blob) for one in chunks for blob in one.blobs)
 
 
 class Push(msgspec.Struct, frozen=True, array_like=True):

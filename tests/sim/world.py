@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import itertools
 import logging
 import os
 import random
@@ -35,6 +34,7 @@ from tests.sim.organizer import Organizer
 from tests.sim.people import Crowd
 from tests.sim.planted import signatures_remembered
 from tests.sim.premises import TICKETS, memory_folder, premises, venue_keys
+from tests.thaw import thaw
 
 LENGTH_S = (25.0, 55.0)
 """While people come: as much happens as in an hour of a real evening, and a seed costs a third of a second."""
@@ -50,9 +50,6 @@ SETTLED_S = 6.0
 """In three worlds of four somebody then presses "sync now" at each gate: nobody waits for a backoff to end."""
 HEALED_S = 240.0
 """Longest time from the last fault until everybody knows everything: backoffs of a minute, a few of them."""
-FORGET_EVERY = 16
-"""After so many evenings, of 5 MB each, memory is swept: a sweep walks all that was ever loaded, a fifth of a second."""
-_EVENINGS = itertools.count(1)
 TWIN_S = 600.0
 """A gate asks what else the centre holds of it so seldom (`edge.front.uplink.TIME_EVERY_S`): then it hears of its twin."""
 
@@ -281,9 +278,7 @@ def run(seed: int, bug: AbstractContextManager[None] = nullcontext()) -> Outcome
         world.loop.close()
         shutil.rmtree(folder, ignore_errors=True)
         gc.enable()
-        if next(_EVENINGS) % FORGET_EVERY == 0:
-            gc.unfreeze()
-            gc.collect()  # an evening is a knot of references, and what is thawed counts as old
+        thaw()
         logging.disable(logging.NOTSET)
 
 

@@ -8,6 +8,7 @@ how long ago a record was made all the same. So, body by body in the order of on
 * Where none came before it: as long before the epoch's first believed body, if that is a CLOCK_STEP. A first believed body
   of any other kind says that the clock was right all along, since whoever moves it records that first.
 * Until then it was made when it says.
+* A STORED body lies where the device says that the code was read, whatever the gate's clocks said when it was handed over.
 
 All of it follows from the bodies up to the first believed one and those after it alone: whoever holds the same prefix
 places the same, in whatever pieces it came, and what was placed by a believed body is never placed anew.
@@ -17,8 +18,9 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from admission.records import Kind, Record, Trust
+from admission.records import Kind, Record, Trust, stored_us
 
+_STORED = Kind.STORED
 _MONO_MASK = 2**32 - 1
 """mono_ms wraps after 49.7 days: two bodies of one epoch are held to lie closer together."""
 
@@ -71,7 +73,9 @@ class EpochTime:
         """Return the corrected time (us) of the next body. What was placed before `revises(body)` is to be placed anew."""
         if body.trust >= Trust.RTC:
             self.mark = Mark(body.time_us, body.mono_ms)
-            return body.time_us
+            return body.time_us if body.kind is not _STORED else stored_us(body)
+        if body.kind is _STORED:
+            return stored_us(body)
         if self.mark is not None:
             return after(self.mark, body.mono_ms)
         return body.time_us if self.back is None else before(self.back, body.mono_ms)
@@ -93,10 +97,10 @@ def placed(bodies: Iterable[Record], mark: Mark | None = None) -> Iterator[tuple
             yield from _back(waiting, body)
             waiting = []
         yield body, epoch.place(body)
-    yield from ((one, one.time_us) for one in waiting)
+    yield from ((one, EpochTime().place(one)) for one in waiting)
 
 
 def _back(waiting: Iterable[Record], first: Record) -> Iterator[tuple[Record, int]]:
     mark = mark_of(first) if reaches_back(first) else None
     for one in waiting:
-        yield one, one.time_us if mark is None else before(mark, one.mono_ms)
+        yield one, EpochTime(back=mark).place(one)

@@ -19,6 +19,7 @@ from admission.records import (
     Outcome,
     Record,
     pack_record_ids,
+    unpack_bound,
     unpack_record_ids,
     unpack_tap,
 )
@@ -36,6 +37,8 @@ COLUMNS = (
 """What `PresenceRow.as_columns` returns, in order; the first five are the key."""
 RESET_COLUMNS = ("gate", "epoch", "seq", "zone", "time_us", "heard")
 
+OF_DEVICE = 1 << 16
+"""Beside the u16 of `Flag`, in `PresenceRow.flags` alone: said by a STORED record."""
 _REHEARSAL, _NO_PULSE = int(Flag.REHEARSAL), int(Flag.NO_PULSE)
 _STANDS_FOR = int(Flag.AFTER_RESTART | Flag.REENTRY)
 """An entry may name what it stands for: the reservation a restart caught, or the entry that an alarm froze."""
@@ -50,7 +53,9 @@ class Role(IntEnum):
     STATE = 2  # a passage, or its not coming, of an entry or exit
     ANNUL = 3
     TAP = 4
-    """What a tag counted: `taps_of`."""
+    """What a tag counted: `tag_rows_of`."""
+    BIND = 5
+    """A tag that stands for a ticket, and the code it replaces: `admission.binds`."""
 
 
 class State(IntEnum):
@@ -71,15 +76,18 @@ _SPOKEN = {
 }
 """What speaks of another record, and what it makes of it."""
 # Looked up once: by its class's name each costs a twentieth of what a record does, and one is read ten times.
-_SCAN, _OVERRIDE, _GRANT, _NO_WAY, _IN = (
-    Kind.SCAN, Kind.OVERRIDE, Outcome.GRANT, Direction.NONE, Direction.ENTRY,
+_SCAN, _OVERRIDE, _STORED, _BIND, _GRANT, _NO_WAY, _IN = (
+    Kind.SCAN, Kind.OVERRIDE, Kind.STORED, Kind.BIND, Outcome.GRANT, Direction.NONE, Direction.ENTRY,
 )  # fmt: skip
+_ASKED = (_SCAN, _STORED)
+_REPEATED = int(Flag.REPEATED)
 _ENTRY, _EXIT, _RESERVED, _COMMITTED = Role.ENTRY, Role.EXIT, State.RESERVED, State.COMMITTED
 
 
 class PresenceRow(msgspec.Struct, frozen=True, gc=False):
     """What one record says of its ticket. `time_us` is corrected time; `flags` are `Flag` bits.
 
+    `flags`: with `OF_DEVICE` it was stored in a device: it lies by its time also among records of its own log.
     `names`: of a STATE or ANNUL the records it speaks of, of an EXIT the entries it closes, of an ENTRY after a
     restart the reservation it stands for, of one let in again after an alarm the entry that the alarm froze. A struct, not a dataclass: a third of the cost on the way of a scan.
     """
@@ -152,7 +160,7 @@ def rows_of(
     return (
         PresenceRow(
             ticket[0], ticket[1], RecordId(gate, epoch, body.seq), role, time_us, state, way, body.zone,
-            body.session, body.lane, body.mode, int(body.flags), names,
+            body.session, body.lane, body.mode, _flags(body), names,
         ),
     )  # fmt: skip
 
@@ -172,7 +180,7 @@ def columns_of(
     return (
         event, ticket if ticket < _I64_END else ticket - _U64_END, gate, epoch if epoch < _I64_END else epoch - _U64_END,
         body.seq, role + 0, time_us, state + 0, way + 0, body.zone, body.session, body.lane, body.mode + 0,
-        body.flags + 0, named + _pack(names) if names else named,
+        _flags(body), named + _pack(names) if names else named,
     )  # fmt: skip
 
 
@@ -188,10 +196,21 @@ def tag_key(digest: bytes) -> tuple[EventId, TicketId]:
     return NO_EVENT, TicketId(int.from_bytes(digest[:8], "big"))
 
 
-def taps_of(
+def digest_name(digest: bytes) -> RecordId:
+    """Return a digest as a row names it; `named_digest` reads it back."""
+    return RecordId(*_ID.unpack(digest))
+
+
+def named_digest(name: RecordId) -> bytes:
+    """Return the digest that a row names."""
+    return _ID.pack(*name)
+
+
+def tag_rows_of(
     gate: GateId, epoch: Epoch, body: Record, extensions: tuple[ExtensionRecord, ...], time_us: int
 ) -> tuple[PresenceRow, ...]:
-    """Return what a record says of tags that count their taps, as rows of `tag_key`: `flags` is the counter.
+    """Return what a record says of tags, as rows of `tag_key`: of one that counts its taps (`flags` is the counter), of one
+    that was bound to a ticket (`names`: the tag, the code it replaces, and event, ticket and product).
 
     A row has the id of its extension, so that it stands beside what the record says of its ticket. They replicate and
     are kept as all of presence is, and are nobody's presence. A rehearsal's count too: the tag did count.
@@ -205,7 +224,29 @@ def taps_of(
                 continue
             at = RecordId(gate, epoch, extension.seq)
             found += (PresenceRow(*tag_key(digest), at, Role.TAP, time_us, lane=body.lane, flags=counter),)
+        elif extension.type is Extension.BOUND and body.kind is _BIND:
+            found += _bound_row(gate, epoch, body, extension, time_us)
     return found
+
+
+def _bound_row(
+    gate: GateId, epoch: Epoch, body: Record, extension: ExtensionRecord, time_us: int
+) -> tuple[PresenceRow, ...]:
+    ticket = body.ticket
+    if ticket is None or body.flags & _REHEARSAL:
+        return ()
+    try:
+        bound = unpack_bound(extension.payload)
+    except MalformedRecord:
+        return ()
+    stands_for = RecordId(GateId(ticket[0]), Epoch(ticket[1]), body.product)
+    names = (digest_name(bound.tag), digest_name(bound.code), stands_for)
+    at = RecordId(gate, epoch, extension.seq)
+    return (
+        PresenceRow(
+            *tag_key(bound.tag), at, Role.BIND, time_us, session=body.session, lane=body.lane, names=names
+        ),
+    )
 
 
 def highest_tap(rows: Iterable[PresenceRow]) -> int:
@@ -226,14 +267,35 @@ def _said(body: Record, extensions: tuple[ExtensionRecord, ...]) -> _Said | None
     names = _names(extensions, Extension.OBSERVED, NAMES_MAX) if extensions else ()
     spoken = _SPOKEN.get(kind)
     way = body.direction
+    if kind is _BIND:
+        return _said_bound(ticket, extensions)
     if spoken is not None:
         role, state = spoken
         return ticket, role, state, way if state is _COMMITTED else _NO_WAY, body.ref, names
-    if way is _NO_WAY or (kind is not _OVERRIDE and (kind is not _SCAN or body.outcome is not _GRANT)):
+    if way is _NO_WAY or (kind is not _OVERRIDE and (kind not in _ASKED or body.outcome is not _GRANT)):
         return None
+    if kind is _STORED:
+        return (
+            None if flags & _REPEATED else (ticket, _ENTRY if way is _IN else _EXIT, _COMMITTED, way, 0, ())
+        )
     if way is _IN:
         return ticket, _ENTRY, _RESERVED, way, 0, names if flags & _STANDS_FOR else ()
     return ticket, _EXIT, _COMMITTED if flags & _NO_PULSE else _RESERVED, way, 0, names
+
+
+def _said_bound(ticket: tuple[EventId, TicketId], extensions: tuple[ExtensionRecord, ...]) -> _Said | None:
+    for extension in extensions:
+        if extension.type is Extension.BOUND:
+            try:
+                bound = unpack_bound(extension.payload)
+            except MalformedRecord:
+                continue
+            return ticket, Role.BIND, _RESERVED, _NO_WAY, 0, (digest_name(bound.tag), digest_name(bound.code))
+    return None
+
+
+def _flags(body: Record) -> int:
+    return body.flags | OF_DEVICE if body.kind is _STORED else body.flags + 0
 
 
 def _names(extensions: tuple[ExtensionRecord, ...], kind: Extension, limit: int) -> tuple[RecordId, ...]:

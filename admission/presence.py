@@ -7,7 +7,8 @@ zones folds to the same state, in whatever order and however often they came:
   passage speaks only of a row of its own direction; an annul speaks only of entries.
 * An exit counts when committed, by its passage or, where it was recorded without a pulse (fire, READY off), by itself.
   It removes the entries it names for good. One that names none takes, of its zone and of each zone inside it, the
-  latest live entry that is not later than itself: in one log by seq, between logs by corrected time.
+  latest live entry that is not later than itself: in one log by seq, between logs, and of what a device stored, by
+  corrected time.
 * A reset removes exactly the entries it had heard of in its zone and the zones inside. Uses stay. An alarm closes those made
   before it too, and keeps them frozen: each lets one person in again while the re-admission is open (`admission.resets`).
 * An entry let in after a restart stands for the unresolved reservation it names, or else for the latest of its gate,
@@ -23,6 +24,7 @@ from admission.entitlements import Mode, ZoneTree
 from admission.ids import Epoch, GateId, LaneId, RecordId, SessionId, ZoneId
 from admission.observed import (
     COLUMNS,
+    OF_DEVICE,
     RESET_COLUMNS,
     PresenceRow,
     Reset,
@@ -119,7 +121,7 @@ def fold(
             _keep(entries, row)
         elif role is Role.EXIT:
             _keep(exits, row)
-        else:
+        elif role is not Role.BIND:
             marks.append(row)
     reached = _reached(entries, exits, marks)
     counted = [row for row in entries.values() if reached.get(row.id, row.state) in _COUNTS]
@@ -222,11 +224,7 @@ def _close_latest(
             continue
         for zone in (leaving.zone, *zones.inner(leaving.zone)):
             for entry in reversed(counted):
-                if (
-                    entry.zone != zone
-                    or entry.id in closed
-                    or not _precedes(entry, leaving.id, leaving.time_us)
-                ):
+                if entry.zone != zone or entry.id in closed or not _precedes(entry, leaving):
                     continue
                 at = emptied.get(entry.id)
                 if at is None or at[0] > leaving.time_us:
@@ -234,11 +232,11 @@ def _close_latest(
                     break
 
 
-def _precedes(entry: PresenceRow, other: RecordId, time_us: int) -> bool:
-    """Whether an entry is not later than another record: by seq in one log, else by corrected time."""
-    if entry.id[:2] == other[:2]:
-        return entry.id.seq < other.seq
-    return entry.time_us <= time_us
+def _precedes(entry: PresenceRow, leaving: PresenceRow) -> bool:
+    """Whether an entry is not later than an exit: by seq in one log, else by corrected time."""
+    if entry.id[:2] == leaving.id[:2] and not (entry.flags | leaving.flags) & OF_DEVICE:
+        return entry.id.seq < leaving.id.seq
+    return entry.time_us <= leaving.time_us
 
 
 class TicketPresence:
@@ -512,7 +510,12 @@ class TicketPresence:
         if closing is None:
             return False
         at, by = closing
-        return by.seq < later.id.seq if by[:2] == later.id[:2] else at <= later.time_us
+        if by[:2] == later.id[:2] and not later.flags & OF_DEVICE and by not in self._stored_exits():
+            return by.seq < later.id.seq
+        return at <= later.time_us
+
+    def _stored_exits(self) -> set[RecordId]:
+        return {row.id for row in self._gone if row.flags & OF_DEVICE}
 
 
 def _is_again(row: PresenceRow) -> bool:

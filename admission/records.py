@@ -20,12 +20,20 @@ it. A body is 56 bytes, big-endian:
      31   1  trust           `Trust` of the clock that gave time_us
      32  16  subject         TICKET flag: event u32, ticket u64, product u16, reserved u16; DIGEST flag: 16 bytes; else 0
      48   4  ref             seq, in this epoch, of the record this one is about; 0 is none
-     52   4  data            by kind: repeats, pulse ms, new state, seconds stepped, device (`device_data`)
+     52   4  data            by kind: repeats, pulse ms, new state, seconds stepped, seconds stored, device (`device_data`)
 
 A DEVICE record says that a configured device came or went. `lane` and `reader` name a reader; of a relay board and of
 a board of contacts `lane` is 0, `reader` its place in the box's configuration from 1, and a DETAIL extension its name
 there. `data`: u8 `DeviceKind`, u8 `DeviceChange`, u16 how many changes of this device before it were only counted
 (REPEATED flag; stops at 65,535), so that a flapping cable does not wear the card.
+
+A STORED record is a scan that a device without a line kept until it was docked: it is judged as of `stored_us`, no arm
+moves for it (NO_PULSE), and who was let in or out by it passed. `time_us` and `mono_ms` are of the gate, when it was handed over;
+`data`: whole seconds from when the device says that the code was read to the whole second of `time_us`, signed (two's
+complement), so that it holds whatever the gate's clock said. With REPEATED `data` is a count, and the time the gate's.
+
+A BIND record says that a tag stands for the subject's ticket from now on, and that the code which was shown for it is
+replaced. A BOUND extension follows: which tag, and which code.
 
 A FIRE record's `data` is a `Fire`; an alarm has RESET extensions. A RESET's `data` is 0 where nobody is inside any more, else
 the number of people that staff counted, plus 1.
@@ -37,7 +45,7 @@ whose length its type cannot have is malformed, so that no reader meets half a r
 
 import struct
 from enum import IntEnum, IntFlag
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -50,6 +58,8 @@ EXTENSION_BIT = 0x80
 EXTENSION_BYTES_MAX = 512
 PAYLOAD_BYTES_MAX = EXTENSION_BYTES_MAX - 8
 SEQ_MAX = 2**32 - 1
+UID_BYTES_MAX = 10
+"""The longest of ISO/IEC 14443."""
 COUNTED_MAX = 2**16 - 1
 NEVER_US = 1 << 62
 """Later than any record was made."""
@@ -60,6 +70,7 @@ _TICKET = struct.Struct(">IQHH")
 _EXTENSION = struct.Struct(">BBHI")
 _RECORD_ID = struct.Struct(">IQI")
 _TAP = struct.Struct(">16sI")
+_BOUND = struct.Struct(">B10s16s16s")
 NOBODY = bytes(16)
 
 
@@ -86,12 +97,14 @@ class Kind(IntEnum):
     HEAD = 18
     CHAIN_BREAK = 19
     RESTART = 20
+    STORED = 21
 
 
 _OF_PEOPLE = frozenset(
     (
         Kind.SCAN, Kind.PASSAGE, Kind.GIVE_BACK, Kind.LATE_PASSAGE, Kind.INTRUSION, Kind.TAILGATE, Kind.OVERRIDE, Kind.ANNUL,
         Kind.BIND, Kind.LANE_STATE, Kind.FIRE, Kind.RESET, Kind.TEST_PULSE,
+        Kind.STORED,
     )
 )  # fmt: skip
 
@@ -192,9 +205,16 @@ class Extension(IntEnum):
     LIST = 6  # u32 event, u32 generation, u64 version, 16 B digest
     DETAIL = 7  # UTF-8 words of a device or lane event, never visitor data
     TAP = 8  # 16 B digest of a tag, u32 counter: what a scan heard of a tag that counts its taps
+    BOUND = 9  # u8 length of the UID, 10 B UID padded with 0, 16 B digest of the tag, 16 B digest of the replaced code
 
 
-_PAYLOAD_BYTES = {Extension.HEAD: 100, Extension.PREDECESSOR: 44, Extension.LIST: 32, Extension.TAP: 20}
+_PAYLOAD_BYTES = {
+    Extension.HEAD: 100,
+    Extension.PREDECESSOR: 44,
+    Extension.LIST: 32,
+    Extension.TAP: 20,
+    Extension.BOUND: 43,
+}
 """The types of one length."""
 _PAYLOAD_STEP = {Extension.OBSERVED: _RECORD_ID.size, Extension.RESET: _RECORD_ID.size}
 """The types that repeat one field."""
@@ -276,6 +296,20 @@ def ticket_of(subject: bytes) -> tuple[EventId, TicketId]:
     """Return the ticket that a subject with `Flag.TICKET` names."""
     event, ticket, _, _ = _TICKET.unpack(subject)
     return event, ticket
+
+
+def stored_us(body: Record) -> int:
+    """Return when the device says that it read the code of a STORED record, microseconds since 1970."""
+    if body.flags & Flag.REPEATED:
+        return body.time_us
+    ago_s = body.data - _U32_END if body.data > _I32_MAX else body.data
+    return (body.time_us // 1_000_000 - ago_s) * 1_000_000
+
+
+def stored_data(time_us: int, read_s: int) -> int:
+    """Return the `data` of a STORED record made at `time_us` of a code that was read at `read_s`; as near as 68 years allow."""
+    ago_s = time_us // 1_000_000 - read_s
+    return max(-_I32_MAX, min(ago_s, _I32_MAX)) & (_U32_END - 1)
 
 
 class MalformedRecord(ValueError):
@@ -388,6 +422,7 @@ _MODES = {int(one): one for one in Mode}
 _TRUSTS = {int(one): one for one in Trust}
 _FLAGS = _Flags()
 _IS_TICKET = int(Flag.TICKET)
+_I32_MAX, _U32_END = 2**31 - 1, 2**32
 _SUBJECT = _IS_TICKET | int(Flag.DIGEST)
 
 
@@ -417,3 +452,28 @@ def unpack_tap(payload: bytes) -> tuple[bytes, int]:
         raise MalformedRecord("a tap has 20 bytes")
     digest, counter = _TAP.unpack(payload)
     return digest, counter
+
+
+class Bound(NamedTuple):
+    """What a BOUND extension says: the tag by UID and digest, and the digest of the code that it replaces."""
+
+    uid: bytes
+    tag: bytes
+    code: bytes
+
+
+def pack_bound(bound: Bound) -> bytes:
+    """Return the payload of a BOUND extension. ValueError for a UID that no tag has."""
+    if not 0 < len(bound.uid) <= UID_BYTES_MAX:
+        raise ValueError(f"no tag has a UID of {len(bound.uid)} bytes")
+    return _BOUND.pack(len(bound.uid), *bound)
+
+
+def unpack_bound(payload: bytes) -> Bound:
+    """Read a BOUND payload. MalformedRecord for anything that `pack_bound` could not have written."""
+    if len(payload) != _BOUND.size:
+        raise MalformedRecord("a bound tag has 43 bytes")
+    size, uid, tag, code = _BOUND.unpack(payload)
+    if not 0 < size <= UID_BYTES_MAX or uid[size:].strip(b"\0"):
+        raise MalformedRecord("a UID has up to 10 bytes, and nothing behind it")
+    return Bound(uid[:size], tag, code)

@@ -9,18 +9,19 @@
 * How many are inside a zone is unknown from an alarm that closed somebody's entry there until staff *count* by hand, or a
   reset says that nobody is. From a count on, it is that number and what was recorded after it.
 
-Records of one log are ordered by seq, those of several by corrected time. Alarms and what follows them hold for a zone and
+Records of one log are ordered by seq, those of several by corrected time. What a device stored lies by its own time alone:
+nobody had heard of it, and whoever it let in before a reset has left all the same. Alarms and what follows them hold for a zone and
 those inside it. Who stood under an arm when the alarm rang was given back by his lane (`admission.turn`): his use is free and
 he counts as outside; had another gate's alarm heard of him and he passed all the same, he is frozen like everybody else.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import Final
 
 from admission.entitlements import ZoneTree
 from admission.ids import Epoch, GateId, RecordId, ZoneId
-from admission.observed import PresenceRow, Reset, ResetKind
+from admission.observed import OF_DEVICE, PresenceRow, Reset, ResetKind
 
 ALARMS_MAX: Final = 64
 """Alarms looked through for one entry: the latest of its zone. Each lane of a house may tell of the same one; who entered
@@ -43,6 +44,7 @@ class Resets:
         "_cleared",
         "_counts",
         "_emptied",
+        "_empties",
         "_ended",
         "_heard",
         "_names",
@@ -53,6 +55,8 @@ class Resets:
     def __init__(self, resets: Iterable[Reset], zones: ZoneTree) -> None:
         self._zones = zones
         self._heard: dict[tuple[ZoneId, GateId, Epoch], list[tuple[int, int, RecordId]]] = {}
+        self._empties: dict[ZoneId, list[Moment]] = {}
+        """All of a zone, in order: a house has one a night."""
         self._alarms: dict[ZoneId, list[tuple[Moment, dict[tuple[GateId, Epoch], int]]]] = {}
         self._names: set[RecordId] = set()
         """Of alarms."""
@@ -91,6 +95,9 @@ class Resets:
                     _raise(self._ended, zone, at)
 
     def _empty(self, zone: ZoneId, reset: Reset) -> None:
+        empties, at = self._empties.setdefault(zone, []), (reset.time_us, reset.id)
+        if at not in empties:
+            insort(empties, at)
         for gate, epoch, seq in (*reset.heard, reset.id):
             key = (zone, gate, epoch)
             known = self._heard.get(key, [])
@@ -118,6 +125,10 @@ class Resets:
 
     def _reset_of(self, entry: PresenceRow) -> Moment | None:
         gate, epoch, seq = entry.id
+        if entry.flags & OF_DEVICE:
+            empties = self._empties.get(entry.zone, [])
+            after = bisect_left(empties, (entry.time_us,))
+            return empties[after] if after < len(empties) else None
         heard = self._heard.get((entry.zone, gate, epoch))
         if heard is None:
             return None
@@ -185,6 +196,8 @@ def before(rows: Iterable[PresenceRow], count: Reset) -> list[PresenceRow]:
 
 def _had(row: PresenceRow, heard: dict[tuple[GateId, Epoch], int], at: Moment) -> bool:
     gate, epoch, seq = row.id
+    if row.flags & OF_DEVICE:
+        return row.time_us <= at[0]
     if seq <= heard.get((gate, epoch), 0):
         return True
     return row.time_us <= at[0] and (gate, epoch) != at[1][:2]

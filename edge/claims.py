@@ -7,7 +7,7 @@ about it. What they take of a ticket is unsure then, as with a gate that is cut 
 
 Two clocks bound a gate. While it is heard, all that it recorded is here, so what comes later was recorded later, by our
 own clock. What waited at a gate that was away is bounded by the times that it gives itself; these may be made up, but then
-they must have been long enough, one after the other, for its lanes.
+they must have been long enough, one after the other, for its lanes. What handhelds stored is reckoned up so too, apart.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from admission.ids import Epoch, GateId, RecordId
-from admission.observed import PresenceRow, Reset, Role
+from admission.observed import OF_DEVICE, PresenceRow, Reset, Role
 from sync.wire.counted import Counted, Limit
 
 LANE_PER_S = 2.0
@@ -53,6 +53,16 @@ class _Account:
     own_room: float = BURST
     """By the gate's own times."""
     own_us: int = 0
+    stored_room: float = BURST
+    stored_us: int = 0
+    """The same of what devices stored."""
+
+    def store(self, time_us: int, per_s: float) -> bool:
+        """Reckon in what a device stored; whether there was room for it."""
+        passed_s = max(0, time_us - self.stored_us) / 1e6 if self.stored_us else 0.0
+        self.stored_us = time_us
+        self.stored_room = min(BURST, self.stored_room + passed_s * per_s) - 1
+        return self.stored_room >= 0
 
 
 class Claims:
@@ -88,6 +98,9 @@ class Claims:
         for row in rows:
             if row.role not in _CLAIMS or row.id.seq <= before:
                 continue
+            if row.flags & OF_DEVICE:
+                is_too_much = not one.store(row.time_us, of.per_s) or is_too_much
+                continue
             passed_s = max(0, row.time_us - one.own_us) / 1e6 if one.own_us else 0.0
             one.own_us = row.time_us
             one.own_room = min(BURST, one.own_room + passed_s * of.per_s) - 1
@@ -100,7 +113,7 @@ class Claims:
         """Somebody looked at a gate: it begins anew, and what it claimed until now stands."""
         one = self._accounts.get(gate)
         if one is not None:
-            one.room = one.own_room = BURST
+            one.room = one.own_room = one.stored_room = BURST
             one.sure = dict(one.ends)
 
 

@@ -289,6 +289,7 @@ class Commands:
         return presence.state(name) is State.ANNULLED
 
 
+_ADMITS = frozenset({Kind.SCAN, Kind.STORED, Kind.OVERRIDE})
 _LIMITS = {Act.OVERRIDE: "command.overrides_done", Act.ANNUL: "command.annuls_done"}
 
 
@@ -306,4 +307,4 @@ def _is_admission(record: Record) -> bool:
     """Whether a record let somebody in on a ticket, and it counted: only that can be taken back."""
     entry = record.direction is Direction.ENTRY and bool(record.flags & Flag.TICKET)
     counted = entry and not record.flags & Flag.REHEARSAL
-    return counted and record.kind in {Kind.SCAN, Kind.OVERRIDE} and record.outcome is Outcome.GRANT
+    return counted and record.kind in _ADMITS and record.outcome is Outcome.GRANT

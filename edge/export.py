@@ -19,6 +19,8 @@ from admission.records import (
     Record,
     device_of,
     record_from_bytes,
+    stored_us,
+    unpack_bound,
     unpack_record_ids,
     unpack_tap,
 )
@@ -123,6 +125,8 @@ def _body(record: Record) -> dict[str, object]:
         row |= {"event": ticket[0], "ticket": ticket[1], "product": record.product}
     if record.flags & Flag.DIGEST:
         row["digest"] = record.subject.hex()
+    if record.kind is Kind.STORED:
+        row["detail"] = {"read": _time(stored_us(record))}
     if record.kind is Kind.DEVICE:
         row["detail"] = _device(record.data)
     return row
@@ -182,6 +186,9 @@ def _detail(record: ExtensionRecord) -> Mapping[str, object]:
         case Extension.TAP:
             digest, counter = unpack_tap(payload)
             return {"digest": digest.hex(), "counter": counter}
+        case Extension.BOUND:
+            bound = unpack_bound(payload)
+            return {"uid": bound.uid.hex().upper(), "tag": bound.tag.hex(), "code": bound.code.hex()}
         case Extension.DETAIL:
             return {"words": payload.decode(errors="replace")}
 

@@ -17,7 +17,7 @@ from admission import chain
 from admission.corrected import EpochTime
 from admission.ids import Epoch, EventId, GateId, LaneId, TicketId, ZoneId
 from admission.lane import Write
-from admission.observed import RESETTING, taps_of
+from admission.observed import RESETTING, tag_rows_of
 from admission.presence import PresenceRow, Reset, reset_of, rows_of
 from admission.records import Extension, ExtensionRecord, Flag, Kind, Record
 from edge.clock import Clock, TrustedTime
@@ -176,7 +176,7 @@ class Journal:
             placed_us = self._placed.place(body)
             at = (self.gate, self.epoch, body, tuple(extensions), placed_us)
             presence.extend(rows_of(*at))
-            presence.extend(taps_of(*at))
+            presence.extend(tag_rows_of(*at))
             if write.kind in RESETTING:
                 reset = reset_of(*at)
                 resets.extend(() if reset is None else (reset,))

@@ -15,9 +15,10 @@ from admission.records import (
     MalformedRecord,
     Record,
     record_from_bytes,
+    stored_us,
     unpack_record_ids,
 )
-from edge.link import BY_HAND, After, Seen
+from edge.link import BY_HAND, STORED, After, Seen
 from edge.store.log_schema import StoredRecord
 
 ROWS_MAX = 100
@@ -26,12 +27,16 @@ RECALLED_MAX = 600
 """Records looked at when a gate starts: some 100 scans with their passages and heads, 5 ms of a Pi's time."""
 _AFTER = {Kind.PASSAGE: After.PASSED, Kind.LATE_PASSAGE: After.LATE, Kind.GIVE_BACK: After.GIVEN_BACK}
 _ORDER = tuple(After)
+_ANSWERS = frozenset({Kind.SCAN, Kind.STORED, Kind.OVERRIDE})
 
 
 def after_of(kind: Kind, flags: Flag) -> After:
     """Return what a record about somebody who was let through says became of them."""
     found = _AFTER.get(kind, After.NOTHING)
     return After.ASSUMED if found is After.PASSED and flags & Flag.ASSUMED else found
+
+
+_KINDS = {Kind.OVERRIDE: BY_HAND, Kind.STORED: STORED}
 
 
 class LastScans:
@@ -73,7 +78,7 @@ class LastScans:
             elif record.ref and (after := after_of(record.kind, record.flags)) is not After.NOTHING:
                 name = RecordId(stored.gate, stored.epoch, record.ref)
                 fates[name] = max(after, fates.get(name, After.NOTHING), key=_ORDER.index)
-            elif record.kind in {Kind.SCAN, Kind.OVERRIDE} and not record.flags & Flag.REPEATED:
+            elif record.kind in _ANSWERS and not record.flags & Flag.REPEATED:
                 name = RecordId(stored.gate, stored.epoch, stored.seq)
                 self._earlier.append(became(_seen(stored.epoch, record), fates.get(name, After.NOTHING)))
             named.clear()
@@ -89,14 +94,14 @@ def _read(blobs: Iterable[StoredRecord]) -> Iterator[tuple[StoredRecord, Record 
 
 
 def _seen(epoch: Epoch, record: Record) -> Seen:
-    """Return the row of a SCAN or OVERRIDE."""
+    """Return the row of what somebody was answered, or of an override."""
     return Seen(
         seq=record.seq,
-        time_s=record.time_us / 1e6,
+        time_s=(stored_us(record) if record.kind is Kind.STORED else record.time_us) / 1e6,
         lane=record.lane,
         reader=record.reader,
         direction=record.direction,
-        kind=BY_HAND if record.kind is Kind.OVERRIDE else "",
+        kind=_KINDS.get(record.kind, ""),
         outcome=record.outcome,
         reason=record.reason,
         flags=int(record.flags),

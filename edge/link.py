@@ -93,6 +93,8 @@ class After(Enum):
 
 BY_HAND = "by_hand"
 """`Seen.kind` of an override: nothing was presented."""
+STORED = "stored"
+"""`Seen.kind` of a scan that a device stored until it was docked; its time is the device's."""
 
 
 class Seen(msgspec.Struct, frozen=True, tag="seen"):

@@ -12,7 +12,7 @@ import msgspec
 from admission.corrected import placed
 from admission.entitlements import CredentialStanding, Standing, ZoneTree
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId, ZoneId
-from admission.observed import taps_of
+from admission.observed import tag_rows_of
 from admission.presence import Bounds, PresenceRow, Reset, Resets, reset_of, rows_of
 from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
 from edge.claims import Doubts
@@ -254,7 +254,7 @@ def refold(store: LogStore) -> None:
         times = placed(body for body, _ in found)
         for (body, extensions), (_, time_us) in zip(found, times, strict=True):
             at = (epoch.gate, epoch.epoch, body, extensions, time_us)
-            rows.extend((*rows_of(*at), *taps_of(*at)))
+            rows.extend((*rows_of(*at), *tag_rows_of(*at)))
             reset = reset_of(*at)
             resets.extend(() if reset is None else (reset,))
     store.rebuild_presence(rows, resets)

@@ -11,9 +11,9 @@ from typing import NoReturn
 
 import msgspec
 
-from admission.corrected import before, is_believed, mark_of, reaches_back
+from admission.corrected import EpochTime, is_believed, mark_of, reaches_back
 from admission.ids import Epoch, GateId
-from admission.observed import PresenceRow, Reset, reset_of, rows_of
+from admission.observed import PresenceRow, Reset, reset_of, rows_of, tag_rows_of
 from admission.records import FORMAT, ExtensionRecord, Kind, MalformedRecord, Record, record_from_bytes
 from edge.gate import Gate
 from edge.memory import bodies
@@ -88,8 +88,8 @@ class Revision:
         for body, extensions in bodies(gate.reader, epoch):
             if body.seq >= first.seq:
                 break
-            at = (*log_, body, extensions, before(mark, body.mono_ms))
-            rows.extend(rows_of(*at))
+            at = (*log_, body, extensions, EpochTime(back=mark).place(body))
+            rows.extend((*rows_of(*at), *tag_rows_of(*at)))
             reset = reset_of(*at)
             resets.extend(() if reset is None else (reset,))
             count += 1

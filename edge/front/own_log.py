@@ -15,7 +15,7 @@ HEADS_WINDOW = 1024
 """A head stands every 256 records: this far back there is one."""
 COUNT_ROWS = 1000
 """Records looked at in one go: 100 kB."""
-_SCAN = bytes((FORMAT, Kind.SCAN))
+_SCANS = frozenset(bytes((FORMAT, kind)) for kind in (Kind.SCAN, Kind.STORED))
 """How the body of a scan begins (`admission.records`)."""
 
 
@@ -115,7 +115,7 @@ class OwnLog:
         if since != after or upto > self.last[epoch]:
             upto, scans = after, 0
         while found := self.read(epoch, upto, COUNT_ROWS):
-            scans += sum(blob[:2] == _SCAN for _, blob in found)
+            scans += sum(blob[:2] in _SCANS for _, blob in found)
             upto = found[-1][0]
         self._counted[epoch] = (after, upto, scans)
         return scans

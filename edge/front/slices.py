@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from admission.chain import Head
 from admission.corrected import Mark, placed
 from admission.ids import Epoch, GateId
-from admission.observed import PresenceRow, Reset, reset_of, rows_of, taps_of
+from admission.observed import PresenceRow, Reset, reset_of, rows_of, tag_rows_of
 from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
 from edge.link import FOREIGN_MAX, Foreign
 
@@ -74,7 +74,7 @@ def meaning(
         bodies, placed((one for one, _ in bodies), mark), strict=True
     ):
         at = (gate, epoch, body, tuple(extensions), time_us)
-        rows.extend((*rows_of(*at), *taps_of(*at)))
+        rows.extend((*rows_of(*at), *tag_rows_of(*at)))
         reset = reset_of(*at)
         resets.extend(() if reset is None else (reset,))
     return rows, resets

@@ -12,7 +12,7 @@ from edge.board import BoardVerdict, VerdictWord, verdict
 from edge.front.labels import labels, page_language
 from edge.front.rehearsed import Go
 from edge.front.timeline import Happened, Story
-from edge.link import BY_HAND, After, Health, LaneView, Part, Rung, Seen, StaffAlert, Status, Tile
+from edge.link import BY_HAND, STORED, After, Health, LaneView, Part, Rung, Seen, StaffAlert, Status, Tile
 from edge.words import UNIX_END, WORDS, sentence
 
 STATES = ("controlled", "closed", "free_exit", "free_both", "out_of_service", "emergency", "rehearsal")
@@ -266,6 +266,8 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
     freed = words["still_inside" if is_exit else "use_free"]
     lane = _lane_name(seen.lane, status)
     source = words["by_hand"] if by_hand else f"{words['part_reader']} {seen.reader}"
+    if seen.kind == STORED:
+        source = f"{source} · {words['by_device']}"
     is_entry = direction is Direction.ENTRY and outcome is Outcome.GRANT
     flags = [words[key] for flag, key in _FLAGS if seen.flags & flag]
     may_annul = is_entry and seen.seq > 0 and bool(seen.ticket) and not seen.flags & Flag.REHEARSAL

@@ -211,7 +211,7 @@ class LogReader:
     def presence_tickets(self) -> Iterator[tuple[EventId, TicketId]]:
         """Yield every ticket that presence knows of, a statement per `PAGE_ROWS`: who is counted at start.
 
-        What stands under no event is about tags (`admission.observed.taps_of`), and nobody's presence.
+        What stands under no event is about tags (`admission.observed.tag_rows_of`), and nobody's presence.
         """
         after: tuple[int, ...] = (NO_EVENT, _I64_MAX)
         while page := self._all(_TICKETS, (*after, PAGE_ROWS)):

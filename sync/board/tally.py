@@ -25,6 +25,7 @@ Key = TypeVar("Key", ZoneId, ProductId)
 
 _IN, _OUT = 0, 1
 _PASSAGES = (Kind.PASSAGE, Kind.LATE_PASSAGE)
+_SCANS = (Kind.SCAN, Kind.STORED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,7 @@ class Tally:
         if body.flags & Flag.REHEARSAL:
             return None
         ticket, kind = body.ticket, body.kind
-        if kind is Kind.SCAN and body.outcome is Outcome.DENY:
+        if kind in _SCANS and body.outcome is Outcome.DENY:
             times = body.data if body.flags & Flag.REPEATED else 1
             # A code that nobody knows belongs to no event: each board of the group shows it.
             for event in (ticket[0],) if ticket else tuple(self.events):
@@ -252,6 +253,7 @@ class Tally:
             return None
         way = body.direction
         inner = not self._served.isdisjoint(self.zones.outer(body.zone))
-        if kind in _PASSAGES and way is not Direction.NONE and not inner:
+        passed = kind in _PASSAGES or (kind is Kind.STORED and body.outcome is Outcome.GRANT)
+        if passed and way is not Direction.NONE and not inner:
             self.events[ticket[0]].pass_(time_us, way)
         return ticket[0], ticket[1], body.product

@@ -15,6 +15,7 @@ from admission.records import (
     Outcome,
     Record,
     record_from_bytes,
+    stored_us,
     ticket_subject,
 )
 from sync.gates import log_times
@@ -98,19 +99,20 @@ def _step(body: Record, gate: str, zone: str, words: Words) -> Step:
         if body.flags & flag and flag.name
     )
     named = body.ticket
-    return Step(body.time_us, gate, zone, body.lane, named[1] if named else TicketId(0), tone, said, notes)
+    at_us = stored_us(body) if body.kind is Kind.STORED else body.time_us
+    return Step(at_us, gate, zone, body.lane, named[1] if named else TicketId(0), tone, said, notes)
 
 
 def _said(body: Record, words: Words) -> tuple[str, str]:
     way = "exit" if body.direction is Direction.EXIT else "entry"
-    if body.kind is Kind.SCAN and body.outcome is not Outcome.GRANT:
+    if body.kind in {Kind.SCAN, Kind.STORED} and body.outcome is not Outcome.GRANT:
         tone = {Outcome.DENY: "bad", Outcome.CHECK: "warn"}.get(body.outcome, "off")
         try:
             said = say(body.outcome, Reason(body.reason), words.language, direction=body.direction).visitor
         except ValueError:
             said = f"#{body.reason}"
         return tone, said
-    if body.kind in {Kind.SCAN, Kind.OVERRIDE}:
+    if body.kind in {Kind.SCAN, Kind.STORED, Kind.OVERRIDE}:
         return ("warn" if body.flags & Flag.FLAGGED else "ok"), words(f"step_{body.kind.name.lower()}_{way}")
     if body.kind in {Kind.PASSAGE, Kind.LATE_PASSAGE}:
         return "ok", words(f"step_passage_{way}")

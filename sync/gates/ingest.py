@@ -76,7 +76,7 @@ DELETE FROM presence WHERE event = :event AND ticket = :ticket AND gate = :gate 
     text("DELETE FROM presence_reset WHERE gate = :gate AND epoch = :epoch AND seq = :seq"),
 )
 _SEQ, _ROLE = COLUMNS.index("seq"), COLUMNS.index("role")
-_OF_PRESENCE = frozenset({Extension.OBSERVED, Extension.RESET})
+_OF_PRESENCE = frozenset({Extension.OBSERVED, Extension.RESET, Extension.BOUND})
 REPORTED = frozenset({"fork", "rewind", "altered", "malformed", "foreign"})
 """Troubles kept for people; a gap is only a push that came too early."""
 OF_CARRIER = REPORTED - {"fork", "rewind"}

@@ -5,7 +5,7 @@ Epochs as the tables have them. Most logs begin with a clock that is believed, a
 
 from sqlalchemy import Connection, text
 
-from admission.corrected import Mark, after, before, is_believed, mark_of, reaches_back
+from admission.corrected import EpochTime, Mark, is_believed, mark_of, reaches_back
 from admission.ids import GateId
 from admission.records import BODY_BYTES, FORMAT, Record, Trust, record_from_bytes
 
@@ -38,11 +38,10 @@ def mark_back(connection: Connection, gate: GateId, epoch: int) -> Mark | None:
 def time_of(connection: Connection, gate: GateId, epoch: int, body: Record) -> int:
     """Return the corrected time (us) of a stored body."""
     if is_believed(body):
-        return body.time_us
+        return EpochTime().place(body)
     if (mark := mark_before(connection, gate, epoch, body.seq)) is not None:
-        return after(mark, body.mono_ms)
-    mark = mark_back(connection, gate, epoch)
-    return body.time_us if mark is None else before(mark, body.mono_ms)
+        return EpochTime(mark).place(body)
+    return EpochTime(back=mark_back(connection, gate, epoch)).place(body)
 
 
 def _body(blob: bytes) -> Record:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from admission.entitlements import Standing
 from admission.reasons import Reason
-from admission.records import Kind, MalformedRecord, Record, record_from_bytes
+from admission.records import Kind, MalformedRecord, Record, record_from_bytes, stored_us
 from sync.customers.tables import customer
 from sync.events import tables as events
 from sync.events.rows import numbers
@@ -191,6 +191,7 @@ def scans(connection: Connection, event: int) -> Iterator[str]:
 _PEOPLE = frozenset(
     (
         Kind.SCAN,
+        Kind.STORED,
         Kind.PASSAGE,
         Kind.GIVE_BACK,
         Kind.LATE_PASSAGE,
@@ -204,7 +205,8 @@ _PEOPLE = frozenset(
 
 
 def _scan_line(row: Any, body: Record) -> Sequence[object]:
-    at = datetime.fromtimestamp(body.time_us / 1_000_000, UTC).isoformat(timespec="milliseconds")
+    at_us = stored_us(body) if body.kind is Kind.STORED else body.time_us
+    at = datetime.fromtimestamp(at_us / 1_000_000, UTC).isoformat(timespec="milliseconds")
     reason = Reason(body.reason).name.lower() if body.reason in _REASONS else str(body.reason)
     return (
         at, row.name, f"{unsigned(row.epoch):016x}", row.seq, body.kind.name.lower(), body.lane, body.zone,

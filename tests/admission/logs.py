@@ -68,7 +68,13 @@ def extension_records(
 ) -> ExtensionRecord:
     """Any extension a gate may write."""
     kind = draw(st.sampled_from(list(types)))
-    fixed = {Extension.HEAD: 100, Extension.PREDECESSOR: 44, Extension.LIST: 32, Extension.TAP: 20}
+    fixed = {
+        Extension.HEAD: 100,
+        Extension.PREDECESSOR: 44,
+        Extension.LIST: 32,
+        Extension.TAP: 20,
+        Extension.BOUND: 43,
+    }
     if kind in fixed:
         size = fixed[kind]
     elif kind in {Extension.OBSERVED, Extension.RESET}:

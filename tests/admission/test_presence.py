@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from admission.entitlements import Mode, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, RecordId, SessionId, TicketId, ZoneId
-from admission.observed import PEOPLE_MAX, columns_of, counted_data
+from admission.observed import OF_DEVICE, PEOPLE_MAX, columns_of, counted_data
 from admission.presence import (
     COLUMNS,
     RESET_COLUMNS,
@@ -73,7 +73,7 @@ def row(
     zone: ZoneId = HALL,
     session: SessionId = SESSION,
     mode: Mode = Mode.NORMAL,
-    flags: Flag = Flag.NONE,
+    flags: int = Flag.NONE,
 ) -> PresenceRow:
     """A row; `at` 0 is at its seq, in seconds."""
     if way is None:
@@ -573,7 +573,7 @@ def histories(draw: st.DrawFn) -> list[PresenceRow]:
             at=draw(st.integers(1, 9)), state=state, way=None if role in {Role.ENTRY, Role.EXIT} else marks_way,
             zone=draw(st.sampled_from([HALL, BOX, STAND])), session=draw(st.sampled_from([SESSION, OTHER])),
             mode=draw(st.sampled_from(Mode)),
-            flags=draw(st.sampled_from([Flag.NONE, Flag.NONE, Flag.REENTRY, Flag.AFTER_RESTART])),
+            flags=draw(st.sampled_from([0, 0, Flag.REENTRY, Flag.AFTER_RESTART, OF_DEVICE])),
         )  # fmt: skip
     return list(found.values())
 

@@ -22,6 +22,7 @@ from admission.records import (
     EXTENSION_BYTES_MAX,
     NOBODY,
     PAYLOAD_BYTES_MAX,
+    Bound,
     Direction,
     Extension,
     ExtensionRecord,
@@ -32,10 +33,14 @@ from admission.records import (
     Record,
     Trust,
     is_of_people,
+    pack_bound,
     pack_record_ids,
     pack_tap,
     record_from_bytes,
+    stored_data,
+    stored_us,
     ticket_subject,
+    unpack_bound,
     unpack_record_ids,
     unpack_tap,
 )
@@ -92,15 +97,59 @@ def test_a_tap_has_these_bytes_for_ever() -> None:
         unpack_tap(payload[:-1])
 
 
+def test_a_bound_tag_has_these_bytes_for_ever() -> None:
+    bound = Bound(bytes.fromhex("04A1B2C3D4E5F6"), bytes(range(16)), bytes(range(16, 32)))
+    payload = pack_bound(bound)
+    assert payload.hex() == "0704a1b2c3d4e5f6000000" + bytes(range(32)).hex()
+    assert unpack_bound(payload) == bound
+
+
+@pytest.mark.parametrize("payload", [bytes(43), bytes(42), b"\x0b" + bytes(42), b"\x01\x01\x02" + bytes(40)])
+def test_what_names_no_tag_is_malformed(payload: bytes) -> None:
+    with pytest.raises(MalformedRecord):
+        unpack_bound(payload)
+
+
+@pytest.mark.parametrize("uid", [b"", bytes(11)])
+def test_a_uid_that_no_tag_has_is_not_bound(uid: bytes) -> None:
+    with pytest.raises(ValueError, match="no tag has"):
+        pack_bound(Bound(uid, bytes(16), bytes(16)))
+
+
+@pytest.mark.parametrize(
+    ("made_us", "read_s", "data"),
+    [
+        (1_790_000_000_999_999, 1_789_999_940, 60),
+        (1_790_000_000_000_000, 1_790_000_000, 0),
+        (1_790_000_000_500_000, 1_790_000_009, 2**32 - 9),  # the device's clock is ahead
+        (86_400_000_000, 1_790_000_000, 2**32 - 1_789_913_600),  # the gate's was never set
+    ],
+)
+def test_what_a_device_stored_keeps_its_own_time(made_us: int, read_s: int, data: int) -> None:
+    assert stored_data(made_us, read_s) == data
+    body = Record(Kind.STORED, 1, made_us, 0, data=data)
+    assert stored_us(body) == read_s * 1_000_000
+    counted = Record(Kind.STORED, 1, made_us, 0, flags=Flag.REPEATED, data=data)
+    assert stored_us(counted) == made_us  # its `data` is a count
+
+
+@given(st.integers(-(2**62), 2**62), st.integers(-(2**63), 2**63))
+@settings(max_examples=100)
+def test_no_time_is_too_far_to_be_stored(made_us: int, read_s: int) -> None:
+    body = Record(Kind.STORED, 1, made_us, 0, data=stored_data(made_us, read_s))
+    off_s = stored_us(body) // 1_000_000 - read_s
+    assert not off_s or abs(read_s - made_us // 1_000_000) > 2**31 - 1
+
+
 def test_the_numbers_of_kinds_do_not_move() -> None:
     assert {kind.value: kind.name for kind in Kind} == {
         1: "SCAN", 2: "PASSAGE", 3: "GIVE_BACK", 4: "LATE_PASSAGE", 5: "INTRUSION", 6: "TAILGATE", 7: "OVERRIDE",
         8: "ANNUL", 9: "BIND", 10: "LANE_STATE", 11: "FIRE", 12: "RESET", 13: "LIST_APPLIED", 14: "STANDING",
-        15: "CLOCK_STEP", 16: "DEVICE", 17: "TEST_PULSE", 18: "HEAD", 19: "CHAIN_BREAK", 20: "RESTART",
+        15: "CLOCK_STEP", 16: "DEVICE", 17: "TEST_PULSE", 18: "HEAD", 19: "CHAIN_BREAK", 20: "RESTART", 21: "STORED",
     }  # fmt: skip
     assert {kind.value: kind.name for kind in Extension} == {
         1: "HEAD", 2: "OBSERVED", 3: "RESET", 4: "STAFF", 5: "PREDECESSOR", 6: "LIST", 7: "DETAIL",
-        8: "TAP",
+        8: "TAP", 9: "BOUND",
     }  # fmt: skip
 
 
@@ -153,7 +202,7 @@ def test_one_changed_byte_is_another_record_or_none(at: int, value: int) -> None
         ("a short body", SCAN_BYTES[:-1]),
         ("a long body", SCAN_BYTES + b"\0"),
         ("kind 0", b"\0\0" + SCAN_BYTES[2:]),
-        ("kind 21", b"\0\x15" + SCAN_BYTES[2:]),
+        ("kind 22", b"\0\x16" + SCAN_BYTES[2:]),
         ("ticket and digest at once", b"\0\x01\x00\x03" + SCAN_BYTES[4:]),
         ("a subject nobody explains", b"\0\x01\x00\x00" + SCAN_BYTES[4:]),
         ("outcome 5", SCAN_BYTES[:28] + b"\x05" + SCAN_BYTES[29:]),
@@ -162,7 +211,8 @@ def test_one_changed_byte_is_another_record_or_none(at: int, value: int) -> None
         ("trust 4", SCAN_BYTES[:31] + b"\x04" + SCAN_BYTES[32:]),
         ("half an extension header", HEAD_BYTES[:7]),
         ("a cut payload", HEAD_BYTES[:-1]),
-        ("extension type 8", bytes.fromhex("80 08 0000 00000001")),
+        ("extension type 10", bytes.fromhex("80 0a 0000 00000001")),
+        ("a bound tag of 42 bytes", bytes.fromhex("80 09 002a 00000008") + bytes(42)),
         ("a head of 99 bytes", bytes.fromhex("80 01 0063 00000008") + bytes(99)),
         ("half a record id", bytes.fromhex("80 02 0008 00000008") + bytes(8)),
         ("a predecessor without link", bytes.fromhex("80 05 000c 00000002") + bytes(12)),

@@ -3,8 +3,10 @@
 import random
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId
-from admission.observed import PresenceRow, Role
+from admission.observed import OF_DEVICE, PresenceRow, Role
 from edge.claims import BURST, LANE_PER_S, LANES_UNKNOWN, Claims, Doubts, Known
 from sync.wire.counted import Limit
 
@@ -115,3 +117,15 @@ def test_doubts_end_where_the_centre_has_spoken_and_nowhere_else() -> None:
     assert doubts.settled({}, {GATE: same}).gates == {GATE}
     assert not doubts.settled({}, {GATE: Limit(GATE, {EPOCH: 3}, others=False)})
     assert not doubts.settled({GATE: limit}, {GATE: Limit(GATE, {EPOCH: 3})})
+
+
+def test_what_a_handheld_stored_all_day_is_believed_when_it_is_docked_and_no_more_than_a_day_holds() -> None:
+    claims = Claims()
+    claims.heard(at(0.0), 0.0)
+    day = [
+        replace(row(seq, -36_000 + 10.0 * seq), flags=OF_DEVICE) for seq in range(1, 4 * BURST)
+    ]  # one every ten seconds, all told within a second
+    assert claims.took(at(1.0), EPOCH, len(day), day) is None
+    assert claims.took(at(2.0), EPOCH, 5000, [row(5000, 2.0)]) is None, "the gate's own people beside it"
+    made_up = [replace(row(seq, -3_600.0), flags=OF_DEVICE) for seq in range(5001, 5002 + BURST)]
+    assert claims.took(at(3.0), EPOCH, 6000, made_up) is not None

@@ -9,7 +9,7 @@ from admission.credentials import Medium
 from admission.digests import CredentialKind, digest
 from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, TicketId, ZoneId
-from admission.observed import taps_of
+from admission.observed import tag_rows_of
 from admission.presence import PresenceRow, Resets, Role, State
 from admission.question import LaneFacts
 from admission.reasons import Reason
@@ -152,7 +152,7 @@ def test_a_tag_that_counts_is_told_from_its_message_sent_again(desk: Desk) -> No
     answer = desk.ask(sun_tap(5, DIGEST_KEY), Medium.TAG)
     assert told(answer) == (Outcome.GRANT, Reason.NONE)
     assert answer.extensions == ((Extension.TAP, pack_tap(found, 5)),)
-    (heard,) = taps_of(GATE, OLD, Record(Kind.SCAN, 3, 0, 0), (ExtensionRecord(Extension.TAP, 4, answer.extensions[0][1]),), 0)  # fmt: skip
+    (heard,) = tag_rows_of(GATE, OLD, Record(Kind.SCAN, 3, 0, 0), (ExtensionRecord(Extension.TAP, 4, answer.extensions[0][1]),), 0)  # fmt: skip
     desk.memories.found.append(heard)
     again = desk.ask(sun_tap(5, DIGEST_KEY), Medium.TAG)
     assert (told(again), again.extensions) == ((Outcome.DENY, Reason.REPLAYED_TAP), ())

@@ -162,6 +162,8 @@ WORDS: Final[Mapping[str, str]] = {
     "lane_n": "Spur {n}",
     "step_scan_entry": "Eingelassen",
     "step_scan_exit": "Hinausgelassen",
+    "step_stored_entry": "Eingelassen, vom Handgerät später gemeldet",
+    "step_stored_exit": "Hinausgelassen, vom Handgerät später gemeldet",
     "step_override_entry": "Von Hand eingelassen",
     "step_override_exit": "Von Hand hinausgelassen",
     "step_passage_entry": "Hineingegangen",

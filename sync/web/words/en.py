@@ -165,6 +165,8 @@ WORDS: Final[Mapping[str, str]] = {
     "lane_n": "lane {n}",
     "step_scan_entry": "Let in",
     "step_scan_exit": "Let out",
+    "step_stored_entry": "Let in, told by a handheld later",
+    "step_stored_exit": "Let out, told by a handheld later",
     "step_override_entry": "Let in by hand",
     "step_override_exit": "Let out by hand",
     "step_passage_entry": "Walked in",

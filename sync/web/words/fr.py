@@ -162,6 +162,8 @@ WORDS: Final[Mapping[str, str]] = {
     "lane_n": "passage {n}",
     "step_scan_entry": "Entrée autorisée",
     "step_scan_exit": "Sortie autorisée",
+    "step_stored_entry": "Entrée autorisée, transmise plus tard par un terminal",
+    "step_stored_exit": "Sortie autorisée, transmise plus tard par un terminal",
     "step_override_entry": "Laissé entrer à la main",
     "step_override_exit": "Laissé sortir à la main",
     "step_passage_entry": "Entré",

@@ -162,6 +162,8 @@ WORDS: Final[Mapping[str, str]] = {
     "lane_n": "passaggio {n}",
     "step_scan_entry": "Entrata ammessa",
     "step_scan_exit": "Uscita ammessa",
+    "step_stored_entry": "Entrata ammessa, trasmessa più tardi dal terminale",
+    "step_stored_exit": "Uscita ammessa, trasmessa più tardi dal terminale",
     "step_override_entry": "Fatto entrare a mano",
     "step_override_exit": "Fatto uscire a mano",
     "step_passage_entry": "Entrato",

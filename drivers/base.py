@@ -183,3 +183,27 @@ class Outputs(Protocol):
     def close(self) -> None:
         """Give the device back, lines off where it still answers."""
         ...
+
+
+@runtime_checkable
+class Sensing(Protocol):
+    """An output device that can be asked how it is, and has contacts of its own (a relay board with inputs).
+
+    The relay guard owns the device, so it does the asking: `look` every `look_ms`, never longer than 0.1 s.
+    """
+
+    inputs: int
+    """How many contacts it has; 0 where it can only be asked whether it is still there."""
+    debounce_ms: int
+
+    @property
+    def look_ms(self) -> int:
+        """When to look again."""
+        ...
+
+    def look(self) -> tuple[bool, ...] | None:
+        """The contacts' levels as wired, one each; None where the answer stayed out this once.
+
+        Raises DeviceGone or DeviceMisbehaved where it has stayed out, or was none, for too long.
+        """
+        ...

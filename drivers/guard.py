@@ -6,6 +6,9 @@ write, and switches off by its own clock (`ENDED(id)`). It switches all off and 
 parent, SIGTERM, bytes that are no frame, a lane that no longer reads, a device that fails. Whoever starts it again starts with
 all off. It never waits for anything longer than a device's write limit.
 
+A board that can be asked (`Sensing`) is looked at between commands: whether it is still there, and how its own contacts
+stand, of which each change goes to the lane (`INPUT`). One process owns one port.
+
 Run as `python -m drivers.guard SETTINGS`, SETTINGS being the JSON of `GuardSettings`; frames on standard input and output, one
 line of JSON `{"error", "hint"}` on standard error before it ends by a fault. Standard library only, besides the one driver
 that is configured: it must start fast and stay small.
@@ -22,15 +25,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Protocol, runtime_checkable
 
-from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, Misconfigured, Outputs
-from drivers.framing.guard import FRAME_BYTES, Exit, Frame, Frames, Kind, Malformed, encode
+from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, Misconfigured, Outputs, Sensing
+from drivers.framing.debounce import Debouncer
+from drivers.framing.guard import FRAME_BYTES, ID_MAX, Exit, Frame, Frames, Kind, Malformed, encode
 from drivers.pulses import NS_PER_MS, PULSE_MS_LONGEST, PULSE_MS_MAX_DEFAULT, Pulses, TooManyPulses
 
 READ_BYTES = 64 * FRAME_BYTES
 """Frames taken at once: few enough that a flood of them cannot delay an off edge."""
 
+DRIVERS = ("lcus", "gpio", "modbus")
+"""The drivers that can be named."""
+
 PARENT_CHECK_MS = 1_000
 """How often the parent is looked for: covers a pipe whose other end a third process inherited."""
+
+OPEN_WAIT_S = 2.0
+"""A device that is not there is waited for so long before the lane is told so again: a new process for each try would keep a
+Pi busy, and a board plugged in again is to be ready within two seconds."""
+
+OPEN_RETRY_MS = 100
+
+LOOK_CLEAR_NS = 30 * NS_PER_MS
+"""No look begins so shortly before an off edge: a look takes 20 ms at 9600 baud, and the edge shall not wait for it."""
 
 HELD_RETRY_S = 0.05
 """Pause between tries to take a device that a dying guard still holds."""
@@ -38,11 +54,15 @@ HELD_RETRY_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
-    """`driver`: lcus or gpio · `options`: the driver's own (see its `from_options`) · `pulse_ms_max`: the cap of any pulse."""
+    """`driver`: one of `DRIVERS` · `options`: the driver's own (see its `from_options`) · `pulse_ms_max`: the cap of any pulse.
+
+    `open_wait_s`: how long a device that is not there is waited for.
+    """
 
     driver: str
     options: Mapping[str, object] = field(default_factory=dict)
     pulse_ms_max: int = PULSE_MS_MAX_DEFAULT
+    open_wait_s: float = OPEN_WAIT_S
 
     def to_json(self) -> str:
         """The argument of `python -m drivers.guard`."""
@@ -69,15 +89,22 @@ def settings_from_json(text: str) -> GuardSettings:
 
 def make_outputs(settings: GuardSettings) -> Outputs:
     """The configured driver, not yet open; imports only that one."""
-    if settings.driver == "lcus":
-        from drivers.relays import lcus  # noqa: PLC0415 - only the configured driver is loaded
+    # ruff: noqa: PLC0415 - only the configured driver is loaded
+    match settings.driver:
+        case "lcus":
+            from drivers.relays import lcus
 
-        return lcus.from_options(settings.options)
-    if settings.driver == "gpio":
-        from drivers.relays import gpio  # noqa: PLC0415 - as above
+            return lcus.from_options(settings.options)
+        case "gpio":
+            from drivers.relays import gpio
 
-        return gpio.from_options(settings.options)
-    raise Misconfigured(f"no relay driver is called {settings.driver!r}", "Use lcus or gpio.")
+            return gpio.from_options(settings.options)
+        case "modbus":
+            from drivers.relays import modbus
+
+            return modbus.from_options(settings.options)
+        case unknown:
+            raise Misconfigured(f"no relay driver is called {unknown!r}", f"Use one of {', '.join(DRIVERS)}.")
 
 
 def all_off(settings: GuardSettings, wait_s: float = 2.0) -> str:
@@ -135,6 +162,10 @@ class RelayGuard:
         self._clock = clock
         self._pulses = Pulses(pulse_ms_max)
         self._frames = Frames()
+        self._sensing = outputs if isinstance(outputs, Sensing) else None
+        self._contacts = Debouncer(self._sensing.debounce_ms * NS_PER_MS if self._sensing else 0)
+        self._told: set[int] = set()
+        self._look_ns = 0
         self._parent = os.getppid()
         os.set_blocking(read_fd, False)
         os.set_blocking(write_fd, False)
@@ -159,6 +190,9 @@ class RelayGuard:
                     return Exit.CLEAN
                 if self._read_fd in ready:
                     self._take_frames()
+                else:
+                    # Commands come first; a look may take as long as the device does.
+                    self._look_if_due()
         except _Ended as ended:
             return ended.exit
 
@@ -168,11 +202,31 @@ class RelayGuard:
             self._say(Frame(Kind.FAULT, line=code))
 
     def _wait_ms(self) -> float:
-        end = self._pulses.next_ns()
-        if end is None:
-            return PARENT_CHECK_MS
+        ends = [] if (end := self._pulses.next_ns()) is None else [end]
+        if self._sensing is not None and not (ends and self._is_close(ends[0])):
+            ends.append(self._look_ns)
         # poll(2) waits in whole milliseconds; Python rounds up, so an off edge is never early.
-        return min(PARENT_CHECK_MS, max(0, end - self._clock()) / NS_PER_MS)
+        return min([PARENT_CHECK_MS, *(max(0, at - self._clock()) / NS_PER_MS for at in ends)])
+
+    def _is_close(self, off_ns: int) -> bool:
+        return off_ns - self._clock() < LOOK_CLEAR_NS
+
+    def _look_if_due(self) -> None:
+        """Ask the board how it is, and tell of its contacts."""
+        sensing, now = self._sensing, self._clock()
+        end = self._pulses.next_ns()
+        if sensing is None or now < self._look_ns or (end is not None and self._is_close(end)):
+            return
+        levels = sensing.look()
+        now = self._clock()
+        self._look_ns = now + sensing.look_ms * NS_PER_MS
+        if levels is None:
+            return
+        for change in self._contacts.sample(dict(enumerate(levels)), now):
+            first = change.line not in self._told
+            self._told.add(change.line)
+            age_ms = min((now - change.at_ns) // NS_PER_MS, ID_MAX)
+            self._say(Frame(Kind.INPUT, change.line, change.active | first << 1, age_ms))
 
     def _take_frames(self) -> None:
         try:
@@ -246,7 +300,7 @@ def serve(settings: GuardSettings, read_fd: int, write_fd: int, stop_fd: int) ->
     outputs = make_outputs(settings)
     guard: RelayGuard | None = None
     try:
-        outputs.open()
+        _open(outputs, settings.open_wait_s, read_fd, stop_fd)
         guard = RelayGuard(
             outputs, settings.pulse_ms_max, read_fd=read_fd, write_fd=write_fd, stop_fd=stop_fd
         )
@@ -261,6 +315,23 @@ def serve(settings: GuardSettings, read_fd: int, write_fd: int, stop_fd: int) ->
     if ended is not Exit.CLEAN and guard is not None:
         guard.fault(ended)
     return ended
+
+
+def _open(outputs: Outputs, wait_s: float, *told_by: int) -> None:
+    """Open, waiting for a device that is not there, but not when the lane is gone; raises DriverError."""
+    poller = select.poll()
+    for one in told_by:
+        if one >= 0:
+            poller.register(one, select.POLLIN)
+    deadline, parent = time.monotonic() + wait_s, os.getppid()
+    while True:
+        try:
+            outputs.open()
+        except DeviceGone:
+            if time.monotonic() >= deadline or poller.poll(OPEN_RETRY_MS) or os.getppid() != parent:
+                raise
+        else:
+            return
 
 
 _LANE_FAULTS = {

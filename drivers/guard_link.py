@@ -16,15 +16,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NoReturn
 
-from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, Misconfigured
+from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, InputChanged, Misconfigured
 from drivers.framing.guard import FRAME_BYTES, ID_MAX, Exit, Frame, Frames, Kind, Malformed, encode
+from drivers.pulses import NS_PER_MS
 
 READ_BYTES = 512 * FRAME_BYTES
 COMPLAINT_BYTES_MAX = 4096
 """What is kept of the guard's standard error; it writes one line."""
 
-BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
-"""Pauses before the starts that follow one another. The first is none: a relay may be stuck on until the guard is back."""
+BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0)
+"""Pauses before the starts that follow one another. The first is none: a relay may be stuck on until the guard is back. The
+last leaves a board that is plugged in again ready within two seconds; the guard itself waits for one that is not there."""
 
 STABLE_S = 10.0
 """A guard that served for as long starts again without a pause."""
@@ -63,6 +65,8 @@ class GuardEvents:
     ack: Callable[[int], None] = field(default=lambda _id: None)
     ended: Callable[[int], None] = field(default=lambda _id: None)
     fault: Callable[[DriverError], None] = field(default=lambda _error: None)
+    contact: Callable[[InputChanged], None] = field(default=lambda _event: None)
+    """A contact of the board's own; `active` as it is wired."""
 
 
 _LIMITS = GuardLimits()
@@ -267,6 +271,11 @@ class GuardLink:
             self._events.ack(frame.id)
         elif frame.kind is Kind.ENDED:
             self._events.ended(frame.id)
+        elif frame.kind is Kind.INPUT:
+            at_ns = time.monotonic_ns() - frame.id * NS_PER_MS
+            self._events.contact(
+                InputChanged(frame.line, bool(frame.ms & 1), at_ns, first=bool(frame.ms & 2))
+            )
         elif frame.kind is Kind.PONG:
             self.last_pong_ns = time.monotonic_ns()
         elif frame.kind is Kind.READY:

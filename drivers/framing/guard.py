@@ -1,7 +1,8 @@
 """The eight-byte frames between a lane and its relay guard. Sans-I/O; nothing here is a device's protocol.
 
 Layout, big-endian: magic 0xA7 · kind · line (of FAULT: the exit code; of READY: how many lines) · sum · milliseconds u16 ·
-id u16. `sum` makes the sum of all eight bytes zero modulo 256. Fixed size, so that a frame is one atomic write on a pipe
+id u16. INPUT: line is the contact's number, milliseconds its level (bit 0: closed, bit 1: as found when the board was
+opened), id how many milliseconds ago it changed. `sum` makes the sum of all eight bytes zero modulo 256. Fixed size, so that a frame is one atomic write on a pipe
 (POSIX: up to PIPE_BUF) and there is nothing to resynchronise: a stream that is wrong once stays wrong, and the guard then
 switches all off and ends.
 """
@@ -28,6 +29,7 @@ class Kind(IntEnum):
     ENDED = 0x93
     PONG = 0x94
     FAULT = 0x95
+    INPUT = 0x96
 
 
 class Exit(IntEnum):

@@ -11,14 +11,20 @@ from enum import IntEnum
 READ_COILS = 0x01
 READ_DISCRETE_INPUTS = 0x02
 WRITE_SINGLE_COIL = 0x05
+WRITE_MULTIPLE_COILS = 0x0F
 EXCEPTION_FLAG = 0x80
 COIL_ON = 0xFF00
 COIL_OFF = 0x0000
 COIL_FLASH_ON = 0x0200
 """Waveshare's own: address 0x0200 + channel, value = time. Switches on and, by the board's timer, off."""
+FLASH_UNITS_MAX = 0x7FFF
+"""Longest time that such a board takes."""
 
 REQUEST_BYTES = 8
-"""Every request of these functions: unit, function, two words, CRC."""
+"""Every request of these functions but 0x0F: unit, function, two words, CRC."""
+
+COILS_WRITTEN_MAX = 64
+"""Coils written at once; the largest relay boards in trade have 48."""
 
 ADU_BYTES_MAX = 256
 """Longest RTU frame (serial line specification, 2.5.1)."""
@@ -38,16 +44,25 @@ class Fault(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`first`, `second`: address and count of a read, address and value of a write."""
+    """`first`, `second`: address and count of a read or of many coils, address and value of a write.
+
+    `values`: the levels of many coils, lowest address in the lowest bit of the first byte.
+    """
 
     unit: int
     function: int
     first: int
     second: int
+    values: bytes = b""
+
+    @property
+    def head(self) -> bytes:
+        """What a board repeats to confirm a write."""
+        return bytes((self.unit, self.function)) + self.first.to_bytes(2) + self.second.to_bytes(2)
 
     def to_bytes(self) -> bytes:
         """The frame, CRC included."""
-        body = bytes((self.unit, self.function)) + self.first.to_bytes(2) + self.second.to_bytes(2)
+        body = self.head + (bytes((len(self.values),)) + self.values if self.values else b"")
         return body + crc(body)
 
 
@@ -90,14 +105,35 @@ def read_discrete_inputs(unit: int, address: int, count: int) -> Request:
     return Request(unit, READ_DISCRETE_INPUTS, address, count)
 
 
+def read_coils(unit: int, address: int, count: int) -> Request:
+    """FC01."""
+    if not 0 < count <= READ_COUNT_MAX:
+        raise ValueError(f"cannot read {count} coils at once")
+    return Request(unit, READ_COILS, address, count)
+
+
+def coils_off(unit: int, address: int, count: int) -> Request:
+    """FC15 with every value 0: the relays of a board off by one request."""
+    if not 0 < count <= COILS_WRITTEN_MAX:
+        raise ValueError(f"cannot write {count} coils at once")
+    return Request(unit, WRITE_MULTIPLE_COILS, address, count, bytes((count + 7) // 8))
+
+
 def write_coil(unit: int, address: int, *, on: bool) -> Request:
     """FC05."""
     return Request(unit, WRITE_SINGLE_COIL, address, COIL_ON if on else COIL_OFF)
 
 
-def flash_coil(unit: int, channel: int, tenths: int) -> Request:
-    """FC05 in Waveshare's way: on now, off by itself after `tenths` of 100 ms."""
-    return Request(unit, WRITE_SINGLE_COIL, COIL_FLASH_ON + channel, tenths)
+def flash_coil(unit: int, channel: int, units: int) -> Request:
+    """FC05 in Waveshare's way: on now, off by itself after so many of the board's units (100 ms with Waveshare)."""
+    if not 0 < units <= FLASH_UNITS_MAX:
+        raise ValueError(f"a flash of {units} units")
+    return Request(unit, WRITE_SINGLE_COIL, COIL_FLASH_ON + channel, units)
+
+
+def confirmation(request: Request) -> bytes:
+    """The board's answer to a write: its first six bytes."""
+    return request.head + crc(request.head)
 
 
 def bits_reply(unit: int, function: int, values: tuple[bool, ...]) -> bytes:
@@ -142,8 +178,8 @@ class Replies:
             return Refused(frame[2]) if _sound(frame, 5) else None
         if frame[:2] != bytes((unit, function)):
             return None
-        if function == WRITE_SINGLE_COIL:
-            return Written() if frame[:REQUEST_BYTES] == self._request.to_bytes() else None
+        if function in (WRITE_SINGLE_COIL, WRITE_MULTIPLE_COILS):
+            return Written() if frame[:REQUEST_BYTES] == confirmation(self._request) else None
         size = (self._request.second + 7) // 8
         if len(frame) < 3 or frame[2] != size or not _sound(frame, size + 5):
             return None
@@ -163,14 +199,27 @@ class Requests:
         self._buffer += data
         found = []
         while len(self._buffer) >= REQUEST_BYTES:
-            if self._buffer[0] == self._unit and _sound(self._buffer, REQUEST_BYTES):
-                head = self._buffer[:REQUEST_BYTES]
+            size = self._size()
+            if size > len(self._buffer):
+                break
+            if size and _sound(self._buffer, size):
+                head = self._buffer[:size]
                 first, second = int.from_bytes(head[2:4]), int.from_bytes(head[4:6])
-                found.append(Request(head[0], head[1], first, second))
-                self._buffer = self._buffer[REQUEST_BYTES:]
+                values = head[7:-2] if size > REQUEST_BYTES else b""
+                found.append(Request(head[0], head[1], first, second, values))
+                self._buffer = self._buffer[size:]
             else:
                 self._buffer = self._buffer[1:]
         return found
+
+    def _size(self) -> int:
+        """How long a request that began here would be; 0 where none does."""
+        if self._buffer[0] != self._unit:
+            return 0
+        if self._buffer[1] != WRITE_MULTIPLE_COILS:
+            return REQUEST_BYTES
+        count = self._buffer[6]
+        return count + 9 if 0 < count <= COILS_WRITTEN_MAX // 8 else 0
 
 
 def _sound(frame: bytes, size: int) -> bool:

@@ -18,8 +18,8 @@ from drivers.base import (
     Misconfigured,
     Opened,
 )
+from drivers.framing.debounce import Debouncer
 from drivers.framing.modbus import Bits, Refused, Replies, Reply, read_discrete_inputs
-from drivers.inputs.debounce import Debouncer
 from drivers.transport.tty import Tty
 
 POLL_MS_DEFAULT = 20

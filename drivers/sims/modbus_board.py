@@ -1,6 +1,5 @@
 """A Modbus RTU board with inputs and relays (of the Waveshare kind), the device's side, on a pty."""
 
-import asyncio
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -12,14 +11,17 @@ from drivers.framing.modbus import (
     READ_COILS,
     READ_COUNT_MAX,
     READ_DISCRETE_INPUTS,
+    WRITE_MULTIPLE_COILS,
     WRITE_SINGLE_COIL,
     Fault,
     Request,
     Requests,
     bits_reply,
+    confirmation,
     refusal,
 )
-from drivers.sims.ports import PtyPort
+from drivers.sims.answering_board import AnsweringBoard
+from drivers.sims.lcus_board import RelayChange
 
 FLASH_UNIT_S = 0.1
 """Flash-on counts in tenths of a second."""
@@ -34,11 +36,15 @@ class Noise(Enum):
     PREFIXED = "prefixed"
 
 
-class ModbusBoard:
-    """Inputs that the world sets with `drive`, coils that the host sets; `on_change(line, on)` hears of coils.
+class ModbusBoard(AnsweringBoard):
+    """Inputs that the world sets with `drive`, coils that the host sets; `on_change` hears of coils.
 
-    `noise` says what becomes of the next answers. `polls` counts requests, `on_request` is called before each answer. Attach it to a loop, or call `service`.
+    `noise` says what becomes of the next answers. `polls` counts requests, `on_request` is called before each answer.
+    `flashes`, `writes_many`: the board knows flash-on, and function 15. `linked`: its inputs switch its relays, as many boards
+    come from the factory.
     """
+
+    own_supply = True
 
     def __init__(
         self,
@@ -46,32 +52,32 @@ class ModbusBoard:
         coils: int,
         link: Path,
         unit: int = 1,
-        on_change: Callable[[int, bool], None] = lambda _line, _on: None,
+        on_change: Callable[[RelayChange], None] = lambda _: None,
+        *,
+        flashes: bool = True,
+        writes_many: bool = True,
     ) -> None:
-        self.port = PtyPort(link)
-        self.path = self.port.path
+        super().__init__(coils, link, on_change)
         self.unit = unit
         self.inputs = [False] * inputs
-        self.coils = [False] * coils
         self.noise = Noise.NONE
         self.polls = 0
         self.on_request: Callable[[], None] = lambda: None
-        self._on_change = on_change
+        self.linked = False
+        self._flashes = flashes
+        self._writes_many = writes_many
         self._requests = Requests(unit)
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer from now on whenever the loop runs; flash-on needs it for its timer."""
-        self._loop = loop
-        loop.add_reader(self.port.fileno(), self.service)
 
     def drive(self, line: int, *, active: bool) -> None:
         """An input's contact closes or opens."""
         self.inputs[line] = active
+        if self.linked and line < len(self.levels):
+            self.switch(line, on=active)
 
-    def service(self, timeout_s: float = 0.0) -> None:
-        """Answer what waits."""
-        for request in self._requests.feed(self.port.read(timeout_s)):
+    def answers(self, data: bytes) -> list[bytes]:
+        """Answer the requests in what was heard."""
+        said = []
+        for request in self._requests.feed(data):
             self.polls += 1
             self.on_request()
             answer = self._answer(request)
@@ -80,25 +86,12 @@ class ModbusBoard:
             elif self.noise is Noise.PREFIXED:
                 answer = b"\x00\xff" + answer
             if self.noise is not Noise.SILENT:
-                self.port.write(answer)
-
-    def unplug(self) -> None:
-        """The adapter's plug is pulled; the board has a supply of its own and keeps its relays."""
-        if self._loop and self.port.plugged:
-            self._loop.remove_reader(self.port.fileno())
-        self.port.unplug()
-
-    def plug(self) -> None:
-        """The adapter is back."""
-        self.port.plug()
-        if self._loop:
-            self.attach(self._loop)
-
-    close = unplug
+                said.append(answer)
+        return said
 
     def _answer(self, request: Request) -> bytes:
         if request.function in (READ_DISCRETE_INPUTS, READ_COILS):
-            source = self.inputs if request.function == READ_DISCRETE_INPUTS else self.coils
+            source = self.inputs if request.function == READ_DISCRETE_INPUTS else self.levels
             if not 0 < request.second <= READ_COUNT_MAX:
                 return refusal(self.unit, request.function, Fault.ILLEGAL_DATA_VALUE)
             if request.first + request.second > len(source):
@@ -107,24 +100,27 @@ class ModbusBoard:
             return bits_reply(self.unit, request.function, tuple(values))
         if request.function == WRITE_SINGLE_COIL:
             return self._write(request)
+        if request.function == WRITE_MULTIPLE_COILS and self._writes_many:
+            return self._write_many(request)
         return refusal(self.unit, request.function, Fault.ILLEGAL_FUNCTION)
 
     def _write(self, request: Request) -> bytes:
         flash = bool(request.first & COIL_FLASH_ON)
         coil = request.first & ~COIL_FLASH_ON
-        if coil >= len(self.coils):
+        if coil >= len(self.levels) or (flash and not self._flashes):
             return refusal(self.unit, request.function, Fault.ILLEGAL_DATA_ADDRESS)
         if flash:
-            self._switch(coil, on=True)
-            if self._loop:
-                self._loop.call_later(request.second * FLASH_UNIT_S, lambda: self._switch(coil, on=False))
+            self.switch(coil, on=True, for_s=request.second * FLASH_UNIT_S)
         elif request.second in (COIL_ON, COIL_OFF):
-            self._switch(coil, on=request.second == COIL_ON)
+            self.switch(coil, on=request.second == COIL_ON)
         else:
             return refusal(self.unit, request.function, Fault.ILLEGAL_DATA_VALUE)
         return request.to_bytes()
 
-    def _switch(self, coil: int, *, on: bool) -> None:
-        if self.coils[coil] is not on:
-            self.coils[coil] = on
-            self._on_change(coil, on)
+    def _write_many(self, request: Request) -> bytes:
+        if request.first + request.second > len(self.levels):
+            return refusal(self.unit, request.function, Fault.ILLEGAL_DATA_ADDRESS)
+        levels = int.from_bytes(request.values, "little")
+        for at in range(request.second):
+            self.switch(request.first + at, on=bool(levels >> at & 1))
+        return confirmation(request)

@@ -120,6 +120,13 @@ class Tty:
             raise self._gone(OSError(errno.EIO, "hung up"))
         return data
 
+    def read_within(self, timeout_s: float) -> bytes:
+        """What arrives within `timeout_s`, b"" if nothing; raises DeviceGone when the port is no longer there."""
+        poller = select.poll()
+        poller.register(self.fd, select.POLLIN)
+        # poll(2) waits in whole milliseconds.
+        return self.read() if poller.poll(max(1, int(timeout_s * 1000))) else b""
+
     def close(self) -> None:
         """Give the port back. Never raises."""
         # Where someone else still has it open, a pty keeps TIOCEXCL after our close and would lock us out next time.

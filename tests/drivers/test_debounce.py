@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.inputs.debounce import Change, Debouncer
+from drivers.framing.debounce import Change, Debouncer
 
 
 @pytest.mark.parametrize(

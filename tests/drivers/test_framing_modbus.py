@@ -1,4 +1,5 @@
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +15,11 @@ from drivers.framing.modbus import (
     Requests,
     Written,
     bits_reply,
+    coils_off,
+    confirmation,
     crc,
     flash_coil,
+    read_coils,
     read_discrete_inputs,
     refusal,
     write_coil,
@@ -29,7 +33,9 @@ from drivers.framing.modbus import (
         (write_coil(1, 0, on=True), "01 05 00 00 FF 00 8C 3A"),
         (write_coil(1, 0, on=False), "01 05 00 00 00 00 CD CA"),
         (flash_coil(1, 0, 3), "01 05 02 00 00 03 8C 73"),
-        (Request(1, 1, 0, 8), "01 01 00 00 00 08 3D CC"),
+        (flash_coil(1, 0, 7), "01 05 02 00 00 07 8D B0"),
+        (read_coils(1, 0, 8), "01 01 00 00 00 08 3D CC"),
+        (coils_off(1, 0, 8), "01 0F 00 00 00 08 01 00 FE 95"),
     ],
 )
 def test_requests_are_the_known_frames(request_: Request, frame: str) -> None:
@@ -81,6 +87,25 @@ def test_a_write_is_confirmed_by_its_echo_only() -> None:
     on = write_coil(1, 3, on=True)
     assert Replies(on).feed(on.to_bytes()) == Written()
     assert Replies(on).feed(write_coil(1, 3, on=False).to_bytes()) is None
+
+
+def test_many_written_at_once_are_confirmed_by_the_first_six_bytes() -> None:
+    off = coils_off(1, 0, 8)
+    assert confirmation(off) == bytes.fromhex("01 0F 00 00 00 08 54 0D")
+    assert Replies(off).feed(confirmation(off)) == Written()
+    assert Replies(off).feed(off.to_bytes()) is None
+    for parts in feeds(off.to_bytes()):
+        board = Requests(1)
+        assert [r for part in parts for r in board.feed(part)] == [off]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: coils_off(1, 0, 65), lambda: read_coils(1, 0, 0), lambda: flash_coil(1, 0, 0x8000)],
+)
+def test_more_than_a_board_takes_is_never_sent(make: Callable[[], Request]) -> None:
+    with pytest.raises(ValueError, match=r"cannot|flash"):
+        make()
 
 
 def test_an_exception_is_a_refusal() -> None:

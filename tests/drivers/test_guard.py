@@ -415,7 +415,7 @@ async def linked(folder: Path) -> AsyncIterator[tuple[GuardLink, LcusBoard, Told
     told = Told()
     board = LcusBoard(2, folder / "relays", told.relays.put_nowait)
     board.attach(asyncio.get_running_loop())
-    settings = GuardSettings("lcus", {"path": board.path, "lines": 2}, LONG_MS)
+    settings = GuardSettings("lcus", {"path": board.path, "lines": 2}, LONG_MS, open_wait_s=0.1)
     link = GuardLink(argv(settings), told.events(), LIMITS)
     task = asyncio.create_task(link.run())
     try:
@@ -575,7 +575,7 @@ async def test_link_stops_where_starting_again_cannot_help() -> None:
     async with asyncio.timeout(WAIT_S):
         with pytest.raises(Misconfigured, match="gipo") as failure:
             await link.run()
-    assert "lcus or gpio" in failure.value.hint
+    assert "lcus, gpio" in failure.value.hint
     assert link.starts == 1
 
 

@@ -1,107 +1,24 @@
 """One suite over every output driver, each against its simulated device over the real transport."""
 
+import os
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from drivers.base import DeviceGone, Misconfigured, Outputs
+from drivers.base import DeviceGone, Misconfigured, Outputs, Sensing
 from drivers.guard import GuardSettings, make_outputs
 from drivers.relays import gpio, lcus
 from drivers.sims.gpio_chip import SimChip, SimChips
 from drivers.sims.lcus_board import LcusBoard
-from drivers.transport.gpiochip import OutputLine
-from drivers.transport.tty import Tty
-
-WAIT_S = 5.0
-LINES = 2
+from tests.drivers.output_rig import LINES, RIGS, WAIT_S, Rig
 
 
-@dataclass
-class Rig:
-    settings: GuardSettings
-    levels: Callable[[], list[bool]]
-    """The relays' levels once everything sent has arrived."""
-    turned_on: Callable[[], list[int]]
-    """The lines that were switched on since the last call."""
-    leave_on: Callable[[], None]
-    """Line 1 left on by a process that is gone."""
-    unplug: Callable[[], None]
-    plug: Callable[[], None]
-
-    def make(self) -> Outputs:
-        return make_outputs(self.settings)
-
-
-def lcus_rig(folder: Path) -> tuple[Rig, Callable[[], None]]:
-    board = LcusBoard(LINES, folder / "relays")
-
-    def levels() -> list[bool]:
-        while board.port.plugged and (data := board.port.read()):
-            board._feed(data)
-        return list(board.levels)
-
-    def turned_on() -> list[int]:
-        levels()
-        lines = [change.line for change in board.changes if change.on]
-        board.changes.clear()
-        return lines
-
-    def leave_on() -> None:
-        port = Tty(board.path, lcus.BAUD)
-        port.write(lcus.frame(1, on=True))
-        port.close()
-        assert board.wait_until(lambda b: b.levels[1], WAIT_S)
-        board.changes.clear()
-
-    settings = GuardSettings("lcus", {"path": board.path, "lines": LINES})
-    return Rig(settings, levels, turned_on, leave_on, board.unplug, board.plug), board.close
-
-
-def gpio_rig(folder: Path) -> tuple[Rig, Callable[[], None]]:
-    """Active-low relays on lines 17 and 27, as on most HATs; the chip persists on release."""
-    chips: list[SimChip] = []
-
-    def plug() -> None:
-        chips.append(SimChip(str(folder), "header", 28, pulled_high=(17, 27)))
-
-    def turned_on() -> list[int]:
-        return [(17, 27).index(change.line) for change in chips[-1].output_changes() if not change.high]
-
-    def leave_on() -> None:
-        held = SimChips(str(folder)).request(str(folder / "header"), [OutputLine(27, active_low=True)])
-        held.set_active({27: True})
-        held.release()
-        assert chips[-1].output_changes(WAIT_S)
-
-    def close() -> None:
-        for chip in chips:
-            chip.close()
-
-    def unplug() -> None:
-        chips[-1].unplug()
-
-    plug()
-    settings = GuardSettings(
-        "gpio", {"chip": "header", "offsets": [17, 27], "active_low": True, "sim": str(folder)}
-    )
-    rig = Rig(
-        settings,
-        lambda: [not chips[-1].is_high(line) for line in (17, 27)],
-        turned_on,
-        leave_on,
-        unplug,
-        plug,
-    )
-    return rig, close
-
-
-@pytest.fixture(params=[lcus_rig, gpio_rig], ids=["lcus", "gpio"])
+@pytest.fixture(params=RIGS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    rig, close = request.param(tmp_path)
-    yield rig
-    close()
+    with RIGS[request.param](tmp_path) as rig:
+        yield rig
 
 
 @pytest.fixture
@@ -213,11 +130,41 @@ def test_a_device_pulled_out_is_gone_until_it_is_back(rig: Rig, outputs: Outputs
     assert rig.levels() == [True, False]
 
 
-def test_a_device_without_a_timer_says_so(outputs: Outputs) -> None:
+def test_a_device_s_own_timer_ends_a_pulse_or_it_has_none(rig: Rig, outputs: Outputs) -> None:
     outputs.open()
-    assert not outputs.own_timer
-    with pytest.raises(Misconfigured):
-        outputs.pulse(0, 300)
+    if outputs.own_timer:
+        outputs.pulse(1, 60)
+        assert rig.turned_on() == [1]
+        until(lambda: rig.levels() == [False, False])
+    else:
+        with pytest.raises(Misconfigured):
+            outputs.pulse(0, 300)
+
+
+def test_a_board_that_can_be_asked_tells_of_its_contacts(outputs: Outputs) -> None:
+    outputs.open()
+    if isinstance(outputs, Sensing):
+        levels = outputs.look()
+        while levels is None:
+            levels = outputs.look()
+        assert levels == (False,) * outputs.inputs
+        assert 0 < outputs.look_ms <= 200
+
+
+def test_a_relay_that_nobody_switched_is_switched_off_at_the_next_looks(rig: Rig, outputs: Outputs) -> None:
+    outputs.open()
+    if isinstance(outputs, Sensing):
+        outputs.set(0, True)
+        rig.leave_on()
+        until(lambda: outputs.look() is not None and rig.levels() == [True, False])
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for a board that keeps its own time."""
+    end_s = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < end_s
+        os.sched_yield()
 
 
 @pytest.mark.parametrize(
@@ -231,6 +178,11 @@ def test_a_device_without_a_timer_says_so(outputs: Outputs) -> None:
         ("gpio", {"chip": "header", "offsets": [], "active_low": True, "sim": "x"}),
         ("gpio", {"chip": "header", "offsets": ["17"], "active_low": True, "sim": "x"}),
         ("gipo", {}),
+        ("modbus", {}),
+        ("modbus", {"path": "/dev/null", "lines": 0}),
+        ("modbus", {"path": "/dev/null", "lines": 8, "unit": 0}),
+        ("modbus", {"path": "/dev/null", "lines": 8, "unit": "1"}),
+        ("modbus", {"path": "/dev/null", "lines": 8, "flash_unit_ms": 0}),
     ],
 )
 def test_wrong_settings_are_told_with_a_hint(driver: str, options: dict[str, object]) -> None:

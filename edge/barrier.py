@@ -5,7 +5,8 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
-from drivers.base import DeviceGone, DriverError, Misconfigured
+from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, Misconfigured
+from edge.board_inputs import BoardInputs
 from edge.link import Health
 from edge.parts import HeldPulse, Relay, RelayEvents
 from edge.settings import RelaySettings
@@ -18,7 +19,7 @@ log = logging.getLogger("edge.barrier")
 
 
 class Barrier:
-    """One relay board with its guard (`edge.lane.RelayLines`)."""
+    """One relay board with its guard (`edge.lane.RelayLines`). `inputs`: its own contacts, where it has any."""
 
     def __init__(
         self,
@@ -28,7 +29,10 @@ class Barrier:
     ) -> None:
         self._waiting: dict[int, Callable[[bool], None]] = {}
         self._on_state = on_state
-        self._relay = make(settings, RelayEvents(ready=self._ready, ack=self._ack, fault=self._fault))
+        self.inputs = BoardInputs()
+        self._id = settings.id
+        events = RelayEvents(ready=self._ready, ack=self._ack, fault=self._fault, contact=self.inputs.changed)
+        self._relay = make(settings, events)
         on_state(DeviceState(Health.BAD, "device.opening"))
 
     async def run(self) -> NoReturn:
@@ -88,6 +92,7 @@ class Barrier:
 
     def _ready(self, lines: int) -> None:
         self._on_state(DeviceState(Health.OK, "device.ok", f"{lines} lines"))
+        self.inputs.opened(f"inputs of the relay board {self._id}")
 
     def _ack(self, number: int) -> None:
         done = self._waiting.pop(number, None)
@@ -95,7 +100,14 @@ class Barrier:
             done(True)
 
     def _fault(self, error: DriverError) -> None:
-        self._on_state(DeviceState(Health.BAD, "device.gone", str(error), error.hint))
+        self._on_state(DeviceState(Health.BAD, _code_of(error), str(error), error.hint))
+        self.inputs.lost(error)
         waiting, self._waiting = self._waiting, {}
         for done in waiting.values():
             done(False)
+
+
+def _code_of(error: DriverError) -> str:
+    if isinstance(error, Misconfigured):
+        return "device.misconfigured"
+    return "device.misbehaved" if isinstance(error, DeviceMisbehaved) else "device.gone"

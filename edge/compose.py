@@ -20,8 +20,10 @@ from edge.settings import (
     LcusRelay,
     MediumSetting,
     ModbusInputs,
+    ModbusRelay,
     Pn532Reader,
     ReaderSettings,
+    RelayInputs,
     RelaySettings,
     SerialReader,
     Settings,
@@ -219,12 +221,29 @@ def guard_settings_of(settings: RelaySettings) -> GuardSettings:
                 "offsets": list(settings.offsets),
                 "active_low": settings.active_low,
             }
+        case ModbusRelay():
+            options = {
+                "path": settings.port,
+                "lines": settings.lines,
+                "unit": settings.unit,
+                "baud": settings.baud,
+                "flash": settings.flash,
+                "flash_unit_ms": settings.flash_unit_ms,
+                "inputs": settings.inputs,
+                "poll_ms": settings.poll_ms,
+                "debounce_ms": settings.debounce_ms,
+            }
     return GuardSettings(settings.__struct_config__.tag, options, settings.pulse_max_ms)  # type: ignore[arg-type]
 
 
 def inputs_of(settings: InputSettings) -> Inputs:
-    """Return the driver for a board of contacts; its module is imported only now."""
+    """Return the driver for a board of contacts; its module is imported only now.
+
+    The contacts of a relay board are its guard's to tell (`edge.barrier`).
+    """
     match settings:
+        case RelayInputs():
+            raise ValueError(f"{settings.id}: a relay board's inputs have no driver of their own")
         case ModbusInputs():
             from drivers.inputs.modbus import ModbusBoard, ModbusLine  # noqa: PLC0415
             from drivers.inputs.modbus import ModbusInputs as Modbus  # noqa: PLC0415
@@ -257,7 +276,7 @@ def inputs_of(settings: InputSettings) -> Inputs:
 def relay_of(settings: RelaySettings, events: RelayEvents) -> Relay:
     """Return the lane's end of a relay guard."""
     argv = [sys.executable, "-m", "drivers.guard", guard_settings_of(settings).to_json()]
-    return GuardLink(argv, GuardEvents(events.ready, events.ack, events.ended, events.fault))
+    return GuardLink(argv, GuardEvents(events.ready, events.ack, events.ended, events.fault, events.contact))
 
 
 def relay_off(settings: RelaySettings) -> str:

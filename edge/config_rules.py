@@ -19,6 +19,7 @@ from edge.settings import (
     LaneSettings,
     LcusRelay,
     ModbusInputs,
+    ModbusRelay,
     PageSettings,
     PeerSettings,
     TcpReader,
@@ -51,15 +52,18 @@ def problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     ):
         yield from _once(what, [((*one.path, key), one.get(key)) for one in tables])
     yield from _gate_and_page(top)
-    for board in (*relays, *inputs):
-        yield from _board(board)
+    for board in relays:
+        yield from _board(board, _lines_of(board))
+    for board in inputs:
+        yield from _board(board, _contacts_of(board, relays))
+    yield from _relays_read(inputs, relays)
     for reader in readers:
         yield from _reader(reader)
     yield from _shared_devices(relays, inputs, readers)
     yield from _shared_ports(top, readers)
     for lane in lanes:
         yield from _barrier(lane, relays)
-        yield from _contacts(lane, inputs)
+        yield from _contacts(lane, inputs, relays)
     yield from _shared_lines(lanes)
 
 
@@ -99,7 +103,11 @@ class _Table:
                 yield _Table((*self.path, key, number), one, _defaults(kind or kinds.get("")))
 
 
-_RELAYS: Final[Mapping[str, type[msgspec.Struct]]] = {"lcus": LcusRelay, "gpio": GpioRelay}
+_RELAYS: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "lcus": LcusRelay,
+    "gpio": GpioRelay,
+    "modbus": ModbusRelay,
+}
 _READERS: Final[Mapping[str, type[msgspec.Struct]]] = {"tcp": TcpReader}
 _INPUTS: Final[Mapping[str, type[msgspec.Struct]]] = {"modbus": ModbusInputs, "gpio": GpioInputs}
 
@@ -145,8 +153,7 @@ def _is_address(text: str) -> bool:
 # --- boards and readers, each by itself ---------------------------------------------------------------------------
 
 
-def _board(board: _Table) -> Iterator[Problem]:
-    lines = _lines_of(board)
+def _board(board: _Table, lines: int | None) -> Iterator[Problem]:
     is_relay = board.path[0] == "relays"
     if is_relay and board.text("driver") == "lcus" and lines is not None and lines not in LCUS_LINES:
         yield (*board.path, "lines"), f"there is no LCUS board with {lines} relays", "1, 2, 4 or 8"
@@ -206,6 +213,35 @@ def _lines_of(board: _Table) -> int | None:
         offsets = board.get("offsets")
         return len(offsets) if isinstance(offsets, list) else None
     return board.number("lines")
+
+
+def _contacts_of(board: _Table, relays: list[_Table]) -> int | None:
+    """Return how many contacts an input board has, which may be a relay board's; None where that cannot be told."""
+    if board.text("driver") != "relay":
+        return _lines_of(board)
+    relay = _find(relays, board.text("relay"))
+    return None if relay is None else relay.number("inputs") or None
+
+
+def _relays_read(inputs: list[_Table], relays: list[_Table]) -> Iterator[Problem]:
+    """Inputs of a relay board: it must be there, have some, and be named once."""
+    named: set[str] = set()
+    for board in inputs:
+        if board.text("driver") != "relay":
+            continue
+        yield from _named(board, "relay", relays, "relay")
+        name = board.text("relay")
+        relay = _find(relays, name)
+        if relay is not None and not relay.number("inputs"):
+            allowed = "say at the relay board how many inputs it has: inputs = 8"
+            yield (*board.path, "relay"), f"no inputs of the relay {name!r:.40} are read", allowed
+        if name and name in named:
+            yield (
+                (*board.path, "relay"),
+                "another input board reads this relay's inputs",
+                "one for each relay",
+            )
+        named.add(name)
 
 
 def _lines_allowed(lines: int) -> str:
@@ -273,9 +309,8 @@ def _find(boards: list[_Table], name: str) -> _Table | None:
     return next((board for board in boards if name and board.text("id") == name), None)
 
 
-def _on_board(lane: _Table, keys: tuple[str, ...], board: _Table | None) -> Iterator[Problem]:
+def _on_board(lane: _Table, keys: tuple[str, ...], lines: int | None) -> Iterator[Problem]:
     """The lines that a lane uses must be on its board."""
-    lines = None if board is None else _lines_of(board)
     for key in keys:
         line = lane.number(key)
         if lines is not None and line is not None and line >= lines:
@@ -285,7 +320,7 @@ def _on_board(lane: _Table, keys: tuple[str, ...], board: _Table | None) -> Iter
 def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
     yield from _named(lane, "relay", relays, "relay")
     relay = _find(relays, lane.text("relay"))
-    yield from _on_board(lane, ("entry_line", "exit_line"), relay)
+    yield from _on_board(lane, ("entry_line", "exit_line"), None if relay is None else _lines_of(relay))
     lines = [key for key in ("entry_line", "exit_line") if lane.get(key) is not None]
     if not lane.text("relay"):
         for key in lines:
@@ -313,9 +348,10 @@ def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
 _WAYS: Final = {"entry": "in", "exit": "out"}
 
 
-def _contacts(lane: _Table, inputs: list[_Table]) -> Iterator[Problem]:
+def _contacts(lane: _Table, inputs: list[_Table], relays: list[_Table]) -> Iterator[Problem]:
     yield from _named(lane, "inputs", inputs, "input board")
-    yield from _on_board(lane, CONTACTS, _find(inputs, lane.text("inputs")))
+    board = _find(inputs, lane.text("inputs"))
+    yield from _on_board(lane, CONTACTS, None if board is None else _contacts_of(board, relays))
     used = [key for key in CONTACTS if lane.get(key) is not None]
     if not lane.text("inputs"):
         for key in used:

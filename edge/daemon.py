@@ -21,7 +21,7 @@ from admission.ids import Epoch, EventId, LaneId, TicketId, ZoneId
 from admission.lane import LaneConfig, LaneState, Write
 from admission.lane_machine import Lane
 from admission.records import DeviceKind, Extension, Kind
-from drivers.base import Garbled, InputChanged, Opened, Reader, ReaderEvent, Removed, Scan
+from drivers.base import Garbled, InputChanged, Inputs, Opened, Reader, ReaderEvent, Removed, Scan
 from edge import notify
 from edge.alerts import Alerts
 from edge.asking import Asking
@@ -68,7 +68,7 @@ from edge.others import Others
 from edge.parts import Factories
 from edge.presence_reset import heard_by
 from edge.revision import Revision
-from edge.settings import InputSettings, LaneSettings, ReaderSettings, Settings
+from edge.settings import InputSettings, LaneSettings, ReaderSettings, RelayInputs, Settings
 from edge.status import StatusView
 from edge.store.faults import StoreFault
 from edge.store.list import ListUnusable
@@ -339,9 +339,17 @@ class Daemon:
                     for shell in shells:
                         shell.input_changed(event)
 
-            await self._parts.inputs(settings).run(emit)
+            await self._inputs_of(settings).run(emit)
 
         await keep(settings.id, run, on_state, self._parts.chance)
+
+    def _inputs_of(self, settings: InputSettings) -> Inputs:
+        """Return what tells of a board's contacts: its own driver, or the guard of the relay board they are on."""
+        if not isinstance(settings, RelayInputs):
+            return self._parts.inputs(settings)
+        inputs = self.barriers[settings.relay].inputs
+        inputs.wired(settings.active_low)
+        return inputs
 
     def _relay_state(self, device: Device, state: DeviceState) -> None:
         self._device_log.changed(device, state)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
-from drivers.base import DriverError, Inputs, Reader
+from drivers.base import DriverError, InputChanged, Inputs, Reader
 from edge.clock import Clock, chip_s
 from edge.settings import InputSettings, ReaderSettings, RelaySettings
 from edge.store.disk import Disk
@@ -58,6 +58,8 @@ class RelayEvents:
     ack: Callable[[int], None] = field(default=lambda _id: None)
     ended: Callable[[int], None] = field(default=lambda _id: None)
     fault: Callable[[DriverError], None] = field(default=lambda _error: None)
+    contact: Callable[[InputChanged], None] = field(default=lambda _event: None)
+    """A contact of the board's own; `active` as it is wired."""
 
 
 @dataclass(frozen=True, slots=True)

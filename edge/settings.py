@@ -86,6 +86,8 @@ class UidForm(Enum):
     HALVES = "halves"
 
 
+PulseMs = Annotated[int, msgspec.Meta(ge=50, le=5000)]
+"""Turnstiles take 100 to 1,000 ms; a door's strike is held while somebody pulls the door (`drivers.pulses`: 5 s at most)."""
 Beep = Annotated[int, msgspec.Meta(ge=-1, le=26)]
 Lights = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Baud = Annotated[int, msgspec.Meta(ge=300, le=4_000_000)]
@@ -234,7 +236,7 @@ class LcusRelay(_Strict, frozen=True, tag_field="driver", tag="lcus"):
     id: Name
     port: Path
     lines: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
-    pulse_max_ms: Annotated[int, msgspec.Meta(ge=50, le=1000)] = 1000
+    pulse_max_ms: PulseMs = 1000
 
 
 class GpioRelay(_Strict, frozen=True, tag_field="driver", tag="gpio"):
@@ -245,10 +247,28 @@ class GpioRelay(_Strict, frozen=True, tag_field="driver", tag="gpio"):
     """The chip's label, such as `pinctrl-rp1`: numbers change with kernels."""
     offsets: Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=16)]
     active_low: bool = True
-    pulse_max_ms: Annotated[int, msgspec.Meta(ge=50, le=1000)] = 1000
+    pulse_max_ms: PulseMs = 1000
 
 
-RelaySettings = LcusRelay | GpioRelay
+class ModbusRelay(_Strict, frozen=True, tag_field="driver", tag="modbus"):
+    """Relays of a Modbus RTU board on RS-485, and its inputs."""
+
+    id: Name
+    port: Path
+    lines: Annotated[int, msgspec.Meta(ge=1, le=32)] = 8
+    baud: Baud = 9600
+    unit: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
+    flash: bool = True
+    """The board ends pulses by itself (flash-on); false: the relay guard does."""
+    flash_unit_ms: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    inputs: Annotated[int, msgspec.Meta(ge=0, le=32)] = 0
+    """Inputs of the same board that are read, from 0 on; named by an input board with `driver = "relay"`."""
+    poll_ms: Annotated[int, msgspec.Meta(ge=5, le=1000)] = 20
+    debounce_ms: Millis = 20
+    pulse_max_ms: PulseMs = 1000
+
+
+RelaySettings = LcusRelay | GpioRelay | ModbusRelay
 
 
 class GpioInputs(_Strict, frozen=True, tag_field="driver", tag="gpio"):
@@ -275,7 +295,15 @@ class ModbusInputs(_Strict, frozen=True, tag_field="driver", tag="modbus"):
     debounce_ms: Millis = 10
 
 
-InputSettings = GpioInputs | ModbusInputs
+class RelayInputs(_Strict, frozen=True, tag_field="driver", tag="relay"):
+    """Inputs of one of this gate's relay boards: its guard owns the port, and tells of them."""
+
+    id: Name
+    relay: Name
+    active_low: tuple[int, ...] = ()
+
+
+InputSettings = GpioInputs | ModbusInputs | RelayInputs
 
 
 class LaneSettings(_Strict, frozen=True):
@@ -298,7 +326,7 @@ class LaneSettings(_Strict, frozen=True):
     """Overrides the lane plan where set."""
     hold_ms: Millis = 5000
     hold_margin_ms: Millis = 1500
-    pulse_ms: Annotated[int, msgspec.Meta(ge=50, le=1000)] = 300
+    pulse_ms: PulseMs = 300
     grace_ms: Millis = 3000
     absent_ms: Millis = 2000
     let_in_after_restart: bool = True

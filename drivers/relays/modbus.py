@@ -218,7 +218,7 @@ class ModbusOutputs:
 
 
 def _question(request: Request) -> Question[Reply]:
-    return Question[Reply](request.to_bytes(), lambda: Replies(request).feed)
+    return Question(request.to_bytes(), lambda: Replies(request).feed)
 
 
 def from_options(options: Mapping[str, object]) -> ModbusOutputs:

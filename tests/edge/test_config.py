@@ -118,7 +118,7 @@ accept_bytes = "7"
         "line 6: page.tls: 'yes' is not allowed (allowed: true or false)",
         "line 7: page.hold_ms: there is no such key (allowed: hold_ms belongs to [[lanes]])",
         "line 8: lgo: there is no such key; did you mean log?",
-        'line 11: relays[0].driver: \'relay\' is not allowed (allowed: "lcus", "gpio")',
+        'line 11: relays[0].driver: \'relay\' is not allowed (allowed: "lcus", "gpio", "modbus")',
         "line 13: lanes[0].id: 0 is not allowed (allowed: a whole number from 1 to 65535)",
         "line 14: lanes[0].name: '' is not allowed (allowed: a text of 1 to 64 characters)",
         "line 15: lanes[0].relay: no relay is called 'amr'; did you mean arm? (allowed: \"arm\")",
@@ -333,6 +333,47 @@ def test_a_wrong_value_is_repeated_shortened_and_harmless() -> None:
     (found,) = errors(LANE.replace('"entry"', '"\\u001b[31m' + "x" * 1000 + '"'))
     assert "\x1b" not in found
     assert len(found) < 200
+
+
+ONE_BOARD = BARRIER.replace('"lcus"', '"modbus"').replace("lines = 2", "lines = 2\ninputs = 8")
+ONE_BOARD = ONE_BOARD.replace('driver = "modbus"\nport = "/dev/i"', 'driver = "relay"\nrelay = "arm"')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "inputs = 8\n",
+            "",
+            "inputs[0].relay: no inputs of the relay 'arm' are read (allowed: say at the relay",
+        ),
+        (
+            'relay = "arm"\n[[lanes]]',
+            'relay = "am"\n[[lanes]]',
+            "inputs[0].relay: no relay is called 'am'; did you",
+        ),
+        (
+            "fire_contact = 7",
+            "fire_contact = 8",
+            "lanes[0].fire_contact: the board has no line 8 (allowed: 0 to 7",
+        ),
+        (
+            'relay = "arm"\n[[lanes]]',
+            'relay = "arm"\nactive_low = [8]\n[[lanes]]',
+            "inputs[0].active_low[0]: this board has no line 8",
+        ),
+        (
+            "[[lanes]]\nid",
+            '[[inputs]]\nid = "more"\ndriver = "relay"\nrelay = "arm"\n[[lanes]]\nid',
+            "inputs[1].relay: another input board reads this relay's inputs",
+        ),
+    ],
+)
+def test_the_inputs_of_a_relay_board(old: str, new: str, expected: str) -> None:
+    assert load(ONE_BOARD, {}).lanes
+    assert ONE_BOARD.count(old) == 1
+    (found,) = errors(ONE_BOARD.replace(old, new))
+    assert expected in found
 
 
 def test_relays_are_found_whatever_else_is_wrong() -> None:

@@ -109,9 +109,12 @@ class PresenceRow(msgspec.Struct, frozen=True, gc=False):
     def as_columns(self) -> tuple[int | bytes, ...]:
         """Return the row as `COLUMNS`; u64 ids as SQLite's signed integers of the same bits."""
         gate, epoch, seq = self.id
-        return (
-            self.event, _signed(self.ticket), gate, _signed(epoch), seq, self.role, self.time_us, self.state, self.way,
-            self.zone, self.session, self.lane, self.mode, self.flags, _pack(self.names) if self.names else b"",
+        ticket, names = self.ticket, self.names
+        return (  # written out: a call for each number would double what a neighbour's day costs here
+            self.event, ticket if ticket < _I64_END else ticket - _U64_END, gate,
+            epoch if epoch < _I64_END else epoch - _U64_END, seq, self.role, self.time_us, self.state, self.way,
+            self.zone, self.session, self.lane, self.mode, self.flags,
+            b"" if not names else _ID.pack(*names[0]) if len(names) == 1 else _pack(names),
         )  # fmt: skip
 
 

@@ -283,11 +283,17 @@ class Journal:
             self._submit(records, (), (), (head,), urgent=urgent)
             self._unsigned_since_ns = 0
 
-    async def saved(self, limit_s: float) -> bool:
-        """Wait until all that was appended so far is on disk; False where it is not within `limit_s`."""
-        if self._committed >= self._token:
+    @property
+    def token(self) -> int:
+        """Of the batch that was appended last."""
+        return self._token
+
+    async def saved(self, limit_s: float, token: int | None = None) -> bool:
+        """Wait until all that was appended so far, or up to a batch, is on disk; False where it is not within `limit_s`."""
+        wanted = self._token if token is None else token
+        if self._committed >= wanted:
             return True
-        waiter = (self._token, asyncio.get_running_loop().create_future())
+        waiter = (wanted, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         try:
             # wait_for() may swallow a cancellation (CPython issue 86296).

@@ -20,11 +20,17 @@ from sync.wire.counted import Limit
 HEARD_S = 30.0
 """A gate not heard for so long is cut off (DESIGN.md, Deciding)."""
 FLUSH_RECORDS = 256
-"""So many wait for a commit to ride along with; then one is made for them, and the next slice waits for it. A scan
-that comes meanwhile waits for the 2 ms that these take, and no longer however much there is to take in."""
-BUSY_S = 0.25
+"""So many wait for a commit to ride along with; then one is made for them. So many more are taken in meanwhile, and then
+that commit is waited for: the disk and the loop work at the same time, and a scan that comes waits for the 2 ms that so
+many take, twice at most, however much there is to take in."""
+BUSY_S = 1.0
+"""So long after such a commit much is still coming: there may be more behind a pause of whoever gives it."""
 FLUSH_S = 3.0
 """Longest wait for that commit: a card that takes longer fails, and slices are refused until it works again."""
+
+UNSIGNED = "unsigned"
+"""The one trouble that goes by itself: the gate starts again, and vouches for what it recorded before."""
+_TROUBLES = {"fork": "others.fork", "rewind": "others.fork", UNSIGNED: "others.unsigned"}
 
 Look = Callable[[tuple[GateId, Epoch], Iterable[bytes]], tuple[tuple[str, bytes], ...]]
 """Is shown what is taken in of a log, and returns what is to be kept with it (`edge.revision`)."""
@@ -59,7 +65,9 @@ class Others:
         self._heard_s: dict[GateId, float] = {}
         self._started_s = mono_s()
         self._waiting = 0
-        """Records handed to the writer since the last commit that was waited for."""
+        """Records handed to the writer since the last commit that was made for them."""
+        self._flushing = 0
+        """The last batch of that commit."""
         self._flushed_s = -BUSY_S
         self._next: dict[tuple[GateId, Epoch], int] = {}
         """By log, the first record that was not taken: the front hands several slices over at once, and none may stand
@@ -115,8 +123,13 @@ class Others:
             if self._shown.get(gate) != what:
                 self._shown[gate] = what
                 name = self._gate.judge.gate_names.get(gate, str(gate))
-                code = "others.fork" if what in {"fork", "rewind"} else "others.refused"
+                code = _TROUBLES.get(what, "others.refused")
                 self._gate.board.put(Part.LOG, f"gate {gate}", Health.DEGRADED, code, {"gate": name})
+        signed = [one for one, what in self._shown.items() if what == UNSIGNED and one not in said.troubles]
+        for gate in signed:
+            del self._shown[gate]
+            if gate not in self._shut_out:
+                self._gate.board.remove(Part.LOG, f"gate {gate}")
 
     async def take(self, slice_: Foreign) -> Done:
         """Keep a slice; answered when the next decision knows of it. Not ok: offer it again later."""
@@ -125,23 +138,25 @@ class Others:
         if is_own_run or max(len(slice_.blobs), len(slice_.forks)) > FOREIGN_MAX:
             return Done(slice_.number, ok=False, code="command.refused")
         at = (slice_.gate, slice_.epoch)
-        if self._waiting >= FLUSH_RECORDS and not await journal.saved(FLUSH_S):
+        is_next = self._waiting + len(slice_.blobs) > FLUSH_RECORDS
+        if is_next and not await journal.saved(FLUSH_S, self._flushing):
             self._next.setdefault(at, slice_.first_seq)
             return Done(slice_.number, ok=False, code="command.not_saved")
         if slice_.blobs and slice_.first_seq > self._next.get(at, slice_.first_seq):
             return Done(
                 slice_.number, ok=False, code="command.refused"
             )  # what was to come before it was not taken
-        if self._waiting >= FLUSH_RECORDS:
-            self._waiting, self._flushed_s = 0, self._mono_s()
         self._waiting += len(slice_.blobs) + len(slice_.forks)
+        is_full = self._waiting >= FLUSH_RECORDS
         if slice_.blobs:
             self._next[at] = max(self._next.get(at, 0), slice_.first_seq + len(slice_.blobs))
         kept = self._look((slice_.gate, slice_.epoch), slice_.blobs)
         doubts = self._doubts_after(slice_)
         if doubts is not None:
             kept = (*kept, (DOUBTED_KEY, msgspec.msgpack.encode(doubts.limits)))
-        journal.carry(_batch(slice_, kept), urgent=self._waiting >= FLUSH_RECORDS)
+        journal.carry(_batch(slice_, kept), urgent=is_full)
+        if is_full:
+            self._waiting, self._flushing, self._flushed_s = 0, journal.token, self._mono_s()
         tickets = {(row.event, row.ticket) for row in slice_.rows}
         if doubts is not None:
             self._doubt(doubts)
@@ -222,7 +237,7 @@ def _batch(slice_: Foreign, kept: tuple[tuple[str, bytes], ...]) -> Batch:
 
     def stored(blobs: tuple[bytes, ...]) -> tuple[StoredRecord, ...]:
         return tuple(
-            StoredRecord(gate, epoch, seq, blob) for seq, blob in enumerate(blobs, start=slice_.first_seq)
+            [StoredRecord(gate, epoch, seq, blob) for seq, blob in enumerate(blobs, start=slice_.first_seq)]
         )
 
     return Batch(

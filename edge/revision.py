@@ -48,7 +48,10 @@ class Revision:
 
     def look(self, log_: Log, blobs: Iterable[bytes]) -> tuple[tuple[str, bytes], ...]:
         """See whether records of a log set its clock; returns what is to be kept in one commit with them."""
-        return self.ask(log_) if any(map(_may_reach_back, blobs)) else ()
+        steps = [
+            one for one in blobs if one[:2] == _CLOCK_STEP
+        ]  # all others of a neighbour's day are not read for it
+        return self.ask(log_) if any(map(_may_reach_back, steps)) else ()
 
     def ask(self, log_: Log) -> tuple[tuple[str, bytes], ...]:
         """Correct a log by and by, if it needs it; returns what is to be kept of that, before what asks for it or with it."""
@@ -131,8 +134,6 @@ def _packed(due: Iterable[Log]) -> bytes:
 
 
 def _may_reach_back(blob: bytes) -> bool:
-    if blob[:2] != _CLOCK_STEP:  # all others of a neighbour's day are not read for it
-        return False
     try:
         record = record_from_bytes(blob)
     except MalformedRecord:

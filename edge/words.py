@@ -207,6 +207,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Records of {gate} are not genuine or cannot be read, and do not count",
         "See at the centre whether {gate} was swapped or enrolled anew.",
     ),
+    "others.unsigned": _row(
+        "Was {gate} zuletzt aufzeichnete, ist nicht unterschrieben und zählt hier noch nicht",
+        "{gate} einschalten: mit dem nächsten Start zählt es. Ist die Box verloren, am Zentralrechner nachsehen.",
+        "What {gate} recorded last is not signed, and does not count here yet",
+        "Turn {gate} on: it counts with its next start. If the box is lost, see at the centre.",
+    ),
     "others.doubted": _row(
         "{gate} will mehr Personen durchgelassen haben, als seine Spuren können: was es sagt, gilt als unsicher",
         "Bei {gate} nachsehen und es am Zentralrechner ausschliessen; nach einer neuen Anmeldung zählt {gate} wieder.",

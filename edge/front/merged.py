@@ -39,6 +39,9 @@ from sync.wire.replication import (
 )
 from sync.wire.roster import Roster as SignedRoster
 
+UNSIGNED_S = 30.0
+"""A head comes a second behind what it covers, and what a crash left without one the next start vouches for: what is told
+before that is no trouble until then. A gate that does not start again is missed by itself, as long after."""
 BACK_RECORDS = 512
 """Read at a time on the way back to a moment that is known."""
 
@@ -83,9 +86,11 @@ class Merged:
         documents: Documents = lambda: None,
         believes: Callable[[], bool] = lambda: True,
         own_link: Callable[[Epoch, int], bytes | None] = lambda _epoch, _seq: None,
+        mono_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """`believes`: whether there is a roster, one in force, to take other gates' records by. `own_link`: what an own
-        epoch ends in at a seq."""
+        epoch ends in at a seq. `mono_s`: monotonic seconds, by which an end waits for its head."""
+        self._mono_s = mono_s
         self._own_link = own_link
         self._source = source
         self._own = own
@@ -116,10 +121,16 @@ class Merged:
         self._cursor: bytes | None = None
         self.own_is_forked = False
         """Somebody else goes on from a place in this gate's log: a card was copied, or an older image put back."""
-        self._unsigned: dict[tuple[GateId, Epoch], int] = {}
-        """Up to where a log is to be held for its refused end to be signed after all: the head was on its way."""
-        self.troubles: dict[GateId, str] = {}
-        """What keeps a gate's log from being one with ours: fork, rewind, altered, …"""
+        self._unsigned: dict[tuple[GateId, Epoch], tuple[int, float]] = {}
+        """Up to where a log is to be held for its refused end to be signed after all, and since when it waits for that."""
+        self._troubles: dict[GateId, str] = {}
+
+    @property
+    def troubles(self) -> dict[GateId, str]:
+        """What keeps gates' logs from being one with ours: fork, rewind, altered, …; of any thread."""
+        late_s = self._mono_s() - UNSIGNED_S
+        late = [gate for (gate, _), (_, since_s) in tuple(self._unsigned.items()) if since_s <= late_s]
+        return dict.fromkeys(late, Why.UNSIGNED.value) | self._troubles
 
     def forget(self) -> None:
         """Something was not taken by the lane: begin again with what the log holds."""
@@ -423,17 +434,21 @@ class Merged:
 
     def _signed_after_all(self, gate: GateId, epoch: Epoch, seq: int) -> None:
         """A log was taken up to here: an end that was refused for want of a head is no trouble any more."""
-        if self._unsigned.get((gate, epoch), seq + 1) > seq:
+        wanted, since_s = self._unsigned.get((gate, epoch), (seq + 1, 0.0))
+        if wanted > seq:
             return
         del self._unsigned[gate, epoch]
-        if self.troubles.get(gate) == Why.UNSIGNED.value and all(one != gate for one, _ in self._unsigned):
+        if self._mono_s() - since_s >= UNSIGNED_S:
             log.info("another gate's records are signed after all", extra={"gate": gate})
-            del self.troubles[gate]
 
     def _refused(self, gate: GateId, replica: Replica, refused: Refused) -> None:
         at = (gate, refused.epoch)
         if refused.why is Why.ALTERED and gate != self._own and at not in self._settled:
             self._doubted[at] = replica.have((refused.epoch,))[0].seq
+            return
+        if refused.why is Why.UNSIGNED:
+            _, since_s = self._unsigned.get(at, (0, self._mono_s()))
+            self._unsigned[at] = refused.seq, since_s
             return
         log.error(
             "another gate's records are refused",
@@ -444,17 +459,15 @@ class Merged:
                 "why": refused.why.value,
             },
         )
-        if refused.why is Why.UNSIGNED:
-            self._unsigned[at] = refused.seq
         self._say(gate, refused.why.value)
 
     def _say(self, gate: GateId, what: str) -> None:
         if gate == self._own and what == "fork" and not self.own_is_forked:
             log.error("this gate's log goes on in two places", extra={"code": "records.fork"})
             self.own_is_forked = True
-        if gate != self._own and self.troubles.get(gate) != what:
+        if gate != self._own and self._troubles.get(gate) != what:
             log.error("another gate's log is in trouble", extra={"gate": gate, "code": f"records.{what}"})
-            self.troubles[gate] = what
+            self._troubles[gate] = what
 
 
 __all__ = ["Merged", "MergedSource", "Roster"]

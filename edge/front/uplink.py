@@ -164,7 +164,7 @@ class Uplink:
         )  # fmt: skip
         self._merged = Merged(
             log_reader, enrolment.gate, enrolment.public, KeysOfList(data / LIST_FILE), self._belief.roster,
-            self._belief.may, self._own.link_at,
+            self._belief.may, self._own.link_at, lambda: self._clock.mono_ns() / 1e9,
         )  # fmt: skip
         self._talkers(enrolment, data, lane, idle)
 

@@ -28,7 +28,7 @@ from edge.store import log_schema as schema
 from edge.store.disk import Disk, LocalDisk, hold
 from edge.store.faults import FaultKind, StoreFault, fault_of
 from edge.store.log_reader import BUSY_MS, LogReader, log_path
-from edge.store.log_schema import Batch, Cursor, StoredRecord, signed
+from edge.store.log_schema import I64_END, U64_END, Batch, Cursor, StoredRecord, signed
 from edge.store.salvage import Salvage, finish, salvage
 
 RESERVE_BYTES = 8 * 1024 * 1024
@@ -334,13 +334,13 @@ class LogStore(LogReader):
         if not records:
             return
         before = self._connection.total_changes()
-        self._connection.executemany(schema.INSERT_RECORD, map(_record_columns, records))
+        self._connection.executemany(schema.INSERT_RECORD, _records_columns(records))
         if self._connection.total_changes() - before < len(records):  # some keys were held before
             self._keep_forks(records)
-        for record in records:
-            if (record.gate, record.epoch) not in self._epochs:
-                self._connection.execute(schema.INSERT_EPOCH, (record.gate, signed(record.epoch)))
-                self._epochs.add((record.gate, record.epoch))
+        for at in {(gate, epoch): None for gate, epoch, _, _ in records}:
+            if at not in self._epochs:
+                self._connection.execute(schema.INSERT_EPOCH, (at[0], signed(at[1])))
+                self._epochs.add(at)
 
     def _keep_forks(self, records: tuple[StoredRecord, ...]) -> None:
         """Keep the bytes that differ from those held under their key beside them."""
@@ -424,6 +424,13 @@ class LogStore(LogReader):
                 raise
             raise fault_of(error, "old records could not be removed") from error
         return removed
+
+
+def _records_columns(records: Iterable[StoredRecord]) -> list[tuple[int, int, int, bytes]]:
+    """Return the columns of many: of a neighbour's day these are most of what the writer's thread does itself."""
+    return [
+        (gate, epoch if epoch < I64_END else epoch - U64_END, seq, blob) for gate, epoch, seq, blob in records
+    ]
 
 
 def _record_columns(record: StoredRecord) -> tuple[int, int, int, bytes]:

@@ -245,11 +245,14 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     """Called by the writer's thread as soon as the batch is durable, before anybody hears of it; never raises."""
 
 
+I64_END, U64_END = 1 << 63, 1 << 64
+
+
 def signed(number: int) -> int:
     """Return a u64 as the i64 of the same bits: SQLite's integers are signed."""
-    return number if number < 1 << 63 else number - (1 << 64)
+    return number if number < I64_END else number - U64_END
 
 
 def unsigned(number: int) -> int:
     """Return the u64 that `signed` took."""
-    return number if number >= 0 else number + (1 << 64)
+    return number if number >= 0 else number + U64_END

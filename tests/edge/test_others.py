@@ -6,11 +6,13 @@ from pathlib import Path
 import msgspec
 
 from admission.ids import Epoch, GateId, RecordId
+from admission.lane import Write
 from admission.observed import PresenceRow, Role
 from admission.reasons import Language, Reason
-from admission.records import Direction, Flag, Outcome
+from admission.records import Direction, Flag, Kind, Outcome
 from admission.rules import share_of
 from edge.claims import BURST
+from edge.journal import Stamp
 from edge.link import FOREIGN_MAX, Believe, Foreign, Health, HeardGates, Part, UplinkSaid
 from edge.others import FLUSH_RECORDS, HEARD_S, Others
 from edge.store.list import build
@@ -65,11 +67,28 @@ async def test_a_peer_that_says_very_much_is_taken_in_slices_with_commits_of_the
             last = min(first + FOREIGN_MAX - 1, len(log.blobs))
             assert (await others.take(slice_of(log, first, last))).ok
             on_disk = max((one.last_seq for one in reader.epochs() if one.gate == OTHER), default=0)
-            assert last - on_disk <= FLUSH_RECORDS + FOREIGN_MAX, "a scan never waits for more than these"
+            assert last - on_disk <= 2 * FLUSH_RECORDS + FOREIGN_MAX, "a scan never waits for more than these"
         reader.close()
         assert await gate.daemon.journal.saved(5)
         await gate.hardware.second.scan(code(1))
         assert (await gate.seen()).outcome == Outcome.GRANT
+
+
+async def test_a_slice_waits_for_the_commit_before_and_for_nothing_of_ours(tmp_path: Path) -> None:
+    """What a neighbour reserved must be known at once, also behind a denial of ours that rides the next commit."""
+    log = EpochLog(Epoch(7), OTHER).begin().scans(FLUSH_RECORDS + 9, head_every=10**9)
+    async with running(tmp_path, [row(1)]) as gate:
+        await gate.ready()
+        others, journal = gate.daemon.others, gate.daemon.journal
+        for first in range(1, FLUSH_RECORDS + 1, FOREIGN_MAX):
+            last = min(first + FOREIGN_MAX, FLUSH_RECORDS + 1) - 1
+            assert (await others.take(slice_of(log, first, last))).ok
+        assert await journal.saved(5)
+        journal.append((Write(0, Kind.SCAN, outcome=Outcome.DENY),), Stamp())
+        assert not await journal.saved(0.0), "it rides"
+        assert (await others.take(slice_of(log, FLUSH_RECORDS + 1, FLUSH_RECORDS + 9, entry(1)))).ok
+        assert not await journal.saved(0.0), "and it rides still"
+        assert gate.daemon.memory.rows(EVENT, row(1).ticket)
 
 
 async def test_more_than_a_slice_and_our_own_running_log_are_refused(tmp_path: Path) -> None:
@@ -94,6 +113,12 @@ async def test_a_gate_is_heard_for_as_long_as_the_centre_knew_all_of_it(tmp_path
         assert not others.is_heard(GateId(3))
         others.heard(HeardGates({}, {OTHER: "fork"}))
         assert gate.health(Part.LOG, f"gate {OTHER}") is Health.DEGRADED
+        others.heard(HeardGates({}))
+        assert gate.code(Part.LOG, f"gate {OTHER}") == "others.fork", "a copied card does not go by itself"
+        others.heard(HeardGates({}, {GateId(3): "unsigned"}))
+        assert gate.code(Part.LOG, "gate 3") == "others.unsigned"
+        others.heard(HeardGates({}))
+        assert all(one.name != "gate 3" for one in gate.daemon.board.tiles), "it started again, and signed"
 
 
 async def test_a_gate_in_doubt_stays_so_over_a_restart(tmp_path: Path) -> None:

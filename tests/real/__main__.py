@@ -20,15 +20,23 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--defect", default="", help="with this defect planted in every gate (tests.real.defects)"
     )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the folder with all logs, whatever came of it"
+    )
     options = parser.parse_args(arguments)
-    outcome = asyncio.run(run(options.seed, options.gates, options.minutes * 60, options.defect))
+    length_s = options.minutes * 60
+    outcome = asyncio.run(run(options.seed, options.gates, length_s, options.defect, keeps=options.keep))
     for name, value in outcome.figures.items():
-        print(f"{name}: {value}")
+        if isinstance(value, dict) and name == "warnings and errors":
+            print(f"{name}:", *(f"\n  {count} x {kind}" for kind, count in value.items()), sep="")
+        else:
+            print(f"{name}: {value}")
     for problem in outcome.problems:
         print(f"WRONG: {problem}")
     print(f"seed {options.seed}, {options.gates} gates: {len(outcome.problems)} problems")
-    if outcome.problems:
+    if outcome.problems or options.keep:
         print(f"  logs: {outcome.folder}")
+    if outcome.problems:
         again = f"python -m tests.real --minutes {options.minutes:g} --seed {options.seed} --gates {options.gates}"
         print(f"  again: {again}" + (f" --defect {options.defect}" if options.defect else ""))
     return bool(outcome.problems)

@@ -21,6 +21,7 @@ from tests.real.diary import RealHistory
 from tests.real.faults import Faults
 from tests.real.gate import PEERS_PORT, RealGate, chance_of
 from tests.real.lan import Lan, lan
+from tests.real.said import said
 from tests.sim.organizer import Organizer
 from tests.sim.people import Crowd
 from tests.venue.people import AWAY_S
@@ -287,6 +288,7 @@ class Evening:
                 ).most_common()
             ),
             "said by the centre of logs": sorted(f"{what} at gate {gate}" for gate, what in logs.troubles),
+            "warnings and errors": said(self.folder),
             "late at worst s": round(self.late_s, 2),
             "healed within s": round(getattr(self, "healed_s", -1.0), 1),
         }
@@ -297,8 +299,8 @@ def folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="gh-", dir="/tmp"))
 
 
-async def run(seed: int, size: int, length_s: float, defect: str = "") -> Outcomes:
-    """Play an evening with random faults; its folder stays where something was wrong."""
+async def run(seed: int, size: int, length_s: float, defect: str = "", *, keeps: bool = False) -> Outcomes:
+    """Play an evening with random faults; its folder stays where something was wrong, or where it is to be kept."""
     place = folder()
     evening = Evening(seed, size, length_s, place, defect)
     try:
@@ -308,7 +310,7 @@ async def run(seed: int, size: int, length_s: float, defect: str = "") -> Outcom
         figures = evening.figures(faults)
     finally:
         await evening.close()
-    if not evening.problems:
+    if not evening.problems and not keeps:
         shutil.rmtree(place, ignore_errors=True)
     return Outcomes(seed, evening.problems, place, figures)
 

@@ -12,6 +12,7 @@ from edge.store.log_reader import LogReader
 from edge.store.log_schema import StoredRecord
 from tests.real.devices import BUFFER_BYTES, KeyboardPort
 from tests.real.diary import STAMPS_S, Diary, RealHistory
+from tests.real.said import said
 from tests.sim.checker import _released_once
 from tests.sim.history import Release, Shown
 from tests.sim.premises import code_of
@@ -129,3 +130,19 @@ async def test_a_keyboard_types_a_code_whole_or_not_at_all(tmp_path: Path) -> No
         assert os.read(end, 1) == b"", "a pulled plug is an end"
     finally:
         os.close(end)
+
+
+def test_lines_that_somebody_would_look_at_are_counted_by_kind(tmp_path: Path) -> None:
+    (tmp_path / "gate1").mkdir()
+    cut_off = '{"level": "warning", "logger": "edge.front.uplink", "message": "cut off", "kind": "feed"}'
+    lines = ['{"level": "info", "message": "page is up"}', cut_off, cut_off.replace("feed", "list"), cut_off]
+    (tmp_path / "gate1" / "gate.log").write_text("\n".join(lines))
+    (tmp_path / "centre.log").write_text(
+        "INFO sync: well\nERROR sync.web: a defect: 5\nTraceback (most recent call last):"
+    )
+    assert said(tmp_path) == {
+        "warning edge.front.uplink cut off feed": 2,
+        "warning edge.front.uplink cut off list": 1,
+        "ERROR sync.web": 1,
+        "Traceback (most recent call last)": 1,
+    }

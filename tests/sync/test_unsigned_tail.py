@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from admission.ids import Epoch, GateId
+from edge.front.merged import UNSIGNED_S
 from edge.store.disk import LocalDisk
 from edge.store.log import LogStore
 from edge.verify import verify_log
@@ -140,17 +141,22 @@ def test_a_gate_takes_an_unsigned_end_in_whatever_order_a_feed_has_it(keeper: Ke
     assert keeper.merged.troubles == {}
 
 
-def test_an_end_that_nothing_vouches_for_is_refused_and_said(keeper: Keeper) -> None:
+def test_an_end_that_nothing_vouches_for_is_left_out_and_said_once_it_waits_for_long(keeper: Keeper) -> None:
+    """Whoever comes back is offered logs whose next head is a second away: no page is yellow for that."""
     log = crashed(TWO)
     slices = keeper.merged.take(b"c", [log.chunk()])
     assert sum(len(one.blobs) for one in slices) == len(log.blobs) - 2
+    keeper.now_s = UNSIGNED_S - 1
+    assert keeper.merged.troubles == {}
+    keeper.merged.take(b"c", [log.chunk()])  # asked for again, it waits no less
+    keeper.now_s = UNSIGNED_S
     assert keeper.merged.troubles == {TWO: "unsigned"}
 
 
 def test_an_end_that_is_signed_after_all_is_no_trouble_any_more(keeper: Keeper) -> None:
-    """Whoever comes back is offered logs whose next head is a second away: no page says for ever that they are refused."""
     log = crashed(TWO)
     keeper.merged.take(b"c", [log.chunk()])
+    keeper.now_s = UNSIGNED_S
     following = after(log)
     keeper.merged.take(b"c", [following.chunk()])
     assert keeper.merged.troubles == {TWO: "unsigned"}  # the end itself did not come yet

@@ -51,6 +51,7 @@ class Keeper:
     signed: Roster | None = None
     token: int = 0
     believes: bool = True
+    now_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.restart()
@@ -58,8 +59,9 @@ class Keeper:
     def restart(self) -> None:
         public = OWN_KEY.public_key().public_bytes_raw()
         self.merged = Merged(
-            self.store, OWN, public, lambda: self.roster, lambda: self.signed, lambda: self.believes
-        )
+            self.store, OWN, public, lambda: self.roster, lambda: self.signed, lambda: self.believes,
+            mono_s=lambda: self.now_s,
+        )  # fmt: skip
 
     def take(self, *chunks: Chunk, cursor: bytes = b"c") -> tuple[Foreign, ...]:
         """Read a feed and keep what it brought, as the lane does."""

@@ -70,6 +70,20 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     """What the presentation's record is to carry besides. A WAIT has no record: judged again, it is carried then."""
 
 
+class StoredJudged(msgspec.Struct, frozen=True, gc=False):
+    """`decide()` has answered a scan that a device stored: it is written down, and no arm moves for it.
+
+    As `Judged`. `read_s`: when the device read it, unix seconds.
+    """
+
+    reader: ReaderId
+    verdict: Verdict
+    subject: bytes
+    subject_flag: Flag
+    read_s: int
+    mode: Mode = Mode.NORMAL
+
+
 class Durable(msgspec.Struct, frozen=True, gc=False):
     """Every record of effects up to and including `token` is on disk. Tokens the machine never gave mean nothing."""
 
@@ -204,6 +218,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 
 LaneEvent = (
     Judged
+    | StoredJudged
     | Durable
     | NotDurable
     | Pulsed
@@ -231,6 +246,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     rides the next group commit (<= 1 s).
 
     `data` by kind: LANE_STATE the new `LaneState`; FIRE a `records.Fire`, to whose alarm the shell adds what was heard; TEST_PULSE milliseconds;
+    STORED the unix seconds when it was read, of which the shell makes the record's;
     with `Flag.REPEATED` how many more like it the record stands for (scans of bad codes, passages beyond the ration).
     """
 

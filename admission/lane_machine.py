@@ -45,6 +45,9 @@ DENIAL_REFILL_MS: Final = 2_000
 DENIAL_FLUSH_MS: Final = 60_000
 """A minute of a crowd at the wrong gate is written singly; a babbling reader meets one record per 2 s."""
 
+STORED_BURST: Final = 2_000
+"""Codes of nobody in one memory that are written singly; a cradle that babbles meets one record per 2 s."""
+
 _SHUT: Final = frozenset((LaneState.CLOSED, LaneState.OUT_OF_SERVICE))
 _STAFF: Final = ReaderId(0)
 _NAMES: Final = Flag.TICKET | Flag.DIGEST
@@ -66,6 +69,7 @@ class Lane:
         self._now_ms = 0
         self._presentations = Presentations(config.absent_ms, config.removed_ms, config.wait_ms)
         self._denials = Repeats(DENIAL_BURST, DENIAL_REFILL_MS, DENIAL_FLUSH_MS)
+        self._stored = Repeats(STORED_BURST, DENIAL_REFILL_MS, DENIAL_FLUSH_MS)
 
     # --- what the shell asks ------------------------------------------------------------------------------------
 
@@ -73,8 +77,9 @@ class Lane:
         """Take one event; return the effects to carry out in order. Total: any event at any time has an answer."""
         self._now_ms = max(self._now_ms, now_ms)
         self._arm.expire(self._now_ms)
-        for write in self._denials.due(self._now_ms):
-            self._out.write(write)
+        for repeats in (self._denials, self._stored):
+            for write in repeats.due(self._now_ms):
+                self._out.write(write)
         self._take(event)
         self._arm.settle()
         for reader in self._presentations.judge_again(self._now_ms, self._arm.free):
@@ -130,6 +135,7 @@ class Lane:
             self._arm.next_ms,
             self._arm.passages.next_ms,
             self._denials.next_ms,
+            self._stored.next_ms,
             self._presentations.next_ms(self._arm.free),
         )
         return min((at for at in times if at is not None), default=None)
@@ -147,7 +153,7 @@ class Lane:
 
     def drain(self) -> tuple[LaneEffect, ...]:
         """Return the records of what was only counted so far: the daemon ends. Reservations stay open, unresolved."""
-        for repeats in (self._denials, self._arm.passages):
+        for repeats in (self._denials, self._stored, self._arm.passages):
             for write in repeats.rest():
                 self._out.write(write)
         return self._out.take()
@@ -156,6 +162,8 @@ class Lane:
         match event:
             case Judged():
                 self._judged(event)
+            case lane.StoredJudged():
+                self._keep_stored(event)
             case lane.Durable(token=token):
                 self._arm.saved(token)
             case lane.NotDurable(token=token, admit=admit):
@@ -244,6 +252,32 @@ class Lane:
             return
         first, *others = _split_observed(verdict.observed, event.count)
         self._arm.reserve(scan, [(*first, *event.extensions), *others], verdict)
+
+    def _keep_stored(self, event: lane.StoredJudged) -> None:
+        verdict = event.verdict
+        if verdict.repeated or verdict.outcome in (Outcome.NONE, Outcome.WAIT):
+            return
+        subject, flag = _subject_of(event)
+        write = Write(
+            token=0,
+            kind=Kind.STORED,
+            direction=_way(verdict.direction),
+            outcome=verdict.outcome,
+            reason=verdict.reason,
+            reader=event.reader,
+            session=verdict.session,
+            flags=verdict.flags & ~_NAMES | flag | Flag.NO_PULSE | self._condition.rehearsal,
+            subject=subject,
+            data=event.read_s,
+            mode=event.mode,
+        )
+        if verdict.alert_staff:
+            self._out.add(Alert(_alert_word(verdict)))
+        if verdict.outcome is Outcome.GRANT and flag & Flag.TICKET:
+            self._out.write(write)
+            return
+        for one in self._stored.ration(write, self._now_ms):
+            self._out.write(one)
 
     def _as_the_lane_stands(self, event: Judged, direction: Direction) -> Verdict:
         """Hold a grant against the lane once more: it may have changed since `decide()` was told of it."""
@@ -391,7 +425,7 @@ def _way(direction: Direction) -> Direction:
     return Direction.EXIT if direction is Direction.EXIT else Direction.ENTRY
 
 
-def _subject_of(event: Judged | lane.Override | lane.Annul) -> tuple[bytes, Flag]:
+def _subject_of(event: Judged | lane.StoredJudged | lane.Override | lane.Annul) -> tuple[bytes, Flag]:
     """Return a subject with the one flag that says what it is: a record with none or two of them could not be read."""
     flag = event.subject_flag & SUBJECT
     if flag & _NAMES == _NAMES:

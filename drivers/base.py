@@ -14,6 +14,7 @@ Garbled bytes are values (`Garbled`), never errors: a visitor's screen must not 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, StrEnum
 from typing import NoReturn, Protocol, runtime_checkable
 
@@ -67,6 +68,17 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A code that a device read earlier and stored. `scan` has the times of its transfer.
+
+    `read_at`: when it was read, by the device's own clock and in its own zone; None where that says no time.
+    """
+
+    scan: Scan
+    read_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Garbled:
     """Bytes that are no frame (overlong, lost events, a UID that is none). No presentation: nobody is refused.
 
@@ -92,7 +104,7 @@ class Opened:
     what: str
 
 
-ReaderEvent = Scan | Garbled | Removed | Opened
+ReaderEvent = Scan | Stored | Garbled | Removed | Opened
 Emit = Callable[[ReaderEvent], None]
 
 

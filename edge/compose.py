@@ -13,6 +13,7 @@ from edge import enrolment
 from edge.clock import SystemClock
 from edge.parts import Factories, Relay, RelayEvents
 from edge.settings import (
+    BatchReader,
     GpioInputs,
     GpioRelay,
     HidPosReader,
@@ -47,6 +48,8 @@ def reader_of(settings: ReaderSettings) -> Reader:
             return _ssi(settings)
         case TcpReader():
             return _tcp(settings)
+        case BatchReader():
+            return _batch(settings)
         case HidPosReader():
             return _hid_pos(settings)
         case Pn532Reader():
@@ -140,6 +143,26 @@ def _tcp(settings: TcpReader) -> Reader:
             uid_form=UidForm(settings.uid_form.value),
         ),
         _complete(settings.medium),
+    )
+
+
+def _batch(settings: BatchReader) -> Reader:
+    from drivers.framing.memory_dump import MemoryLine  # noqa: PLC0415
+    from drivers.framing.uid import ByteOrder, UidForm  # noqa: PLC0415
+    from drivers.readers.batch import BatchReader as Batch  # noqa: PLC0415
+    from drivers.readers.batch import BatchReaderConfig  # noqa: PLC0415
+    from drivers.transport.serial_port import Line  # noqa: PLC0415
+
+    return Batch(
+        BatchReaderConfig(
+            path=settings.port,
+            how=MemoryLine(settings.line, settings.date, settings.time),
+            line=Line(baud=settings.baud),
+            gap_ms=settings.gap_ms,
+            medium=_medium(settings.medium),
+            uid_order=ByteOrder(settings.uid_order.value),
+            uid_form=UidForm(settings.uid_form.value),
+        )
     )
 
 

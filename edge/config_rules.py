@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from edge.config_lines import KeyPath
+from edge.schedule import timezone_of
 from edge.settings import (
     GpioInputs,
     GpioRelay,
@@ -178,6 +179,13 @@ def _reader(reader: _Table) -> Iterator[Problem]:
 
     if reader.get("gap_only") is True and reader.get("stx_etx") is True:
         yield (*reader.path, "stx_etx"), "codes that end by the gap alone may hold ETX", "one of the two"
+    zone = reader.text("time_zone")
+    if zone and timezone_of(zone) is None:
+        yield (
+            (*reader.path, "time_zone"),
+            f"this box knows no time zone {zone!r:.40}",
+            '"Europe/Zurich" or "UTC"',
+        )
     if reader.text("driver") == "tcp":
         yield from _who_sends(reader)
 

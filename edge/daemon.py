@@ -21,7 +21,7 @@ from admission.ids import Epoch, EventId, LaneId, TicketId, ZoneId
 from admission.lane import LaneConfig, LaneState, Write
 from admission.lane_machine import Lane
 from admission.records import DeviceKind, Extension, Kind
-from drivers.base import Garbled, InputChanged, Inputs, Opened, Reader, ReaderEvent, Removed, Scan
+from drivers.base import Garbled, InputChanged, Inputs, Opened, Reader, ReaderEvent, Removed, Scan, Stored
 from edge import notify
 from edge.alerts import Alerts
 from edge.asking import Asking
@@ -309,6 +309,8 @@ class Daemon:
                 match event:
                     case Scan():
                         shell.scanned(settings.id, event)
+                    case Stored():
+                        shell.stored(settings.id, event)
                     case Removed():
                         shell.removed(settings.id, event)
                     case Opened(what=what):

@@ -19,7 +19,7 @@ from admission.ids import Epoch, EventId, GateId, LaneId, TicketId, ZoneId
 from admission.lane import Write
 from admission.observed import RESETTING, tag_rows_of
 from admission.presence import PresenceRow, Reset, reset_of, rows_of
-from admission.records import Extension, ExtensionRecord, Flag, Kind, Record
+from admission.records import Extension, ExtensionRecord, Flag, Kind, Record, stored_data
 from edge.clock import Clock, TrustedTime
 from edge.store.log_schema import (
     Batch,
@@ -163,7 +163,7 @@ class Journal:
                 flags=write.flags | Flag.BEFORE_DURABLE if self.in_memory else write.flags,
                 subject=write.subject,
                 ref=ref,
-                data=write.data,
+                data=_data(write, now_us),
             )
             seqs[write.token] = body.seq
             bodies.append(body.seq)
@@ -368,3 +368,9 @@ class Journal:
     def pending(self, event: EventId, ticket: TicketId) -> Sequence[PresenceRow]:
         """Return what is on its way to the disk about one ticket."""
         return self._pending.get((event, ticket), ())
+
+
+def _data(write: Write, now_us: int) -> int:
+    if write.kind is not Kind.STORED or write.flags & Flag.REPEATED:
+        return write.data
+    return stored_data(now_us, write.data)

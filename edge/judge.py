@@ -5,6 +5,7 @@ the ticket's rows in the log. Nothing is decided here.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
 from typing import Protocol
 
 import msgspec
@@ -24,15 +25,21 @@ from admission.entitlements import (
 )
 from admission.ids import Epoch, EventId, GateId, SessionId, TicketId, ZoneId
 from admission.keys import KeyRing
-from admission.observed import highest_tap, tag_key
+from admission.observed import OF_DEVICE, Role, highest_tap, tag_key
 from admission.presence import PresenceRow, Resets, fold
-from admission.question import Candidate, LaneFacts, Question, Tally, VenueFacts, Verdict
-from admission.records import Direction, Extension, Flag, pack_tap, ticket_subject
+from admission.question import Candidate, ClockFacts, LaneFacts, Question, Tally, VenueFacts, Verdict
+from admission.records import Direction, Extension, Flag, Trust, pack_tap, ticket_subject
 from admission.rules import session_for, share_of
 from edge.clock import TrustedTime
 from edge.venue import Venue, venue_of
 from sync.wire.lists import ListHead
 
+NIGHT_S = 6 * 3600
+"""Until so long after midnight an evening goes on."""
+STORED_SAME_US = 2_000_000
+"""Two reads of one code within it are one presentation, as at a lane (`absent_ms`)."""
+
+_COMINGS = (Role.ENTRY, Role.EXIT)
 _NOTHING_YET = Tally()
 _DOUBTED = Tally(doubted=True)
 
@@ -151,6 +158,12 @@ class Judge:
         """Return the gates by the names that visitors are told."""
         return {} if self._list is None else {one.id: one.name for one in self._list.head.gates}
 
+    @property
+    def timezone(self) -> str:
+        """Return the name of the event's time zone; UTC where no list says it."""
+        events = () if self._list is None else self._list.head.events
+        return events[0].timezone if events else "UTC"
+
     def session_of(self, ticket: Ticket, plan: LanePlan) -> SessionId:
         """Return the session a ticket would use at a lane with this plan."""
         return session_for(ticket, plan)
@@ -203,6 +216,56 @@ class Judge:
         subject, flag = subject_of(identity, verdict)
         return Answer(identity, verdict, subject, flag, _counted(identity, tapped))
 
+    def answer_then(
+        self, identity: Identity, direction: Direction, plan: LanePlan, read_s: int, zone: tzinfo
+    ) -> Answer:
+        """Judge what a device read at `read_s` (unix seconds) and stored: by the entries and exits until then.
+
+        The lane's state, its arm and how many people were inside are not asked, since nobody waits. Standings are those of
+        now, and so are resets: of neither is it known what they were. What was stored before comes out `repeated`: a
+        memory may be told twice. Sessions are those of that evening, whatever the plan has come to since. Without a list
+        nothing is let in; StoreFault where list or log cannot be read.
+        """
+        # Somebody holds the device.
+        plan = replace(self._plan_then(plan, read_s, zone), attended=True)
+        clock = self._time.facts()
+        then_us = read_s * 1_000_000
+        question = Question(
+            direction=direction,
+            identity=identity,
+            candidates=self.candidates(identity, plan, then_us),
+            lane=LaneFacts(plan, ready=self._list is not None or _speaks_for_itself(identity)),
+            venue=self.venue,
+            clock=ClockFacts(read_s, Trust.RTC, min(clock.floor_s, read_s)),
+            cut_off=self._cut_off(plan.zone),
+        )
+        verdict = decide(question)
+        if verdict.candidate is not None and self._is_told(verdict.candidate.ticket, plan, verdict, then_us):
+            verdict = replace(verdict, repeated=True)
+        subject, flag = subject_of(identity, verdict)
+        return Answer(identity, verdict, subject, flag)
+
+    def _plan_then(self, plan: LanePlan, read_s: int, zone: tzinfo) -> LanePlan:
+        """Return the plan with the sessions of that day before its own; a night belongs to the day before."""
+        day = datetime.fromtimestamp(read_s - NIGHT_S, zone)
+        number = day.year * 10_000 + day.month * 100 + day.day
+        events = {event for event, _ in plan.sessions}
+        then = [
+            (one.event, one.id)
+            for one in self.venue.sessions.values()
+            if one.day == number and one.event in events and one.zone in (0, plan.zone)
+        ]
+        return replace(plan, sessions=(*then, *(one for one in plan.sessions if one not in then)))
+
+    def _is_told(self, ticket: Ticket, plan: LanePlan, verdict: Verdict, then_us: int) -> bool:
+        return any(
+            row.flags & OF_DEVICE
+            and row.id.gate == self._gate
+            and (row.lane, row.way) == (plan.lane, verdict.direction)
+            and abs(row.time_us - then_us) < STORED_SAME_US
+            for row in self._presence.rows(ticket.event, ticket.id)
+        )
+
     def _tapped(self, identity: Identity) -> int:
         """Return how far the tag has counted for all that is known here; -1 where it does not count, or is new."""
         if not isinstance(identity, Known) or identity.counter is None:
@@ -234,8 +297,10 @@ class Judge:
         share = share_of(zone.capacity, at_cut, 1 + len(self._zone_gates.get(zone.id, ())))
         return known + zone.capacity - share
 
-    def candidates(self, identity: Identity, plan: LanePlan) -> tuple[Candidate, ...]:
-        """Fetch every ticket a credential stands for, with what the log knows of each."""
+    def candidates(
+        self, identity: Identity, plan: LanePlan, then_us: int | None = None
+    ) -> tuple[Candidate, ...]:
+        """Fetch every ticket a credential stands for, with what the log knows of each; `then_us`: as it was at that time."""
         if not isinstance(identity, Known):
             return ()
         # Without a list nobody is let in, but a signature still says who leaves.
@@ -251,13 +316,15 @@ class Judge:
             newer = self._presence.credential_of(ticket.event, digest)
             credential = listed if newer is None else newer
             found.append(
-                Candidate(self._current(ticket), product, self._tally(ticket, plan), credential=credential)
+                Candidate(
+                    self._current(ticket), product, self._tally(ticket, plan, then_us), credential=credential
+                )
             )
         if not found and identity.claims is not None:
             unlisted = synthesize(identity.claims, self.venue)
             if unlisted is not None:
                 ticket = self._current(unlisted.ticket)
-                found.append(replace(unlisted, ticket=ticket, tally=self._tally(ticket, plan)))
+                found.append(replace(unlisted, ticket=ticket, tally=self._tally(ticket, plan, then_us)))
         return tuple(found)
 
     def _current(self, ticket: Ticket) -> Ticket:
@@ -270,9 +337,12 @@ class Judge:
             ticket.not_before, ticket.not_after, ticket.admits, ticket.home_gate, ticket.attention,
         )  # fmt: skip
 
-    def _tally(self, ticket: Ticket, plan: LanePlan) -> Tally:
+    def _tally(self, ticket: Ticket, plan: LanePlan, then_us: int | None) -> Tally:
         """Fold what is recorded about a ticket, as seen from this lane."""
         rows = self._presence.rows(ticket.event, ticket.id)
+        if then_us is not None:
+            # What was said since of those entries and exits holds: one was annulled, another passed.
+            rows = tuple(row for row in rows if row.time_us <= then_us or row.role not in _COMINGS)
         doubted = self.doubted(ticket.event, ticket.id)
         if not rows:
             return _DOUBTED if doubted else _NOTHING_YET
@@ -280,6 +350,11 @@ class Judge:
         same_day = self._same_day(ticket.event, session)
         presence = fold(rows, self._presence.resets(), self.venue.zones)
         found = presence.tally(plan.zone, session, same_day, self._gate, self._presence.epoch, plan.lane)
+        if then_us is not None:
+            # It is over: nobody waits for an exit, stands before an arm that a restart caught or is let in again.
+            found = replace(
+                found, exit_pending=False, unresolved=0, unresolved_uses=0, unresolved_ids=(), frozen=()
+            )
         return replace(found, doubted=True) if doubted else found
 
     def _same_day(self, event: EventId, session: SessionId) -> tuple[SessionId, ...]:

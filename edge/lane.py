@@ -42,17 +42,18 @@ from admission.observed import reset_payloads
 from admission.question import LaneFacts
 from admission.records import Direction, Fire, Flag, Kind, Outcome
 from admission.rules import mode_for
-from drivers.base import InputChanged, Removed, Scan, Signal
-from edge.clock import Clock
+from drivers.base import InputChanged, Removed, Scan, Signal, Stored
+from edge.clock import Clock, TrustedTime
 from edge.failpoints import failpoint
 from edge.journal import Journal, Stamp
 from edge.judge import Answer, Judge
-from edge.lane_rows import LaneRows, said_at
+from edge.lane_rows import LaneRows, said_at, way_of
 from edge.last_scans import after_of
 from edge.link import After, Seen
 from edge.parts import HeldPulse
-from edge.settings import LaneSettings, ReaderSettings, Way
+from edge.settings import LaneSettings, ReaderSettings
 from edge.store.faults import StoreFault
+from edge.stored import StoredScans
 
 LATCHED = frozenset((str(Fire.ALARM.value).encode(), str(Fire.STILL.value).encode()))
 """What is kept of a lane whose alarm nobody cleared."""
@@ -71,7 +72,6 @@ SCANS_TIMED_MAX = 8
 
 log = logging.getLogger("edge.lane")
 _MEDIA = {one.value: one for one in Medium}
-_WAYS = {Way.ENTRY: Direction.ENTRY, Way.EXIT: Direction.EXIT, Way.BOTH: Direction.NONE}
 
 
 _ALREADY_DONE = frozenset((Write, Show))
@@ -134,7 +134,7 @@ class LaneShell:
         machine: Lane,
         judge: Judge,
         journal: Journal,
-        clock: Clock,
+        clock: TrustedTime,
         relay: RelayLines | None,
         on_seen: Callable[[Seen], None],
         on_layout: Callable[..., None],
@@ -157,6 +157,9 @@ class LaneShell:
         self._on_alert = on_alert
         self._heard, self._on_fire = heard, on_fire
         self._rows = LaneRows(settings.id, journal.epoch, clock, on_seen)
+        self._stored = StoredScans(
+            judge=judge, time=clock, rows=self._rows, drive=self.drive, seq_of=self.seq_of, on_fault=on_fault
+        )
         self._readers = {reader.id: _AtReader(reader) for reader in settings.readers}
         self._seqs: OrderedDict[int, int] = OrderedDict()
         self._awaiting: deque[tuple[int, int]] = deque()
@@ -257,8 +260,13 @@ class LaneShell:
             return
         failpoint("after_read")
         at = self._readers[reader]
-        shown = _Presentation(scan.data, medium, _WAYS[at.settings.way], scan.last_ns)
+        shown = _Presentation(scan.data, medium, way_of(at.settings.way), scan.last_ns)
         self._present(at, shown)
+
+    def stored(self, reader: int, event: Stored) -> None:
+        """A device handed over a code that it read earlier."""
+        if not self._ended:
+            self._stored.take(self._readers[reader].settings, event, self._plan)
 
     def removed(self, reader: int, event: Removed) -> None:  # noqa: ARG002
         """The medium left the field."""

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from admission.ids import Epoch
 from admission.lane import LaneEffect, Show, Write
 from admission.question import Verdict
-from admission.records import Flag, Kind, Outcome, Record
+from admission.records import Direction, Flag, Kind, Outcome, Record
 from edge.clock import Clock
 from edge.judge import Answer
-from edge.link import BY_HAND, Seen
+from edge.link import BY_HAND, STORED, Seen
+from edge.settings import Way
 
+_WAYS = {Way.ENTRY: Direction.ENTRY, Way.EXIT: Direction.EXIT, Way.BOTH: Direction.NONE}
 _OF_THE_LANE = Flag.REHEARSAL | Flag.NO_PULSE
 """What the lane, not the verdict, says of a grant."""
 
@@ -65,6 +67,28 @@ class LaneRows:
             )
         )
 
+    def stored(self, write: Write, seq: int, reader: int, read_s: int, answer: Answer) -> None:
+        """Tell of a scan that a device stored, with the time when it was read."""
+        verdict = answer.verdict
+        self._on_seen(
+            Seen(
+                seq=seq,
+                time_s=float(read_s),
+                lane=self._lane,
+                reader=reader,
+                direction=verdict.direction,
+                kind=STORED,
+                outcome=verdict.outcome,
+                reason=verdict.reason,
+                flags=int(write.flags),
+                ticket="" if verdict.candidate is None else str(verdict.candidate.ticket.id),
+                gate=verdict.gate,
+                last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
+                epoch=self._epoch,
+                row=next(self._numbers),
+            )
+        )
+
     def by_hand(self, write: Write, seq: int, time_us: int) -> None:
         """Tell of an override: a row of its own, that can be taken back."""
         record = Record(write.kind, seq, time_us, 0, flags=write.flags, subject=write.subject)
@@ -84,6 +108,11 @@ class LaneRows:
                 row=next(self._numbers),
             )
         )
+
+
+def way_of(way: Way) -> Direction:
+    """Return the direction of a reader; NONE where it serves both."""
+    return _WAYS[way]
 
 
 def said_at(reader: int, answer: Answer, effects: tuple[LaneEffect, ...]) -> Verdict:

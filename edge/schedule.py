@@ -120,6 +120,15 @@ def nightly_s(minutes: int, timezone: ZoneInfo, now_s: int) -> int:
     return max(moment for moment in moments if moment <= now_s)
 
 
+def timezone_of(name: str) -> ZoneInfo | None:
+    """Return a time zone; None where this box does not know it."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        # Not there, no name of one, or a folder of them.
+        return None
+
+
 def resets_due(schedule: Schedule, timezone: ZoneInfo | None, looked_s: int, now_s: int) -> dict[ZoneId, int]:
     """Return the zones to be reset and since when, for moments after `looked_s` up to `now_s`; one reset for many.
 

@@ -186,6 +186,25 @@ class TcpReader(_Strict, frozen=True, tag_field="driver", tag="tcp"):
     uid_form: UidForm = UidForm.HEX
 
 
+class BatchReader(_Strict, frozen=True, tag_field="driver", tag="batch"):
+    """The cradle of handhelds that store what they read, and send it as lines of text when they are docked."""
+
+    id: Id16
+    way: Way
+    port: Path
+    baud: Baud = 9600
+    line: Name = "{code},{date},{time}"
+    """A line as the device sends it; `{any}` is a field that nobody needs."""
+    date: Name = "DD/MM/YY"
+    time: Name = "HH:MM:SS"
+    time_zone: str = ""
+    """Of the device's clock; empty: the event's."""
+    gap_ms: Millis = 200
+    medium: MediumSetting = MediumSetting.BARCODE
+    uid_order: UidOrder = UidOrder.BIG
+    uid_form: UidForm = UidForm.HEX
+
+
 class HidPosReader(_Strict, frozen=True, tag_field="driver", tag="hidpos"):
     """A scanner in HID-POS mode (USB HID, usage page 0x8C), read from its hidraw node."""
 
@@ -227,7 +246,9 @@ class Twn4Reader(_Strict, frozen=True, tag_field="driver", tag="twn4"):
     uid_order: UidOrder = UidOrder.BIG
 
 
-ReaderSettings = SerialReader | WedgeReader | SsiReader | TcpReader | HidPosReader | Pn532Reader | Twn4Reader
+ReaderSettings = (
+    SerialReader | WedgeReader | SsiReader | TcpReader | BatchReader | HidPosReader | Pn532Reader | Twn4Reader
+)
 
 
 class LcusRelay(_Strict, frozen=True, tag_field="driver", tag="lcus"):

@@ -20,7 +20,7 @@ from edge.journal import MONO_MS_MASK
 from edge.lane import LaneShell
 from edge.link import Health, Part
 from edge.presence_reset import reset_presence
-from edge.schedule import LaneMark, Schedule, by_hand, looked_on, resets_due, state_due
+from edge.schedule import LaneMark, Schedule, by_hand, looked_on, resets_due, state_due, timezone_of
 from edge.store.faults import StoreFault
 
 BELIEVED: Final = frozenset((Trust.SYNCED, Trust.RTC))
@@ -166,15 +166,6 @@ class Timetable:
         self._marks[lane] = mark
         if mark != (before or LaneMark(mark.state)):
             self._gate.journal.keep(mark_key(lane), msgspec.msgpack.encode(mark))
-
-
-def timezone_of(name: str) -> ZoneInfo | None:
-    """Return a time zone; None where this box does not know it."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        # Not there, no name of one, or a folder of them.
-        return None
 
 
 def mark_key(lane: int) -> str:

@@ -46,7 +46,8 @@ class Pump(Generic[Event]):
     """Moves frames from an open device to `emit`, from the loop's own callbacks: no task switch lies between.
 
     `take` reads the device once and returns its frames, or None where nothing waited; it raises DriverError. `emit` is
-    called at most FRAMES_PER_TURN_MAX times a turn and must not raise.
+    called at most `per_turn` times a turn and must not raise. `pause_s`: between turns, where nobody waits for the frames;
+    those that wait in here are emitted when it is cancelled, since the device may have forgotten them.
     """
 
     def __init__(
@@ -55,11 +56,15 @@ class Pump(Generic[Event]):
         take: Callable[[], Sequence[Event] | None],
         framer: Framer[Event],
         emit: Callable[[Event], None],
+        *,
+        per_turn: int = FRAMES_PER_TURN_MAX,
+        pause_s: float = 0.0,
     ) -> None:
         self._fd = fd
         self._take = take
         self._framer = framer
         self._emit = emit
+        self._per_turn, self._pause_s = per_turn, pause_s
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[NoReturn] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
@@ -76,6 +81,8 @@ class Pump(Generic[Event]):
             for handle in (self._timer, self._drain_handle):
                 if handle is not None:
                     handle.cancel()
+            while self._pause_s and self._backlog:
+                self._emit(self._backlog.popleft())
 
     def _on_readable(self) -> None:
         try:
@@ -100,7 +107,7 @@ class Pump(Generic[Event]):
             self._ended.set_exception(error)
 
     def _pass_on(self, frames: Sequence[Event]) -> None:
-        if len(frames) <= FRAMES_PER_TURN_MAX:
+        if len(frames) <= self._per_turn:
             for frame in frames:
                 self._emit(frame)
             return
@@ -110,16 +117,21 @@ class Pump(Generic[Event]):
         self._drain()
 
     def _drain(self) -> None:
-        now = [self._backlog.popleft() for _ in range(min(FRAMES_PER_TURN_MAX, len(self._backlog)))]
+        now = [self._backlog.popleft() for _ in range(min(self._per_turn, len(self._backlog)))]
         # What comes next is set up first, so that it comes whatever happens in an emit.
         if self._backlog:
-            self._drain_handle = self._loop.call_soon(self._drain)
+            self._drain_handle = self._soon(self._drain)
         else:
             self._drain_handle = None
             self._loop.add_reader(self._fd, self._on_readable)
             self.arm()
         for frame in now:
             self._emit(frame)
+
+    def _soon(self, what: Callable[[], None]) -> asyncio.Handle:
+        if not self._pause_s:
+            return self._loop.call_soon(what)
+        return self._loop.call_later(self._pause_s, what)
 
     def arm(self) -> None:
         """Have the framer's deadline kept; to be called too when something else than bytes moved it.

@@ -12,6 +12,7 @@ import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -19,6 +20,7 @@ from drivers.base import (
     SCAN_BYTES_MAX,
     DeviceGone,
     DeviceMisbehaved,
+    Emit,
     Garbled,
     Medium,
     Opened,
@@ -26,12 +28,14 @@ from drivers.base import (
     ReaderEvent,
     Scan,
     Signal,
+    Stored,
 )
 from drivers.framing.frame import Complete
 from drivers.framing.hid_pos import PLAIN_SHAPE
 from drivers.framing.layouts import DE_CH
 from drivers.framing.ssi import DECODER, Op, encode
 from drivers.framing.uid import ByteOrder
+from drivers.readers.batch import BatchReader, BatchReaderConfig
 from drivers.readers.hid_pos import HidPosConfig, HidPosReader
 from drivers.readers.pn532 import Pn532Config, Pn532Reader
 from drivers.readers.pump import FRAMES_PER_TURN_MAX
@@ -160,6 +164,46 @@ def serial(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     codes = UIDS if medium is Medium.UID else TEXTS
     reader = SerialReader(config, complete)
     return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst)
+
+
+class Unstored:
+    """A batch reader as this suite sees one: each stored code as if it were read now."""
+
+    reports_removal = False
+
+    def __init__(self, reader: BatchReader) -> None:
+        self._reader = reader
+
+    async def run(self, emit: Emit) -> NoReturn:
+        await self._reader.run(lambda event: emit(event.scan if isinstance(event, Stored) else event))
+
+    def feedback(self, signal: Signal) -> None:
+        self._reader.feedback(signal)
+
+
+def batch(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    read = b",28/11/26,19:04:05"
+    sim = SerialScanner(link, SerialSetting(suffix=read + b"\r\n"))
+    config = BatchReaderConfig(str(link), medium=medium, uid_order=ByteOrder.UID0_LAST, gap_ms=30)
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
+        await sim.scan(text.encode(), chunk=chunk, stop_after=stop_after)
+
+    async def garbage() -> None:
+        await sim.garbage(b"\x00\x00\r\n\x03\x02\r")
+
+    def no_suffix() -> None:
+        sim.setting = SerialSetting(suffix=read)
+
+    async def terminate() -> None:
+        await sim.garbage(b"\r\n")
+
+    async def burst(count: int) -> None:
+        await sim.garbage((b"7" + read + b"\r") * count)
+
+    codes = UIDS if medium is Medium.UID else TEXTS
+    reader = Unstored(BatchReader(config))
+    return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst, by_text=False)
 
 
 def hid_pos(link: Path, setting: HidPosSetting) -> Rig:
@@ -321,6 +365,8 @@ BUILDERS = {
     "wedge tag reader": (wedge, Medium.UID),
     "serial scanner": (serial, Medium.BARCODE),
     "serial tag reader": (serial, Medium.UID),
+    "batch handheld": (batch, Medium.BARCODE),
+    "batch handheld of tags": (batch, Medium.UID),
     "ssi scanner": (ssi, Medium.BARCODE),
     "hid-pos scanner with identifier": (hid_pos_aim, Medium.BARCODE),
     "hid-pos scanner without": (hid_pos_plain, Medium.BARCODE),

@@ -183,7 +183,7 @@ class Line:
             machine=Lane(config, LaneState.CONTROLLED),
             judge=judge,
             journal=self.journal,
-            clock=self.clock,
+            clock=trusted,
             relay=relay or Relay(),
             on_seen=self._seen,
             on_layout=_ignore,

@@ -23,8 +23,8 @@ from edge.schedule import (
     nightly_s,
     resets_due,
     state_due,
+    timezone_of,
 )
-from edge.timetable import timezone_of
 from edge.venue import venue_of
 from sync.wire.lists import ListHead
 from tests.edge.rig import ARENA, EVENT, GATE, list_head

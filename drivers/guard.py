@@ -33,7 +33,7 @@ from drivers.pulses import NS_PER_MS, PULSE_MS_LONGEST, PULSE_MS_MAX_DEFAULT, Pu
 READ_BYTES = 64 * FRAME_BYTES
 """Frames taken at once: few enough that a flood of them cannot delay an off edge."""
 
-DRIVERS = ("lcus", "gpio", "modbus")
+DRIVERS = ("lcus", "gpio", "modbus", "kmtronic", "numato", "hid")
 """The drivers that can be named."""
 
 PARENT_CHECK_MS = 1_000
@@ -103,6 +103,18 @@ def make_outputs(settings: GuardSettings) -> Outputs:
             from drivers.relays import modbus
 
             return modbus.from_options(settings.options)
+        case "kmtronic":
+            from drivers.relays import kmtronic
+
+            return kmtronic.from_options(settings.options)
+        case "numato":
+            from drivers.relays import numato
+
+            return numato.from_options(settings.options)
+        case "hid":
+            from drivers.relays import hid
+
+            return hid.from_options(settings.options)
         case unknown:
             raise Misconfigured(f"no relay driver is called {unknown!r}", f"Use one of {', '.join(DRIVERS)}.")
 

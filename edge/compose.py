@@ -17,11 +17,14 @@ from edge.settings import (
     GpioInputs,
     GpioRelay,
     HidPosReader,
+    HidRelay,
     InputSettings,
+    KmtronicRelay,
     LcusRelay,
     MediumSetting,
     ModbusInputs,
     ModbusRelay,
+    NumatoRelay,
     Pn532Reader,
     ReaderSettings,
     RelayInputs,
@@ -236,7 +239,7 @@ def _feedback(settings: SerialReader | HidPosReader) -> Mapping[Signal, bytes]:
 def guard_settings_of(settings: RelaySettings) -> GuardSettings:
     """Return what the relay guard is started with; the board's driver is imported in its process only."""
     match settings:
-        case LcusRelay():
+        case LcusRelay() | KmtronicRelay():
             options: dict[str, object] = {"path": settings.port, "lines": settings.lines}
         case GpioRelay():
             options = {
@@ -255,6 +258,21 @@ def guard_settings_of(settings: RelaySettings) -> GuardSettings:
                 "inputs": settings.inputs,
                 "poll_ms": settings.poll_ms,
                 "debounce_ms": settings.debounce_ms,
+            }
+        case NumatoRelay():
+            options = {
+                "path": settings.port,
+                "lines": settings.lines,
+                "inputs": settings.inputs,
+                "poll_ms": settings.poll_ms,
+                "debounce_ms": settings.debounce_ms,
+            }
+        case HidRelay():
+            options = {
+                "lines": settings.lines,
+                "path": settings.device,
+                "usb_port": settings.usb_port,
+                "name": settings.name,
             }
     return GuardSettings(settings.__struct_config__.tag, options, settings.pulse_max_ms)  # type: ignore[arg-type]
 

@@ -17,17 +17,27 @@ from edge.schedule import timezone_of
 from edge.settings import (
     GpioInputs,
     GpioRelay,
+    HidRelay,
+    KmtronicRelay,
     LaneSettings,
     LcusRelay,
     ModbusInputs,
     ModbusRelay,
+    NumatoRelay,
     PageSettings,
     PeerSettings,
     TcpReader,
 )
 
-LCUS_LINES: Final = (1, 2, 4, 8)
-"""The boards that exist."""
+RELAY_LINES: Final = {
+    "lcus": ("LCUS board", (1, 2, 4, 8)),
+    "kmtronic": ("KMTronic board", (1, 2, 4, 8)),
+    "numato": ("Numato module", (1, 2, 4, 8, 16, 32)),
+    "hid": ("HID relay board", (1, 2, 4, 8)),
+}
+"""The boards that exist, by driver."""
+HID_FINDERS: Final = ("device", "usb_port", "name")
+"""What a HID relay board is told apart by; with none of them it has to be the only one."""
 CONTACTS: Final = ("entry_contact", "exit_contact", "ready_contact", "fire_contact")
 FINDERS: Final = ("device", "usb", "usb_port", "model")
 """What a reader on USB can be found by."""
@@ -108,6 +118,9 @@ _RELAYS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "lcus": LcusRelay,
     "gpio": GpioRelay,
     "modbus": ModbusRelay,
+    "kmtronic": KmtronicRelay,
+    "numato": NumatoRelay,
+    "hid": HidRelay,
 }
 _READERS: Final[Mapping[str, type[msgspec.Struct]]] = {"tcp": TcpReader}
 _INPUTS: Final[Mapping[str, type[msgspec.Struct]]] = {"modbus": ModbusInputs, "gpio": GpioInputs}
@@ -155,9 +168,10 @@ def _is_address(text: str) -> bool:
 
 
 def _board(board: _Table, lines: int | None) -> Iterator[Problem]:
-    is_relay = board.path[0] == "relays"
-    if is_relay and board.text("driver") == "lcus" and lines is not None and lines not in LCUS_LINES:
-        yield (*board.path, "lines"), f"there is no LCUS board with {lines} relays", "1, 2, 4 or 8"
+    kind, sizes = RELAY_LINES.get(board.text("driver"), ("", ()))
+    if board.path[0] == "relays" and sizes and lines is not None and lines not in sizes:
+        allowed = f"{', '.join(map(str, sizes[:-1]))} or {sizes[-1]}"
+        yield (*board.path, "lines"), f"there is no {kind} with {lines} relays", allowed
     seen: set[int] = set()
     for at, offset in board.numbers("offsets"):
         if offset in seen or offset < 0:
@@ -168,6 +182,7 @@ def _board(board: _Table, lines: int | None) -> Iterator[Problem]:
         if lines is not None and not 0 <= line < lines:
             yield (*board.path, "active_low", at), f"this board has no line {line}", _lines_allowed(lines)
     yield from _path_from_root(board, "port")
+    yield from _path_from_root(board, "device")
 
 
 def _reader(reader: _Table) -> Iterator[Problem]:
@@ -271,6 +286,10 @@ def _shared_devices(relays: list[_Table], inputs: list[_Table], readers: list[_T
             yield from claim(port, (*table.path, "port"), owner, "this port")
         for at, offset in table.numbers("offsets"):
             yield from claim((table.text("chip"), offset), (*table.path, "offsets", at), owner, "this line")
+        if table.text("driver") == "hid":
+            found_by = ("hid", *(table.text(key) for key in HID_FINDERS))
+            wrong = "what this board is found by (usb_port or name tells two of a kind apart)"
+            yield from claim(found_by, table.path, owner, wrong)
         if table.text("driver") in FOUND and any(table.get(key) for key in FINDERS):
             found_by = (table.text("driver"), *(table.text(key).lower() for key in FINDERS))
             path = (*table.path, next(key for key in FINDERS if table.get(key)))

@@ -289,7 +289,44 @@ class ModbusRelay(_Strict, frozen=True, tag_field="driver", tag="modbus"):
     pulse_max_ms: PulseMs = 1000
 
 
-RelaySettings = LcusRelay | GpioRelay | ModbusRelay
+class KmtronicRelay(_Strict, frozen=True, tag_field="driver", tag="kmtronic"):
+    """A KMTronic USB relay board."""
+
+    id: Name
+    port: Path
+    lines: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    pulse_max_ms: PulseMs = 1000
+
+
+class NumatoRelay(_Strict, frozen=True, tag_field="driver", tag="numato"):
+    """A Numato relay module on USB, and its GPIO pins as inputs."""
+
+    id: Name
+    port: Path
+    lines: Annotated[int, msgspec.Meta(ge=1, le=32)] = 1
+    inputs: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
+    """Pins that are read, from 0 on; named by an input board with `driver = "relay"`."""
+    poll_ms: Annotated[int, msgspec.Meta(ge=5, le=1000)] = 20
+    debounce_ms: Millis = 20
+    pulse_max_ms: PulseMs = 1000
+
+
+class HidRelay(_Strict, frozen=True, tag_field="driver", tag="hid"):
+    """A HID relay board "USBRelay1" to "USBRelay8", driven over hidraw."""
+
+    id: Name
+    lines: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    device: Path = ""
+    """`/dev/hidraw0`, which changes with the order of plugging; empty: found by the two keys below."""
+    usb_port: str = ""
+    """`HID_PHYS` of the board, the socket it is plugged into."""
+    name: Annotated[
+        str, msgspec.Meta(pattern=r"\A([!-~]{5})?\Z", description="the five characters it calls itself")
+    ] = ""
+    pulse_max_ms: PulseMs = 1000
+
+
+RelaySettings = LcusRelay | GpioRelay | ModbusRelay | KmtronicRelay | NumatoRelay | HidRelay
 
 
 class GpioInputs(_Strict, frozen=True, tag_field="driver", tag="gpio"):

@@ -10,13 +10,12 @@ registers 0x1000 and up). A passage contact would then open the arm again. A rel
 switched off at the next look, and a board that goes on doing it is given up.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from drivers.base import DeviceMisbehaved, DriverError, Misconfigured
+from drivers.base import Misconfigured
 from drivers.framing.modbus import (
     Bits,
     Fault,
@@ -31,18 +30,11 @@ from drivers.framing.modbus import (
     read_discrete_inputs,
     write_coil,
 )
-from drivers.relays.serial_board import AGAIN_MS, Question, SerialBoard
+from drivers.relays.asked import DEBOUNCE_MS, POLL_MS, AskedOutputs, Levels, Shape
+from drivers.relays.serial_board import Question, SerialBoard
 
-LINES_MAX: Final = 32
-"""Relays of one board; the largest of this kind has 32."""
 FLASH_UNIT_MS: Final = 100
 """Waveshare: "the delay time is the data x 100 ms"."""
-LOOK_MS: Final = 100
-"""How often a board without inputs is asked whether it is there: silence is seen well within a second."""
-COILS_EVERY_S: Final = 0.25
-"""How often the relays are read where the inputs are: a relay that nobody switched is on for no longer."""
-STRAYS_MAX: Final = 3
-"""Looks in a row that find a relay on which nobody switched: the first may be another master's, three are the board's."""
 
 _SILENT: Final = "Check the board's supply, the A/B wires, its address (unit) and its baud rate."
 _GARBLED: Final = "Check the baud rate, and that no two boards on the wire share an address."
@@ -59,78 +51,47 @@ class ModbusRelayBoard:
     flash: bool = True
     flash_unit_ms: int = FLASH_UNIT_MS
     inputs: int = 0
-    poll_ms: int = 20
-    debounce_ms: int = 20
+    poll_ms: int = POLL_MS
+    debounce_ms: int = DEBOUNCE_MS
 
 
-class ModbusOutputs:
+class ModbusOutputs(AskedOutputs):
     """A Modbus board (Outputs, Sensing)."""
 
+    stray_hint = (
+        "Switch off the board's own link between inputs and relays (Waveshare: registers 0x1000 and up to 0)."
+    )
+
     def __init__(self, board: ModbusRelayBoard) -> None:
-        if not 0 < board.lines <= LINES_MAX or not 0 <= board.inputs <= LINES_MAX:
+        if not 1 <= board.unit <= 247 or board.flash_unit_ms < 1:
             raise Misconfigured(
-                f"{board.lines} relays and {board.inputs} inputs", f"A board has up to {LINES_MAX} of each."
+                f"unit {board.unit}, a flash unit of {board.flash_unit_ms} ms",
+                f"Units are 1 to 247; Waveshare's flash-on counts in {FLASH_UNIT_MS} ms.",
             )
-        if not 1 <= board.unit <= 247 or board.poll_ms < 1 or board.debounce_ms < 0:
-            raise Misconfigured(
-                f"unit {board.unit} cannot be asked like this", "Units are 1 to 247; use poll_ms 20."
-            )
-        if board.flash_unit_ms < 1:
-            raise Misconfigured(f"a flash unit of {board.flash_unit_ms} ms", "Waveshare's is 100 ms.")
-        self.lines = board.lines
-        self.inputs = board.inputs
-        self.own_timer = board.flash
-        self.debounce_ms = board.debounce_ms
-        self._settings = board
         self._board = SerialBoard(board.path, board.baud, silent=_SILENT, garbled=_GARBLED)
-        self._wanted: set[int] = set()
-        """Lines that somebody switched on."""
-        self._strays = 0
-        self._coils_s = 0.0
+        super().__init__(self._board, Shape(board.lines, board.inputs, board.poll_ms, board.debounce_ms))
+        self.own_timer = board.flash
+        self._settings = board
         self._off_at_once = True
 
     @property
-    def look_ms(self) -> int:
-        """The poll of the inputs; at once again where an answer stayed out."""
-        pace_ms = self._settings.poll_ms if self.inputs else LOOK_MS
-        return pace_ms if self._board.answered else min(AGAIN_MS, pace_ms)
+    def name(self) -> str:
+        """Unit and port."""
+        return f"Modbus unit {self._settings.unit} at {self._settings.path}"
 
-    def open(self) -> str:
-        """Open the port and switch every relay off, confirmed; raises DriverError."""
-        self.close()
-        self._board.open()
-        try:
-            self.all_off()
-        except DriverError:
-            self._board.drop()
-            raise
-        own = self._settings
-        return f"Modbus unit {own.unit} at {own.path}, {self.lines} relays, {self.inputs} inputs"
-
-    def fileno(self) -> int:
-        """The open port, so that a hang-up is seen while nothing is being asked; -1 when closed."""
-        return self._board.fileno()
-
-    def set(self, line: int, on: bool) -> None:
-        """Switch one relay; returns when the board confirmed it."""
-        self._check(line)
-        if on:
-            self._wanted.add(line)
+    def switch(self, line: int, *, on: bool) -> None:
+        """Function 05."""
         self._write(write_coil(self._settings.unit, line, on=on))
-        if not on:
-            self._wanted.discard(line)
 
     def pulse(self, line: int, duration_ms: int) -> None:
         """Switch one relay on for a time the board itself ends; returns when the board confirmed it.
 
         Said again (its confirmation was lost) it lasts no longer than the guard's own deadline.
         """
-        self._check(line)
+        self.check(line)
         if not self.own_timer:
-            raise Misconfigured(
-                f"flash is off (line {line}, {duration_ms} ms)", "Use the relay guard's own deadline."
-            )
-        self._wanted.add(line)
+            super().pulse(line, duration_ms)
+        self.wanted.add(line)
         units = ceil(duration_ms / self._settings.flash_unit_ms)
         reply = self._ask(flash_coil(self._settings.unit, line, max(1, units)))
         if isinstance(reply, Refused):
@@ -141,57 +102,22 @@ class ModbusOutputs:
 
     def all_off(self) -> None:
         """Switch every relay off: by one request, or one by one where the board does not know function 15."""
-        unit = self._settings.unit
         if self._off_at_once:
-            reply = self._ask(coils_off(unit, 0, self.lines))
+            reply = self._ask(coils_off(self._settings.unit, 0, self.lines))
             if isinstance(reply, Refused) and reply.code != Fault.ILLEGAL_FUNCTION:
                 raise self._refused(reply)
             self._off_at_once = isinstance(reply, Written)
         if not self._off_at_once:
-            for line in range(self.lines):
-                self._write(write_coil(unit, line, on=False))
-        self._wanted.clear()
+            super().all_off()
+        self.wanted.clear()
 
-    def look(self) -> tuple[bool, ...] | None:
-        """Read the inputs, and now and then the relays."""
-        now_s = time.monotonic()
-        if not self.inputs or now_s - self._coils_s >= COILS_EVERY_S:
-            coils = self._glance(read_coils(self._settings.unit, 0, self.lines))
-            if coils is not None:
-                self._coils_s = now_s
-                self._watch(coils)
-            if not self.inputs:
-                return None if coils is None else ()
+    def relays(self) -> Levels | None:
+        """Function 01."""
+        return self._glance(read_coils(self._settings.unit, 0, self.lines))
+
+    def contacts(self) -> Levels | None:
+        """Function 02."""
         return self._glance(read_discrete_inputs(self._settings.unit, 0, self.inputs))
-
-    def close(self) -> None:
-        """Switch off where the board still answers, then give the port back. Never raises."""
-        if self._board.fileno() < 0:
-            return
-        try:
-            self.all_off()
-        except DriverError:
-            pass  # A board with a timer ends its pulses; whoever opens it next starts with all off.
-        finally:
-            self._board.drop()
-
-    def _watch(self, coils: tuple[bool, ...]) -> None:
-        """Switch off what nobody switched on."""
-        strays = [line for line, on in enumerate(coils) if on and line not in self._wanted]
-        self._strays = self._strays + 1 if strays else 0
-        for line in strays:
-            self._write(write_coil(self._settings.unit, line, on=False))
-        if self._strays >= STRAYS_MAX:
-            raise DeviceMisbehaved(
-                f"relay {strays[0]} of {self._settings.path} switches on by itself",
-                "Switch off the board's own link between inputs and relays (Waveshare: registers 0x1000 and up to 0).",
-            )
-
-    def _check(self, line: int) -> None:
-        if not 0 <= line < self.lines:
-            raise Misconfigured(
-                f"relay {line} of {self.lines}", "Lines count from 0; correct the lane's output line."
-            )
 
     def _write(self, request: Request) -> None:
         reply = self._ask(request)

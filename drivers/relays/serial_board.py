@@ -25,8 +25,8 @@ GONE_AFTER_S = 0.7
 MISBEHAVES_AFTER_S = 1.0
 """The same, where something comes that is no answer (wrong baud rate, two boards with one address)."""
 
-AGAIN_MS = 10
-"""Pause after a look that was not answered."""
+ANSWER_BYTES_MAX = 64
+"""More than any answer on these lines but Modbus, which has a checksum: in so much noise a short answer is soon found."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -10,8 +10,11 @@ from drivers.guard import GuardSettings, make_outputs
 from drivers.relays import lcus
 from drivers.sims.answering_board import AnsweringBoard
 from drivers.sims.gpio_chip import SimChip, SimChips
+from drivers.sims.hid_relay import HidRelay
+from drivers.sims.kmtronic_board import KmtronicBoard
 from drivers.sims.lcus_board import LcusBoard
 from drivers.sims.modbus_board import ModbusBoard
+from drivers.sims.numato_module import NumatoModule
 from drivers.sims.served import Service
 from drivers.transport.gpiochip import OutputLine
 from drivers.transport.tty import Tty
@@ -32,7 +35,7 @@ class Rig:
     unplug: Callable[[], None]
     plug: Callable[[], None]
     board: AnsweringBoard | None = None
-    """Where it is asked and answers."""
+    """Where it is asked and answers on a serial line."""
 
     def make(self) -> Outputs:
         return make_outputs(self.settings)
@@ -100,7 +103,7 @@ def gpio_rig(folder: Path) -> Iterator[Rig]:
 
 
 @contextmanager
-def answering(board: AnsweringBoard, settings: GuardSettings) -> Iterator[Rig]:
+def answering(board: AnsweringBoard | HidRelay, settings: GuardSettings) -> Iterator[Rig]:
     """Serve a board that answers."""
     with Service(board) as service:
 
@@ -127,7 +130,8 @@ def answering(board: AnsweringBoard, settings: GuardSettings) -> Iterator[Rig]:
             with service.lock:
                 board.plug()
 
-        yield Rig(settings, levels, turned_on, leave_on, unplug, plug, board)
+        asked = board if isinstance(board, AnsweringBoard) else None
+        yield Rig(settings, levels, turned_on, leave_on, unplug, plug, asked)
     board.close()
 
 
@@ -147,6 +151,30 @@ def plain_modbus_rig(folder: Path) -> Iterator[Rig]:
         yield rig
 
 
+@contextmanager
+def kmtronic_rig(folder: Path) -> Iterator[Rig]:
+    board = KmtronicBoard(LINES, folder / "relays")
+    settings = GuardSettings("kmtronic", {"path": board.path, "lines": LINES})
+    with answering(board, settings) as rig:
+        yield rig
+
+
+@contextmanager
+def numato_rig(folder: Path) -> Iterator[Rig]:
+    module = NumatoModule(LINES, folder / "relays")
+    options = {"path": module.path, "lines": LINES, "inputs": 4, "poll_ms": 5, "debounce_ms": 5}
+    with answering(module, GuardSettings("numato", options)) as rig:
+        yield rig
+
+
+@contextmanager
+def hid_rig(folder: Path) -> Iterator[Rig]:
+    board = HidRelay(LINES, folder / "hidraw0")
+    settings = GuardSettings("hid", {"path": board.path, "lines": LINES, "name": board.name})
+    with answering(board, settings) as rig:
+        yield rig
+
+
 def modbus_settings(path: str, pulse_ms_max: int = 1000) -> GuardSettings:
     options = {"path": path, "lines": LINES, "unit": 3, "inputs": 8, "poll_ms": 5, "debounce_ms": 5}
     return GuardSettings("modbus", options, pulse_ms_max)
@@ -157,8 +185,11 @@ RIGS = {
     "gpio": gpio_rig,
     "modbus": modbus_rig,
     "modbus-plain": plain_modbus_rig,
+    "kmtronic": kmtronic_rig,
+    "numato": numato_rig,
+    "hid": hid_rig,
 }
 """Every output driver."""
 
-ASKED = ("modbus", "modbus-plain")
+ASKED = ("modbus", "modbus-plain", "kmtronic", "numato")
 """Those whose board answers."""

@@ -118,7 +118,10 @@ accept_bytes = "7"
         "line 6: page.tls: 'yes' is not allowed (allowed: true or false)",
         "line 7: page.hold_ms: there is no such key (allowed: hold_ms belongs to [[lanes]])",
         "line 8: lgo: there is no such key; did you mean log?",
-        'line 11: relays[0].driver: \'relay\' is not allowed (allowed: "lcus", "gpio", "modbus")',
+        (
+            'line 11: relays[0].driver: \'relay\' is not allowed (allowed: "lcus", "gpio", "modbus", '
+            '"kmtronic", "numato", "hid")'
+        ),
         "line 13: lanes[0].id: 0 is not allowed (allowed: a whole number from 1 to 65535)",
         "line 14: lanes[0].name: '' is not allowed (allowed: a text of 1 to 64 characters)",
         "line 15: lanes[0].relay: no relay is called 'amr'; did you mean arm? (allowed: \"arm\")",
@@ -373,6 +376,34 @@ def test_the_inputs_of_a_relay_board(old: str, new: str, expected: str) -> None:
     assert load(ONE_BOARD, {}).lanes
     assert ONE_BOARD.count(old) == 1
     (found,) = errors(ONE_BOARD.replace(old, new))
+    assert expected in found
+
+
+@pytest.mark.parametrize(
+    ("board", "expected"),
+    [
+        (
+            'driver = "kmtronic"\nport = "/dev/r"\nlines = 3',
+            "there is no KMTronic board with 3 relays (allowed: 1, 2, 4 or 8)",
+        ),
+        (
+            'driver = "numato"\nport = "/dev/r"\nlines = 3',
+            "there is no Numato module with 3 relays (allowed: 1, 2, 4, 8, 16 or 32)",
+        ),
+        ('driver = "hid"\nlines = 3', "there is no HID relay board with 3 relays"),
+        (
+            'driver = "hid"\nlines = 2\nname = "TOOLONG"',
+            "name: 'TOOLONG' is not allowed (allowed: the five characters",
+        ),
+        ('driver = "hid"\nlines = 2\ndevice = "hidraw0"', "device: 'hidraw0' is no device path"),
+        (
+            'driver = "hid"\nlines = 2\n[[relays]]\nid = "two"\ndriver = "hid"',
+            "what this board is found by (usb_port or name tells two of a kind apart) is used by relays 'arm' already",
+        ),
+    ],
+)
+def test_the_other_relay_boards(board: str, expected: str) -> None:
+    (found,) = errors(BARRIER.replace('driver = "lcus"\nport = "/dev/r"\nlines = 2', board))
     assert expected in found
 
 

@@ -4,14 +4,25 @@ All that a decision rests on is fetched here: the credential in the list, the st
 the ticket's rows in the log. Nothing is decided here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from admission.credentials import Copied, Forged, Identity, Known, Malformed, Medium, UnknownIssuer, identify
+from admission import binds
+from admission.credentials import (
+    Copied,
+    CredentialKind,
+    Forged,
+    Identity,
+    Known,
+    Malformed,
+    Medium,
+    UnknownIssuer,
+    identify,
+)
 from admission.decide import decide, synthesize
 from admission.entitlements import (
     Attention,
@@ -39,6 +50,8 @@ NIGHT_S = 6 * 3600
 STORED_SAME_US = 2_000_000
 """Two reads of one code within it are one presentation, as at a lane (`absent_ms`)."""
 
+_TAGS = (CredentialKind.UID, CredentialKind.SUN)
+_ACTIVE = CredentialStanding.ACTIVE
 _COMINGS = (Role.ENTRY, Role.EXIT)
 _NOTHING_YET = Tally()
 _DOUBTED = Tally(doubted=True)
@@ -308,6 +321,8 @@ class Judge:
         products = self.venue.products
         found: list[Candidate] = []
         digest = identity.digest
+        if not rows and identity.kind in _TAGS:
+            rows = self._bound(digest)
         for ticket, listed in rows:
             product = products.get((ticket.event, ticket.product))
             if product is None:
@@ -315,17 +330,52 @@ class Judge:
                 product = Product(ticket.product, ticket.event, "", attention=Attention.NOTE)
             newer = self._presence.credential_of(ticket.event, digest)
             credential = listed if newer is None else newer
-            found.append(
-                Candidate(
-                    self._current(ticket), product, self._tally(ticket, plan, then_us), credential=credential
-                )
-            )
+            about = self._presence.rows(ticket.event, ticket.id)
+            if self._is_replaced(ticket, digest, about):
+                credential |= CredentialStanding.REPLACED
+            tally = self._tally(ticket, plan, then_us, about)
+            found.append(Candidate(self._current(ticket), product, tally, credential=credential))
         if not found and identity.claims is not None:
             unlisted = synthesize(identity.claims, self.venue)
             if unlisted is not None:
                 ticket = self._current(unlisted.ticket)
-                found.append(replace(unlisted, ticket=ticket, tally=self._tally(ticket, plan, then_us)))
+                about = self._presence.rows(ticket.event, ticket.id)
+                replaced = (
+                    CredentialStanding.REPLACED if self._is_replaced(ticket, digest, about) else _ACTIVE
+                )
+                tally = self._tally(ticket, plan, then_us, about)
+                found.append(replace(unlisted, ticket=ticket, credential=replaced, tally=tally))
         return tuple(found)
+
+    def _bound(self, tag: bytes) -> tuple[tuple[Ticket, CredentialStanding], ...]:
+        """Return the ticket that a tag stands for since a check-in station bound it, in no list yet: as its code is listed.
+
+        Where this list has not even the ticket, what the bind says of it; nobody signed that, so it is no more than a check.
+        """
+        known = binds.of_tag(tag, self._presence.rows)
+        if not known or self._list is None:
+            return ()
+        bind, holds = known[0], binds.trouble_of(known[0], self._presence.rows) is None
+        of_code = self._list.lookup(bind.code)
+        same = [one for one, _ in of_code if (one.event, one.id) == (bind.event, bind.ticket)]
+        ticket = same[0] if same else Ticket(bind.ticket, bind.event, bind.product, session=bind.session)
+        if not same:
+            ticket = replace(ticket, attention=Attention.NOTE)
+        # Its ticket had another tag before.
+        return ((ticket, _ACTIVE if holds else CredentialStanding.INACTIVE_TAG),)
+
+    def _is_replaced(self, ticket: Ticket, code: bytes, about: Sequence[PresenceRow]) -> bool:
+        """Whether a tag stands for the ticket instead of this code, by what check-in stations recorded.
+
+        Not where the list gives that tag to somebody else: the centre has spoken.
+        """
+        if not about or not binds.replaces(code, about):
+            return False
+        tag = binds.tag_of(ticket.event, ticket.id, about, self._presence.rows)
+        if tag is None or self._list is None:
+            return tag is not None
+        holders = {(one.event, one.id) for one, _ in self._list.lookup(tag)}
+        return not holders or (ticket.event, ticket.id) in holders
 
     def _current(self, ticket: Ticket) -> Ticket:
         """Apply a standing change that is newer than the list."""
@@ -337,9 +387,10 @@ class Judge:
             ticket.not_before, ticket.not_after, ticket.admits, ticket.home_gate, ticket.attention,
         )  # fmt: skip
 
-    def _tally(self, ticket: Ticket, plan: LanePlan, then_us: int | None) -> Tally:
+    def _tally(
+        self, ticket: Ticket, plan: LanePlan, then_us: int | None, rows: tuple[PresenceRow, ...]
+    ) -> Tally:
         """Fold what is recorded about a ticket, as seen from this lane."""
-        rows = self._presence.rows(ticket.event, ticket.id)
         if then_us is not None:
             # What was said since of those entries and exits holds: one was annulled, another passed.
             rows = tuple(row for row in rows if row.time_us <= then_us or row.role not in _COMINGS)

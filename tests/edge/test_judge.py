@@ -9,11 +9,12 @@ from admission.credentials import Medium
 from admission.digests import CredentialKind, digest
 from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, TicketId, ZoneId
-from admission.observed import tag_rows_of
+from admission.observed import rows_of, tag_rows_of
 from admission.presence import PresenceRow, Resets, Role, State
 from admission.question import LaneFacts
 from admission.reasons import Reason
 from admission.records import (
+    Bound,
     Direction,
     Extension,
     ExtensionRecord,
@@ -21,6 +22,7 @@ from admission.records import (
     Kind,
     Outcome,
     Record,
+    pack_bound,
     pack_tap,
     ticket_subject,
 )
@@ -274,3 +276,82 @@ def test_shares_are_dealt_anew_only_once_every_gate_of_the_zone_is_heard(desk: D
     judge.in_touch()
     assert asked(8) is Reason.NONE
     assert dealt == [{ARENA: 0}, {}]
+
+
+# --- what a check-in station bound --------------------------------------------------------------------------------
+
+
+def bound(ticket: int, seq: int = 3, uid: bytes = UID, gate: int = 2) -> tuple[PresenceRow, ...]:
+    """What another gate's BIND of a tag to a ticket says."""
+    body = Record(
+        Kind.BIND, seq, 0, 0, flags=Flag.TICKET, subject=ticket_subject(EVENT, TicketId(ticket), PRODUCT), session=SESSION
+    )  # fmt: skip
+    what = Bound(uid, digest(CredentialKind.UID, uid, DIGEST_KEY), row(ticket).digest)
+    said = (GateId(gate), OLD, body, (ExtensionRecord(Extension.BOUND, seq + 1, pack_bound(what)),), seq)
+    return (*rows_of(*said), *tag_rows_of(*said))
+
+
+def tapped(judge: Judge, uid: bytes = UID) -> Answer:
+    plan = judge.plan(1)
+    assert plan is not None
+    return judge.answer(judge.identify(uid, Medium.UID), Direction.ENTRY, LaneFacts(plan))
+
+
+def shown(judge: Judge, ticket: int) -> Answer:
+    plan = judge.plan(1)
+    assert plan is not None
+    return judge.answer(judge.identify(code(ticket), Medium.BARCODE), Direction.ENTRY, LaneFacts(plan))
+
+
+def said(answer: Answer) -> tuple[Outcome, Reason]:
+    return answer.verdict.outcome, answer.verdict.reason
+
+
+GRANTED = (Outcome.GRANT, Reason.NONE)
+
+
+def test_a_bound_tag_has_the_tickets_rights_and_the_code_is_replaced() -> None:
+    memories = Memories()
+    judge = Judge(GATE, TrustedTime(HandClock(), rtc=True), memories)
+    judge.use_list(ShortList(row(7), row(8)))
+    assert said(tapped(judge)) == (Outcome.DENY, Reason.UNKNOWN)
+    memories.found = [*bound(7)]
+    answer = tapped(judge)
+    assert said(answer) == GRANTED
+    assert answer.subject == ticket_subject(EVENT, TicketId(7), PRODUCT)
+    assert said(shown(judge, 7)) == (Outcome.DENY, Reason.REPLACED)
+    assert said(shown(judge, 8)) == GRANTED
+    memories.standings = {TicketId(7): Standing.CANCELLED}
+    assert said(tapped(judge)) == (Outcome.DENY, Reason.CANCELLED)
+
+
+def test_a_bound_ticket_that_the_list_does_not_hold_yet_is_for_staff_to_look_at() -> None:
+    memories = Memories()
+    judge = Judge(GATE, TrustedTime(HandClock(), rtc=True), memories)
+    judge.use_list(ShortList(row(8)))
+    memories.found = [*bound(7)]
+    assert said(tapped(judge)) == (Outcome.DENY, Reason.CHECK_NOTE), "nobody stands at this lane"
+    assert said(shown(judge, 7)) == (Outcome.DENY, Reason.REPLACED)
+
+
+def test_the_lists_word_on_a_tag_goes_before_a_bind() -> None:
+    memories = Memories()
+    judge = Judge(GATE, TrustedTime(HandClock(), rtc=True), memories)
+    judge.use_list(ShortList(row(7), row(8), tag_row(8)))
+    memories.found = [*bound(7)]
+    answer = tapped(judge)
+    assert answer.subject == ticket_subject(EVENT, TicketId(8), PRODUCT)
+    assert said(shown(judge, 7)) == GRANTED, "whose tag became another's enters by his code"
+    judge.use_list(ShortList(row(7), row(8), tag_row(7)))
+    assert said(tapped(judge)) == GRANTED
+    assert said(shown(judge, 7)) == (Outcome.DENY, Reason.REPLACED)
+
+
+def test_a_second_tag_of_one_ticket_opens_nothing() -> None:
+    memories = Memories()
+    judge = Judge(GATE, TrustedTime(HandClock(), rtc=True), memories)
+    judge.use_list(ShortList(row(7)))
+    other = bytes.fromhex("04FFB2C3D4E5F6")
+    memories.found = [*bound(7, seq=9, uid=other, gate=3), *bound(7)]
+    assert said(tapped(judge)) == GRANTED
+    assert said(tapped(judge, other)) == (Outcome.DENY, Reason.INACTIVE_TAG)

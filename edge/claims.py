@@ -10,7 +10,7 @@ own clock. What waited at a gate that was away is bounded by the times that it g
 they must have been long enough, one after the other, for its lanes. What handhelds stored is reckoned up so too, apart.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -151,6 +151,10 @@ class Doubts:
     def also(self, limit: Limit) -> "Doubts":
         """Return these and one more; a gate that is in doubt already stays so from where it was."""
         return self if limit.gate in self.gates else Doubts((*self.limits, limit))
+
+    def without(self, gates: Container[GateId]) -> "Doubts":
+        """Return those of all other gates."""
+        return Doubts(one for one in self.limits if one.gate not in gates)
 
     def settled(self, before: Mapping[GateId, Limit], now: Mapping[GateId, Limit]) -> "Doubts":
         """Return those of which the centre has said nothing new: it shut nobody out and enrolled nobody anew."""

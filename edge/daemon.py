@@ -47,6 +47,7 @@ from edge.link import (
     Asked,
     AskOthers,
     Believe,
+    BelieveAgain,
     Done,
     Foreign,
     FromLane,
@@ -431,8 +432,10 @@ class Daemon:
         """Answer the front: records that only memory holds, those of other gates, or a command."""
         if isinstance(asked, Foreign):
             return await self.others.take(asked)
-        if isinstance(asked, Believe):
+        if isinstance(asked, Believe | BelieveAgain):
             try:
+                if isinstance(asked, BelieveAgain):
+                    return await self.others.believe_again(asked)
                 return await self.others.believe(asked)
             except StoreFault as fault:
                 self.unreadable(fault)

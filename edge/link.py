@@ -19,6 +19,8 @@ from sync.wire.counted import Limit
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 """A status with 16 lanes is some 20 kB; a slice of records at most 1 MB."""
 
+DOUBTED = "others.doubted"
+"""Code of the tile of a gate that claims more than it can; its `number` is an argument of it."""
 HELD_MAX = 512
 """Records given at once from memory: 50 kB, put together in less than a millisecond."""
 FOREIGN_MAX = 48
@@ -267,6 +269,14 @@ class Acknowledge(msgspec.Struct, frozen=True, tag="acknowledge"):
     alert: int
 
 
+class BelieveAgain(msgspec.Struct, frozen=True, tag="believe_again"):
+    """Somebody looked at a gate that claimed more than its lanes can do: what it says counts from now on."""
+
+    number: int
+    gate: int
+    steward: int
+
+
 class Identify(msgspec.Struct, frozen=True, tag="identify"):
     """Beep and blink, so that somebody before several boxes finds this one."""
 
@@ -420,7 +430,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 ZoneCommand = ResetPresence | CountPeople | Readmission
 LaneCommand = Pulse | ClearFire | AdmitByHand | AnnulLast
 Command = SetState | LaneCommand | ZoneCommand | Acknowledge | Identify | Restart | TakeList | Changes
-Asked = Command | GiveHeld | Foreign | Believe
+Asked = Command | GiveHeld | Foreign | Believe | BelieveAgain
 Answer = Done | HeldRecords
 Said = UplinkSaid | PeersSaid | ModemSaid | PageSaid | Acked | HeardGates
 FromFront = Asked | Said

@@ -10,9 +10,12 @@ from typing import NamedTuple
 import msgspec
 
 from admission.ids import Epoch, EventId, GateId, TicketId
+from admission.lane import Write
+from admission.records import Extension, Kind
 from edge.claims import Claims, Doubts, Known
 from edge.gate import Gate
-from edge.link import FOREIGN_MAX, Believe, Done, Foreign, Health, HeardGates, Part
+from edge.journal import Stamp
+from edge.link import DOUBTED, FOREIGN_MAX, Believe, BelieveAgain, Done, Foreign, Health, HeardGates, Part
 from edge.store.faults import StoreFault
 from edge.store.log_schema import COUNTED_KEY, DOUBTED_KEY, FEED_CURSOR, Batch, StoredRecord
 from sync.wire.counted import Limit
@@ -193,7 +196,8 @@ class Others:
             board.remove(Part.LOG, f"claims {one}")
         for one in now:
             name = names.get(one, str(one))
-            board.put(Part.LOG, f"claims {one}", Health.DEGRADED, "others.doubted", {"gate": name})
+            told: dict[str, str | int] = {"gate": name, "number": one}
+            board.put(Part.LOG, f"claims {one}", Health.DEGRADED, DOUBTED, told)
         self._shown_doubts = now
 
     async def believe(self, said: Believe) -> Done:
@@ -213,13 +217,33 @@ class Others:
         """The centre has spoken: of whom it shut out or enrolled anew, the roster alone says what counts."""
         memory = self._gate.memory
         doubts = memory.doubts.settled(before, memory.limits)
-        settled = memory.doubts.gates - doubts.gates
-        if settled:
-            memory.doubt(doubts)
-            for one in settled:
-                self._claims.again(one)
-            self._gate.journal.keep(DOUBTED_KEY, msgspec.msgpack.encode(doubts.limits))
+        if doubts.gates != memory.doubts.gates:
+            self._lift(doubts)
         self._show_doubts()
+
+    def _lift(self, left: Doubts) -> None:
+        """Go by fewer doubts: whoever is in none any more begins anew. StoreFault where the log cannot be read."""
+        memory = self._gate.memory
+        settled = memory.doubts.gates - left.gates
+        memory.doubt(left)
+        for one in settled:
+            self._claims.again(one)
+        self._gate.journal.keep(DOUBTED_KEY, msgspec.msgpack.encode(left.limits))
+
+    async def believe_again(self, said: BelieveAgain) -> Done:
+        """Staff looked at a gate in doubt: what it says counts here again. StoreFault where the log cannot be read."""
+        if not said.steward:
+            return Done(said.number, ok=False, code="command.no_steward")
+        gate, doubts = GateId(said.gate), self._gate.memory.doubts
+        if gate not in doubts.gates:
+            return Done(said.number, ok=True)  # somebody else was quicker
+        staff = (Extension.STAFF, said.steward.to_bytes(4, "big"))
+        self._gate.journal.append((Write(0, Kind.STANDING, data=gate, extensions=(staff,)),), Stamp())
+        self._lift(doubts.without({gate}))
+        log.warning("a gate in doubt is believed again", extra={"gate": gate})
+        self._show_doubts()
+        self._gate.changed()
+        return Done(said.number, ok=await self._gate.journal.saved(FLUSH_S))
 
     def _show_shut_out(self, gates: set[GateId]) -> None:
         board, names = self._gate.board, self._gate.judge.gate_names

@@ -215,9 +215,9 @@ WORDS: Final[Mapping[str, _Row]] = {
     ),
     "others.doubted": _row(
         "{gate} will mehr Personen durchgelassen haben, als seine Spuren können: was es sagt, gilt als unsicher",
-        "Bei {gate} nachsehen und es am Zentralrechner ausschliessen; nach einer neuen Anmeldung zählt {gate} wieder.",
+        "Bei {gate} nachsehen. Stimmt es, hier mit der PIN wieder glauben; sonst am Zentralrechner ausschliessen und neu anmelden.",
         "{gate} claims to have let more people through than its lanes can: what it says is taken as unsure",
-        "Look at {gate} and shut it out at the centre; once it is enrolled anew, {gate} counts again.",
+        "Look at {gate}. If it is true, believe it again here with the PIN; else shut it out at the centre and enrol it anew.",
     ),
     "others.revoked": _row(
         "{gate} ist ausgeschlossen: was dort danach aufgezeichnet wurde, zählt nicht",

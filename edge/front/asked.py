@@ -11,6 +11,7 @@ from edge.link import (
     Acknowledge,
     AdmitByHand,
     AnnulLast,
+    BelieveAgain,
     ClearFire,
     Command,
     CountPeople,
@@ -110,6 +111,12 @@ class BoxBody(Asked, frozen=True):
     steward: Steward = 0
 
 
+class BelieveBody(Asked, frozen=True):
+    """POST /api/gate/{id}/believe: somebody looked at that gate."""
+
+    steward: Named
+
+
 class NoBody(Asked, frozen=True):
     """POST /api/alert/{id}/acknowledge."""
 
@@ -126,7 +133,7 @@ class Refused(Exception):
         self.args_said = args or {}
 
 
-async def command(request: web.Request) -> Command:
+async def command(request: web.Request) -> Command | BelieveAgain:
     """Turn a request into what the lane is asked; the client numbers it."""
     lane = number = int(request.match_info.get("id", "0"))
     match request.match_info["what"]:
@@ -153,6 +160,8 @@ async def command(request: web.Request) -> Command:
             return Identify(0, (await body(request, BoxBody)).steward)
         case "restart":
             return Restart(0, (await body(request, BoxBody)).steward)
+        case "believe":
+            return BelieveAgain(0, number, (await body(request, BelieveBody)).steward)
         case "acknowledge":
             await body(request, NoBody)
             return Acknowledge(0, number)

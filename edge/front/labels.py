@@ -92,6 +92,7 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "gate": ("Tor", "Gate"),
     "js_annul": ("Zurücknehmen", "Annul"),
     "js_cancel": ("Abbrechen", "Cancel"),
+    "js_believe": ("Wieder glauben", "Believe again"),
     "js_seen": ("Gesehen", "Acknowledge"),
     "js_reset": ("{zone}: alle draussen", "{zone}: everybody out"),
     "js_reset_sure": (

@@ -12,8 +12,10 @@ from typing import NoReturn, Protocol
 import msgspec
 
 from admission.ids import Epoch
+from edge.board import verdict
 from edge.link import (
     ACKED_MAX,
+    DOUBTED,
     Acked,
     After,
     Answer,
@@ -21,6 +23,7 @@ from edge.link import (
     Asked,
     AskOthers,
     Believe,
+    BelieveAgain,
     Changes,
     Command,
     Done,
@@ -51,6 +54,8 @@ ANSWER_S = 5.0
 """The lane answers within a millisecond or not at all."""
 LIST_LOST = frozenset({"list.corrupt", "list.none"})
 """Codes of the list's tile where the lane gave up its file, or began before there was one (`edge.lists`)."""
+DOUBTED_MAX = 64
+"""Told to the centre; where there are more, these are enough to look at."""
 COMMANDS_MAX = 64
 """Commands under way at once; people press buttons, nothing else sends them."""
 
@@ -162,6 +167,17 @@ class LaneClient:
         return tuple(LaneWays(lane.id, lane.ways) for lane in self.status.lanes) if self.status else ()
 
     @property
+    def verdict(self) -> str:
+        """What the page's one line says, `edge.board.VerdictWord`; "" while that is not known."""
+        return verdict(self.status.tiles).word.value if self.status else ""
+
+    @property
+    def doubted(self) -> tuple[int, ...]:
+        """Other gates that claim more than they can, as the lane process sees it."""
+        tiles = self.status.tiles if self.status else ()
+        return tuple(int(one.args["number"]) for one in tiles if one.code == DOUBTED)[:DOUBTED_MAX]
+
+    @property
     def in_memory(self) -> tuple[Epoch, int]:
         """The running epoch, and its last seq that only the lane's memory holds; 0: none, as far as is known."""
         now = self.status
@@ -174,7 +190,7 @@ class LaneClient:
             raise LaneAway("the gate's program has too much to do")
         return answer
 
-    async def command(self, command: Command) -> Done:
+    async def command(self, command: Command | BelieveAgain) -> Done:
         """Send a command under a number of our own and wait for its answer. LaneAway where none comes."""
         answer = await self._ask(command)
         assert isinstance(answer, Done), "a command has no other answer"

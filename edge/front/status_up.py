@@ -22,6 +22,16 @@ class WaysKnown(Protocol):
     """What is known of the lanes (`edge.front.lane_client.LaneClient`)."""
 
     @property
+    def verdict(self) -> str:
+        """How the gate is, in the page's one word; "" while that is not known."""
+        ...
+
+    @property
+    def doubted(self) -> tuple[int, ...]:
+        """Other gates that claim more than they can."""
+        ...
+
+    @property
     def ways(self) -> tuple[LaneWays, ...]:
         """Which ways each lane is passed; none while that is not known."""
         ...
@@ -46,7 +56,7 @@ class StatusUp:
     async def tell(self) -> float:
         """Say how we are; then wait until there is something to say again."""
         self._news.moved.clear()
-        health, code, _ = self._tile.state()
+        _, code, _ = self._tile.state()
         queued, is_quiet = self._upload.queued or 0, self._rounds.is_quiet()
         await self._centre.tell(
             GateStatus(
@@ -56,7 +66,8 @@ class StatusUp:
                 outbox_age_s=self._upload.behind_s if queued else 0,
                 clock_off_s=-self._centre.ahead_s,
                 uplink=code,
-                verdict=health.value,
+                verdict=self._lane.verdict,
+                doubted=self._lane.doubted,
                 lanes=self._lane.ways,
                 again_s=int(self._rounds.round_s) if is_quiet else 0,
             )

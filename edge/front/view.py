@@ -12,7 +12,20 @@ from edge.board import BoardVerdict, VerdictWord, verdict
 from edge.front.labels import labels, page_language
 from edge.front.rehearsed import Go
 from edge.front.timeline import Happened, Story
-from edge.link import BY_HAND, STORED, After, Health, LaneView, Part, Rung, Seen, StaffAlert, Status, Tile
+from edge.link import (
+    BY_HAND,
+    DOUBTED,
+    STORED,
+    After,
+    Health,
+    LaneView,
+    Part,
+    Rung,
+    Seen,
+    StaffAlert,
+    Status,
+    Tile,
+)
 from edge.words import UNIX_END, WORDS, sentence
 
 STATES = ("controlled", "closed", "free_exit", "free_both", "out_of_service", "emergency", "rehearsal")
@@ -59,6 +72,8 @@ class TileView(msgspec.Struct, frozen=True):
     fix: str
     lane: int
     since_s: int
+    doubts: int = 0
+    """The gate that it says is in doubt; 0 where it says so of none, or nobody gave the PIN."""
 
 
 class StateView(msgspec.Struct, frozen=True):
@@ -368,6 +383,7 @@ def _tile(tile: Tile, status: Status, viewer: Viewer) -> TileView:
         fix="" if tile.health is Health.OK else said.fix,
         lane=tile.lane,
         since_s=tile.since_s,
+        doubts=int(tile.args.get("number", 0)) if viewer.has_session and tile.code == DOUBTED else 0,
     )
 
 

@@ -207,13 +207,17 @@ def _devices(
         .outerjoin(s, s.c.gate_id == g.c.id)
         .where(g.c.group_id == group)
         .order_by(g.c.name)
-    )
+    ).all()
     orders = key_rolls.orders_of_group(connection, group)
     unread = feed.unread(connection, group)
+    said = {row.id: msgspec.json.decode(row.status, type=GateStatus) if row.status else None for row in found}
+    doubted: dict[int, list[str]] = {}
+    for row in found:
+        for one in status.doubted if (status := said[row.id]) else ():
+            doubted.setdefault(one, []).append(row.name)
     made = []
     for row in found:
-        order = orders.get(GateId(row.id))
-        status = msgspec.json.decode(row.status, type=GateStatus) if row.status else None
+        order, status = orders.get(GateId(row.id)), said[row.id]
         behind = (
             max((versions.get(one.event, one.version) - one.version for one in status.versions), default=0)
             if status
@@ -224,6 +228,7 @@ def _devices(
                 "id": row.id, "name": row.name, "enrolled": bool(row.public), "status": status,
                 "heard_s": row.heard_s, "ago_s": now_s - row.heard_s if row.heard_s else None, "behind": behind,
                 "lanes": lanes.get(row.id, 0), "tone": _tone(row, status, now_s),
+                "doubted_by": doubted.get(row.id, []),
                 "roll": order.state if order is not None and not order.done_s else "",
                 "keys_s": max(row.enrolled_at_s or 0, order.done_s if order is not None else 0),
                 "unread": unread.get(GateId(row.id)),

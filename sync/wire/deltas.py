@@ -151,6 +151,10 @@ class GateStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Which ways each lane is passed, as the box is wired; none: not told."""
     again_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
     """Tells again within so long; 0: within `STATUS_EVERY_S`."""
+    doubted: Annotated[
+        tuple[Annotated[int, msgspec.Meta(ge=0, le=_U32)], ...], msgspec.Meta(max_length=64)
+    ] = ()
+    """Other gates that claim to have let more people through than their lanes can, as this one sees it."""
 
 
 def pack_delta(delta: Delta, key: Ed25519PrivateKey) -> bytes:

@@ -19,7 +19,7 @@ from admission.records import Kind, Record, record_from_bytes
 from edge import config, enrolment
 from edge.compose import factories
 from edge.daemon import SOCKET, Daemon
-from edge.link import Command, Done, Foreign, Health, Part, Seen, pack, read_from_lane
+from edge.link import BelieveAgain, Command, Done, Foreign, Health, Part, Seen, pack, read_from_lane
 from edge.parts import Factories
 from edge.store.list import build
 from edge.store.log_reader import LogReader
@@ -154,7 +154,7 @@ class Gate:
         await self.until(lambda: self.kinds().count(kind) >= count, f"{count} {kind.name} on disk")
         return next(record for record in reversed(self.records()) if record.kind is kind)
 
-    async def do(self, command: Command | Foreign) -> Done:
+    async def do(self, command: Command | Foreign | BelieveAgain) -> Done:
         """Ask the lane process for something, over its socket as the front does; return its answer."""
         stream, out = await asyncio.open_unix_connection(str(self.data / SOCKET))
         try:

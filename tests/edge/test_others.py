@@ -13,7 +13,17 @@ from admission.records import Direction, Flag, Kind, Outcome
 from admission.rules import share_of
 from edge.claims import BURST
 from edge.journal import Stamp
-from edge.link import FOREIGN_MAX, Believe, Foreign, Health, HeardGates, Part, UplinkSaid
+from edge.link import (
+    DOUBTED,
+    FOREIGN_MAX,
+    Believe,
+    BelieveAgain,
+    Foreign,
+    Health,
+    HeardGates,
+    Part,
+    UplinkSaid,
+)
 from edge.others import FLUSH_RECORDS, HEARD_S, Others
 from edge.store.list import build
 from edge.words import sentence
@@ -139,6 +149,39 @@ async def test_a_gate_in_doubt_stays_so_over_a_restart(tmp_path: Path) -> None:
         await gate.hardware.second.scan(code(2))
         seen = await gate.seen()
         assert (seen.outcome, bool(seen.flags & Flag.UNSURE)) == (Outcome.GRANT, True)
+
+
+async def test_staff_who_looked_at_a_gate_in_doubt_believe_it_again(tmp_path: Path) -> None:
+    log = EpochLog(Epoch(7), OTHER).begin().scans(BURST + 40, head_every=10**9)
+    claimed = [entry(seq, seq) for seq in range(2, len(log.blobs) + 1)]
+    async with running(tmp_path, [row(1), row(2), row(3)]) as gate:
+        await gate.ready()
+        for first in range(1, len(log.blobs) + 1, FOREIGN_MAX):
+            last = min(first + FOREIGN_MAX - 1, len(log.blobs))
+            rows = (one for one in claimed if first <= one.id.seq <= last)
+            assert (await gate.do(slice_of(log, first, last, *rows))).ok
+        tile = next(one for one in gate.daemon.board.tiles if one.code == DOUBTED)
+        assert tile.args["number"] == OTHER
+        nobody = await gate.do(BelieveAgain(0, OTHER, 0))
+        assert (nobody.ok, nobody.code, set(gate.daemon.memory.doubts.gates)) == (
+            False,
+            "command.no_steward",
+            {OTHER},
+        )
+        for _ in range(2):  # whoever is second finds it done
+            assert (await gate.do(BelieveAgain(0, OTHER, 17))).ok
+        assert (set(gate.daemon.memory.doubts.gates), gate.health(Part.LOG, f"claims {OTHER}")) == (
+            set[GateId](),
+            Health.OFF,
+        )
+        said = [one for one in gate.records() if one.kind is Kind.STANDING]
+        assert [one.data for one in said] == [OTHER], "who did it stands behind it in the log"
+        await gate.hardware.second.scan(code(2))
+        seen = await gate.seen()
+        assert (seen.outcome, seen.reason, seen.gate) == (Outcome.DENY, Reason.ALREADY_USED, OTHER)
+    async with running(tmp_path) as gate:
+        await gate.ready()
+        assert not gate.daemon.memory.doubts, "nor after a restart"
 
 
 def test_the_shares_of_gates_that_are_cut_off_never_add_up_to_more_than_there_is_room() -> None:

@@ -55,6 +55,8 @@ class Box:
         self.limits: tuple[Limit, ...] = ()
         """What the lane was told of whose records count."""
         self.ways: tuple[LaneWays, ...] = ()
+        self.verdict = "ready"
+        self.doubted: tuple[int, ...] = ()
         self.heard = HeardGates({})
         """What the lane was told of other gates."""
         self.acked: dict[Epoch, int] = {}

@@ -70,7 +70,9 @@ async def test_a_neighbour_that_marks_every_ticket_used_is_named_and_keeps_nobod
             liar.append(log, honest + 1)
             await gate.until(lambda: gate.daemon.memory.doubts.gates == {LIAR}, "it is in doubt", WAIT_S)
             tile = next(one for one in gate.daemon.board.tiles if one.code == "others.doubted")
-            assert (tile.part, tile.health, tile.args) == (Part.LOG, Health.DEGRADED, {"gate": str(LIAR)})
+            assert (tile.part, tile.health, tile.args) == (
+                Part.LOG, Health.DEGRADED, {"gate": str(LIAR), "number": LIAR},
+            )  # fmt: skip
 
             await gate.hardware.second.scan(rig.code(5))
             seen = await gate.seen()

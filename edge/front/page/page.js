@@ -49,7 +49,7 @@ function show(now) {
   $("fires").hidden = now.fires.length === 0;
   keyed($("fire-zones"), now.fires, (zone) => zone.id, newFire, showFire);
   keyed($("lanes"), now.lanes, (lane) => lane.id, newLane, showLane);
-  keyed($("tiles"), order(now.tiles), (tile) => tile.key, () => clone("t-tile"), showTile);
+  keyed($("tiles"), order(now.tiles), (tile) => tile.key, newTile, showTile);
   $("anew").hidden = !now.session || now.inside.length === 0;
   keyed($("zones"), now.inside, (zone) => zone.id, newZone, showZone);
   put($("gate"), String(now.gate));
@@ -82,12 +82,24 @@ function keyed(parent, items, keyOf, make, fill) {
 const RANK = { bad: 0, degraded: 1, ok: 2, off: 3 };
 const order = (tiles) => tiles.filter((tile) => tile.part !== "lane" || tile.health !== "ok").sort((a, b) => RANK[a.health] - RANK[b.health]);
 
+// Somebody looked at a gate that claimed more than its lanes can: what it says counts again.
+function newTile() {
+  const node = clone("t-tile");
+  const button = node.querySelector(".believe");
+  button.textContent = words.believe;
+  sure(button, true, () => { if (hasSteward()) send(`gate/${button.dataset.gate}/believe`, {}); });
+  return node;
+}
+
 function showTile(node, tile) {
   node.className = tile.health;
   shape(node, SHAPES[tile.health]);
   put(node.querySelector("h3"), `${tile.title}: ${tile.health_word}`);
   put(node.querySelector(".text"), tile.text);
   put(node.querySelector(".fix"), tile.fix);
+  const button = node.querySelector(".believe");
+  button.hidden = !tile.doubts;
+  button.dataset.gate = tile.doubts;
   put(node.querySelector(".since"), tile.health !== "ok" && tile.since_s ? `${words.since} ${at(tile.since_s)}` : "");
 }
 

@@ -464,6 +464,8 @@ WORDS: Final[Mapping[str, str]] = {
     "keys_roll_why": "Die laufende Box macht neue Schlüssel und stellt selbst um; eingelassen wird weiter, und ihre Aufzeichnungen gelten. Ist die Box weg, schliesse sie aus.",
     "keys_asked": "Neue Schlüssel verlangt",
     "keys_offered": "Wechselt Schlüssel",
+    "gate_doubted": "Will mehr gezählt haben, als es kann",
+    "gate_doubted_why": "{names}: Dieses Tor gibt an, mehr Personen durchgelassen zu haben, als seine Spuren können; dort gilt das als unsicher. Nachsehen. Stimmt es, dort auf der Seite der Box wieder glauben; sonst hier ausschliessen und neu anmelden.",
     "others_unread": "Von anderen ungelesen",
     "bad_value": "Das passt hier nicht. Geben Sie es so, wie der Hinweis sagt.",
     "choose_one": "Wählen Sie mindestens eines.",

@@ -467,6 +467,8 @@ WORDS: Final[Mapping[str, str]] = {
     "keys_roll_why": "The running box makes new keys and changes over by itself; people are let in meanwhile, and its records stay valid. For a box that is gone, revoke it.",
     "keys_asked": "New keys asked for",
     "keys_offered": "Changing keys",
+    "gate_doubted": "Claims more than it can do",
+    "gate_doubted_why": "{names}: this gate claims to have let more people through than its lanes can; there that is taken as unsure. Look at it. If it is true, believe it again on the page of those boxes; else revoke it here and enrol it anew.",
     "others_unread": "Others' records unread",
     "bad_value": "This does not fit here. Give it as the hint says.",
     "choose_one": "Choose one at least.",

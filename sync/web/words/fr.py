@@ -464,6 +464,8 @@ WORDS: Final[Mapping[str, str]] = {
     "keys_roll_why": "L'appareil en marche fait de nouvelles clés et change de lui-même; on entre pendant ce temps, et ses enregistrements restent valables. S'il est perdu, révoquez-le.",
     "keys_asked": "Nouvelles clés demandées",
     "keys_offered": "Change de clés",
+    "gate_doubted": "Annonce plus qu'il ne peut",
+    "gate_doubted_why": "{names}: cette porte dit avoir laissé passer plus de personnes que ses voies ne le peuvent; là-bas, cela compte comme incertain. Vérifiez-la. Si c'est vrai, croyez-la de nouveau sur la page de ces appareils; sinon révoquez-la ici et inscrivez-la à nouveau.",
     "others_unread": "Des autres, non lu",
     "bad_value": "Cela ne convient pas ici. Indiquez-le comme le dit l'aide.",
     "choose_one": "Choisissez-en au moins un.",

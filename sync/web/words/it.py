@@ -464,6 +464,8 @@ WORDS: Final[Mapping[str, str]] = {
     "keys_roll_why": "L'apparecchio in funzione crea chiavi nuove e passa da solo a quelle; intanto si entra, e ciò che ha registrato resta valido. Se è perso, revocatelo.",
     "keys_asked": "Chiavi nuove richieste",
     "keys_offered": "Cambia chiavi",
+    "gate_doubted": "Dichiara più di quanto possa",
+    "gate_doubted_why": "{names}: questo varco dichiara di aver fatto passare più persone di quante possano le sue corsie; là vale come incerto. Lo controlli. Se è vero, gli si creda di nuovo sulla pagina di quei box; altrimenti lo revochi qui e lo registri di nuovo.",
     "others_unread": "Degli altri, non letto",
     "bad_value": "Qui non va bene. Lo indichi come dice il suggerimento.",
     "choose_one": "Ne scelga almeno uno.",

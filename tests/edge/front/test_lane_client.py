@@ -10,6 +10,7 @@ from admission.ids import Epoch
 from edge.front.lane_client import SEEN_MAX, LaneAway, LaneClient
 from edge.link import (
     ACKED_MAX,
+    DOUBTED,
     Acked,
     After,
     Answer,
@@ -20,8 +21,10 @@ from edge.link import (
     Health,
     HeldRecords,
     PageSaid,
+    Part,
     Pulse,
     SetState,
+    Tile,
     UplinkSaid,
 )
 from tests.edge.front.fake_lane import RECENT, FakeLane, seen, status
@@ -65,6 +68,19 @@ async def test_a_row_told_again_stays_in_its_place(tmp_path: Path) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await lane.hub.stop()
+
+
+def test_the_centre_is_told_what_the_page_says_not_how_the_uplink_is(tmp_path: Path) -> None:
+    client = LaneClient(tmp_path / "s")
+    assert (client.verdict, client.doubted) == ("", ())
+    bad = Tile(Part.LOG, "log", Health.BAD, "log.full", {}, stops=True)
+    doubts = Tile(Part.LOG, "claims 2", Health.DEGRADED, DOUBTED, {"gate": "South", "number": 2})
+    client.status = status(tiles=(doubts,))
+    assert (client.verdict, client.doubted) == ("degraded", (2,))
+    client.status = status(tiles=(doubts, bad))
+    assert client.verdict == "not_ready"
+    client.status = status(tiles=())
+    assert (client.verdict, client.doubted) == ("ready", ())
 
 
 async def test_it_comes_back_and_says_again_what_it_said(tmp_path: Path) -> None:

@@ -8,17 +8,22 @@ import msgspec
 import pytest
 
 from edge.link import (
+    DOUBTED,
     Acknowledge,
     AdmitByHand,
     After,
     AnnulLast,
+    BelieveAgain,
     CountPeople,
     Done,
+    Health,
     LaneView,
+    Part,
     Readmission,
     ResetPresence,
     Rung,
     StaffAlert,
+    Tile,
 )
 from tests.edge.front.fake_lane import EPOCH, NOW_S, TICKET, seen, status
 from tests.edge.front.test_page_browser import CONTRAST, DESK, PHONE, SMALL, WIDE, Seat, seat
@@ -33,6 +38,29 @@ CALLED = (
 
 async def commanded(s: Seat) -> object:
     return await asyncio.wait_for(s.rig.lane.commands.get(), 10)
+
+
+async def test_a_gate_in_doubt_is_believed_again_behind_the_pin_with_a_number_and_a_second_tap(
+    tmp_path: Path,
+) -> None:
+    told = Tile(Part.LOG, "claims 2", Health.DEGRADED, DOUBTED, {"gate": "South", "number": 2})
+    async with seat(tmp_path, PHONE, locale="en-GB", scheme="light") as s:
+        s.rig.lane.push(status(tiles=(told,)))
+        await s.page.wait_for_selector("#tiles li:only-child")
+        assert "South claims to have let more people through" in await s.page.inner_text("#tiles")
+        assert not await s.page.locator(".believe").is_visible()
+        await s.log_in()
+        for _ in range(2):
+            await s.page.click(".believe")
+        assert "This needs your number" in await s.page.inner_text("#said")
+        await s.page.fill("#steward", "17")
+        for _ in range(2):
+            await s.page.click(".believe")
+        assert await commanded(s) == BelieveAgain(1, 2, 17)
+        assert await s.page.evaluate(CONTRAST) == []
+        assert await s.page.evaluate(SMALL) == []
+        s.rig.lane.push(status(tiles=()))
+        await s.page.wait_for_selector("#tiles li", state="detached")
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(PHONE, "dark"), (DESK, "light")])

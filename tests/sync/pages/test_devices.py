@@ -21,9 +21,11 @@ from admission.records import (
     Record,
     device_data,
 )
-from sync.demo import ARENA, EVENT, MAIN_GATE, TERRACE_GATE
+from sync.demo import ARENA, EVENT, MAIN_GATE, MAIN_GATE_NAME, TERRACE_GATE
 from sync.gates import device_history, ingest
+from sync.gates.statuses import Statuses
 from sync.store.database import Database
+from sync.wire.deltas import GateStatus
 from sync.wire.gate_keys import make_offer
 from sync.wire.messages import Push
 from sync.wire.snapshots import Manifest
@@ -101,6 +103,25 @@ async def test_the_page_of_the_gate_says_them(hall: Venue) -> None:
     ]
     async with client(hall) as ada, ada.get(f"/gates/{TERRACE_GATE}") as answer:
         assert "No change recorded yet." in await answer.text()
+
+
+async def test_a_gate_that_others_doubt_is_named_with_those_who_do(hall: Venue) -> None:
+    with hall.centre.database.writing() as connection:
+        for one in (MAIN_GATE, TERRACE_GATE):
+            enrolled(connection, one)
+    statuses = Statuses(hall.centre.database)
+    statuses.heard(MAIN_GATE, GateStatus(verdict="degraded", doubted=(TERRACE_GATE,)), hall.now_s)
+    statuses.heard(TERRACE_GATE, GateStatus(verdict="not_ready"), hall.now_s)
+    await statuses.write()
+    async with client(hall) as ada:
+        async with ada.get("/gates") as answer:
+            rows = re.findall(r"<tr><th scope=.row.*?</tr>", await answer.text(), re.DOTALL)
+        told = {re.findall(r"/gates/(\d+)", one)[0]: "Claims more than it can do" in one for one in rows}
+        assert told == {str(MAIN_GATE): False, str(TERRACE_GATE): True}
+        async with ada.get(f"/gates/{TERRACE_GATE}") as answer:
+            assert f"{MAIN_GATE_NAME}: this gate claims" in html.unescape(await answer.text())
+        async with ada.get(f"/gates/{MAIN_GATE}") as answer:
+            assert "this gate claims" not in await answer.text()
 
 
 async def test_a_gate_is_asked_for_new_keys_and_shown_to_have_them(hall: Venue, tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def _carry_out(arguments: argparse.Namespace, run: Run, devices: Callable[[], De
             return _run(arguments, run)
         case "check":
             return _check(arguments, devices())
+        case "detect":
+            return _detect(arguments)
         case "off":
             return _off(arguments, devices())
         case "enrol":
@@ -107,6 +109,17 @@ def _check(arguments: argparse.Namespace, devices: Devices) -> int:
         _say(str(finding))
         sys.stdout.flush()
     return EX_FAILED if failed else EX_OK
+
+
+def _detect(arguments: argparse.Namespace) -> int:
+    import msgspec  # noqa: PLC0415
+
+    from edge.commission.detect import detect, lines  # noqa: PLC0415
+
+    found = detect(arguments.root)
+    for line in [msgspec.json.encode(found).decode()] if arguments.json else lines(found):
+        _say(line)
+    return EX_FAILED if found.failed else EX_OK
 
 
 def _off(arguments: argparse.Namespace, devices: Devices) -> int:
@@ -323,6 +336,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "check", parents=[where], help="try configuration, devices and files, and say what to do"
     )
+    detect = commands.add_parser(
+        "detect", help="say what is plugged in, what it is and what is wrong with it"
+    )
+    detect.add_argument("--json", action="store_true", help="for programs")
+    detect.add_argument("--root", type=Path, default=Path("/"), help="another box's files (%(default)s)")
     commands.add_parser("off", parents=[where], help="switch every relay off")
     enrol = commands.add_parser("enrol", parents=[where], help="make this box a gate of a centre")
     enrol.add_argument("url", metavar="URL", help="the centre's address")

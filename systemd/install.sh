@@ -34,6 +34,7 @@ if [ "$what" = edge ]; then
     put 60-gatehouse.rules /etc/udev/rules.d/60-gatehouse.rules
     put sysctl.d/60-gatehouse.conf /etc/sysctl.d/60-gatehouse.conf
     put modules-load.d/gatehouse.conf /etc/modules-load.d/gatehouse.conf
+    put modprobe.d/gatehouse.conf /etc/modprobe.d/gatehouse.conf
     put system.conf.d/60-gatehouse.conf /etc/systemd/system.conf.d/60-gatehouse.conf
     ln -sfn /dev/null "$root/etc/systemd/system/ctrl-alt-del.target"
 fi
@@ -45,6 +46,8 @@ if [ "$what" = edge ]; then
     sysctl --quiet --load /etc/sysctl.d/60-gatehouse.conf
     # A kernel that has a driver built in knows no module of that name: no reason to stop.
     systemctl restart systemd-modules-load.service || true
+    # A driver that has a reader already lets go of it only when it is unloaded; most boxes have none.
+    modprobe --remove pn533_usb 2>/dev/null || true
     udevadm control --reload
     udevadm trigger --action=change
     systemctl daemon-reexec

@@ -286,6 +286,7 @@ def install(what: str, root: Path) -> list[str]:
 
 def test_installing_a_gate_puts_all_in_place_and_masks_ctrl_alt_del(tmp_path: Path) -> None:
     assert install("edge", tmp_path) == [
+        "etc/modprobe.d/gatehouse.conf",
         "etc/modules-load.d/gatehouse.conf",
         "etc/sysctl.d/60-gatehouse.conf",
         "etc/systemd/system.conf.d/60-gatehouse.conf",
@@ -297,12 +298,14 @@ def test_installing_a_gate_puts_all_in_place_and_masks_ctrl_alt_del(tmp_path: Pa
     ]
     assert (tmp_path / "etc/systemd/system/ctrl-alt-del.target").readlink() == Path(os.devnull)
     assert settings(tmp_path / "etc/sysctl.d/60-gatehouse.conf") == [("kernel.sysrq", "0")]
+    forbidden = (tmp_path / "etc/modprobe.d/gatehouse.conf").read_text()
+    assert "install pn533_usb /bin/false" in forbidden
     manager = dict(settings(tmp_path / "etc/systemd/system.conf.d/60-gatehouse.conf"))
     assert manager["CtrlAltDelBurstAction"] == "none"
     # Above 15 s the Pi's watchdog cannot count.
     assert int(manager["RuntimeWatchdogSec"]) < 15
     # Again, as after an update.
-    assert len(install("edge", tmp_path)) == 8
+    assert len(install("edge", tmp_path)) == 9
 
 
 def test_installing_the_centre_leaves_the_keyboard_alone(tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""`gatehouse-edge detect`: what is plugged in, what it is, and what is wrong with it; for a person, or as JSON."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from admission.reasons import Language
+from edge.commission.findings import Grade, Trouble, troubles
+from edge.commission.inventory import Plugged, inventory
+from edge.commission.known import known
+from edge.commission.words import name, say
+
+
+class DeviceFound(msgspec.Struct, frozen=True):
+    """One device, as `--json` says it."""
+
+    place: str
+    usb: str
+    called: str
+    role: str
+    mode: str
+    maker: str
+    model: str
+    serial: str
+    nodes: tuple[str, ...]
+
+
+class TroubleFound(msgspec.Struct, frozen=True):
+    """One thing to mend."""
+
+    grade: str
+    code: str
+    place: str
+    cause: str
+    fix: str
+    guide: str
+    programming: str
+
+
+class Detected(msgspec.Struct, frozen=True):
+    """All of it."""
+
+    devices: tuple[DeviceFound, ...]
+    troubles: tuple[TroubleFound, ...]
+    gpio: tuple[str, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a device will not work as it is."""
+        return any(one.grade == Grade.BAD.value for one in self.troubles)
+
+
+def detect(root: Path, language: Language = Language.EN) -> Detected:
+    """Look at the box below `root`."""
+    found = inventory(root)
+    return Detected(
+        tuple(_device(one) for one in found.plugged),
+        tuple(_trouble(one, language) for one in troubles(found)),
+        found.gpio,
+    )
+
+
+def lines(found: Detected, language: Language = Language.EN) -> Iterator[str]:
+    """Say it to a person: a line for each device, what is wrong with it under it."""
+    for device in found.devices:
+        what = " ".join(one for one in (device.maker, device.model) if one) or device.called
+        kind = f"{name(device.role, language)}, {name(device.mode, language)}"
+        where = ", ".join(device.nodes)
+        yield f"{device.place:<12}  {device.usb:<9}  {what}: {kind}{f' at {where}' if where else ''}"
+        for one in found.troubles:
+            if one.place == device.place:
+                yield from _said(one)
+    if found.gpio:
+        yield f"{'':<12}  {'':<9}  GPIO: {', '.join(found.gpio)}"
+    if not found.devices:
+        yield "No scanner, reader or board is plugged in."
+
+
+def _said(one: TroubleFound) -> Iterator[str]:
+    yield f"{'':<12}  {one.grade.upper():<9}  {one.cause}"
+    yield f"{'':<25}{one.fix}"
+    if one.guide:
+        yield f"{'':<25}In the maker's guide: {one.guide}"
+
+
+def _device(device: Plugged) -> DeviceFound:
+    what = known(device)
+    return DeviceFound(
+        place=device.place,
+        usb=device.usb,
+        called=device.called,
+        role=what.role.value,
+        mode=what.mode.value,
+        maker=what.maker,
+        model=what.model,
+        serial=device.serial,
+        nodes=tuple(node.path for node in device.nodes),
+    )
+
+
+def _trouble(one: Trouble, language: Language) -> TroubleFound:
+    said = say(one.code, dict(one.args), language)
+    return TroubleFound(
+        grade=one.grade.value,
+        code=one.code,
+        place=one.place,
+        cause=said.cause,
+        fix=said.fix,
+        guide=one.order.guide if one.order else "",
+        programming=one.order.text if one.order else "",
+    )

@@ -1,0 +1,73 @@
+"""What is wrong with what was found: devices that something else takes, and scanners in a mode that no gate reads, or badly.
+
+`gatehouse-edge detect` prints it, the commissioning page shows it. Only a BAD one makes the command fail.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from edge.commission.inventory import Inventory, NodeKind, Plugged
+from edge.commission.known import Known, Mode, Role, known
+from edge.commission.orders import Order, to_serial
+
+
+class Grade(Enum):
+    """How much it matters: a BAD device will not work."""
+
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing to mend. `code` is a sentence of `edge.commission.words`, `place` the device's, "" for the box as a whole."""
+
+    grade: Grade
+    code: str
+    place: str = ""
+    args: tuple[tuple[str, str], ...] = ()
+    order: Order | None = None
+
+
+_WRONG: Final = {
+    Mode.SNAPI: "mode.snapi",
+    Mode.IBM: "mode.ibm",
+    Mode.COM_HID: "mode.com_hid",
+    Mode.CCID: "mode.ccid",
+}
+_PN533: Final = frozenset({"pn533_usb"})
+_OURS: Final = frozenset({Role.SCANNER, Role.TAG_READER, Role.ADAPTER})
+"""What a gate reads or switches; printers and modems have owners of their own."""
+
+
+def troubles(found: Inventory) -> tuple[Trouble, ...]:
+    """Return all that is to be mended, the worst first, then by place."""
+    listed = [one for device in found.plugged for one in _of_device(device, known(device), found)]
+    return tuple(sorted(listed, key=lambda one: (one.grade is not Grade.BAD, one.place)))
+
+
+def _of_device(device: Plugged, what: Known, found: Inventory) -> Iterator[Trouble]:
+    if what.role not in _OURS:
+        return
+    named = (("what", " ".join(one for one in (what.maker, what.model) if one) or device.called),)
+    yield from _thieves(device, named, found)
+    code = _WRONG.get(what.mode)
+    if code is not None:
+        yield Trouble(Grade.BAD, code, device.place, named, to_serial(what))
+    elif what.mode is Mode.KEYBOARD:
+        yield Trouble(Grade.WARN, "mode.keyboard", device.place, named, to_serial(what))
+    elif what.mode is Mode.NONE:
+        yield Trouble(Grade.BAD, "mode.none", device.place, named, to_serial(what))
+
+
+def _thieves(device: Plugged, named: tuple[tuple[str, str], ...], found: Inventory) -> Iterator[Trouble]:
+    has_port = any(node.kind is NodeKind.SERIAL for node in device.nodes)
+    if found.modem_manager and has_port and device.usb and not device.shielded:
+        vendor = (("vendor", device.usb.partition(":")[0]),)
+        yield Trouble(Grade.BAD, "thief.modem_manager", device.place, (*named, *vendor))
+    if _PN533 & set(device.drivers):
+        yield Trouble(Grade.BAD, "thief.pn533", device.place, named)
+    if device.sleeps:
+        yield Trouble(Grade.BAD, "thief.autosuspend", device.place, named)

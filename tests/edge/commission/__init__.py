@@ -1,0 +1,1 @@
+"""Commissioning, on boxes made of files and simulated devices."""

@@ -1,0 +1,105 @@
+"""`gatehouse-edge detect`: thieves and wrong modes are named with the next action, and fail the command."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from admission.reasons import Language
+from edge.commission.detect import detect, lines
+from edge.commission.findings import Grade, troubles
+from edge.commission.inventory import inventory
+from edge.commission.words import NAMES, SENTENCES, say
+from tests.edge.commission.box import VENDOR_DESCRIPTOR, Box
+from tests.house import ROOT
+
+
+def codes(root: Path) -> list[str]:
+    return [one.code for one in troubles(inventory(root))]
+
+
+def test_modem_manager_takes_what_udev_did_not_mark(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.usb("1-1", "05e0:1701", "Symbol Bar Code Scanner")
+    box.serial("1-1", "ttyACM0")
+    assert codes(tmp_path) == []
+    box.program("ModemManager")
+    assert codes(tmp_path) == ["thief.modem_manager"]
+    box.mark("1-1")
+    assert codes(tmp_path) == []
+
+
+def test_a_modem_is_left_to_modem_manager(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.usb("1-1", "2c7c:0125", "EC25", control="auto")
+    box.serial("1-1", "ttyUSB0")
+    box.program("ModemManager")
+    assert codes(tmp_path) == []
+
+
+def test_the_kernel_takes_a_tag_reader_and_lets_a_scanner_sleep(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.usb("1-1", "072f:2200", "ACR122U PICC Interface")
+    box.driver("1-1", "pn533_usb")
+    box.usb("1-2", "1eab:1306", "NLS-FM430", control="auto")
+    box.serial("1-2", "ttyACM0")
+    assert codes(tmp_path) == ["thief.pn533", "mode.ccid", "thief.autosuspend"]
+
+
+@pytest.mark.parametrize(
+    ("usb", "code", "grade"),
+    [
+        ("05e0:1900", "mode.snapi", Grade.BAD),
+        ("05e0:1300", "mode.ibm", Grade.BAD),
+        ("05e0:0600", "mode.com_hid", Grade.BAD),
+        ("05e0:1200", "mode.keyboard", Grade.WARN),
+    ],
+)
+def test_a_scanner_in_the_wrong_mode_is_told_which_code_to_scan(
+    tmp_path: Path, usb: str, code: str, grade: Grade
+) -> None:
+    box = Box(tmp_path)
+    box.usb("1-1", usb, "Symbol Bar Code Scanner")
+    box.hid("1-1", 0, "Symbol Bar Code Scanner", VENDOR_DESCRIPTOR)
+    (one,) = troubles(inventory(tmp_path))
+    assert (one.code, one.grade) == (code, grade)
+    assert one.order is not None
+    assert "CDC" in one.order.guide
+
+
+def test_each_sentence_is_said_in_both_languages() -> None:
+    args = {"what": "Zebra", "vendor": "05e0"}
+    for code in SENTENCES:
+        both = [say(code, args, language) for language in (Language.DE, Language.EN)]
+        assert both[0] != both[1]
+        assert all(one.cause and one.fix and "{" not in one.cause + one.fix for one in both)
+    assert all(all(pair) for pair in NAMES.values())
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "edge", "detect", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_the_command_fails_where_something_takes_a_device_and_says_it_to_programs_too(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.usb("1-1.3", "0c2e:0b6a", "Vuquest 3310")
+    box.serial("1-1.3", "ttyACM0")
+    assert detect(tmp_path).failed is False
+    box.program("ModemManager")
+    done = run("--root", str(tmp_path))
+    assert done.returncode == 1
+    assert "Honeywell Vuquest 3310: scanner, serial" in done.stdout
+    assert "ModemManager" in done.stdout
+    assert done.stdout.splitlines() == list(lines(detect(tmp_path)))
+    said = json.loads(run("--root", str(tmp_path), "--json").stdout)
+    assert [one["code"] for one in said["troubles"]] == ["thief.modem_manager"]
+    assert said["devices"][0]["place"] == "1-1.3"

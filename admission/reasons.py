@@ -44,6 +44,9 @@ class Reason(IntEnum):
     # judged after `unknown_issuer`, and numbered later
     COPIED_TAG = 25
     REPLAYED_TAP = 26
+    # of a check-in station
+    TAG_TAKEN = 27
+    RANDOM_TAG = 28
     # reasons of `check` and `wait`
     UNLISTED = 40
     AFTER_RESTART = 41
@@ -85,6 +88,9 @@ class Line(StrEnum):
     WELCOME = "welcome"
     CLOSED = "closed"
     LEAVE = "leave"
+    TAP_TAG = "tap_tag"
+    TICKET_FIRST = "ticket_first"
+    BOUND = "bound"
 
 
 VISITOR_CHARS_MAX = 40
@@ -153,7 +159,7 @@ def say(
 
 def say_line(line: Line, language: Language, *, count: int = 0) -> Saying:
     """Say what needs no reason. `count`: people of a group, or still to pass."""
-    return _saying(_LINES[line], language, count=count)
+    return _saying(_LINES.get(line) or _LINES_OF_DESK[line], language, count=count)
 
 
 def _saying(row: _Row, language: Language, *, gate: str = "", time: str = "", count: int = 0) -> Saying:
@@ -231,6 +237,54 @@ _LINES: Final[Mapping[Line, _Row]] = {
             "Alarme: ne laisser entrer personne, dégager les sorties. Puis acquitter l'alarme.",
             "Allarme: non far entrare nessuno, uscite libere. Poi confermare l'allarme.",
             "Alarm: let nobody in, keep exits clear. Clear the alarm when it is over.",
+        ),
+    ),
+}
+
+_LINES_OF_DESK: Final[Mapping[Line, _Row]] = {
+    Line.TAP_TAG: _Row(
+        DisplayState.WAIT,
+        (
+            "Ticket gültig. Jetzt Band anhalten",
+            "Billet valable. Approchez le bracelet",
+            "Valido. Ora avvicini il braccialetto",
+            "Ticket valid. Now tap the wristband",
+        ),
+        (
+            "Ticket geprüft: jetzt ein neues Band an den Leser halten.",
+            "Billet contrôlé: approcher un bracelet neuf du lecteur.",
+            "Biglietto controllato: avvicinare un braccialetto nuovo al lettore.",
+            "Ticket checked: hold a new wristband to the reader.",
+        ),
+    ),
+    Line.TICKET_FIRST: _Row(
+        DisplayState.WAIT,
+        (
+            "Bitte zuerst das Ticket zeigen",
+            "Montrez d'abord votre billet",
+            "Mostri prima il biglietto",
+            "Please show your ticket first",
+        ),
+        (
+            "Dieses Band ist frei. Zuerst das Ticket scannen, dann das Band anhalten.",
+            "Ce bracelet est libre. Scanner d'abord le billet, puis l'approcher.",
+            "Questo braccialetto è libero. Prima il biglietto, poi il braccialetto.",
+            "This wristband is free. Scan the ticket first, then tap it.",
+        ),
+    ),
+    Line.BOUND: _Row(
+        DisplayState.ADMIT,
+        (
+            "Ihr Band gilt jetzt als Ticket",
+            "Votre bracelet sert de billet",
+            "Il braccialetto vale come biglietto",
+            "Your wristband is your ticket now",
+        ),
+        (
+            "Verbunden. Der Code auf Papier gilt nicht mehr.",
+            "Lié. Le code sur papier n'est plus valable.",
+            "Collegato. Il codice su carta non vale più.",
+            "Bound. The paper code is no longer valid.",
         ),
     ),
 }
@@ -325,6 +379,36 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Copie: le contenu est celui d'une autre puce. Ne pas laisser entrer, appeler le chef.",
             "Copia: il contenuto è di un altro chip. Non far entrare, chiamare il responsabile.",
             "A copy: this content is another tag's. Do not let in, call your supervisor.",
+        ),
+    ),
+    Reason.TAG_TAKEN: _Row(
+        _R,
+        (
+            "Dieses Band gehört schon jemandem",
+            "Ce bracelet est déjà attribué",
+            "Braccialetto già assegnato",
+            "This wristband is somebody's already",
+        ),
+        (
+            "Anderes Band nehmen. Wem dieses gehört, steht beim Kunden im Zentrum.",
+            "Prendre un autre bracelet. Le centre sait à qui est celui-ci.",
+            "Prendere un altro braccialetto. Il centro sa di chi è questo.",
+            "Take another wristband. The centre knows whose this one is.",
+        ),
+    ),
+    Reason.RANDOM_TAG: _Row(
+        _R,
+        (
+            "Das geht nicht als Ticket",
+            "Ceci ne peut servir de billet",
+            "Questo non può valere come biglietto",
+            "This cannot be your ticket",
+        ),
+        (
+            "Nummer wechselt bei jedem Anhalten, etwa Handy oder Bankkarte. Ein Band nehmen.",
+            "Son numéro change à chaque fois: téléphone ou carte bancaire. Prendre un bracelet.",
+            "Il numero cambia ogni volta: telefono o carta bancaria. Prendere un braccialetto.",
+            "Its number changes with each tap: a phone or bank card. Take a wristband.",
         ),
     ),
     Reason.REPLAYED_TAP: _Row(

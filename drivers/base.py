@@ -78,6 +78,10 @@ class Stored:
     read_at: datetime | None
 
 
+RANDOM_UID = "random_uid"
+"""`Garbled.why` of a tag whose UID is another one each time: a phone or a bank card."""
+
+
 @dataclass(frozen=True, slots=True)
 class Garbled:
     """Bytes that are no frame (overlong, lost events, a UID that is none). No presentation: nobody is refused.

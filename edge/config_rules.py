@@ -74,6 +74,7 @@ def problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     yield from _shared_ports(top, readers)
     for lane in lanes:
         yield from _barrier(lane, relays)
+        yield from _check_in(lane)
         yield from _contacts(lane, inputs, relays)
     yield from _shared_lines(lanes)
 
@@ -342,6 +343,26 @@ def _on_board(lane: _Table, keys: tuple[str, ...], lines: int | None) -> Iterato
         line = lane.number(key)
         if lines is not None and line is not None and line >= lines:
             yield (*lane.path, key), f"the board has no line {line}", _lines_allowed(lines)
+
+
+def _check_in(lane: _Table) -> Iterator[Problem]:
+    """A check-in station has no arm, a reader for tickets and one for tags."""
+    if not lane.number("check_in_s"):
+        return
+    if lane.text("relay"):
+        yield (
+            (*lane.path, "relay"),
+            "no arm stands at a check-in station",
+            "a lane of its own, without a relay",
+        )
+    readers = list(lane.tables("readers", {}))
+    tags = [one.text("driver") in _TAG_DRIVERS or one.text("medium") == "uid" for one in readers]
+    for is_tag, what in ((True, "tags"), (False, "tickets")):
+        if readers and is_tag not in tags:
+            yield (*lane.path, "check_in_s"), f"this station has no reader for {what}", "a reader for each"
+
+
+_TAG_DRIVERS: Final = ("pn532", "twn4")
 
 
 def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:

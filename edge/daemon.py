@@ -21,7 +21,18 @@ from admission.ids import Epoch, EventId, LaneId, TicketId, ZoneId
 from admission.lane import LaneConfig, LaneState, Write
 from admission.lane_machine import Lane
 from admission.records import DeviceKind, Extension, Kind
-from drivers.base import Garbled, InputChanged, Inputs, Opened, Reader, ReaderEvent, Removed, Scan, Stored
+from drivers.base import (
+    RANDOM_UID,
+    Garbled,
+    InputChanged,
+    Inputs,
+    Opened,
+    Reader,
+    ReaderEvent,
+    Removed,
+    Scan,
+    Stored,
+)
 from edge import notify
 from edge.alerts import Alerts
 from edge.asking import Asking
@@ -316,8 +327,10 @@ class Daemon:
                         shell.removed(settings.id, event)
                     case Opened(what=what):
                         opened(what)
-                    case Garbled():
+                    case Garbled(why=why):
                         self.status.garbled += 1
+                        if why == RANDOM_UID:
+                            shell.random_tag(settings.id)
 
             await reader.run(emit)
 

@@ -24,6 +24,7 @@ from admission.credentials import (
     identify,
 )
 from admission.decide import decide, synthesize
+from admission.digests import digest
 from admission.entitlements import (
     Attention,
     CredentialStanding,
@@ -51,6 +52,7 @@ STORED_SAME_US = 2_000_000
 """Two reads of one code within it are one presentation, as at a lane (`absent_ms`)."""
 
 _TAGS = (CredentialKind.UID, CredentialKind.SUN)
+_OF_A_TAG = (*_TAGS, CredentialKind.BAND)
 _ACTIVE = CredentialStanding.ACTIVE
 _COMINGS = (Role.ENTRY, Role.EXIT)
 _NOTHING_YET = Tally()
@@ -229,6 +231,34 @@ class Judge:
         subject, flag = subject_of(identity, verdict)
         return Answer(identity, verdict, subject, flag, _counted(identity, tapped))
 
+    def answer_at_desk(self, identity: Identity, lane: LaneFacts) -> Answer:
+        """Judge what is shown at a check-in station, where somebody stands and nobody enters: neither room nor policy is asked.
+
+        StoreFault where list or log cannot be read.
+        """
+        lane = replace(lane, plan=replace(lane.plan, attended=True), busy=False, after_restart=False)
+        if self._list is None:
+            lane = replace(lane, ready=False)
+        verdict = decide(
+            Question(
+                direction=Direction.ENTRY,
+                identity=identity,
+                candidates=self.candidates(identity, lane.plan),
+                lane=lane,
+                venue=self.venue,
+                clock=self._time.facts(),
+            )
+        )
+        subject, flag = subject_of(identity, verdict)
+        return Answer(identity, verdict, subject, flag)
+
+    def tag_is_taken(self, uid: bytes) -> bool:
+        """Whether a tag is somebody's, however it proves itself: by the list, or by a bind, also one that did not hold."""
+        if self._list is None:
+            return False
+        digests = [digest(kind, uid, self._digest_key) for kind in _OF_A_TAG]
+        return any(self._list.lookup(one) or binds.of_tag(one, self._presence.rows) for one in digests)
+
     def answer_then(
         self, identity: Identity, direction: Direction, plan: LanePlan, read_s: int, zone: tzinfo
     ) -> Answer:
@@ -320,18 +350,18 @@ class Judge:
         rows = () if self._list is None else self._list.lookup(identity.digest)
         products = self.venue.products
         found: list[Candidate] = []
-        digest = identity.digest
+        name = identity.digest
         if not rows and identity.kind in _TAGS:
-            rows = self._bound(digest)
+            rows = self._bound(name)
         for ticket, listed in rows:
             product = products.get((ticket.event, ticket.product))
             if product is None:
                 # A list that forgot a product still knows who is cancelled; staff look at the others.
                 product = Product(ticket.product, ticket.event, "", attention=Attention.NOTE)
-            newer = self._presence.credential_of(ticket.event, digest)
+            newer = self._presence.credential_of(ticket.event, name)
             credential = listed if newer is None else newer
             about = self._presence.rows(ticket.event, ticket.id)
-            if self._is_replaced(ticket, digest, about):
+            if self._is_replaced(ticket, name, about):
                 credential |= CredentialStanding.REPLACED
             tally = self._tally(ticket, plan, then_us, about)
             found.append(Candidate(self._current(ticket), product, tally, credential=credential))
@@ -340,9 +370,7 @@ class Judge:
             if unlisted is not None:
                 ticket = self._current(unlisted.ticket)
                 about = self._presence.rows(ticket.event, ticket.id)
-                replaced = (
-                    CredentialStanding.REPLACED if self._is_replaced(ticket, digest, about) else _ACTIVE
-                )
+                replaced = CredentialStanding.REPLACED if self._is_replaced(ticket, name, about) else _ACTIVE
                 tally = self._tally(ticket, plan, then_us, about)
                 found.append(replace(unlisted, ticket=ticket, credential=replaced, tally=tally))
         return tuple(found)

@@ -43,6 +43,7 @@ from admission.question import LaneFacts
 from admission.records import Direction, Fire, Flag, Kind, Outcome
 from admission.rules import mode_for
 from drivers.base import InputChanged, Removed, Scan, Signal, Stored
+from edge.check_in import CheckIn
 from edge.clock import Clock, TrustedTime
 from edge.failpoints import failpoint
 from edge.journal import Journal, Stamp
@@ -160,6 +161,7 @@ class LaneShell:
         self._stored = StoredScans(
             judge=judge, time=clock, rows=self._rows, drive=self.drive, seq_of=self.seq_of, on_fault=on_fault
         )
+        self._check_in = self._desk() if settings.check_in_s else None
         self._readers = {reader.id: _AtReader(reader) for reader in settings.readers}
         self._seqs: OrderedDict[int, int] = OrderedDict()
         self._awaiting: deque[tuple[int, int]] = deque()
@@ -178,6 +180,22 @@ class LaneShell:
         self._ended = False
         self._plan = self.plan()
         journal.on_durable(self._durable)
+
+    def _desk(self) -> CheckIn:
+        return CheckIn(
+            lane=LaneId(self.settings.id),
+            window_s=self.settings.check_in_s,
+            judge=self._judge,
+            journal=self._journal,
+            clock=self._clock,
+            rows=self._rows,
+            facts=lambda: self.facts(Direction.ENTRY),
+            state=lambda: self.machine.state,
+            drive=self.drive,
+            seq_of=self.seq_of,
+            signal=self.signal,
+            on_fault=self._on_fault,
+        )
 
     # --- what the lane serves -----------------------------------------------------------------------------------
 
@@ -259,6 +277,10 @@ class LaneShell:
         if not self.machine.presented(ReaderId(reader), presentation_of(scan.data, medium), now_ms):
             return
         failpoint("after_read")
+        if self._check_in is not None:
+            if not self._ended:
+                self._check_in.scanned(reader, scan)
+            return
         at = self._readers[reader]
         shown = _Presentation(scan.data, medium, way_of(at.settings.way), scan.last_ns)
         self._present(at, shown)
@@ -267,6 +289,11 @@ class LaneShell:
         """A device handed over a code that it read earlier."""
         if not self._ended:
             self._stored.take(self._readers[reader].settings, event, self._plan)
+
+    def random_tag(self, reader: int) -> None:
+        """A tag was tapped whose UID is another one each time; at an arm it is nobody, at a check-in station it is told."""
+        if self._check_in is not None and not self._ended:
+            self._check_in.random_tag(reader)
 
     def removed(self, reader: int, event: Removed) -> None:  # noqa: ARG002
         """The medium left the field."""

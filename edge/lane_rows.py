@@ -6,10 +6,11 @@ from collections.abc import Callable
 from admission.ids import Epoch
 from admission.lane import LaneEffect, Show, Write
 from admission.question import Verdict
+from admission.reasons import Reason
 from admission.records import Direction, Flag, Kind, Outcome, Record
 from edge.clock import Clock
 from edge.judge import Answer
-from edge.link import BY_HAND, STORED, Seen
+from edge.link import BY_HAND, CHECK_IN, STORED, Seen
 from edge.settings import Way
 
 _WAYS = {Way.ENTRY: Direction.ENTRY, Way.EXIT: Direction.EXIT, Way.BOTH: Direction.NONE}
@@ -86,6 +87,42 @@ class LaneRows:
                 last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
                 epoch=self._epoch,
                 row=next(self._numbers),
+            )
+        )
+
+    def at_desk(
+        self,
+        reader: int,
+        answer: Answer | None,
+        outcome: Outcome,
+        reason: Reason,
+        line: str,
+        *,
+        seq: int = 0,
+        shown_s: int = 0,
+    ) -> None:
+        """Tell of what was shown at a check-in station; nobody entered, whatever it was."""
+        verdict = None if answer is None else answer.verdict
+        last = None if verdict is None else verdict.last
+        found = None if verdict is None else verdict.candidate
+        self._on_seen(
+            Seen(
+                seq=seq,
+                time_s=self._clock.now_us() / 1e6,
+                lane=self._lane,
+                reader=reader,
+                direction=Direction.NONE,
+                kind=CHECK_IN,
+                outcome=outcome,
+                reason=reason,
+                flags=int(Flag.NONE if verdict is None else verdict.flags),
+                ticket="" if found is None else str(found.ticket.id),
+                gate=0 if verdict is None else verdict.gate,
+                last_s=last.time_us / 1e6 if last else 0.0,
+                epoch=self._epoch,
+                row=next(self._numbers),
+                line=line,
+                shown_s=shown_s,
             )
         )
 

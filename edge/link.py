@@ -95,6 +95,8 @@ class After(Enum):
 
 BY_HAND = "by_hand"
 """`Seen.kind` of an override: nothing was presented."""
+CHECK_IN = "check_in"
+"""`Seen.kind` of what was shown at a check-in station."""
 STORED = "stored"
 """`Seen.kind` of a scan that a device stored until it was docked; its time is the device's."""
 
@@ -120,6 +122,10 @@ class Seen(msgspec.Struct, frozen=True, tag="seen"):
     epoch: int = 0
     row: int = 0
     after: After = After.NOTHING
+    line: str = ""
+    """A `reasons.Line` that says more than the outcome: of a check-in station."""
+    shown_s: int = 0
+    """How long it stays on a display; 0: as ever."""
 
 
 class StaffAlert(msgspec.Struct, frozen=True):

@@ -388,6 +388,8 @@ class LaneSettings(_Strict, frozen=True):
     grace_ms: Millis = 3000
     absent_ms: Millis = 2000
     let_in_after_restart: bool = True
+    check_in_s: Annotated[int, msgspec.Meta(ge=0, le=120)] = 0
+    """Not 0: a check-in station, where a ticket waits so long for the tag that is to stand for it."""
 
 
 class GateSettings(_Strict, frozen=True):

@@ -612,6 +612,7 @@ WORDS: Final[Mapping[str, _Row]] = {
     "timeline.passed": _row("durchgegangen", "", "passed", ""),
     "timeline.left": _row("hinausgegangen", "", "left", ""),
     "timeline.given_back": _row("nicht durchgegangen", "", "did not pass", ""),
+    "timeline.bound": _row("Band verbunden, Code ersetzt", "", "wristband bound, code replaced", ""),
     "timeline.annulled": _row("Eintritt zurückgenommen", "", "admission annulled", ""),
     "timeline.none": _row(
         "Von diesem Ticket ist hier noch kein Eintritt und kein Austritt bekannt",

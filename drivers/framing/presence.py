@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from drivers.base import Garbled, Medium, Removed, Scan
-from drivers.framing.uid import RANDOM_UID, is_random
+from drivers.base import RANDOM_UID, Garbled, Medium, Removed, Scan
+from drivers.framing.uid import is_random
 
 MISSES: Final = 2
 """A tag that answered and does not for so many questions is gone; one question is missed now and then."""

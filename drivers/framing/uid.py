@@ -8,11 +8,10 @@ Neither order nor form is ever guessed, since one text is the UID of another car
 import re
 from enum import Enum
 
-from drivers.base import Garbled, Medium, Scan
+from drivers.base import RANDOM_UID, Garbled, Medium, Scan
 from drivers.framing.frame import Framed
 
 NOT_A_UID = "not_a_uid"
-RANDOM_UID = "random_uid"
 
 UID_SIZES = frozenset({4, 7, 8, 10})
 """Bytes of a UID: ISO/IEC 14443 single, double and triple size; 8 for ISO/IEC 15693."""

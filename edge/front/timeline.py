@@ -85,6 +85,8 @@ def _code(row: PresenceRow) -> str:
             return "timeline.again" if row.flags & Flag.REENTRY else "timeline.entry"
         case Role.EXIT:
             return "timeline.exit"
+        case Role.BIND:
+            return "timeline.bound"
         case Role.ANNUL:
             return "timeline.annulled"
         case _ if row.state is State.GIVEN_BACK:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from admission.reasons import DisplayState, Language, Reason, say
+from admission.reasons import DisplayState, Language, Line, Reason, say, say_line
 from admission.records import Direction, Flag, Outcome
 from edge.board import BoardVerdict, VerdictWord, verdict
 from edge.front.labels import labels, page_language
@@ -14,6 +14,7 @@ from edge.front.rehearsed import Go
 from edge.front.timeline import Happened, Story
 from edge.link import (
     BY_HAND,
+    CHECK_IN,
     DOUBTED,
     STORED,
     After,
@@ -173,6 +174,10 @@ class ScanView(msgspec.Struct, frozen=True):
     flags: tuple[str, ...]
     ticket: str
     may_annul: bool
+    word: str = ""
+    """What a display says in large letters, where that is not its state's own: a key of `edge.front.display.WORDS`."""
+    shown_s: int = 0
+    """How long a display shows it; 0: as ever."""
 
 
 class StatusView(msgspec.Struct, frozen=True):
@@ -272,6 +277,8 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
         gate=gates.get(seen.gate, ""),
         time=time.strftime("%H:%M", time.localtime(seen.last_s)) if 0 < seen.last_s < UNIX_END else "",
     )
+    if seen.line in set(Line):
+        said = say_line(Line(seen.line), viewer.reasons)
     by_hand = seen.kind == BY_HAND
     is_exit = said.display is DisplayState.ADMIT and direction is Direction.EXIT
     display = "exit" if is_exit else said.display.value
@@ -283,6 +290,8 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
     source = words["by_hand"] if by_hand else f"{words['part_reader']} {seen.reader}"
     if seen.kind == STORED:
         source = f"{source} · {words['by_device']}"
+    if seen.kind == CHECK_IN:
+        source = f"{source} · {words['check_in']}"
     is_entry = direction is Direction.ENTRY and outcome is Outcome.GRANT
     flags = [words[key] for flag, key in _FLAGS if seen.flags & flag]
     may_annul = is_entry and seen.seq > 0 and bool(seen.ticket) and not seen.flags & Flag.REHEARSAL
@@ -300,6 +309,8 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
         flags=tuple(one for one in (passed, *flags) if one),
         ticket=seen.ticket if viewer.has_session else "",
         may_annul=viewer.has_session and may_annul and not undone,
+        word=seen.line if seen.line in set(Line) else "",
+        shown_s=seen.shown_s,
     )
 
 

@@ -50,6 +50,8 @@ NUMBERS = {
     "AMBIGUOUS": 24,
     "COPIED_TAG": 25,
     "REPLAYED_TAP": 26,
+    "TAG_TAKEN": 27,
+    "RANDOM_TAG": 28,
     "UNLISTED": 40,
     "AFTER_RESTART": 41,
     "CHECK_ID": 42,

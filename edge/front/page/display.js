@@ -40,7 +40,7 @@ function now() {
   if (status.gate && !own) return ["not_ready", words.not_ready, words.no_lane, ""];
   if (own?.fire || own?.state === "emergency") return ["not_ready", words.leave, "", ""];
   if (status.verdict.word === "not_ready" || !own?.ready) return ["not_ready", words.not_ready, words.staff, ""];
-  if (scan && Date.now() < until) return [scan.display, words[scan.display], scan.text, scan.steward];
+  if (scan && Date.now() < until) return [scan.display, words[scan.word] ?? words[scan.display], scan.text, scan.steward];
   if (["closed", "out_of_service"].includes(own.state)) return ["not_ready", words.not_ready, words.closed, ""];
   return ["idle", words.idle, "", ""];
 }
@@ -70,10 +70,11 @@ function show(one) {
   if (known[one.key] === one.display) return; // the same one again, who has passed meanwhile
   remember(one);
   scan = one;
-  until = Date.now() + SHOWN_MS;
+  const shownMs = one.shown_s * 1000 || SHOWN_MS;
+  until = Date.now() + shownMs;
   paint();
   if (document.body.dataset.state === one.display) beep(one.display);
-  setTimeout(paint, SHOWN_MS + 1);
+  setTimeout(paint, shownMs + 1);
 }
 
 // A correction may come after others were shown: it tells nothing new.

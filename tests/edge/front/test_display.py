@@ -67,6 +67,26 @@ def test_the_right_gate_is_named(language: Language) -> None:
     )
 
 
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize(
+    ("line", "outcome", "state"),
+    [
+        ("tap_tag", Outcome.WAIT, "wait"),
+        ("ticket_first", Outcome.WAIT, "wait"),
+        ("bound", Outcome.GRANT, "admit"),
+    ],
+)
+def test_a_check_in_station_has_words_of_its_own_in_the_same_states(
+    line: str, outcome: Outcome, state: str, language: Language
+) -> None:
+    one = seen(1, outcome=int(outcome), direction=0, kind="check_in", line=line, shown_s=20)
+    shown = scan_view(one, status(), Viewer(Language.EN, language, has_session=True))
+    assert (shown.display, shown.word, shown.shown_s, shown.may_annul) == (state, line, 20, False)
+    assert words(language)[shown.word]
+    assert shown.text
+    assert shown.text != scan_view(seen(1), status(), Viewer(Language.EN, language)).text
+
+
 def test_states_have_their_own_word_shape_and_rhythm() -> None:
     script, source = (PAGE / "display.js").read_text(), (PAGE / "display.html").read_text()
     states = ("admit", "already_used", "refused", "check", "not_ready")

@@ -1,0 +1,136 @@
+"""A check-in station at a whole gate: a ticket, then a tag; what is bound opens, and what it replaced does not."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from admission.entitlements import Standing
+from admission.ids import TicketId
+from admission.reasons import Reason
+from admission.records import Kind, Outcome, Record
+from drivers.sims.serial_scanner import SerialScanner
+from edge.link import CHECK_IN, Health, Part, Seen
+from tests.edge.rig import EVENT, UID, Gate, assert_verifies, code, quick, row, running, tag_row
+
+TAG = "04FF00112233AA"
+TAGS = """check_in_s = {window_s}
+
+[[lanes.readers]]
+id = 8
+way = "entry"
+driver = "serial"
+medium = "uid"
+port = "{port}"
+"""
+
+
+def desk(folder: Path, window_s: int = 60) -> tuple[SerialScanner, Callable[[str], str]]:
+    """A tag reader for lane 2, which becomes a check-in station, and how a TOML comes to that."""
+    tags = SerialScanner(folder / "desk-tags")
+    tags.port.plug()
+
+    def adjust(text: str) -> str:
+        head, first, second = quick(text).split("[[lanes]]")
+        own = ("relay", "entry_line", "inputs", "entry_contact", "ready_contact", "fire_contact")
+        kept = [one for one in second.splitlines() if one.partition(" = ")[0] not in own]
+        at = kept.index("[[lanes.readers]]")
+        kept.insert(at, TAGS.format(window_s=window_s, port=tags.port.link))
+        return "[[lanes]]".join((head, first, "\n".join(kept)))
+
+    return tags, adjust
+
+
+async def told(gate: Gate, count: int) -> Seen:
+    """Wait until the desk has answered so often; return its newest answer."""
+    await gate.until(
+        lambda: len([one for one in gate.daemon.recent if one.kind == CHECK_IN]) >= count, "answered"
+    )
+    return next(one for one in gate.daemon.recent if one.kind == CHECK_IN)
+
+
+def said(seen: Seen) -> tuple[str, Outcome, Reason]:
+    return seen.line, Outcome(seen.outcome), Reason(seen.reason)
+
+
+async def ready(gate: Gate) -> None:
+    await gate.ready()
+    await gate.until(lambda: gate.health(Part.READER, "2.8") is Health.OK, "the tag reader is open")
+
+
+BIND_TOLD, TAP_TOLD = ("bound", Outcome.GRANT, Reason.NONE), ("tap_tag", Outcome.WAIT, Reason.NONE)
+
+
+async def test_a_ticket_is_scanned_and_a_tag_tapped_and_from_then_on_the_tag_opens(tmp_path: Path) -> None:
+    tags, adjust = desk(tmp_path)
+    async with running(tmp_path, [row(7), row(8)], adjust=adjust) as gate:
+        await ready(gate)
+        await gate.hardware.second.scan(code(7))
+        first = await told(gate, 1)
+        assert (said(first), first.shown_s, first.ticket) == (TAP_TOLD, 60, "7")
+        assert gate.kinds() == [], "nothing is recorded of who only comes to the desk"
+        await tags.scan(TAG.encode())
+        bound = await told(gate, 2)
+        assert said(bound) == BIND_TOLD
+        record = await gate.recorded(Kind.BIND)
+        assert (record.ticket, record.seq, record.lane, record.reader) == ((EVENT, 7), bound.seq, 2, 8)
+        # The tag opens, the code does not; to the desk it is bound, and a second tag is not.
+        await gate.hardware.tags.scan(TAG)
+        await gate.walk(1)
+        passed = await gate.recorded(Kind.PASSAGE)
+        assert passed.ticket == (EVENT, TicketId(7))
+        await gate.hardware.entry.scan(code(7))
+        await gate.until(lambda: gate.daemon.recent[0].reason == Reason.REPLACED, "the code is replaced")
+        await gate.hardware.second.scan(code(7))
+        assert said(await told(gate, 3)) == ("", Outcome.DENY, Reason.REPLACED)
+        assert gate.kinds().count(Kind.BIND) == 1
+    async with running(tmp_path, adjust=adjust) as gate:
+        await ready(gate)
+        await gate.hardware.entry.scan(code(7))
+        assert (await gate.seen()).reason == Reason.REPLACED, "it still is"
+    assert_verifies(tmp_path / "data")
+
+
+async def test_what_is_no_new_tag_is_refused_and_the_ticket_waits_for_another(tmp_path: Path) -> None:
+    tags, adjust = desk(tmp_path)
+    rows = [row(7), row(8, Standing.CANCELLED), tag_row(9), row(9)]
+    async with running(tmp_path, rows, adjust=adjust) as gate:
+        await ready(gate)
+        await tags.scan(TAG.encode())
+        assert said(await told(gate, 1)) == ("ticket_first", Outcome.WAIT, Reason.NONE)
+        await gate.hardware.second.scan(code(8))
+        assert said(await told(gate, 2)) == ("", Outcome.DENY, Reason.CANCELLED)
+        await gate.hardware.second.scan(code(7))
+        await told(gate, 3)
+        await tags.scan(b"08A1B2C3")
+        assert said(await told(gate, 4)) == ("", Outcome.DENY, Reason.RANDOM_TAG)
+        await tags.scan(UID.hex().encode())
+        assert said(await told(gate, 5)) == ("", Outcome.DENY, Reason.TAG_TAKEN)
+        await tags.scan(TAG.encode())
+        assert said(await told(gate, 6)) == BIND_TOLD
+        await tags.scan(TAG.encode())
+        assert said(await told(gate, 7)) == BIND_TOLD, "whose it is may ask again"
+        await gate.hardware.second.scan(code(9))
+        await told(gate, 8)
+        await tags.scan(TAG.encode())
+        assert said(await told(gate, 9)) == ("", Outcome.DENY, Reason.TAG_TAKEN)
+        refused = [one for one in await _scans(gate, 3) if one.outcome is Outcome.DENY]
+        assert [Reason(one.reason) for one in refused] == [
+            Reason.CANCELLED, Reason.RANDOM_TAG, Reason.TAG_TAKEN, Reason.TAG_TAKEN,
+        ]  # fmt: skip
+        assert gate.kinds().count(Kind.BIND) == 1
+
+
+async def _scans(gate: Gate, count: int) -> list[Record]:
+    await gate.until(lambda: gate.kinds().count(Kind.SCAN) > count, "refusals are on disk")
+    return [one for one in gate.records() if one.kind is Kind.SCAN]
+
+
+async def test_a_ticket_waits_no_longer_than_its_while(tmp_path: Path) -> None:
+    tags, adjust = desk(tmp_path, window_s=1)
+    async with running(tmp_path, [row(7)], adjust=adjust) as gate:
+        await ready(gate)
+        await gate.hardware.second.scan(code(7))
+        scanned = await told(gate, 1)
+        await gate.until(lambda: gate.daemon.time.now_us() / 1e6 > scanned.time_s + 1.1, "its while is over")
+        await tags.scan(TAG.encode())
+        assert said(await told(gate, 2)) == ("ticket_first", Outcome.WAIT, Reason.NONE)
+        assert Kind.BIND not in gate.kinds()

@@ -1,8 +1,9 @@
 """The least that a scan can cost: one signature, one lookup, one FULL commit, by the same hops, and nothing else.
 
-`python -m tests.bench.floor SCANNER RELAY LIST DATA` reads codes from a pty, verifies, looks the ticket up, has a thread
-commit the bytes that a grant leaves in the log, and then tells a second process by a pipe to write the relay's command.
-It prints the nanoseconds of each commit and ends with its standard input.
+`python -m tests.bench.floor SCANNER RELAY LIST DATA [SPEED TRACE]` reads codes from a pty, verifies, looks the ticket up,
+has a thread commit the bytes that a grant leaves in the log, and then tells a second process by a pipe to write the relay's
+command. It prints the nanoseconds of each commit and ends with its standard input. With SPEED it does so on a slow disk
+(`tests.bench.slow_disk`).
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from drivers.relays.lcus import START
 from edge.store import log_schema
 from edge.store.log import LogStore
 from edge.store.log_reader import log_path
+from tests.bench.slow_disk import SlowDisk, Speed, trace_to
 from tests.bench.stock import grant
 from tests.edge.rig import ARENA, DIGEST_KEY, GATE, TICKET_KEY
 
@@ -128,7 +130,8 @@ _READ = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 
 async def main(arguments: list[str]) -> None:
-    scanner, relay, list_file, data = arguments
+    scanner, relay, list_file, data, *slow = arguments
+    disk = SlowDisk("slow", Speed.parse(slow[0]), trace_to(Path(slow[1])), is_default=True) if slow else None
     floor = Floor(scanner, relay, Path(list_file), Path(data))
     floor.start()
     ended = asyncio.Event()
@@ -137,6 +140,8 @@ async def main(arguments: list[str]) -> None:
     await ended.wait()
     floor.end()
     print(*floor.commits_ns, flush=True)
+    if disk is not None:
+        disk.unregister()
 
 
 if __name__ == "__main__":

@@ -29,10 +29,15 @@ SLOW = Speed(5, 50, 250)
 
 @dataclass(slots=True)
 class Floors:
-    """What the floor came to, in ms."""
+    """What the floor came to; its commits in ms."""
 
-    scans_ms: list[float] = field(default_factory=list)
+    scans: list[Sample] = field(default_factory=list)
     commits_ms: list[float] = field(default_factory=list)
+
+    @property
+    def scans_ms(self) -> list[float]:
+        """Last byte to relay."""
+        return [one.ms for one in self.scans]
 
 
 def prepare(scale: Scale) -> Path:
@@ -57,12 +62,13 @@ def box(scale: Scale, name: str, records: int) -> Path:
 class FloorLane:
     """The floor's scanner and relay, and its process."""
 
-    def __init__(self, folder: Path, list_file: Path, data: Path) -> None:
+    def __init__(self, folder: Path, list_file: Path, data: Path, slow: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._scanner = SerialScanner(folder / "floor")
         self._relay = LcusBoard(1, folder / "floor-relay", self._switched)
         self._list = list_file
         self._data = data
+        self._slow = slow
         self._released: asyncio.Future[int] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -72,7 +78,7 @@ class FloorLane:
         self._relay.attach(asyncio.get_running_loop())
         names = (str(self._scanner.port.link), self._relay.path, str(self._list), str(self._data))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.floor", *names],
+            [sys.executable, "-m", "tests.bench.floor", *names, *self._slow],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -108,7 +114,7 @@ async def _floor_load(
     while not done.is_set():
         await asyncio.sleep(chance.expovariate(stock.LANES / mean_s))
         async with turns.floor():
-            found.scans_ms.append((await lane.present(next(texts))).ms)
+            found.scans.append(await lane.present(next(texts)))
 
 
 @contextmanager
@@ -123,49 +129,62 @@ def _devices(folder: Path) -> Iterator[Lanes]:
 
 async def paced(scale: Scale, data: Path) -> tuple[Outcome, Floors, float]:
     """Run the load on the gate and on the floor; also return the steady memory of lane and guard, in MB."""
-    tickets = stock.picks(scale.tickets, 1)
-    probes = iter(texts_of(tickets, min(PROBES, scale.tickets // 4)))
-    texts = iter(texts_of(tickets, min(scale.scans + 4 * stock.LANES, scale.tickets // 4)))
-    floor_texts = itertools.cycle(texts_of(tickets, min(scale.scans, scale.tickets // 4)))
-    found, done = Floors(), asyncio.Event()
+    # Into a log as long as the gate's: a commit into an empty one would touch other pages than a scan's does.
+    floor_data = box(scale, "floor-data", scale.log_records)
+    config = scale.folder / "gate.toml"
     with _devices(scale.folder / "dev") as lanes:
-        config = scale.folder / "gate.toml"
+        floor = FloorLane(scale.folder / "floor", data / LIST_FILE, floor_data)
         config.write_text(lanes.toml(data))
-        # Into a log as long as the gate's: a commit into an empty one would touch other pages than a scan's does.
-        floor = FloorLane(
-            scale.folder / "floor", data / LIST_FILE, box(scale, "floor-data", scale.log_records)
-        )
         with gate.running(config) as running:
-            await lanes.first_release(probes)
-            await lanes.clear()
-            floor.start()
-            await floor.present(next(floor_texts))
-            beside = asyncio.create_task(
-                _floor_load(floor, lanes.turns, floor_texts, done, found, scale.mean_s)
-            )
-            outcome = await lanes.run(texts, scale.scans, 1, scale.mean_s)
-            done.set()
-            await beside
-            found.commits_ms = floor.stop()[1:]
+            outcome, found = await _in_turns(scale, lanes, floor, scale.scans, 1)
             steady_mb = gate.pss_mb([running.process.pid, *running.guards()])
     return outcome, found, steady_mb
 
 
-async def on_slow_disk(scale: Scale, data: Path) -> tuple[Outcome, list[tuple[int, int]]]:
-    """Run the load on a gate whose syncs are slow; return it with the syncs there were."""
-    tickets = stock.picks(scale.tickets, 2)
+async def _in_turns(
+    scale: Scale, lanes: Lanes, floor: FloorLane, scans: int, seed: int
+) -> tuple[Outcome, Floors]:
+    """Let people come to the lanes of a running gate, and as many to the floor, until so many were let in."""
+    tickets = stock.picks(scale.tickets, seed)
     probes = iter(texts_of(tickets, min(PROBES, scale.tickets // 4)))
-    texts = iter(texts_of(tickets, min(scale.slow_scans + 4 * stock.LANES, scale.tickets // 4)))
-    trace = scale.folder / "syncs"
-    trace.unlink(missing_ok=True)
+    texts = iter(texts_of(tickets, min(scans + 4 * stock.LANES, scale.tickets // 4)))
+    floor_texts = itertools.cycle(texts_of(tickets, min(scans, scale.tickets // 4)))
+    found, done = Floors(), asyncio.Event()
+    await lanes.first_release(probes)
+    await lanes.clear()
+    floor.start()
+    await floor.present(next(floor_texts))
+    beside = asyncio.create_task(_floor_load(floor, lanes.turns, floor_texts, done, found, scale.mean_s))
+    outcome = await lanes.run(texts, scans, seed, scale.mean_s)
+    done.set()
+    await beside
+    found.commits_ms = floor.stop()[1:]
+    return outcome, found
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A load on gate and floor whose syncs are slow, with what their disks noted."""
+
+    gate: Outcome
+    floor: Floors
+    gate_syncs: list[tuple[int, int]]
+    floor_syncs: list[tuple[int, int]]
+
+
+async def on_slow_disk(scale: Scale, data: Path) -> Slow:
+    """Run the load on a gate whose syncs are slow, and on a floor whose syncs are."""
+    traces = scale.folder / "syncs", scale.folder / "floor-syncs"
+    for trace in traces:
+        trace.unlink(missing_ok=True)
+    floor_data = box(scale, "floor-slow", 0)
+    config = scale.folder / "slow.toml"
     with _devices(scale.folder / "dev") as lanes:
-        config = scale.folder / "slow.toml"
+        floor = FloorLane(scale.folder / "floor", data / LIST_FILE, floor_data, (str(SLOW), str(traces[1])))
         config.write_text(lanes.toml(data))
-        with gate.running(config, SLOW, trace):
-            await lanes.first_release(probes)
-            await lanes.clear()
-            outcome = await lanes.run(texts, scale.slow_scans, 2, scale.mean_s)
-    return outcome, list(syncs_of(trace))
+        with gate.running(config, SLOW, traces[0]):
+            outcome, found = await _in_turns(scale, lanes, floor, scale.slow_scans, 2)
+    return Slow(outcome, found, *(list(syncs_of(trace)) for trace in traces))
 
 
 def beyond_ms(sample: Sample, syncs: Sequence[tuple[int, int]]) -> float:
@@ -182,7 +201,7 @@ def waited_for(sample: Sample, syncs: Sequence[tuple[int, int]]) -> int:
 def measure(scale: Scale, picture: Path) -> list[Row]:
     """All figures of the way from scan to relay, and the memory of lane and guard after it."""
     outcome, floors, steady_mb = asyncio.run(paced(scale, box(scale, "paced", scale.log_records)))
-    slow, syncs = asyncio.run(on_slow_disk(scale, box(scale, "slow", 0)))
+    slow = asyncio.run(on_slow_disk(scale, box(scale, "slow", 0)))
     load = (
         f"{stock.LANES} lanes, Poisson, one scan per {scale.mean_s:g} s each, list of {scale.tickets:,} tickets, "
         f"log of {scale.log_records:,} records, simulators on ptys in another process, n = {len(outcome.samples)}, "
@@ -211,7 +230,7 @@ def measure(scale: Scale, picture: Path) -> list[Row]:
             goal=Goal(1.3),
             conditions=f"p50 {p50:.3f} ms over {floor50:.3f} ms; {beside}; {load}",
         ),
-        *_slow_rows(slow, syncs),
+        *_slow_rows(slow),
         *_transport_rows(outcome.samples),
         Row(
             name="lane_pss_mb",
@@ -223,19 +242,21 @@ def measure(scale: Scale, picture: Path) -> list[Row]:
     ]
 
 
-def _slow_rows(slow: Outcome, syncs: Sequence[tuple[int, int]]) -> list[Row]:
-    beyond = [beyond_ms(sample, syncs) for sample in slow.samples]
-    begun = [waited_for(sample, syncs) for sample in slow.samples]
+def _slow_rows(slow: Slow) -> list[Row]:
+    beyond = [beyond_ms(sample, slow.gate_syncs) for sample in slow.gate.samples]
+    floor = [beyond_ms(sample, slow.floor_syncs) for sample in slow.floor.scans]
+    begun = [waited_for(sample, slow.gate_syncs) for sample in slow.gate.samples]
     disk = (
         f"each sync {SLOW.low:g}-{SLOW.high:g} ms, 1 % {SLOW.tail:g} ms, by SQLite's default VFS; paced as above, "
-        f"n = {len(slow.samples)}, {slow.missed} not granted"
+        f"n = {len(slow.gate.samples)}, {slow.gate.missed} not granted"
     )
-    whole = percentile([sample.ms for sample in slow.samples], 99)
+    whole = percentile([sample.ms for sample in slow.gate.samples], 99)
     return [
         Row(
             name="scan_to_relay_slow_disk_ms",
             value=percentile(beyond, 99),
             unit="ms",
+            floor=percentile(floor, 99),
             goal=Goal(5),
             conditions=f"p99 of what is beyond the syncs waited for (whole p99 {whole:.0f} ms); {disk}",
         ),

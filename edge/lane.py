@@ -323,13 +323,13 @@ class LaneShell:
             ),
             self._now_ms(),
         )
+        self._carry_out(effects)
+        # All else waits until guard and disk have what they need: both want the processor now.
         scan = _scan_of(effects)
         if scan and answer.verdict.outcome is Outcome.GRANT:
             self._scan_ns[scan] = shown.last_ns
             while len(self._scan_ns) > SCANS_TIMED_MAX:
                 del self._scan_ns[next(iter(self._scan_ns))]
-        self._carry_out(effects)
-        # Beeper and page wait until guard and disk have what they need: both want the processor now.
         self._to_tell.append(partial(self._tell, at, shown, answer, effects, self._seqs.get(scan, 0)))
 
     def _tell(

@@ -290,7 +290,10 @@ class LogStore(LogReader):
     def _write(self, batch: Batch) -> None:
         run = self._connection.executemany
         self._write_records(batch.records)
-        if batch.presence:
+        # A grant, with somebody at the arm, is one row: one statement is half the time of many.
+        if len(batch.presence) == 1:
+            self._connection.execute(schema.UPSERT_PRESENCE, batch.presence[0].as_columns())
+        elif batch.presence:
             run(schema.UPSERT_PRESENCE, [row.as_columns() for row in batch.presence])
         if batch.heads:
             run(

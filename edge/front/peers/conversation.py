@@ -26,6 +26,8 @@ class Conversation:
     roster: RosterStamp = (0, 0)
     """Of the roster that it goes by, as far as we know."""
     was_whole: bool = False
+    has_beaten: bool = False
+    """It said its first beat, and was answered."""
     retried_s: float = 0.0
     place: Place | None = None
     """Where others may find it."""

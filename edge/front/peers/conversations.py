@@ -79,7 +79,8 @@ class Conversations:
         self._due = asyncio.Event()
         """Something may have to be pushed."""
         self._flowed_s = -BUSY_S
-        self._beat_s = self._announce_s = 0.0
+        self._beaten_s = -IDLE_BEAT_S
+        self._announce_s = 0.0
         """When it is time again."""
         self._held: dict[tuple[GateId, Epoch], int] = {}
         """Up to where logs are held, as of the last look."""
@@ -134,9 +135,9 @@ class Conversations:
         now_s = self._mono_s()
         busy = now_s - self._flowed_s < BUSY_S
         is_up = self._shared.is_up()
-        if now_s >= self._beat_s or is_up is not self._was_up:
-            self._was_up = is_up
-            self._beat_s = now_s + (BEAT_S if busy else IDLE_BEAT_S)
+        every_s = BEAT_S if busy else IDLE_BEAT_S  # who was idle until now does not wait for that beat
+        if now_s - self._beaten_s >= every_s or is_up is not self._was_up:
+            self._was_up, self._beaten_s = is_up, now_s
             for one in self.all:
                 self._beat(one)
                 if not is_up:
@@ -271,6 +272,11 @@ class Conversations:
                 one.connection.say(await shared.in_thread(lambda: wire.carry(wants, shared.read_of)))
             case Beat(up=up):
                 shared.near.says(talk.peer, up=up)
+                if (
+                    not one.has_beaten
+                ):  # what it was told before echoes none of its beats, and the next is seconds away
+                    one.has_beaten = True
+                    self._beat(one)
                 self._heard(one)
             case Paper():
                 await self._take_paper(message)

@@ -4,10 +4,12 @@ import asyncio
 from pathlib import Path
 
 from admission.ids import Epoch, GateId
+from edge.front.peers.conversations import IDLE_BEAT_S
+from edge.front.peers.listen import KNOCKING_MAX
 from edge.held_roster import ROSTER_FILE
 from edge.link import Appended
 from sync.wire.messages import Held
-from sync.wire.peers import Beat, Records, Taken
+from sync.wire.peers import Beat, Holds, Records, Taken
 from sync.wire.roster import Revoked
 from tests.edge.front.peers.hostile import knocking, self_of
 from tests.edge.front.peers.node import NOW_S, Node, key_of, log_of, nodes, roster_of, until
@@ -157,8 +159,24 @@ async def test_a_copied_card_is_a_fork_that_is_shown(tmp_path: Path) -> None:
             await twin.close()
 
 
+async def test_a_neighbours_first_beat_is_answered_at_once(tmp_path: Path) -> None:
+    """It counts as cut off until then, and who comes to it meanwhile is unsure: it does not wait for an idle neighbour's beat."""
+    async with nodes(tmp_path, 1, 2) as (one, _):
+        one.start()
+        await one.listens()
+        async with knocking(one, self_of(2, one)) as two:
+            two.say(Holds(first=True))
+            while not (await two.hear(Beat)).whole:
+                pass
+            two.say(Beat(7, 0, whole=True))
+            async with asyncio.timeout(IDLE_BEAT_S / 2):
+                while (await two.hear(Beat)).echo != 7:
+                    pass
+
+
 async def test_many_gates_that_come_at_once_all_find_each_other(tmp_path: Path) -> None:
-    count = 32
+    """More than may knock at once: some knock again."""
+    count = KNOCKING_MAX + 2
     async with nodes(tmp_path, *range(1, count + 1)) as made:
         made[0].start()
         await made[0].listens()

@@ -17,7 +17,18 @@ from admission.question import Verdict
 from admission.reasons import DisplayState, Line, Reason
 from admission.records import Direction, Extension, Flag, Kind
 from admission.repeats import Repeats
-from admission.turn import HOLDING, OPEN, TRANSITIONS, UNRELEASED, WITH_MORE, Act, Phase, Signal, Turn
+from admission.turn import (
+    HOLDING,
+    OPEN,
+    TOGETHER,
+    TRANSITIONS,
+    UNRELEASED,
+    WITH_MORE,
+    Act,
+    Phase,
+    Signal,
+    Turn,
+)
 
 SAVE_MS_MAX: Final = 5_000
 """No answer of the disk for so long (a bad card stalls for 250 ms): the visitor is told, and the use is free again."""
@@ -49,6 +60,7 @@ class Arm:
         self._condition = condition
         self._out = out
         self._window_ms = config.hold_ms + config.hold_margin_ms
+        self._with_more = TOGETHER if config.together else WITH_MORE
         self._turns: list[Turn] = []
         self._off_ms: dict[int, int] = {}
         self._now_ms = 0
@@ -113,7 +125,9 @@ class Arm:
 
     # --- turns begin and end ------------------------------------------------------------------------------------
 
-    def reserve(self, write: Write, extensions: Sequence[Extensions], verdict: Verdict | None) -> None:
+    def reserve(
+        self, write: Write, extensions: Sequence[Extensions], verdict: Verdict | None, *, asked: bool = False
+    ) -> None:
         """Write one reservation per item of `extensions`, all in one commit, and begin the turn."""
         line, sensor = self.wired(write.direction)
         at_once = write.direction is Direction.EXIT and not self.pulses(Direction.EXIT)
@@ -142,6 +156,7 @@ class Arm:
             session=write.session,
             mode=write.mode,
             verdict=verdict,
+            asked=asked,
             holds=line is not None or sensor,
         )
         if at_once:
@@ -264,8 +279,39 @@ class Arm:
         self._signal(turn, Signal.PULSED if ok else Signal.DEAD, self._now_ms)
         return not ok
 
-    def passed(self, direction: Direction) -> None:
-        """Somebody went through."""
+    def asked_again(self) -> None:
+        """A request to exit comes anew: one whose strike may have fallen shut again is over, so that nobody waits for it."""
+        for turn in self._turns:
+            if turn.asked and turn.phase in OPEN:
+                self._signal(turn, Signal.OVER, self._now_ms)
+
+    def opened(self) -> None:
+        """A door was opened: by whom it was released for, by whom it is free to, or by force. Its strike falls behind them."""
+        turn = next((one for one in self._turns if one.phase in OPEN), None)
+        turn = turn or next((one for one in self._turns if one.phase is Phase.GRACE), None)
+        if turn is not None and self._line_off_ms(turn) - PULSE_GAP_MS > self._now_ms:
+            self._withhold(turn, self._now_ms)
+        way = turn.direction if turn is not None else self._free_way()
+        if way is Direction.NONE:
+            turn = next((one for one in self._turns if one.phase is Phase.PASSED), None)
+            way = turn.direction if turn is not None else Direction.NONE
+        if self._config.door_counts:
+            self.passed(way or Direction.ENTRY, alert="intrusion" if way else "forced")
+        elif way is Direction.NONE:
+            self.intruded("forced")
+
+    def intruded(self, alert: str) -> None:
+        """Somebody is where nobody was let in, and no passage is counted."""
+        write = Write(0, Kind.INTRUSION, flags=self._condition.rehearsal)
+        if self._unasked(write):
+            self._out.add(Alert(alert))
+
+    def _free_way(self) -> Direction:
+        ways = (way for way in (Direction.EXIT, Direction.ENTRY) if self._condition.free(way))
+        return next(ways, Direction.NONE)
+
+    def passed(self, direction: Direction, alert: str = "intrusion") -> None:
+        """Somebody went through. `alert`: what staff are called for where nobody was let in."""
         self.counters[direction].passages += 1
         turn = self._whose(direction)
         if turn is not None:
@@ -278,7 +324,7 @@ class Arm:
             self.counters[direction].intrusions += 1
         kind = Kind.PASSAGE if free else Kind.INTRUSION
         if self._unasked(Write(0, kind, direction, flags=self._condition.rehearsal)) and not free:
-            self._out.add(Alert("intrusion"))
+            self._out.add(Alert(alert))
 
     def _whose(self, direction: Direction) -> Turn | None:
         mine = [turn for turn in self._turns if turn.direction is direction]
@@ -307,7 +353,7 @@ class Arm:
         if found is not None:
             act, phase = found
             self._acts[act](turn, at_ms)
-            turn.phase = WITH_MORE.get(act, phase) if turn.tokens else phase
+            turn.phase = self._with_more.get(act, phase) if turn.tokens else phase
 
     def _time_out(self, turn: Turn) -> None:
         signal = Signal.OVER
@@ -336,14 +382,16 @@ class Arm:
         self.counters[turn.direction].committed += 1
         self._use_up(turn, Kind.PASSAGE)
         if turn.tokens:
-            self._queue(turn, at_ms)
+            if not self._config.together:
+                self._queue(turn, at_ms)
         else:
             turn.deadline_ms += self._config.grace_ms
 
     def _assume(self, turn: Turn, at_ms: int) -> None:
         self.counters[turn.direction].assumed += 1
         self._use_up(turn, Kind.PASSAGE, Flag.ASSUMED)
-        self._queue(turn, at_ms)
+        if not self._config.together:
+            self._queue(turn, at_ms)
 
     def _late(self, turn: Turn, _at_ms: int) -> None:
         self.counters[turn.direction].late += 1

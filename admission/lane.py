@@ -50,6 +50,12 @@ class LaneConfig(msgspec.Struct, frozen=True, gc=False):
     """The same, where the reader reported that the medium left."""
     wait_ms: int = 3000
     """A waiting presentation is judged again if it was last seen no longer ago."""
+    together: bool = False
+    """A group walks through one opening (a swing gate), not each through one of its own."""
+    door_counts: bool = False
+    """The door's contact stands for passage contacts: who opens it after a grant, or a request to exit, has passed."""
+    held_ms: int = 20_000
+    """A door that is open for longer is told: staff shall look (Keri Systems' default of its door open time)."""
 
 
 # --- events -----------------------------------------------------------------------------------------------------
@@ -112,6 +118,21 @@ class Passed(msgspec.Struct, frozen=True, gc=False):
     """A passage contact closed: somebody went through, that way."""
 
     direction: Direction
+
+
+class DoorChanged(msgspec.Struct, frozen=True, gc=False):
+    """A door's contact changed. `first`: so it was found, which tells of nobody; a door whose contact cannot be seen is shut."""
+
+    open: bool
+    first: bool = False
+
+
+class Detected(msgspec.Struct, frozen=True, gc=False):
+    """The turnstile's own detector: somebody crawls under, climbs over, follows closely, or comes the wrong way."""
+
+
+class ExitAsked(msgspec.Struct, frozen=True, gc=False):
+    """A request to exit: a button, a push bar or a motion sensor on the inside. Nobody is asked for a ticket."""
 
 
 class ReadyChanged(msgspec.Struct, frozen=True, gc=False):
@@ -223,6 +244,9 @@ LaneEvent = (
     | NotDurable
     | Pulsed
     | Passed
+    | DoorChanged
+    | Detected
+    | ExitAsked
     | ReadyChanged
     | SensorsChanged
     | FireChanged
@@ -294,7 +318,7 @@ class Show(msgspec.Struct, frozen=True, gc=False):
 
 
 class Alert(msgspec.Struct, frozen=True, gc=False):
-    """Call staff. `what`: intrusion, tailgate, fire, emergency, relay, or a reason's name in lower case."""
+    """Call staff. `what`: intrusion, tailgate, forced, held, detector, fire, emergency, relay, or a reason's name in lower case."""
 
     what: str
 

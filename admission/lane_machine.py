@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from admission import lane
 from admission.arm import SUBJECT, Arm, Extensions
 from admission.condition import REFUSED, Condition, Counters, Outbox
+from admission.door import Door
 from admission.ids import ReaderId, RecordId
 from admission.lane import (
     Alert,
@@ -65,6 +66,7 @@ class Lane:
         self._condition = Condition(state)
         self._out = Outbox()
         self._arm = Arm(config, self._condition, self._out)
+        self._door = Door(config.held_ms)
         self._fire_contact = False
         self._now_ms = 0
         self._presentations = Presentations(config.absent_ms, config.removed_ms, config.wait_ms)
@@ -77,6 +79,8 @@ class Lane:
         """Take one event; return the effects to carry out in order. Total: any event at any time has an answer."""
         self._now_ms = max(self._now_ms, now_ms)
         self._arm.expire(self._now_ms)
+        if self._door.is_held(self._now_ms) and not self._is_free():
+            self._out.add(Alert("held"))
         for repeats in (self._denials, self._stored):
             for write in repeats.due(self._now_ms):
                 self._out.write(write)
@@ -134,6 +138,7 @@ class Lane:
         times = (
             self._arm.next_ms,
             self._arm.passages.next_ms,
+            self._door.next_ms,
             self._denials.next_ms,
             self._stored.next_ms,
             self._presentations.next_ms(self._arm.free),
@@ -175,10 +180,49 @@ class Lane:
             case lane.Passed(direction=direction):
                 if direction is not Direction.NONE:
                     self._arm.passed(direction)
+            case lane.DoorChanged() | lane.Detected() | lane.ExitAsked():
+                self._take_sense(event)
             case lane.Tick():
                 pass
             case _:
                 self._take_condition(event)
+
+    def _take_sense(self, event: lane.DoorChanged | lane.Detected | lane.ExitAsked) -> None:
+        """Take what doors and the turnstile's own detector tell besides passages."""
+        match event:
+            case lane.DoorChanged(open=True, first=first):
+                self._door.opened(self._now_ms)
+                if not first:
+                    self._arm.opened()
+            case lane.DoorChanged():
+                self._door.shut()
+            case lane.Detected():
+                if not self._is_free():
+                    self._arm.intruded("detector")
+            case lane.ExitAsked():
+                self._exit_asked()
+            case _:
+                assert_never(event)
+
+    def _is_free(self) -> bool:
+        """Whether people may pass without a scan, whichever way."""
+        return self._condition.free(Direction.ENTRY) or self._condition.free(Direction.EXIT)
+
+    def _exit_asked(self) -> None:
+        """Open for nobody in particular, recorded as an exit of nobody: who wants out is never held."""
+        self._arm.asked_again()
+        if not self._arm.free(_STAFF, Direction.EXIT):
+            return  # an earlier one waits for the arm still
+        write = Write(
+            token=0,
+            kind=Kind.SCAN,
+            direction=Direction.EXIT,
+            outcome=Outcome.GRANT,
+            reader=_STAFF,
+            flags=self._condition.rehearsal,
+        )
+        if not self._babbles(write):
+            self._arm.reserve(write, [()], None, asked=True)
 
     def _take_condition(
         self,

@@ -5,8 +5,8 @@ nonsense, late or said twice: the turn ignores it.
 Rule 2: the table knows no events and no clock. `admission.lane_machine` translates what comes in to signals, and
 carries out the acts.
 
-A turn holds one reservation per person (a group: several). Where an act uses one up and others are left, `WITH_MORE`
-says the phase instead of the table. Every reservation is used up by exactly one COMMIT, ASSUME or GIVE_BACK, or is
+A turn holds one reservation per person (a group: several). Where an act uses one up and others are left, `WITH_MORE`, or
+`TOGETHER` where all walk through one opening, says the phase instead of the table. Every reservation is used up by exactly one COMMIT, ASSUME or GIVE_BACK, or is
 annulled; LATE takes back a GIVE_BACK. WITHDRAW is a GIVE_BACK because another gate reserved the same use.
 
     SAVING ──SAVED──> QUEUED ──CLEAR──> OPENING ──PULSED──> WINDOW ──WALKED──> PASSED ──OVER──> ENDED
@@ -139,6 +139,13 @@ WITH_MORE: Final[Mapping[Act, Phase]] = {
     Act.LATE: Phase.GRACE,
 }
 
+TOGETHER: Final[Mapping[Act, Phase]] = {
+    # A swing gate stays open for its whole hold: a wheelchair and who comes with it walk through one opening.
+    Act.COMMIT: Phase.WINDOW,
+    Act.ASSUME: Phase.WINDOW,
+    Act.LATE: Phase.GRACE,
+}
+
 HOLDING: Final = frozenset((Phase.SAVING, Phase.QUEUED, Phase.OPENING, Phase.WINDOW))
 """Phases in which a turn keeps the arm from others."""
 UNRELEASED: Final = frozenset((Phase.SAVING, Phase.QUEUED))
@@ -162,6 +169,8 @@ class Turn:
     mode: Mode = Mode.NORMAL
     verdict: Verdict | None = None
     test: bool = False
+    asked: bool = False
+    """By a request to exit: nobody's, and a further press begins it anew."""
     holds: bool = True
     """It keeps the arm from others; False where there is nothing to command and nothing to see."""
     last_token: int = field(default=0)

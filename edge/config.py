@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from msgspec import inspect
 
-from edge import config_rules
+from edge import barrier_kinds, config_rules
 from edge.config_lines import KeyPath, key_lines
 from edge.settings import RelaySettings, Settings
 
@@ -85,6 +85,7 @@ def load(source: Path | str, environment: Mapping[str, str] = os.environ) -> Set
     found = [*_Shape().errors(inspect.type_info(Settings), table, ())]
     found += [_Found(path, wrong, allowed) for path, wrong, allowed in config_rules.problems(table)]
     if not found:
+        barrier_kinds.fill_in(table)
         try:
             return msgspec.convert(table, Settings)
         except msgspec.ValidationError as error:  # the walk missed it: say what msgspec says

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from edge.barrier_kinds import lengths_of
 from edge.config_lines import KeyPath
 from edge.schedule import timezone_of
 from edge.settings import (
@@ -38,7 +39,16 @@ RELAY_LINES: Final = {
 """The boards that exist, by driver."""
 HID_FINDERS: Final = ("device", "usb_port", "name")
 """What a HID relay board is told apart by; with none of them it has to be the only one."""
-CONTACTS: Final = ("entry_contact", "exit_contact", "ready_contact", "fire_contact")
+CONTACTS: Final = (
+    "entry_contact",
+    "exit_contact",
+    "ready_contact",
+    "fire_contact",
+    "fault_contact",
+    "detector_contact",
+    "door_contact",
+    "exit_button",
+)
 FINDERS: Final = ("device", "usb", "usb_port", "model")
 """What a reader on USB can be found by."""
 FOUND: Final = {"wedge": "keyboard", "hidpos": "HID device"}
@@ -76,6 +86,7 @@ def problems(settings: Mapping[str, object]) -> Iterator[Problem]:
         yield from _barrier(lane, relays)
         yield from _check_in(lane)
         yield from _contacts(lane, inputs, relays)
+        yield from _kind_of_barrier(lane)
     yield from _shared_lines(lanes)
 
 
@@ -387,7 +398,9 @@ def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
                 )
                 yield (*reader.path, "way"), wrong, allowed
     longest_ms = None if relay is None else relay.number("pulse_max_ms")
-    pulse_ms = lane.number("pulse_ms")
+    pulse_ms = (
+        lane.number("pulse_ms") if "pulse_ms" in lane.values else lengths_of(lane.values).get("pulse_ms")
+    )
     if longest_ms is not None and pulse_ms is not None and pulse_ms > longest_ms:
         path = (*lane.path, "pulse_ms" if "pulse_ms" in lane.values else "relay")
         yield path, f"pulses of {pulse_ms} ms are longer than the relay's pulse_max_ms", f"up to {longest_ms}"
@@ -406,6 +419,20 @@ def _contacts(lane: _Table, inputs: list[_Table], relays: list[_Table]) -> Itera
             yield (*lane.path, key), "there is no input board for this contact", "name the lane's inputs too"
     elif not used:
         yield (*lane.path, "inputs"), "no line of this board is used", "give one of " + ", ".join(CONTACTS)
+
+
+def _kind_of_barrier(lane: _Table) -> Iterator[Problem]:
+    """What a lane's kind of barrier needs: a button opens something, companions are counted by somebody."""
+    if lane.get("exit_button") is not None and lane.get("exit_line") is None:
+        allowed = "give exit_line: the relay line that lets people out, of a door the same as entry_line"
+        yield (*lane.path, "exit_button"), "nothing opens when this button is pressed", allowed
+    if lane.number("companions") and lane.get("entry_contact") is None and lane.get("door_contact") is None:
+        allowed = "wire entry_contact, or leave companions out"
+        yield (*lane.path, "companions"), "nothing sees how many people walk through", allowed
+    both = lane.get("entry_contact") is not None and lane.get("exit_contact") is not None
+    if lane.get("contacts_show_power") is True and not both:
+        wrong = "one passage contact alone says nothing of the power"
+        yield (*lane.path, "contacts_show_power"), wrong, "wire entry_contact and exit_contact"
 
 
 def _shared_lines(lanes: list[_Table]) -> Iterator[Problem]:

@@ -80,6 +80,7 @@ from edge.others import Others
 from edge.parts import Factories
 from edge.presence_reset import heard_by
 from edge.revision import Revision
+from edge.settings import Barrier as BarrierKind
 from edge.settings import InputSettings, LaneSettings, ReaderSettings, RelayInputs, Settings
 from edge.status import StatusView
 from edge.store.faults import StoreFault
@@ -211,18 +212,23 @@ class Daemon:
 
     def _lane(self, settings: LaneSettings) -> LaneShell:
         kept = self.reader.meta(state_key(settings.id))
+        own_contacts = settings.entry_contact is not None or settings.exit_contact is not None
+        door_counts = settings.door_contact is not None and not own_contacts
         config = LaneConfig(
             lane=LaneId(settings.id),
             entry_line=settings.entry_line,
             exit_line=settings.exit_line,
-            entry_sensor=settings.entry_contact is not None,
-            exit_sensor=settings.exit_contact is not None,
+            entry_sensor=settings.entry_contact is not None or door_counts,
+            exit_sensor=settings.exit_contact is not None or door_counts,
             shared_path=settings.shared_path,
             hold_ms=settings.hold_ms,
             hold_margin_ms=settings.hold_margin_ms,
             pulse_ms=settings.pulse_ms,
             grace_ms=settings.grace_ms,
             absent_ms=settings.absent_ms,
+            together=settings.barrier is BarrierKind.SWING_GATE or settings.companions > 0,
+            door_counts=door_counts,
+            held_ms=settings.held_ms,
         )
         return LaneShell(
             settings=settings,

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
+from admission.companions import together
 from admission.credentials import Identity, Known, Malformed, Medium, presentation_of
 from admission.entitlements import LanePlan
 from admission.ids import LaneId, ReaderId, RecordId, ZoneId
@@ -27,11 +28,9 @@ from admission.lane import (
     LaneEffect,
     LaneEvent,
     NotDurable,
-    Passed,
     Pulsed,
     ReadyChanged,
     Release,
-    SensorsChanged,
     Show,
     Tick,
     Withhold,
@@ -45,6 +44,7 @@ from admission.rules import mode_for
 from drivers.base import InputChanged, Removed, Scan, Signal, Stored
 from edge.check_in import CheckIn
 from edge.clock import Clock, TrustedTime
+from edge.contacts import Contacts
 from edge.failpoints import failpoint
 from edge.journal import Journal, Stamp
 from edge.judge import Answer, Judge
@@ -173,7 +173,7 @@ class LaneShell:
         self._timer_ms = 0
         self._later: asyncio.TimerHandle | None = None
         self._to_tell: list[Callable[[], None]] = []
-        self._contact_ready = settings.ready_contact is None
+        self._contacts = Contacts(settings, self.drive, self._tell_ready, self._alert)
         self._relay_works = False
         self._memory = False
         self._memory_since_ms = 0
@@ -239,14 +239,16 @@ class LaneShell:
         return self._memory and self.machine.facts()[1]
 
     def contacts_lost(self) -> None:
-        """The input board is gone: a READY contact that cannot be seen is not ready; passages are assumed."""
-        self.drive(SensorsChanged(seen=False))
-        if self.settings.ready_contact is not None:
-            self._contact_ready = False
-            self._tell_ready()
+        """The input board is gone."""
+        self._contacts.lost()
+
+    @property
+    def trouble(self) -> str:
+        """What its own contacts say is wrong with the turnstile, a sentence of `edge.words`; "" for nothing."""
+        return self._contacts.trouble
 
     def _tell_ready(self) -> None:
-        self.drive(ReadyChanged(self._relay_works and self._contact_ready))
+        self.drive(ReadyChanged(self._relay_works and not self._contacts.trouble))
 
     def feedback_of(self, reader: int, feedback: Callable[[Signal], None]) -> None:
         """Let verdicts be shown on a reader's own light or beeper."""
@@ -312,13 +314,15 @@ class LaneShell:
         answer = self._answer(identity, shown.direction)
         failpoint("after_decide")
         at.latest = shown
+        mode = mode_for(answer.verdict.candidate, self._plan)
         effects = self.machine.handle(
             Judged(
                 ReaderId(at.settings.id),
                 answer.verdict,
                 answer.subject,
                 answer.subject_flag,
-                mode=mode_for(answer.verdict.candidate, self._plan),
+                together(answer.verdict, mode, self.settings.companions),
+                mode=mode,
                 extensions=answer.extensions,
             ),
             self._now_ms(),
@@ -390,24 +394,7 @@ class LaneShell:
 
     def input_changed(self, event: InputChanged) -> None:
         """A contact of this lane's input board changed."""
-        own = self.settings
-        match event.line:
-            case own.entry_contact:
-                self._contact(Direction.ENTRY, event)
-            case own.exit_contact:
-                self._contact(Direction.EXIT, event)
-            case own.ready_contact:
-                self._contact_ready = event.active
-                self._tell_ready()
-            case own.fire_contact:
-                self.drive(FireChanged(event.active))
-
-    def _contact(self, direction: Direction, event: InputChanged) -> None:
-        """A passage contact closed; how it stood when its board was opened is nobody's passage."""
-        self.drive(SensorsChanged(seen=True))
-        if event.active and not event.first:
-            failpoint("before_passage")
-            self.drive(Passed(direction))
+        self._contacts.changed(event)
 
     def drive(self, event: LaneEvent) -> tuple[LaneEffect, ...]:
         """Feed the machine and carry out its answer; returns what that was, nothing once the daemon ends."""
@@ -553,6 +540,7 @@ class LaneShell:
 
         Whatever comes after it is nobody's: with the contacts no longer read, the end of a window says nothing.
         """
+        self._contacts.drain()
         self._settle_held()
         self._carry_out(self.machine.drain())
         self._ended = True

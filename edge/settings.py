@@ -364,12 +364,22 @@ class RelayInputs(_Strict, frozen=True, tag_field="driver", tag="relay"):
 InputSettings = GpioInputs | ModbusInputs | RelayInputs
 
 
+class Barrier(StrEnum):
+    """What kind of barrier a lane has; its lengths where they are not set (`edge.barrier_kinds`)."""
+
+    TRIPOD = "tripod"
+    SPEED_GATE = "speed_gate"
+    SWING_GATE = "swing_gate"
+    DOOR = "door"
+
+
 class LaneSettings(_Strict, frozen=True):
     """One lane: its readers, its barrier, its contacts."""
 
     id: Id16
     name: Name
     readers: Annotated[tuple[ReaderSettings, ...], msgspec.Meta(min_length=1, max_length=8)]
+    barrier: Barrier = Barrier.TRIPOD
     relay: str = ""
     entry_line: Line | None = None
     exit_line: Line | None = None
@@ -379,6 +389,18 @@ class LaneSettings(_Strict, frozen=True):
     exit_contact: Line | None = None
     ready_contact: Line | None = None
     fire_contact: Line | None = None
+    fault_contact: Line | None = None
+    """Active while the turnstile reports a fault: nobody is let in, and staff are called."""
+    detector_contact: Line | None = None
+    """The turnstile's own detector: somebody crawls under, climbs over, follows closely or comes the wrong way."""
+    door_contact: Line | None = None
+    """Active while the door is open. Without passage contacts it tells of passages too."""
+    exit_button: Line | None = None
+    """A request to exit: a button, a push bar, a motion sensor on the inside."""
+    contacts_show_power: bool = False
+    """Both passage contacts active at once: the turnstile has no power, nobody passed (PERCo TTR-10A)."""
+    companions: Annotated[int, msgspec.Meta(ge=0, le=3)] = 0
+    """People who walk through with the first on the same opening, as far as the ticket admits more than one."""
     shared_path: bool = True
     attended: bool | None = None
     """Overrides the lane plan where set."""
@@ -387,6 +409,8 @@ class LaneSettings(_Strict, frozen=True):
     pulse_ms: PulseMs = 300
     grace_ms: Millis = 3000
     absent_ms: Millis = 2000
+    held_ms: Millis = 20_000
+    """A door that is open for longer is told."""
     let_in_after_restart: bool = True
     check_in_s: Annotated[int, msgspec.Meta(ge=0, le=120)] = 0
     """Not 0: a check-in station, where a ticket waits so long for the tag that is to stand for it."""

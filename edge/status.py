@@ -95,7 +95,7 @@ class StatusView:
             elif machine.state in _LANE:
                 health, code = _LANE[machine.state]
             elif not shell.ready:
-                health, code, stops = Health.BAD, "lane.not_ready", True
+                health, code, stops = Health.BAD, shell.trouble or "lane.not_ready", True
             else:
                 health, code = Health.OK, "lane.ok"
             self._gate.board.put(

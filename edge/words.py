@@ -504,6 +504,18 @@ WORDS: Final[Mapping[str, _Row]] = {
         "The turnstile says not ready[: {what}]",
         "Check its power, its emergency stop and the wiring of READY.",
     ),
+    "lane.fault": _row(
+        "Drehkreuz meldet eine Störung",
+        "Hindernis im Durchgang entfernen, dann das Drehkreuz aus- und einschalten; bleibt sie, den Hersteller rufen.",
+        "The turnstile reports a fault",
+        "Clear the way, then switch the turnstile off and on; if it stays, call its maker.",
+    ),
+    "lane.no_power": _row(
+        "Drehkreuz ohne Strom: beide Durchgangskontakte sind offen",
+        "Netzteil, Sicherung und Not-Halt des Drehkreuzes prüfen.",
+        "The turnstile has no power: both its passage contacts are open",
+        "Check its supply, its fuse and its emergency stop.",
+    ),
     "lane.fire": _row(
         "Brandalarm: niemand wird eingelassen",
         "Nach dem Ende des Alarms unten quittieren.",
@@ -586,6 +598,30 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Die zweite Person ansprechen und ihr Ticket prüfen.",
         "Two passed on one ticket",
         "Speak to the second one and check their ticket.",
+    ),
+    "alert.forced": _row(
+        "Tür ohne Freigabe geöffnet",
+        "Zur Tür gehen; nachsehen, wer hereinkam, und ob das Schloss hält.",
+        "The door was opened by force",
+        "Go there; see who came in, and whether the lock holds.",
+    ),
+    "alert.held": _row(
+        "Tür steht zu lange offen",
+        "Tür zumachen; nachsehen, ob etwas im Weg ist.",
+        "The door is held open",
+        "Close it; see whether something is in its way.",
+    ),
+    "alert.detector": _row(
+        "Drehkreuz meldet einen Eindringling",
+        "Nachsehen, wer durchkroch, überstieg oder dicht folgte.",
+        "The turnstile detects an intruder",
+        "See who crawled under, climbed over or followed closely.",
+    ),
+    "alert.fault": _row(
+        "Drehkreuz meldet eine Störung",
+        "Hindernis entfernen; Leute an den nächsten Eingang schicken.",
+        "The turnstile reports a fault",
+        "Clear the way; send people to the next entrance.",
     ),
     "alert.fire": _row(
         "Brandalarm",

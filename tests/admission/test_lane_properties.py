@@ -13,6 +13,7 @@ from admission.arm import EXIT_HELD_MS_MAX
 from admission.ids import Epoch, GateId, LaneId, ReaderId, RecordId
 from admission.lane import (
     Alert,
+    DoorChanged,
     FireChanged,
     Judged,
     LaneConfig,
@@ -45,6 +46,9 @@ _ENDS = ([Kind.PASSAGE], [Kind.GIVE_BACK], [Kind.GIVE_BACK, Kind.LATE_PASSAGE])
 _ALERTS = {
     "intrusion",
     "tailgate",
+    "forced",
+    "held",
+    "detector",
     "fire",
     "emergency",
     "relay",
@@ -63,6 +67,8 @@ configs = st.builds(
     entry_sensor=st.booleans(),
     exit_sensor=st.booleans(),
     shared_path=st.booleans(),
+    together=st.booleans(),
+    door_counts=st.booleans(),
 )
 verdicts = st.builds(
     Verdict,
@@ -93,6 +99,8 @@ events = st.one_of(
     st.builds(NotDurable, tokens, st.booleans()),
     st.builds(Pulsed, tokens, st.sampled_from((True, True, False))),
     st.builds(Passed, st.sampled_from((*Direction, Direction.ENTRY))),
+    st.builds(DoorChanged, st.booleans(), st.sampled_from((False, False, True))),
+    st.sampled_from((lane.Detected(), lane.ExitAsked())),
     st.builds(ReadyChanged, st.sampled_from((True, True, False))),
     st.builds(FireChanged, st.sampled_from((False, False, True))),
     st.builds(StaffCleared, st.integers(0, 9)),
@@ -174,7 +182,10 @@ class Onlooker:
         foretold = None
         if isinstance(event, lane.Durable) and now_ms <= before_ms:
             foretold = self.lane.release_of(event.token)
+        before = {way: self.lane.counters[way].passages for way in self.lane.counters}
         effects = self.lane.handle(event, now_ms)
+        if isinstance(event, DoorChanged):
+            self._through_the_door(event, before)
         if isinstance(event, lane.Durable) and now_ms <= before_ms:
             released = [one for one in effects if isinstance(one, Release)]
             assert foretold in (None, *released), "the arm is commanded before the machine is asked"
@@ -194,6 +205,13 @@ class Onlooker:
         assert due is None or due > self.now_ms
         if self.auto:
             self._answer(effects)
+
+    def _through_the_door(self, event: DoorChanged, before: dict[Direction, int]) -> None:
+        """One person at most, and none where a door is found open or shuts."""
+        gone = {way: counters.passages - before[way] for way, counters in self.lane.counters.items()}
+        assert sum(gone.values()) == int(self.config.door_counts and event.open and not event.first)
+        for way, people in gone.items():
+            self.passages[way] += people
 
     def _answer(self, effects: Sequence[LaneEffect]) -> None:
         for effect in effects:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from edge import config, config_rules
+from edge.barrier_kinds import DEFAULTS
 from edge.config import CONFIG_BYTES_MAX, ERRORS_MAX, ConfigErrors, default_path, load, relays
 from edge.config_lines import KeyPath, key_lines
-from edge.settings import GpioRelay, LcusRelay, SerialReader, Settings, Way
+from edge.settings import GpioRelay, LaneSettings, LcusRelay, SerialReader, Settings, Way
 from tests.house import ROOT
 
 LANE = """[[lanes]]
@@ -377,6 +378,59 @@ def test_the_inputs_of_a_relay_board(old: str, new: str, expected: str) -> None:
     assert ONE_BOARD.count(old) == 1
     (found,) = errors(ONE_BOARD.replace(old, new))
     assert expected in found
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("exit_button = 6\n", ""),
+        ("companions = 1\n", ""),
+        ("door_contact = 0\n", "door_contact: this input is entry_contact of lanes[0] already"),
+        ("fault_contact = 8\n", "fault_contact: the board has no line 8"),
+        ("contacts_show_power = true\n", "contacts_show_power: one passage contact alone says nothing"),
+        ('barrier = "turnstile"\n', 'barrier: \'turnstile\' is not allowed (allowed: "tripod", "speed_gate"'),
+        (
+            'barrier = "door"\n',
+            "relay: pulses of 5000 ms are longer than the relay's pulse_max_ms (allowed: up to 1000",
+        ),
+        ('barrier = "door"\npulse_ms = 500\n', ""),
+    ],
+)
+def test_a_kind_of_barrier(key: str, expected: str) -> None:
+    text = BARRIER.replace("fire_contact", f"{key}fire_contact")
+    if not expected:
+        assert load(text, {}).lanes
+        return
+    (found,) = errors(text)
+    assert expected in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("entry_contact = 0\n", "companions = 1\n", "companions: nothing sees how many people walk through"),
+        (
+            'relay = "arm"\nentry_line = 0\nexit_line = 1\n',
+            "exit_button = 1\n",
+            "exit_button: nothing opens when this",
+        ),
+    ],
+)
+def test_a_barrier_that_lacks_something(old: str, new: str, expected: str) -> None:
+    assert BARRIER.count(old) == 1
+    (found,) = errors(BARRIER.replace(old, new))
+    assert expected in found
+
+
+def test_each_kind_of_barrier_has_lengths_of_its_own_where_none_are_set() -> None:
+    for kind, lengths in DEFAULTS.items():
+        text = LANE.replace('name = "Lane"', f'name = "Lane"\nbarrier = "{kind}"')
+        (lane,) = load(text, {}).lanes
+        assert {key: getattr(lane, key) for key in lengths} == dict(lengths)
+        (lane,) = load(text.replace("barrier", "hold_ms = 7000\nbarrier"), {}).lanes
+        assert lane.hold_ms == 7000
+    plain = LaneSettings(id=1, name="Lane", readers=load(LANE, {}).lanes[0].readers)
+    assert load(LANE, {}).lanes == (plain,), "a lane that says no kind is a tripod"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from admission.records import Flag, Kind, Outcome
+from admission.records import Direction, Flag, Kind, Outcome
 from drivers.sims.modbus_board import ModbusBoard
 from drivers.sims.weather import Weather
 from edge.link import Health, Part
@@ -82,3 +82,83 @@ async def test_a_board_that_falls_silent_is_told_and_is_ready_again_by_itself(tm
         board.wire.weather = Weather.CLEAR
         await gate.until(lambda: gate.daemon.lanes[1].ready, "ready again", READY_S)
         await gate.until(lambda: gate.health(Part.SENSOR, "contacts") is Health.OK, "and sees")
+
+
+def as_door(text: str) -> str:
+    """Lane 2 as a door: one strike, its contact on line 3, a button on line 4 (READY and fire are wired as before)."""
+    before, after = text.split("[[lanes]]\n", 2)[:2], text.split("[[lanes]]\n", 2)[2]
+    door = after.replace(
+        "entry_line = 2\n", "entry_line = 2\nexit_line = 2\ndoor_contact = 3\nexit_button = 4\n"
+    )
+    door = door.replace("entry_contact = 2\n", "")
+    lengths = 'barrier = "door"\npulse_ms = 200\nhold_ms = 400\nhold_margin_ms = 100\ngrace_ms = 50\nheld_ms = 300\nabsent_ms = 0\n'
+    return "[[lanes]]\n".join((*before, lengths + door))
+
+
+async def read(gate: Gate) -> None:
+    """Wait until the contacts are read, and stood for their debounce."""
+    contacts, before = gate.hardware.contacts, gate.hardware.contacts.polls
+    await gate.until(lambda: contacts.polls >= before + 3, "the contact is read")
+
+
+async def press(gate: Gate, line: int) -> None:
+    """Press a button, or open a door, for as long as a contact is closed."""
+    contacts = gate.hardware.contacts
+    for active in (True, False):
+        contacts.drive(line, active=active)
+        await read(gate)
+
+
+async def test_a_door_opens_by_ticket_and_by_button_and_tells_when_forced_and_held(tmp_path: Path) -> None:
+    async with running(tmp_path, [row(7)], adjust=as_door) as gate:
+        await gate.ready()
+        await gate.hardware.second.scan(code(7))
+        await asyncio.wait_for(gate.hardware.lanes[2].releases.get(), 10)
+        await press(gate, 3)
+        passage = await gate.recorded(Kind.PASSAGE)
+        assert (passage.direction, passage.flags & Flag.ASSUMED) == (Direction.ENTRY, Flag.NONE)
+        await gate.until(lambda: not gate.daemon.lanes[2].is_busy, "nobody is under way")
+        gate.hardware.relays.changes.clear()
+        await press(gate, 4)
+        await gate.until(lambda: any(one.on for one in gate.hardware.relays.changes), "the button opens")
+        await press(gate, 3)
+        passage = await gate.recorded(Kind.PASSAGE, 2)
+        assert passage.direction is Direction.EXIT
+        await gate.until(lambda: not gate.daemon.lanes[2].is_busy, "nobody is under way")
+        # Behind the grace of whoever passed last, nobody was let in.
+        await gate.until(lambda: gate.daemon.lanes[2].machine.next_deadline_ms is None, "all is over")
+        gate.hardware.contacts.drive(3, active=True)
+        await gate.until(lambda: {"forced", "held"} <= {one.what for one in gate.daemon.alerts.open}, "told")
+        assert (await gate.recorded(Kind.INTRUSION)).direction is Direction.ENTRY
+
+
+async def test_a_wheelchair_and_its_companion_enter_on_one_presentation(tmp_path: Path) -> None:
+    def swing(text: str) -> str:
+        return quick(text, barrier='"swing_gate"', companions=1, hold_ms=4000)
+
+    async with running(tmp_path, [row(7, profile=1)], adjust=swing) as gate:
+        await gate.ready()
+        await gate.hardware.entry.scan(code(7))
+        assert (await gate.seen()).outcome == Outcome.GRANT
+        await asyncio.wait_for(gate.hardware.lanes[1].releases.get(), 10)
+        assert await gate.push()
+        assert await gate.push(force=True), "the wings are open still"
+        await gate.recorded(Kind.PASSAGE, 2)
+        assert gate.kinds().count(Kind.SCAN) == 2
+        assert Kind.TAILGATE not in gate.kinds()
+
+
+def with_fault_contact(text: str) -> str:
+    return quick(text).replace("ready_contact", "fault_contact = 4\nready_contact", 1)
+
+
+async def test_a_fault_is_told_and_lets_nobody_in_until_it_is_over(tmp_path: Path) -> None:
+    async with running(tmp_path, [row(7)], adjust=with_fault_contact) as gate:
+        await gate.ready()
+        gate.hardware.contacts.drive(4, active=True)
+        await gate.until(lambda: not gate.daemon.lanes[1].ready, "the fault is seen")
+        gate.daemon.status.now()
+        assert gate.code(Part.LANE, "1") == "lane.fault"
+        assert "fault" in {one.what for one in gate.daemon.alerts.open}
+        gate.hardware.contacts.drive(4, active=False)
+        await gate.until(lambda: gate.daemon.lanes[1].ready, "it is over")

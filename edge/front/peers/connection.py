@@ -80,7 +80,9 @@ class Connection:
         return messages
 
     def say(self, message: Message) -> None:
-        """Send a message. A neighbour that does not read is dropped."""
+        """Send a message. A neighbour that does not read is dropped; one that is gone is found so by whoever listens to it."""
+        if self._writer.transport.is_closing():
+            return
         if self._writer.transport.get_write_buffer_size() > BACKLOG_BYTES_MAX:
             self.close()
             return

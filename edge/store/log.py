@@ -44,6 +44,9 @@ another's commit. A head is signed every 256 records; where two lie further apar
 PRESSED_RATIO = 0.7
 """Share of the disk in use from which acknowledged records go before their 30 days are over."""
 
+READERS_MS = 20
+"""Longest wait of a checkpoint for readers, whose statements take a hundredth of that: one that takes longer stands still,
+as the front does on a processor that is flooded, and whoever is at an arm would stand still with it. The next comes soon."""
 WRITE_CACHE_KIB = 1024
 """Holds the inner pages of a month's log and the leaves that tonight's records go to."""
 
@@ -161,14 +164,17 @@ class LogStore(LogReader):
         return whole > 0 and 1 - (free + pages * page_bytes) / whole >= PRESSED_RATIO
 
     def checkpoint(self, *, wait: bool = False) -> None:
-        """Bring the journal's pages into the file. `wait`: for readers too, so that the journal starts over."""
+        """Bring the journal's pages into the file. `wait`: for readers too, a moment, so that the journal starts over."""
         mode = apsw.SQLITE_CHECKPOINT_RESTART if wait else apsw.SQLITE_CHECKPOINT_PASSIVE
         try:
+            self._connection.set_busy_timeout(READERS_MS)
             in_wal, done = self._connection.wal_checkpoint(mode=mode)
         except apsw.BusyError:
             return  # a reader is at it: the next one comes soon
         except apsw.Error as error:
             raise fault_of(error, "the log's journal could not be brought in") from error
+        finally:
+            self._connection.set_busy_timeout(BUSY_MS)
         self.wal_pages = max(0, in_wal - done)
 
     def free_reserve(self) -> bool:

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -331,6 +332,25 @@ def test_a_journal_is_brought_in_and_a_killed_daemon_loses_nothing(tmp_path: Pat
     store.checkpoint()
     assert store.wal_pages == 0
     assert held(reader) == records_of(batches)
+    reader.close()
+    store.close()
+
+
+def test_a_reader_that_stands_still_holds_no_checkpoint_and_so_no_scan_up(tmp_path: Path) -> None:
+    """It held the writer's thread for two seconds: a front on a processor that was flooded, in the middle of a read."""
+    store = LogStore.open(tmp_path, QUIET)
+    store.append(day(OWN, FAR, 20))
+    reader = apsw.Connection(str(log_path(tmp_path)))
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM record").get
+    store.append(day(PEER, Epoch(1), 20))
+    pages, began_s = store.wal_pages, time.monotonic()
+    store.checkpoint(wait=True)
+    assert time.monotonic() - began_s < 1.0
+    assert store.wal_pages == pages > 0
+    reader.execute("COMMIT")
+    store.checkpoint(wait=True)
+    assert store.wal_pages == 0
     reader.close()
     store.close()
 

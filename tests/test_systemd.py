@@ -54,6 +54,31 @@ def test_systemd_finds_nothing_to_complain_about(unit: Path, tmp_path: Path) -> 
     assert done.returncode == 0
 
 
+EXPOSURE_MAX = 2.0
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this system has no systemd-analyze")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_systemd_finds_the_sandbox_tight(unit: Path) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "offline" in done.stderr:
+        pytest.skip("this systemd judges only units that run")
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found is not None, done.stderr
+    assert float(found[1]) <= EXPOSURE_MAX
+
+
+def test_every_class_of_devices_that_the_gate_may_open_has_its_driver_loaded_first() -> None:
+    """One that is not registered when the unit starts stays forbidden to it."""
+    loaded = (SYSTEMD / "modules-load.d/gatehouse.conf").read_text().split("\n")
+    assert {"cdc_acm", "usbserial", "usbhid"} <= set(loaded)
+
+
 def test_the_gate_is_watched_and_never_given_up() -> None:
     edge = dict(settings(SYSTEMD / "gatehouse-edge.service"))
     wanted = {

@@ -99,8 +99,10 @@ def _open(path: str) -> tuple[int, bytes]:
         # hidraw cannot be taken for oneself; the lock keeps a second reader of ours out.
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         (size,) = struct.unpack("@i", fcntl.ioctl(fd, _DESCRIPTOR_SIZE, bytes(4)))
-        asked = _DESCRIPTOR_LAYOUT.pack(min(size, 4096), b"")
-        _, descriptor = _DESCRIPTOR_LAYOUT.unpack(fcntl.ioctl(fd, _DESCRIPTOR, bytearray(asked), False))
+        # In a buffer that the kernel writes into: what ioctl() copies for us may be 1024 bytes at most.
+        asked = bytearray(_DESCRIPTOR_LAYOUT.pack(min(size, 4096), b""))
+        fcntl.ioctl(fd, _DESCRIPTOR, asked)
+        _, descriptor = _DESCRIPTOR_LAYOUT.unpack(asked)
     except BaseException:
         os.close(fd)
         raise

@@ -49,6 +49,12 @@ async def test_a_foreign_name_that_leads_here_gets_nothing_not_even_with_a_cooki
         assert (await browser.ask("GET", "/healthz", Host="evil.example")).status == 200
 
 
+async def test_a_gate_has_its_list_by_whatever_name_it_was_enrolled_with(venue: Venue) -> None:
+    async with Caller(venue.url) as gate:
+        said = await gate.ask("GET", f"/api/v1/snapshots/{'0' * 64}", Host="centre.lan")
+    assert said.status == 404
+
+
 @pytest.mark.parametrize(
     ("headers", "fits"),
     [

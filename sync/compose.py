@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sync.backup.archive import before_upgrade
 from sync.backup.retention import run_due
 from sync.chores import keep_doing
+from sync.customers.bound import settle_due
 from sync.gates import arrivals, own_log, replica, tables
 from sync.gates.handlers import NETS, GateApi, Nets
 from sync.gates.redeem import Redeemer
@@ -155,6 +156,7 @@ async def serve(
                 lambda: run_due(centre.database, system_now_s()),
                 lambda: own_log.retire(centre.database, system_now_s()),
                 lambda: arrivals.join_old(centre.database),
+                lambda: settle_due(centre.database, centre.keys, system_now_s()),
                 lambda: keeping.forget_abandoned(centre.database, system_now_s()),
             ]
         )

@@ -74,7 +74,7 @@ def assign(
     if who.banned:
         raise Refused(409, "customer_banned", "This customer is banned; lift the ban first.")
     with act.changing([event]):
-        digests = _digests(minting.digest_key_of(act.connection, event), uid)
+        digests = digests_of(minting.digest_key_of(act.connection, event), uid)
         found = digests[proof]
         _check_free(act, event, digests.values())
         if len(_tags(act, customer, event)) >= TAGS_MAX:
@@ -220,7 +220,7 @@ def _own_ticket(act: Act, event: EventId, product: ProductId, holder: HolderId) 
     return minting.add_bare(act, NewTicket(event, product, holder=holder))
 
 
-def _digests(key: bytes, uid: bytes) -> dict[Proof, bytes]:
+def digests_of(key: bytes, uid: bytes) -> dict[Proof, bytes]:
     """Return under what a tag would be listed, by what it shows for itself. `key`: the event's digest key."""
     return {proof: digest(CredentialKind(proof.value), uid, key) for proof in Proof}
 
@@ -232,7 +232,7 @@ def proofs_of(act: Act, tags: Iterable[Any]) -> tuple[Proof, ...]:
     for tag in tags:
         if tag.event_id not in keys:
             keys[tag.event_id] = minting.digest_key_of(act.connection, EventId(tag.event_id))
-        digests = _digests(keys[tag.event_id], bytes.fromhex(tag.uid))
+        digests = digests_of(keys[tag.event_id], bytes.fromhex(tag.uid))
         found.append(next(proof for proof, one in digests.items() if one == tag.digest))
     return tuple(found)
 

@@ -15,9 +15,11 @@ from admission.observed import COLUMNS, RESETTING, Role, columns_of, reset_of
 from admission.records import (
     Extension,
     ExtensionRecord,
+    Kind,
     Record,
     made_us,
     record_from_bytes,
+    unpack_bound,
 )
 from sync.gates import bulk, feed, former_keys, log_times, quarantine, tables
 from sync.store.schema import signed, unsigned
@@ -65,9 +67,14 @@ INSERT INTO log_epoch (gate_id, epoch, seq, link, head_seq, forked_seq) VALUES (
 ON CONFLICT (gate_id, epoch) DO UPDATE SET
   forked_seq = CASE WHEN log_epoch.forked_seq > excluded.forked_seq THEN log_epoch.forked_seq ELSE excluded.forked_seq END
 """)
-_TROUBLE = text("""
+TROUBLE = text("""
 INSERT INTO trouble (gate_id, epoch, seq, what, first_s, last_s, times) VALUES (:gate, :epoch, :seq, :what, :now, :now, 1)
 ON CONFLICT (gate_id, epoch, seq, what) DO UPDATE SET last_s = excluded.last_s, times = trouble.times + 1
+""")
+_BIND = text("""
+INSERT INTO bind (gate_id, epoch, seq, event_id, ticket, uid, tag, code, time_us, state)
+VALUES (:gate, :epoch, :seq, :event, :ticket, :uid, :tag, :code, :time_us, 0)
+ON CONFLICT (gate_id, epoch, seq) DO UPDATE SET time_us = excluded.time_us, state = 0
 """)
 _GATE_LOCKS = text("SELECT pg_advisory_xact_lock(one) FROM unnest(CAST(:keys AS bigint[])) AS one")
 _UNSAID = (
@@ -213,6 +220,7 @@ class _Batch:
         self._forks: list[dict[str, object]] = []
         self._forked: list[dict[str, object]] = []
         self._troubles: list[dict[str, object]] = []
+        self._binds: list[dict[str, object]] = []
         self._signed_on: dict[GateId, dict[Epoch, None]] = {}
         self._ends: dict[GateId, dict[Epoch, int]] = {}
         """Unsigned ends of epochs that later ones vouch for by now."""
@@ -362,6 +370,30 @@ class _Batch:
             reset = reset_of(gate, epoch, body, extensions, time_us)
             if reset is not None and self._counted.record(reset.id):
                 self._resets.append(reset.as_columns())
+        elif body.kind is Kind.BIND and row is not None:
+            self._note_bind(gate, epoch, body, extensions, time_us)
+
+    def _note_bind(
+        self, gate: GateId, epoch: Epoch, body: Record, extensions: tuple[ExtensionRecord, ...], time_us: int
+    ) -> None:
+        """Note what a check-in station bound, for `sync.customers.bound`."""
+        if body.ticket is None or not self._counted.record(RecordId(gate, epoch, body.seq)):
+            return
+        bound = next(unpack_bound(one.payload) for one in extensions if one.type is Extension.BOUND)
+        event, ticket = body.ticket
+        self._binds.append(
+            {
+                "gate": gate,
+                "epoch": signed(epoch),
+                "seq": body.seq,
+                "event": event,
+                "ticket": signed(ticket),
+                "uid": bound.uid.hex().upper(),
+                "tag": bound.tag,
+                "code": bound.code,
+                "time_us": time_us,
+            }
+        )
 
     def _counts(self, gate: GateId, epoch: Epoch, row: tuple[int | bytes, ...]) -> bool:
         """Whether a row that is to be counts, by what the centre knows of its gate."""
@@ -402,7 +434,8 @@ class _Batch:
             (_EPOCH, states),
             (_FORK, self._forks),
             (_FORKED, self._forked),
-            (_TROUBLE, self._troubles),
+            (TROUBLE, self._troubles),
+            (_BIND, self._binds),
         ):
             if rows:
                 connection.execute(statement, rows)

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     SmallInteger,
@@ -181,6 +182,25 @@ presence_reset = Table(
     sqlite_with_rowid=False,
 )
 """Resets, `admission.observed.RESET_COLUMNS`; derived likewise."""
+bind = Table(
+    "bind",
+    METADATA,
+    Column("gate_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("event_id", BigInteger, nullable=False),
+    Column("ticket", BigInteger, nullable=False),
+    Column("uid", String(20), nullable=False),
+    Column("tag", LargeBinary(16), nullable=False),
+    Column("code", LargeBinary(16), nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Index("ix_bind_tag", "tag"),
+    Index("ix_bind_ticket", "event_id", "ticket"),
+    Index("ix_bind_state", "state", "time_us"),
+    sqlite_with_rowid=False,
+)
+"""What check-in stations bound, derived from `record`; `state`: what came of it (`sync.customers.bound.State`)."""
 room_move = Table(
     "room_move",
     METADATA,

@@ -1,0 +1,188 @@
+"""What check-in stations bound, at the centre: tags of its own, the same whatever came in first."""
+
+import pytest
+from sqlalchemy import insert, select
+
+from admission.chain import ROOT
+from admission.credentials import Medium
+from admission.digests import CredentialKind, digest, ticket_digest
+from admission.ids import Epoch, GateId, TicketId
+from admission.reasons import Reason
+from admission.records import (
+    Bound,
+    Extension,
+    ExtensionRecord,
+    Flag,
+    Kind,
+    Record,
+    Trust,
+    pack_bound,
+    ticket_subject,
+)
+from sync.customers import tables, tags
+from sync.customers.bound import State, settle_due
+from sync.gates import ingest
+from sync.gates import tables as gates
+from sync.orders.sale import Wanted
+from sync.store.schema import signed
+from sync.wire.messages import Push
+from tests.sync.customers.test_tags import ada
+from tests.sync.logs import PUBLIC, EpochLog
+from tests.sync.orders.box_office import (
+    DAY,
+    DIGEST_KEY,
+    FIRST,
+    GROUP,
+    KEYS,
+    NOW_S,
+    OTHER_UID,
+    UID,
+    BoxOffice,
+    query,
+)  # fmt: skip
+
+STATION, OTHER_STATION, STRANGE = 31, 32, 33
+
+
+@pytest.fixture(autouse=True)
+def stations(office: BoxOffice) -> None:
+    with office.database.writing() as connection:
+        for number in (STATION, OTHER_STATION):
+            connection.execute(
+                insert(gates.gate).values(id=number, group_id=GROUP, name=f"Desk {number}", zones="[1]")
+            )
+
+
+def bound(
+    office: BoxOffice,
+    ticket: int,
+    uid: str,
+    seq: int,
+    *,
+    at: int = 0,
+    gate: int = STATION,
+    digest_of: str = "",
+) -> None:
+    """A BIND came in from a station; `at` 0 is at its seq."""
+    tag = digest(CredentialKind.UID, bytes.fromhex(digest_of or uid), DIGEST_KEY)
+    with office.database.writing() as connection:
+        connection.execute(
+            insert(gates.bind).values(
+                gate_id=gate, epoch=signed(2**64 - 5), seq=seq, event_id=FIRST, ticket=ticket, uid=uid, tag=tag,
+                code=ticket_digest(FIRST, TicketId(ticket), DIGEST_KEY), time_us=at or seq, state=0,
+            )
+        )  # fmt: skip
+
+
+def settle(office: BoxOffice) -> list[State]:
+    settle_due(office.database, KEYS, NOW_S)
+    with office.database.reading() as connection:
+        found = connection.execute(select(gates.bind.c.state).order_by(gates.bind.c.seq)).scalars()
+        return [State(one) for one in found]
+
+
+def opens(office: BoxOffice, ticket: int) -> Reason:
+    return office.says((FIRST, TicketId(ticket)))
+
+
+def tapped(office: BoxOffice, uid: str) -> Reason:
+    return office.gate(uid, Medium.UID)[1]
+
+
+def test_a_bound_tag_is_a_tag_of_the_centre_and_the_code_is_replaced(office: BoxOffice) -> None:
+    office.buy(Wanted(FIRST, DAY), Wanted(FIRST, DAY))
+    who = ada(office, 1)
+    before = office.versions()[FIRST]
+    bound(office, 1, UID, 5)
+    bound(office, 2, OTHER_UID, 7)
+    assert settle(office) == [State.HOLDS, State.HOLDS]
+    assert (opens(office, 1), opens(office, 2)) == (Reason.REPLACED, Reason.REPLACED)
+    assert (tapped(office, UID), tapped(office, OTHER_UID)) == (Reason.NONE, Reason.NONE)
+    rows = {one.uid: one for one in query(office.database, tables.tag)}
+    assert (rows[UID].customer_id, rows[UID].ticket, rows[UID].active) == (who, 1, True)
+    assert rows[OTHER_UID].customer_id != who, "nobody bought the second: somebody unknown wears it"
+    assert office.versions()[FIRST] == before + 2
+    assert settle(office) == [State.HOLDS, State.HOLDS]
+    assert office.versions()[FIRST] == before + 2, "once"
+    with office.act() as act:
+        tags.ban(act, rows[UID].id, banned=True)
+    assert tapped(office, UID) is Reason.BANNED_TAG
+
+
+def test_whoever_bought_for_two_has_two_tags_that_open(office: BoxOffice) -> None:
+    office.buy(Wanted(FIRST, DAY), Wanted(FIRST, DAY))
+    ada(office, 1, 2)
+    bound(office, 1, UID, 5)
+    bound(office, 2, OTHER_UID, 7)
+    settle(office)
+    assert (tapped(office, UID), tapped(office, OTHER_UID)) == (Reason.NONE, Reason.NONE)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_in_whatever_order_binds_come_in_the_same_tags_open(
+    office: BoxOffice, order: tuple[int, ...]
+) -> None:
+    """One ticket to two tags, and one tag to two tickets, each at two stations that were cut off."""
+    office.buy(Wanted(FIRST, DAY), Wanted(FIRST, DAY))
+    came = (
+        lambda: bound(office, 1, UID, 5),
+        lambda: bound(office, 1, OTHER_UID, 7, gate=OTHER_STATION),
+        lambda: bound(office, 2, UID, 9, gate=OTHER_STATION),
+    )
+    for one in order:
+        came[one]()
+        settle(office)
+    assert settle(office) == [State.HOLDS, State.TICKET_BOUND, State.TAG_TAKEN]
+    assert (tapped(office, UID), opens(office, 1), opens(office, 2)) == (
+        Reason.NONE,
+        Reason.REPLACED,
+        Reason.NONE,
+    )
+    assert tapped(office, OTHER_UID) in {Reason.INACTIVE_TAG, Reason.UNKNOWN}
+    told = {(one.gate_id, one.what) for one in query(office.database, gates.trouble)}
+    assert told == {(OTHER_STATION, "ticket_bound"), (OTHER_STATION, "tag_taken")}
+
+
+def test_a_tag_that_the_centre_gave_to_somebody_stays_theirs(office: BoxOffice) -> None:
+    office.buy(Wanted(FIRST, DAY), Wanted(FIRST, DAY))
+    who = ada(office, 2)
+    with office.act() as act:
+        tags.assign(act, who, FIRST, UID)
+    bound(office, 1, UID, 5)
+    assert settle(office) == [State.TAG_TAKEN]
+    assert (opens(office, 1), tapped(office, UID)) == (Reason.NONE, Reason.NONE)
+
+
+def test_what_is_not_known_here_is_told_and_changes_nothing(office: BoxOffice) -> None:
+    office.buy(Wanted(FIRST, DAY))
+    before = office.versions()[FIRST]
+    bound(office, 9, UID, 5)
+    bound(office, 1, UID, 7, digest_of=OTHER_UID)
+    assert settle(office) == [State.UNKNOWN, State.UNKNOWN]
+    assert opens(office, 1) is Reason.NONE
+    assert query(office.database, tables.tag) == []
+    assert {one.what for one in query(office.database, gates.trouble)} == {"bound_unknown"}
+    assert office.versions()[FIRST] >= before
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_station_s_record_comes_in_once_also_cut_from_its_tag(office: BoxOffice, cut: bool) -> None:
+    office.buy(Wanted(FIRST, DAY))
+    log = EpochLog(Epoch(2**64 - 9), GateId(STATION)).begin(ROOT)
+    seq = len(log.blobs) + 1
+    subject = ticket_subject(FIRST, TicketId(1), DAY)
+    log.add(
+        Record(
+            Kind.BIND, seq, 5_000_000, 0, flags=Flag.TICKET, subject=subject, trust=Trust.SYNCED
+        ).to_bytes()
+    )
+    tag = digest(CredentialKind.UID, bytes.fromhex(UID), DIGEST_KEY)
+    code = ticket_digest(FIRST, TicketId(1), DIGEST_KEY)
+    payload = pack_bound(Bound(bytes.fromhex(UID), tag, code))
+    log.add(ExtensionRecord(Extension.BOUND, seq + 1, payload).to_bytes())
+    log.sign()
+    for last in (seq, None) if cut else (None, None):
+        with office.database.writing() as connection:
+            ingest.take(connection, log.gate, PUBLIC.public_bytes_raw(), Push((log.chunk(1, last),)), NOW_S)
+    assert settle(office) == [State.HOLDS]
+    assert (tapped(office, UID), opens(office, 1)) == (Reason.NONE, Reason.REPLACED)

@@ -15,7 +15,8 @@ from sync import compose
 from sync.backup import archive, engines, manifest
 from sync.events import rows, tables
 from sync.keys import FILE as KEYS
-from sync.store.database import FILE, MIGRATIONS, CentreFault, Database
+from sync.store.database import FILE, CentreFault, Database
+from sync.store.migrate import MIGRATIONS
 from tests.sync.conftest import Home
 from tests.sync.imports.house import EVENT, NOW_S, furnish
 

@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError
 
@@ -22,8 +23,9 @@ from sync.events import rows as events
 from sync.events import tables as event_tables
 from sync.keys import FILE as KEY_FILE
 from sync.keys import load_or_make, new_keys
-from sync.store.database import FILE, CentreFault, Database, migrate
+from sync.store.database import FILE, NEWEST, CentreFault, Database
 from sync.store.engines import DatabaseFault
+from sync.store.migrate import MIGRATIONS, migrate
 from sync.store.schema import METADATA, signed, unsigned
 from sync.tickets import changes, rows, tables
 from tests.sync.conftest import Home
@@ -63,6 +65,10 @@ def test_the_migrations_make_the_tables_that_the_code_means(home: Home) -> None:
             assert not by_key & set(plain.scalars()), "kept by their key alone"
     engine.dispose()
     assert made == {*METADATA.tables, "alembic_version"}
+
+
+def test_the_newest_revision_is_the_one_the_code_means() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [NEWEST]
 
 
 def test_a_database_of_before_is_brought_up_to_date(older: Home) -> None:

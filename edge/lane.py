@@ -49,7 +49,7 @@ from edge.failpoints import failpoint
 from edge.journal import Journal, Stamp
 from edge.judge import Answer, Judge
 from edge.lane_rows import LaneRows, said_at, way_of
-from edge.last_scans import after_of
+from edge.last_scans import after_of, asked_at
 from edge.link import After, Seen
 from edge.parts import HeldPulse
 from edge.settings import LaneSettings, ReaderSettings
@@ -481,6 +481,8 @@ class LaneShell:
     def _keep(self, writes: list[Write]) -> None:
         """Have the lane's state and a latched alarm outlive this run: a fire is over when staff say so."""
         for write in writes:
+            if write.kind is Kind.OVERRIDE or asked_at(write.kind, write.reader, write.flags):
+                self._to_tell.append(partial(self._tell_by_hand, write, self._clock.now_us()))
             match write.kind:
                 case Kind.LANE_STATE:
                     self._journal.keep(state_key(self.settings.id), str(write.data).encode())
@@ -493,8 +495,6 @@ class LaneShell:
                     if write.kind is Kind.PASSAGE:
                         failpoint("after_passage")
                     self._to_tell.append(partial(self._became, write))
-                case Kind.OVERRIDE:
-                    self._to_tell.append(partial(self._tell_by_hand, write, self._clock.now_us()))
 
     def _stamp(self) -> Stamp:
         return Stamp(LaneId(self.settings.id), self._plan.zone)

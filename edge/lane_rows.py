@@ -10,7 +10,7 @@ from admission.reasons import Reason
 from admission.records import Direction, Flag, Kind, Outcome, Record
 from edge.clock import Clock
 from edge.judge import Answer
-from edge.link import BY_HAND, CHECK_IN, STORED, Seen
+from edge.link import ASKED, BY_HAND, CHECK_IN, STORED, Seen
 from edge.settings import Way
 
 _WAYS = {Way.ENTRY: Direction.ENTRY, Way.EXIT: Direction.EXIT, Way.BOTH: Direction.NONE}
@@ -127,7 +127,7 @@ class LaneRows:
         )
 
     def by_hand(self, write: Write, seq: int, time_us: int) -> None:
-        """Tell of an override: a row of its own, that can be taken back."""
+        """Tell of an override, a row of its own that can be taken back; or of a request to exit."""
         record = Record(write.kind, seq, time_us, 0, flags=write.flags, subject=write.subject)
         self._on_seen(
             Seen(
@@ -136,7 +136,7 @@ class LaneRows:
                 lane=self._lane,
                 reader=0,
                 direction=write.direction,
-                kind=BY_HAND,
+                kind=BY_HAND if write.kind is Kind.OVERRIDE else ASKED,
                 outcome=write.outcome,
                 reason=write.reason,
                 flags=int(write.flags),

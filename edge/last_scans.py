@@ -18,7 +18,7 @@ from admission.records import (
     stored_us,
     unpack_record_ids,
 )
-from edge.link import BY_HAND, STORED, After, Seen
+from edge.link import ASKED, BY_HAND, STORED, After, Seen
 from edge.store.log_schema import StoredRecord
 
 ROWS_MAX = 100
@@ -28,6 +28,11 @@ RECALLED_MAX = 600
 _AFTER = {Kind.PASSAGE: After.PASSED, Kind.LATE_PASSAGE: After.LATE, Kind.GIVE_BACK: After.GIVEN_BACK}
 _ORDER = tuple(After)
 _ANSWERS = frozenset({Kind.SCAN, Kind.STORED, Kind.OVERRIDE})
+
+
+def asked_at(kind: Kind, reader: int, flags: Flag) -> bool:
+    """Whether a record is of a request to exit: readers count from 1, and this was at none, nor is it a count of many."""
+    return kind is Kind.SCAN and not reader and not flags & Flag.REPEATED
 
 
 def after_of(kind: Kind, flags: Flag) -> After:
@@ -101,7 +106,7 @@ def _seen(epoch: Epoch, record: Record) -> Seen:
         lane=record.lane,
         reader=record.reader,
         direction=record.direction,
-        kind=_KINDS.get(record.kind, ""),
+        kind=ASKED if asked_at(record.kind, record.reader, record.flags) else _KINDS.get(record.kind, ""),
         outcome=record.outcome,
         reason=record.reason,
         flags=int(record.flags),

@@ -95,6 +95,8 @@ class After(Enum):
 
 BY_HAND = "by_hand"
 """`Seen.kind` of an override: nothing was presented."""
+ASKED = "asked"
+"""`Seen.kind` of a request to exit: a button was pressed, nothing was presented."""
 CHECK_IN = "check_in"
 """`Seen.kind` of what was shown at a check-in station."""
 STORED = "stored"

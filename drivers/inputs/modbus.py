@@ -31,8 +31,8 @@ DEBOUNCE_MS_DEFAULT = 20
 REPLY_TIMEOUT_S = 0.1
 """Boards answer within 20 ms; USB adapters add up to 16 ms each way."""
 
-MISSES_MAX = 10
-"""Unanswered requests in a row before the board counts as gone: one second."""
+MISSES_MAX = 8
+"""Unanswered requests in a row before the board counts as gone: 0.8 s, since wires that come loose tell nothing else."""
 
 GARBLED_MAX = 20
 """Garbled answers in a row before the board counts as misbehaving (wrong baud rate, two boards with one address)."""

@@ -135,6 +135,7 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "js_count": ("Eintragen", "Enter"),
     "js_nobody_knows": ("Alle, wie viele es auch sind,", "All, however many they are,"),
     "by_hand": ("von Hand", "by hand"),
+    "asked": ("Taste innen", "button inside"),
     "check_in": ("Check-in", "check-in"),
     "by_device": ("im Gerät gespeichert", "stored in the device"),
     "use_free": ("Das Ticket ist wieder frei.", "The ticket is free again."),

@@ -13,6 +13,7 @@ from edge.front.labels import labels, page_language
 from edge.front.rehearsed import Go
 from edge.front.timeline import Happened, Story
 from edge.link import (
+    ASKED,
     BY_HAND,
     CHECK_IN,
     DOUBTED,
@@ -279,7 +280,6 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
     )
     if seen.line in set(Line):
         said = say_line(Line(seen.line), viewer.reasons)
-    by_hand = seen.kind == BY_HAND
     is_exit = said.display is DisplayState.ADMIT and direction is Direction.EXIT
     display = "exit" if is_exit else said.display.value
     undone = seen.after in _UNDONE
@@ -287,7 +287,7 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
     passed = words.get(f"after_{seen.after.value}", "") if not undone else ""
     freed = words["still_inside" if is_exit else "use_free"]
     lane = _lane_name(seen.lane, status)
-    source = words["by_hand"] if by_hand else f"{words['part_reader']} {seen.reader}"
+    source = words[seen.kind] if seen.kind in {BY_HAND, ASKED} else f"{words['part_reader']} {seen.reader}"
     if seen.kind == STORED:
         source = f"{source} · {words['by_device']}"
     if seen.kind == CHECK_IN:

@@ -212,7 +212,7 @@ async def test_modbus_bears_noise_up_to_a_limit(tmp_path: Path, noise: Noise, ki
         board.noise = noise
         error = await failure(task)
         assert isinstance(error, kind)
-        assert inputs.misses + inputs.garbled == {Noise.SILENT: 10, Noise.CORRUPT: 20}[noise]
+        assert inputs.misses + inputs.garbled == {Noise.SILENT: 8, Noise.CORRUPT: 20}[noise]
 
 
 async def test_modbus_reads_through_turn_round_noise(tmp_path: Path) -> None:

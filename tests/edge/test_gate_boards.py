@@ -8,7 +8,7 @@ from pathlib import Path
 from admission.records import Direction, Flag, Kind, Outcome
 from drivers.sims.modbus_board import ModbusBoard
 from drivers.sims.weather import Weather
-from edge.link import Health, Part
+from edge.link import ASKED, Health, Part
 from tests.edge.rig import Gate, code, plug, quick, row, running
 from tests.venue.hardware import FIRE_LINE, READY_LINES
 
@@ -121,6 +121,7 @@ async def test_a_door_opens_by_ticket_and_by_button_and_tells_when_forced_and_he
         gate.hardware.relays.changes.clear()
         await press(gate, 4)
         await gate.until(lambda: any(one.on for one in gate.hardware.relays.changes), "the button opens")
+        assert (gate.daemon.recent[0].kind, gate.daemon.recent[0].outcome) == (ASKED, Outcome.GRANT)
         await press(gate, 3)
         passage = await gate.recorded(Kind.PASSAGE, 2)
         assert passage.direction is Direction.EXIT

@@ -21,7 +21,9 @@ def _run(settings: Settings) -> int:
 def _devices() -> Devices:
     from edge import compose  # noqa: PLC0415 - as above
 
-    return Devices(compose.reader_of, compose.inputs_of, compose.relay_off, compose.tag_writer)
+    return Devices(
+        compose.reader_of, compose.inputs_of, compose.relay_off, compose.tag_writer, compose.relay_of
+    )
 
 
 if __name__ == "__main__":

@@ -61,11 +61,13 @@ def _complain(error: Exception) -> None:
 def _carry_out(arguments: argparse.Namespace, run: Run, devices: Callable[[], Devices]) -> int:
     match arguments.command:
         case "run":
-            return _run(arguments, run)
+            return _run(arguments, run, devices)
         case "check":
             return _check(arguments, devices())
         case "detect":
             return _detect(arguments)
+        case "commission":
+            return _commission(arguments, devices())
         case "off":
             return _off(arguments, devices())
         case "enrol":
@@ -87,9 +89,15 @@ def _carry_out(arguments: argparse.Namespace, run: Run, devices: Callable[[], De
 # --- the commands ----------------------------------------------------------------------------------------------------
 
 
-def _run(arguments: argparse.Namespace, run: Run) -> int:
+def _run(arguments: argparse.Namespace, run: Run, devices: Callable[[], Devices]) -> int:
     from edge import logs  # noqa: PLC0415
 
+    if arguments.config == config.default_path() and not arguments.config.exists():
+        # A box from nothing: it is set up on its own page, and then begins anew as a gate, without what that took.
+        logs.start()
+        if _set_up(config.bare(), arguments.config, Path("/"), devices()):
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line, once more
+        return EX_OK
     settings = config.load(arguments.config)
     data = Path(settings.gate.data)
     _enrolment(data)  # says what to do where there is none
@@ -122,6 +130,58 @@ def _detect(arguments: argparse.Namespace) -> int:
     return EX_FAILED if found.failed else EX_OK
 
 
+def _commission(arguments: argparse.Namespace, devices: Devices) -> int:
+    import msgspec  # noqa: PLC0415
+
+    from edge import logs  # noqa: PLC0415
+    from edge.front.pin import first_pin  # noqa: PLC0415
+
+    base = config.load(arguments.config) if arguments.config.exists() else config.bare()
+    if arguments.port is not None:
+        base = msgspec.structs.replace(base, page=msgspec.structs.replace(base.page, port=arguments.port))
+    data = Path(base.gate.data)
+    _become_owner(data)
+    _shut(data)
+    pin = first_pin(data)
+    if pin is not None:
+        _say(f"PIN of its page, shown this once: {pin}")
+    logs.start()
+    if _set_up(base, arguments.config, arguments.root, devices):
+        _say("Written. Start the gate: systemctl start gatehouse-edge")
+    return EX_OK
+
+
+def _set_up(base: Settings, path: Path, root: Path, devices: Devices) -> bool:
+    """Serve the commissioning page; whether a configuration was written. No gate may run on the same data meanwhile."""
+    import asyncio  # noqa: PLC0415
+
+    import msgspec  # noqa: PLC0415
+
+    from edge.commission.process import EVERYWHERE, Commission  # noqa: PLC0415
+    from edge.reset import LOCK  # noqa: PLC0415
+    from edge.store.disk import LocalDisk, hold  # noqa: PLC0415
+
+    data = Path(base.gate.data)
+    if not path.exists():  # nobody has said yet who may see the page: the PIN stands before everything on it
+        base = msgspec.structs.replace(base, page=msgspec.structs.replace(base.page, listen=EVERYWHERE))
+
+    def say(line: str) -> None:
+        _say(line)
+        sys.stdout.flush()
+
+    lock = hold(LocalDisk(), data / LOCK)
+    try:
+        commission = Commission(
+            data, config.writable_path(path), base, root, devices.reader, devices.relay, say
+        )
+        return asyncio.run(commission.run())
+    except OSError as error:
+        hint = "Is another program on its port? Name another one: gatehouse-edge commission --port"
+        raise Complaint(f"the page cannot be served: {error.strerror}", hint) from error
+    finally:
+        os.close(lock)
+
+
 def _off(arguments: argparse.Namespace, devices: Devices) -> int:
     """Switch every relay off, all boards at once: systemd waits 10 s for all of it."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
@@ -150,7 +210,9 @@ def _enrol(arguments: argparse.Namespace) -> int:
     from edge.enrol import enrol  # noqa: PLC0415
     from edge.front.pin import first_pin  # noqa: PLC0415
 
-    settings = config.load(arguments.config)
+    # A new box joins its centre first, and is set up then: there need be no configuration yet.
+    is_bare = arguments.config == config.default_path() and not arguments.config.exists()
+    settings = config.bare() if is_bare else config.load(arguments.config)
     data = Path(settings.gate.data)
     _become_owner(data)
     name = arguments.name or settings.gate.name
@@ -341,6 +403,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     detect.add_argument("--json", action="store_true", help="for programs")
     detect.add_argument("--root", type=Path, default=Path("/"), help="another box's files (%(default)s)")
+    commission = commands.add_parser(
+        "commission", parents=[where], help="set this gate up on its own page, by scanning"
+    )
+    commission.add_argument("--port", type=int, help="of the page (default: page.port, 8443)")
+    commission.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
     commands.add_parser("off", parents=[where], help="switch every relay off")
     enrol = commands.add_parser("enrol", parents=[where], help="make this box a gate of a centre")
     enrol.add_argument("url", metavar="URL", help="the centre's address")

@@ -19,7 +19,7 @@ from msgspec import inspect
 
 from edge import barrier_kinds, config_rules
 from edge.config_lines import KeyPath, key_lines
-from edge.settings import RelaySettings, Settings
+from edge.settings import GateSettings, RelaySettings, Settings
 
 EX_CONFIG: Final = 78
 """sysexits.h: something was found in an unconfigured or misconfigured state."""
@@ -68,8 +68,35 @@ class ConfigErrors(Exception):
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where the TOML is unless said otherwise: systemd's $CONFIGURATION_DIRECTORY, else /etc/gatehouse."""
-    return _first_folder(environment, "CONFIGURATION_DIRECTORY", SYSTEM_FOLDER) / FILE_NAME
+    """Return where the TOML is unless said otherwise: systemd's $CONFIGURATION_DIRECTORY, else /etc/gatehouse.
+
+    Where nobody put one there, the one that commissioning wrote into the data folder, if it did: the service may not write
+    below /etc, and what a person put there always wins.
+    """
+    put = _first_folder(environment, "CONFIGURATION_DIRECTORY", SYSTEM_FOLDER) / FILE_NAME
+    return (
+        commissioned if not _is_there(put) and _is_there(commissioned := _commissioned(environment)) else put
+    )
+
+
+def writable_path(path: Path, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where commissioning writes: this path, or the data folder where its folder takes no files."""
+    return path if os.access(path.parent, os.W_OK) else _commissioned(environment)
+
+
+def bare(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return what holds before there is a file: no lanes, all else by default."""
+    data = _first_folder(environment, "STATE_DIRECTORY", Path(GateSettings().data))
+    return Settings(lanes=(), gate=GateSettings(data=str(data)))
+
+
+def _commissioned(environment: Mapping[str, str]) -> Path:
+    return _first_folder(environment, "STATE_DIRECTORY", Path(GateSettings().data)) / FILE_NAME
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file; not where its folder is closed to us."""
+    return os.access(path, os.F_OK)
 
 
 def load(source: Path | str, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -1,9 +1,10 @@
-"""What `check`, `off` and `write-tag` are given, so that they name no concrete driver."""
+"""What `check`, `off`, `commission` and `write-tag` are given, so that they name no concrete driver."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from drivers.base import Inputs, Reader
+from edge.parts import Relay, RelayEvents
 from edge.settings import InputSettings, ReaderSettings, RelaySettings
 
 
@@ -18,3 +19,4 @@ class Devices:
     inputs: Callable[[InputSettings], Inputs]
     relay_off: Callable[[RelaySettings], str]
     tag_writer: Callable[[str, bytes, bytes, bool], Reader]
+    relay: Callable[[RelaySettings, RelayEvents], Relay]

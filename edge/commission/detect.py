@@ -8,7 +8,7 @@ import msgspec
 from admission.reasons import Language
 from edge.commission.findings import Grade, Trouble, troubles
 from edge.commission.inventory import Plugged, inventory
-from edge.commission.known import known
+from edge.commission.known import known, title
 from edge.commission.words import name, say
 
 
@@ -64,10 +64,9 @@ def detect(root: Path, language: Language = Language.EN) -> Detected:
 def lines(found: Detected, language: Language = Language.EN) -> Iterator[str]:
     """Say it to a person: a line for each device, what is wrong with it under it."""
     for device in found.devices:
-        what = " ".join(one for one in (device.maker, device.model) if one) or device.called
         kind = f"{name(device.role, language)}, {name(device.mode, language)}"
         where = ", ".join(device.nodes)
-        yield f"{device.place:<12}  {device.usb:<9}  {what}: {kind}{f' at {where}' if where else ''}"
+        yield f"{device.place:<12}  {device.usb:<9}  {device.called}: {kind}{f' at {where}' if where else ''}"
         for one in found.troubles:
             if one.place == device.place:
                 yield from _said(one)
@@ -89,7 +88,7 @@ def _device(device: Plugged) -> DeviceFound:
     return DeviceFound(
         place=device.place,
         usb=device.usb,
-        called=device.called,
+        called=title(device),
         role=what.role.value,
         mode=what.mode.value,
         maker=what.maker,

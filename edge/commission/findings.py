@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 from edge.commission.inventory import Inventory, NodeKind, Plugged
-from edge.commission.known import Known, Mode, Role, known
+from edge.commission.known import Known, Mode, Role, known, title
 from edge.commission.orders import Order, to_serial
 
 
@@ -38,7 +38,7 @@ _WRONG: Final = {
     Mode.CCID: "mode.ccid",
 }
 _PN533: Final = frozenset({"pn533_usb"})
-_OURS: Final = frozenset({Role.SCANNER, Role.TAG_READER, Role.ADAPTER})
+_OURS: Final = frozenset({Role.SCANNER, Role.TAG_READER, Role.ADAPTER, Role.RELAY})
 """What a gate reads or switches; printers and modems have owners of their own."""
 
 
@@ -51,12 +51,16 @@ def troubles(found: Inventory) -> tuple[Trouble, ...]:
 def _of_device(device: Plugged, what: Known, found: Inventory) -> Iterator[Trouble]:
     if what.role not in _OURS:
         return
-    named = (("what", " ".join(one for one in (what.maker, what.model) if one) or device.called),)
+    named = (("what", title(device)),)
     yield from _thieves(device, named, found)
+    if what.role is Role.RELAY:
+        return  # it is driven, not read
     code = _WRONG.get(what.mode)
     if code is not None:
         yield Trouble(Grade.BAD, code, device.place, named, to_serial(what))
-    elif what.mode is Mode.KEYBOARD:
+    elif (
+        what.mode is Mode.KEYBOARD and what.role is Role.SCANNER
+    ):  # digits and A to F are alike on most keyboards
         yield Trouble(Grade.WARN, "mode.keyboard", device.place, named, to_serial(what))
     elif what.mode is Mode.NONE:
         yield Trouble(Grade.BAD, "mode.none", device.place, named, to_serial(what))

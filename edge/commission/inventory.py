@@ -58,11 +58,6 @@ class Plugged:
     """udev marked it for ModemManager to leave alone."""
     nodes: tuple[Node, ...] = ()
 
-    @property
-    def called(self) -> str:
-        """What it calls itself."""
-        return " ".join(one for one in (self.maker, self.product) if one) or self.usb or self.place
-
 
 @dataclass(frozen=True, slots=True)
 class Inventory:

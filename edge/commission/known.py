@@ -19,6 +19,7 @@ class Role(StrEnum):
     TAG_READER = "tag_reader"
     ADAPTER = "adapter"
     """A serial chip: a relay board, a scanner's RS-232 or a tag reader may be behind it. A person says which."""
+    RELAY = "relay"
     PRINTER = "printer"
     MODEM = "modem"
     UNKNOWN = "unknown"
@@ -78,6 +79,7 @@ _MAKERS: Final[Mapping[str, tuple[str, Role]]] = {
     "0403": ("FTDI", Role.ADAPTER),
     "067b": ("Prolific PL2303", Role.ADAPTER),
     "10c4": ("Silicon Labs CP210x", Role.ADAPTER),
+    "2a19": ("Numato", Role.RELAY),
     "04b8": ("Epson", Role.PRINTER),
     "0519": ("Star", Role.PRINTER),
     "0a5f": ("Zebra", Role.PRINTER),
@@ -124,6 +126,8 @@ _PRODUCTS: Final[Mapping[str, _Row]] = {
     "072f:2259": _Row(Role.TAG_READER, "ACR1252IMP", Mode.CCID),
     "072f:2303": _Row(Role.TAG_READER, "ACR1552U", Mode.CCID),
     "072f:2308": _Row(Role.TAG_READER, "ACR1552U", Mode.CCID),
+    # V-USB lends this pair out; udev's rule and the board's driver go by it too.
+    "16c0:05df": _Row(Role.RELAY, "USBRelay"),
     "2c7c:0121": _Row(Role.MODEM, "EC21", Mode.NONE),
     "2c7c:0125": _Row(Role.MODEM, "EC25", Mode.NONE),
 }
@@ -154,6 +158,13 @@ def known(device: Plugged) -> Known:
     if by_nodes is Mode.HID_POS:
         return Known(Role.SCANNER, by_nodes, maker)  # nothing else speaks it
     return Known(role, by_nodes, maker, listed=role is not Role.UNKNOWN)
+
+
+def title(device: Plugged) -> str:
+    """Return what people call a device: the maker as known, and the model, or what it says of itself."""
+    what = known(device)
+    parts = (what.maker or device.maker, what.model or device.product)
+    return " ".join(one for one in parts if one) or device.usb or device.place
 
 
 def _mode_of(device: Plugged) -> Mode:

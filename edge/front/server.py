@@ -18,7 +18,7 @@ from admission.ids import Epoch, GateId, TicketId
 from admission.reasons import Language
 from edge.board import VerdictWord
 from edge.front import display, qr, rehearsed, timeline
-from edge.front.asked import LANG_COOKIE, BoxBody, PinBody, Refused, body, command, language_of, named
+from edge.front.asked import LANG_COOKIE, BoxBody, Refused, body, command, language_of, named
 from edge.front.bundle import bundle
 from edge.front.connection import Connection
 from edge.front.doors import Doors
@@ -38,9 +38,9 @@ from edge.front.perimeter import (
     place,
     refusal,
 )
-from edge.front.pin import Locked, NoPin, PinLock, Right, Wrong
-from edge.front.sessions import AGE_S, Sessions
+from edge.front.pin import PinLock
 from edge.front.template import filled
+from edge.front.unlock import Unlock
 from edge.front.view import Viewer, go_view, judged, scan_view, status_view, timeline_view, verdict_view
 from edge.link import Seen
 from edge.store.faults import StoreFault
@@ -69,9 +69,6 @@ _FILES = {
     "display.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-_COOKIE_TLS = "__Host-gatehouse"
-"""A browser takes this name only with Secure, for this host alone, from this host alone."""
-_COOKIE_LOOPBACK = "gatehouse"
 _STATUS_OF = {
     "page.no_session": 401,
     "page.not_secure": 403,
@@ -125,11 +122,9 @@ class Page:
         self.doors: Doors | None = None
         self.closing = asyncio.Event()
         self._client = client
-        self._pin = pin
-        self._pin_turn = asyncio.Lock()
         self._data = data
         self._bundle_turn = asyncio.Lock()
-        self._sessions = Sessions(mono_s, pin.mark)
+        self._unlock = Unlock(pin, mono_s)
         self._name = name
         self._fingerprint = fingerprint
         self._streams: dict[_Stream, str] = {}
@@ -153,8 +148,8 @@ class Page:
                 web.get("/metrics", self._get_metrics),
                 web.get("/api/status", self._get_status),
                 web.get("/api/events", self._get_events),
-                web.post("/api/pin", self._post_pin),
-                web.post("/api/logout", self._post_logout),
+                web.post("/api/pin", self._unlock.give),
+                web.post("/api/logout", self._unlock.leave),
                 web.post(r"/api/lane/{id:\d{1,5}}/{what:state|pulse|fire|admit|annul}", self._post_command),
                 web.post(r"/api/zone/{id:\d{1,5}}/{what:reset|count|readmission}", self._post_command),
                 web.post("/api/box/{what:identify|restart}", self._post_command),
@@ -209,7 +204,7 @@ class Page:
     def _has_session(self, request: web.Request, *, touch: bool) -> bool:
         if not is_trustworthy(request):
             return False
-        has_session = self._sessions.holds(request.cookies.get(_cookie(request), ""), touch=touch)
+        has_session = self._unlock.holds(request, touch=touch)
         if self.doors is not None:
             self.doors.vouch(request, has_session=has_session)
         return has_session
@@ -317,43 +312,6 @@ class Page:
             view = status_view(client.status, None, viewer, connected=client.connected, name=self._name)
             await _write(answer, text + _event("status", view))
 
-    # --- the PIN -------------------------------------------------------------------------------------------------
-
-    async def _post_pin(self, request: web.Request) -> web.Response:
-        if not is_trustworthy(request):
-            raise Refused("page.not_secure")
-        tried = await body(request, PinBody)
-        async with self._pin_turn:  # each try takes 16 MiB and a core: one at a time
-            checked = await asyncio.to_thread(self._pin.check, tried.pin, place(request.remote or ""))
-        match checked:
-            case Right(mark=mark):
-                token = self._sessions.open(mark)
-            case Wrong(wait_s=wait_s) | Locked(wait_s=wait_s) if wait_s > 0:
-                raise Refused("page.pin_locked", {"wait_s": int(wait_s) + 1})
-            case NoPin():
-                raise Refused("page.no_pin")
-            case _:
-                raise Refused("page.pin_wrong")
-        self._sessions.close(request.cookies.get(_cookie(request), ""))
-        answer = _json({"ok": True})
-        answer.set_cookie(
-            _cookie(request),
-            token,
-            max_age=AGE_S,
-            path="/",
-            httponly=True,
-            samesite="Strict",
-            secure=request.secure,
-        )
-        log.info("PIN given", extra={"code": "page.unlocked"})
-        return answer
-
-    async def _post_logout(self, request: web.Request) -> web.Response:
-        self._sessions.close(request.cookies.get(_cookie(request), ""))
-        answer = _json({"ok": True})
-        answer.del_cookie(_cookie(request), path="/", httponly=True, samesite="Strict", secure=request.secure)
-        return answer
-
     # --- what needs the PIN --------------------------------------------------------------------------------------
 
     def _want_session(self, request: web.Request) -> None:
@@ -445,10 +403,6 @@ def _event(name: str, body: object) -> str:
 async def _write(answer: web.StreamResponse, text: str) -> None:
     async with asyncio.timeout(STREAM_WRITE_S):
         await answer.write(text.encode())
-
-
-def _cookie(request: web.Request) -> str:
-    return _COOKIE_TLS if request.secure else _COOKIE_LOOPBACK
 
 
 def _index(language: Language, fingerprint: str) -> str:

@@ -12,7 +12,7 @@ from admission.reasons import Language
 from edge.commission.detect import detect, lines
 from edge.commission.findings import Grade, troubles
 from edge.commission.inventory import inventory
-from edge.commission.words import NAMES, SENTENCES, say
+from edge.commission.words import LABELS, NAMES, SENTENCES, say
 from tests.edge.commission.box import VENDOR_DESCRIPTOR, Box
 from tests.house import ROOT
 
@@ -71,12 +71,12 @@ def test_a_scanner_in_the_wrong_mode_is_told_which_code_to_scan(
 
 
 def test_each_sentence_is_said_in_both_languages() -> None:
-    args = {"what": "Zebra", "vendor": "05e0"}
+    args = {"what": "Zebra", "vendor": "05e0", "hint": "Plug it in."}
     for code in SENTENCES:
         both = [say(code, args, language) for language in (Language.DE, Language.EN)]
         assert both[0] != both[1]
         assert all(one.cause and one.fix and "{" not in one.cause + one.fix for one in both)
-    assert all(all(pair) for pair in NAMES.values())
+    assert all(all(pair) for pair in (*NAMES.values(), *LABELS.values()))
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -1,0 +1,114 @@
+"""Devices that may become a gate's readers and relay boards, each with the settings by which a driver opens it."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edge.commission.inventory import Inventory, Node, NodeKind, Plugged
+from edge.commission.known import READ, Known, Mode, Role, known
+from edge.settings import (
+    HidPosReader,
+    HidRelay,
+    KmtronicRelay,
+    LcusRelay,
+    ModbusRelay,
+    NumatoRelay,
+    Pn532Reader,
+    ReaderSettings,
+    RelaySettings,
+    SerialReader,
+    Twn4Reader,
+    Way,
+    WedgeReader,
+)
+
+TWN4_SIMPLE: Final = "09d8:0420"
+_NODE_OF: Final = {
+    Mode.SERIAL: NodeKind.SERIAL,
+    Mode.HID_POS: NodeKind.HID_POS,
+    Mode.KEYBOARD: NodeKind.KEYBOARD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One device that can be read. `key` names it while it stays in its socket; `reader` opens it."""
+
+    key: str
+    device: Plugged
+    what: Known
+    reader: ReaderSettings
+
+
+def candidates(
+    found: Inventory, pn532: Container[str] = (), *, simulated: bool = False
+) -> tuple[Candidate, ...]:
+    """Return all that can be listened to. `pn532`: keys of adapters with such a reader behind. `simulated`: nodes are ptys, of which no keyboard can be grabbed."""
+    made = []
+    for device in found.plugged:
+        what = known(device)
+        if what.mode not in READ or what.role in {Role.RELAY, Role.PRINTER, Role.MODEM}:
+            continue
+        kind = _NODE_OF[what.mode]
+        node = next((one for one in device.nodes if one.kind is kind), None)
+        if node is not None:
+            reader = _reader(device, node, simulated=simulated)
+            if isinstance(reader, SerialReader) and device.place in pn532:
+                reader = Pn532Reader(id=1, way=Way.ENTRY, port=reader.port)
+            made.append(Candidate(device.place, device, what, reader))
+    return tuple(made)
+
+
+def _reader(device: Plugged, node: Node, *, simulated: bool) -> ReaderSettings:
+    match node.kind:
+        case NodeKind.KEYBOARD:
+            return WedgeReader(id=1, way=Way.ENTRY, device=node.path, grab=not simulated)
+        case NodeKind.HID_POS:
+            if not node.port or simulated:
+                return HidPosReader(id=1, way=Way.ENTRY, device=node.path)
+            # Numbers of hidraw change with the order of plugging; the socket does not.
+            return HidPosReader(id=1, way=Way.ENTRY, usb=device.usb, usb_port=node.port)
+        case _ if device.usb == TWN4_SIMPLE:
+            return Twn4Reader(id=1, way=Way.ENTRY, port=node.path)
+        case _:
+            return SerialReader(id=1, way=Way.ENTRY, port=node.path)
+
+
+BOARDS: Final = ("lcus", "kmtronic", "numato", "modbus", "hid")
+"""Relay drivers that the page offers. Boards on the header stay with the file: no program can find out what is wired there."""
+LINES: Final = (1, 2, 4, 8, 16)
+"""Lines that boards are sold with; which a driver takes is checked when it is opened."""
+_BOARD_OF: Final = {"1a86": "lcus", "0403": "kmtronic", "2a19": "numato", "16c0": "hid"}
+
+
+def board_of(device: Plugged, driver: str, lines: int) -> RelaySettings | None:
+    """Return a device as a relay board of this kind; None where it has no such way in."""
+    kind = NodeKind.HIDRAW if driver == "hid" else NodeKind.SERIAL
+    node = next((one for one in device.nodes if one.kind is kind), None)
+    if node is None:
+        return None
+    match driver:
+        case "lcus":
+            return LcusRelay(id="relays", port=node.path, lines=lines)
+        case "kmtronic":
+            return KmtronicRelay(id="relays", port=node.path, lines=lines)
+        case "numato":
+            return NumatoRelay(id="relays", port=node.path, lines=lines)
+        case "hid":
+            return HidRelay(id="relays", usb_port=node.port, lines=lines)
+        case _:
+            return ModbusRelay(id="relays", port=node.path, lines=lines)
+
+
+def likely_board(device: Plugged) -> str:
+    """Return the driver that a relay board on this chip most likely needs; "" where there is no way to switch anything."""
+    kinds = {node.kind for node in device.nodes}
+    if known(device).role not in {Role.ADAPTER, Role.RELAY} or not kinds & {NodeKind.SERIAL, NodeKind.HIDRAW}:
+        return ""
+    return _BOARD_OF.get(device.usb.partition(":")[0], "modbus")
+
+
+def is_simulated(root: Path) -> bool:
+    """Whether a root folder is a made-up box."""
+    return root != Path("/")

@@ -1,0 +1,185 @@
+// The commissioning page: asks the box once a second how it is, and does what is pressed. Words come with the page.
+const $ = (id) => document.getElementById(id);
+const words = JSON.parse(document.body.dataset.words);
+const lang = document.documentElement.lang;
+const EVERY_MS = 700, SURE_MS = 4000, LANES_MAX = 16;
+const LINES = [1, 2, 4, 8, 16], KINDS = { lcus: "LCUS", kmtronic: "KMTronic", numato: "Numato", modbus: "Modbus RTU", hid: "USBRelay (HID)" };
+let state = null, drawn = {}, planned = null, pulsed = {}, chosenBefore = "", going = false;
+
+function el(tag, props = {}, ...inner) {
+  const made = Object.assign(document.createElement(tag), props);
+  made.append(...inner.filter((one) => one !== null && one !== ""));
+  return made;
+}
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
+const button = (text, press, more = {}) => el("button", { type: "button", textContent: text, onclick: press, ...more });
+
+function say(text, bad = false) {
+  $("said").textContent = text;
+  $("said").className = bad ? "bad" : "";
+}
+
+async function post(what, body = {}) {
+  try {
+    const answer = await fetch(what, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    const told = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : { text: await answer.text() };
+    say(answer.ok ? "" : [told.text, told.fix].filter(Boolean).join(" "), !answer.ok);
+    await look();
+    return answer.ok;
+  } catch {
+    say(words.failed, true);
+    return false;
+  }
+}
+const act = (what, body) => post(`/api/commission/${what}`, body);
+
+// A part is drawn anew only where it differs: what is being typed or pressed stays.
+function draw(id, seen, make) {
+  const now = JSON.stringify(seen);
+  if (drawn[id] === now) return;
+  drawn[id] = now;
+  $(id).replaceChildren(...make());
+}
+
+function device(one) {
+  return el("li", {},
+    el("header", {}, el("h3", { textContent: one.called }), el("span", { className: `badge${one.listening ? " ok" : ""}`, textContent: one.seat || one.state })),
+    el("p", { className: "quiet", textContent: [one.kind, one.place, one.heard ? fill(words.heard, { n: one.heard }) : ""].filter(Boolean).join(" · ") }),
+    one.is_board ? button(words.no_board, () => act("adapter", { key: one.key, pn532: false })) : null,
+    one.adapter && !one.is_board ? el("label", { className: "check-box" }, el("input", { type: "checkbox", checked: one.pn532, onchange: (e) => act("adapter", { key: one.key, pn532: e.target.checked }) }), words.pn532) : null,
+    ...one.troubles.map((bad) => el("div", { className: `trouble ${bad.grade}` }, el("p", { textContent: bad.cause }), el("p", { textContent: bad.fix }), ...order(one.key, bad, "serial"))));
+}
+
+function order(key, one, why) {
+  const guide = one.guide ? el("p", { className: "quiet", textContent: `${words.guide} ${one.guide}` }) : null;
+  if (!one.order) return [guide];
+  return [el("img", { className: "order", alt: words.order, src: `/api/commission/order.svg?for=${why}&key=${encodeURIComponent(key)}` }), guide, el("p", { className: "quiet", textContent: words.untried })];
+}
+
+function seat(one) {
+  const where = { lane: one.lane, way: one.way, medium: one.medium };
+  const row = el("div", { className: "seat" }, el("p", {}, one.label, one.chosen ? el("b", { textContent: `✓ ${one.chosen}` }) : null));
+  row.dataset.seat = `${one.lane}-${one.way}-${one.medium}`;
+  if (one.chosen) row.append(button(words.remove, () => act("forget", where)));
+  if (one.medium === "barcode") {
+    row.append(button(one.chosen ? words.again : words.scan, () => act("ask", where), { className: one.chosen ? "" : "main" }));
+    return row;
+  }
+  const uid = el("input", { name: "uid", maxLength: 64, required: true, autocomplete: "off", spellcheck: false });
+  const form = el("form", { className: "row", hidden: true, onsubmit: (e) => { e.preventDefault(); act("ask", { ...where, uid: uid.value }); } }, el("label", { className: "wide" }, words.uid, uid), el("button", { type: "submit", className: "main", textContent: words.tags }));
+  row.append(button(words.tags, () => { form.hidden = !form.hidden; if (!form.hidden) uid.focus(); }), form);
+  return row;
+}
+
+function board(one) {
+  const had = pulsed[one.key] ??= { driver: one.board, lines: 4, line: null };
+  const kind = el("select", { onchange: (e) => { had.driver = e.target.value; } }, ...Object.entries(KINDS).map(([value, text]) => el("option", { value, textContent: text, selected: value === had.driver })));
+  const many = el("select", { onchange: (e) => { had.lines = Number(e.target.value); drawn.boards = ""; show(); } }, ...LINES.map((n) => el("option", { value: n, textContent: n, selected: n === had.lines })));
+  const lines = [...Array(had.lines).keys()].map((line) => button(fill(words.pulse, { line: line + 1 }), async (e) => {
+    if (!sure(e.currentTarget)) return;
+    e.currentTarget.disabled = true;
+    const done = await act("pulse", { key: one.key, driver: had.driver, lines: had.lines, line });
+    had.line = done ? line : null;
+    drawn.boards = "";
+    show();
+  }));
+  const card = el("article", {}, el("h3", { textContent: `${one.called} · ${one.place}` }),
+    el("div", { className: "row" }, el("label", {}, words.kind, " ", kind), el("label", {}, words.lines, " ", many)),
+    el("div", { className: "row pulses" }, ...lines));
+  if (had.line !== null) {
+    const outputs = state.lanes.flatMap((lane) => lane.outputs);
+    const done = () => { had.line = null; drawn.boards = ""; show(); };
+    card.append(el("div", { className: "turned" }, el("h3", { textContent: `${fill(words.pulse, { line: had.line + 1 })}: ${words.turned}` }), el("div", { className: "row" },
+      ...outputs.map((out) => button(out.label, async () => { if (await act("turned", { key: one.key, line: had.line, lane: out.lane, way: out.way })) done(); })),
+      button(words.nothing, done))));
+  }
+  return card;
+}
+
+// A press that opens a barrier asks once more; the second must come soon.
+function sure(pressed) {
+  if (pressed.classList.contains("sure")) return true;
+  const before = pressed.textContent;
+  pressed.classList.add("sure");
+  pressed.textContent = words.pulse_sure;
+  setTimeout(() => { if (pressed.isConnected && !pressed.disabled) { pressed.classList.remove("sure"); pressed.textContent = before; } }, SURE_MS);
+  return false;
+}
+
+function plan() {
+  planned ??= state.lanes.length ? state.lanes.map((one) => ({ name: one.name, two_way: one.two_way })) : [{ name: `${words.lane} 1`, two_way: false }];
+  draw("plan-lanes", planned.length, () => planned.map((lane, at) => el("div", { className: "plan" },
+    el("label", {}, `${words.lane} ${at + 1}: ${words.name}`, el("input", { value: lane.name, maxLength: 64, required: true, oninput: (e) => { lane.name = e.target.value; } })),
+    el("label", { className: "check-box" }, el("input", { type: "checkbox", checked: lane.two_way, onchange: (e) => { lane.two_way = e.target.checked; } }), words.two_way))));
+  $("drop").hidden = planned.length < 2;
+  $("add").hidden = planned.length >= LANES_MAX;
+}
+
+function asked() {
+  const one = state.asked;
+  $("asked").hidden = !one;
+  if (!one) { $("shown").removeAttribute("src"); drawn.asked = ""; return; }
+  const [head, text] = $("asked").querySelectorAll("h3, p");
+  head.textContent = one.label;
+  text.textContent = one.said;
+  $("shown").hidden = !one.code;
+  if (one.code && drawn.asked !== one.code) {
+    drawn.asked = one.code;
+    $("shown").src = `/api/commission/code.svg?${one.code.slice(-6)}`;
+    $("asked").scrollIntoView({ block: "nearest" });
+  }
+}
+
+function show() {
+  $("pin-form").hidden = state.session;
+  $("work").hidden = !state.session;
+  if (!state.session) return;
+  $("enrol").hidden = state.enrolled;
+  if (!$("gate-name").value) $("gate-name").value = state.name;
+  $("none").hidden = state.devices.length > 0;
+  draw("devices", state.devices, () => state.devices.map(device));
+  plan();
+  const has = state.lanes.length > 0;
+  for (const part of ["part-readers", "part-outputs", "part-go"]) $(part).hidden = !has;
+  asked();
+  draw("seats", state.lanes, () => state.lanes.map((lane) => el("article", {}, el("h3", { textContent: lane.name }), ...lane.seats.map(seat), ...lane.outputs.filter((one) => one.line).map((one) => el("p", { className: "quiet", textContent: `${one.label.split(": ").pop()}: ${one.line}` })))));
+  const boards = state.devices.filter((one) => one.board && !one.seat);
+  $("outputs-none").hidden = boards.length > 0;
+  $("outputs-why").hidden = !boards.length;
+  draw("boards", [boards.map((one) => one.key), state.lanes.map((one) => one.outputs)], () => boards.map(board));
+  $("part-locks").hidden = !has || !state.locks.length;
+  draw("locks", state.locks, () => state.locks.map((one) => el("li", {}, el("h3", { textContent: one.called }), ...order(one.key, one, "lock").filter(Boolean))));
+  draw("missing", state.missing, () => (state.missing.length ? state.missing.map((text) => el("li", { textContent: text })) : [el("li", { className: "ok", textContent: `✓ ${words.complete}` })]));
+  $("path").textContent = state.path;
+  $("write").disabled = state.missing.length > 0;
+  const now = JSON.stringify(state.lanes.map((lane) => lane.seats.map((one) => one.chosen)));
+  const found = state.lanes.flatMap((lane) => lane.seats).filter((one) => one.chosen).length;
+  if (chosenBefore && now !== chosenBefore && !state.asked && found) say(`✓ ${words.chosen}`);
+  chosenBefore = now;
+}
+
+async function look() {
+  try {
+    const answer = await fetch("/api/commission");
+    if (!answer.ok) throw new Error(String(answer.status));
+    state = await answer.json();
+    $("lost").hidden = true;
+    show();
+  } catch {
+    if (going) { location.replace("/"); return; }
+    $("lost").textContent = words.failed;
+    $("lost").hidden = false;
+  }
+}
+
+$("pin-form").onsubmit = async (e) => { e.preventDefault(); await post("/api/pin", { pin: $("pin").value }); $("pin").value = ""; };
+$("enrol").onsubmit = (e) => { e.preventDefault(); const given = new FormData(e.target); act("enrol", { url: given.get("url"), code: given.get("code") }); };
+$("plan").onsubmit = (e) => { e.preventDefault(); act("plan", { name: $("gate-name").value, lanes: planned }); };
+$("add").onclick = () => { planned.push({ name: `${words.lane} ${planned.length + 1}`, two_way: false }); plan(); };
+$("drop").onclick = () => { planned.pop(); plan(); };
+$("stop").textContent = words.stop;
+$("stop").onclick = () => act("stop");
+$("write").onclick = async () => { if (await act("write")) { going = true; say(words.started); } };
+for (const link of document.querySelectorAll("nav a")) if (link.lang === lang) link.setAttribute("aria-current", "true");
+setInterval(look, EVERY_MS);
+look();

@@ -1,0 +1,378 @@
+"""The commissioning page: the only page of a box that has no configuration yet. Everything needs the PIN."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Final, Literal, cast
+
+import msgspec
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from edge import config
+from edge.commission import code128
+from edge.commission.candidates import BOARDS, LINES, board_of
+from edge.commission.known import known
+from edge.commission.orders import lock, to_serial
+from edge.commission.placing import place
+from edge.commission.session import LANES_MAX, Lane, Seat
+from edge.commission.shell import PulseFailed, Shell
+from edge.commission.toml_text import toml_of
+from edge.commission.uid_form import known_uid
+from edge.commission.view import CommissionShown, commission_view
+from edge.commission.words import LABELS, SENTENCES, label, say
+from edge.enrol import EnrolFailed, enrol
+from edge.enrolment import NotEnrolled
+from edge.enrolment import load as load_enrolment
+from edge.front import qr
+from edge.front.asked import LANG_COOKIE, Asked, NoBody, Refused, body, language_of, named
+from edge.front.doors import Doors
+from edge.front.labels import page_language
+from edge.front.perimeter import (
+    BODY_BYTES_MAX,
+    BURST,
+    REQUESTS_PER_S,
+    Bucket,
+    Handler,
+    Hosts,
+    harden,
+    is_trustworthy,
+    perimeter,
+    refusal,
+)
+from edge.front.pin import PinLock
+from edge.front.template import filled
+from edge.front.unlock import Unlock
+from edge.settings import MediumSetting, Settings, Way
+from edge.words import sentence
+
+PAGE: Final = Path(__file__).parent / "page"
+FRONT_PAGE: Final = Path(__file__).parent.parent / "front" / "page"
+_FILES: Final = {
+    "page.css": (FRONT_PAGE, "text/css; charset=utf-8"),
+    "icon.svg": (FRONT_PAGE, "image/svg+xml"),
+    "commission.css": (PAGE, "text/css; charset=utf-8"),
+    "commission.js": (PAGE, "text/javascript; charset=utf-8"),
+}
+_STATUS_OF: Final = {
+    "page.no_session": 401,
+    "page.pin_wrong": 401,
+    "page.not_secure": 403,
+    "page.pin_locked": 429,
+}
+
+log = logging.getLogger("edge.commission.server")
+
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+LaneNumber = Annotated[int, msgspec.Meta(ge=1, le=LANES_MAX)]
+OneWay = Literal["entry", "exit"]
+
+
+class LaneBody(Asked, frozen=True):
+    """One lane of a plan."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    two_way: bool = False
+
+
+class PlanBody(Asked, frozen=True):
+    """POST plan. `name`: the gate's."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    lanes: Annotated[tuple[LaneBody, ...], msgspec.Meta(min_length=1, max_length=LANES_MAX)]
+
+
+class SeatBody(Asked, frozen=True):
+    """POST ask, forget. `uid`: what is printed on the card that will be held to a tag reader."""
+
+    lane: LaneNumber
+    way: OneWay
+    medium: Literal["barcode", "uid"]
+    uid: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+    def seat(self) -> Seat:
+        """Return the seat that is meant."""
+        return Seat(self.lane, Way(self.way), MediumSetting(self.medium))
+
+
+class PulseBody(Asked, frozen=True):
+    """POST pulse."""
+
+    key: Key
+    driver: Annotated[str, msgspec.Meta(max_length=16)]
+    lines: Annotated[int, msgspec.Meta(ge=1, le=LINES[-1])]
+    line: Annotated[int, msgspec.Meta(ge=0, lt=LINES[-1])]
+
+
+class TurnedBody(Asked, frozen=True):
+    """POST turned: the arm that gave way when this line was pulsed."""
+
+    key: Key
+    line: Annotated[int, msgspec.Meta(ge=0, lt=LINES[-1])]
+    lane: LaneNumber
+    way: OneWay
+
+
+class AdapterBody(Asked, frozen=True):
+    """POST adapter: whether a PN532 is behind it."""
+
+    key: Key
+    pn532: bool
+
+
+class EnrolBody(Asked, frozen=True):
+    """POST enrol."""
+
+    url: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
+
+
+class CommissionPage:
+    """The web application. `written` is set once the configuration is in its place. `base`: what the page leaves alone."""
+
+    def __init__(
+        self,
+        shell: Shell,
+        pin: PinLock,
+        *,
+        data: Path,
+        path: Path,
+        base: Settings,
+        hosts: Hosts,
+        mono_s: Callable[[], float],
+    ) -> None:
+        self.written = asyncio.Event()
+        self.doors: Doors | None = None
+        self._shell = shell
+        self._data = data
+        self._path = path
+        self._base = base
+        self._unlock = Unlock(pin, mono_s)
+        self._enrol_turn = asyncio.Lock()
+        self._index = (PAGE / "commission.html").read_text("utf-8")
+        self._files = {file: (folder / file).read_bytes() for file, (folder, _) in _FILES.items()}
+        around = (self._count, perimeter(hosts, Bucket(REQUESTS_PER_S, BURST, mono_s)), self._say_refusals)
+        self.app = web.Application(
+            middlewares=[cast(Middleware, one) for one in around], client_max_size=BODY_BYTES_MAX
+        )
+        self.app.on_response_prepare.append(harden)
+        self._does: dict[str, Callable[[web.Request], Awaitable[None]]] = {
+            "plan": self._plan,
+            "ask": self._ask,
+            "stop": self._stop,
+            "forget": self._forget,
+            "pulse": self._pulse,
+            "turned": self._turned,
+            "adapter": self._adapter,
+            "enrol": self._enrol,
+            "write": self._write,
+        }
+        self.app.add_routes(
+            [
+                web.get("/", self._get_index),
+                web.get("/commission", self._get_index),
+                web.get("/{file:page.css|icon.svg|commission.css|commission.js}", self._get_file),
+                web.get("/healthz", self._get_health),
+                web.get("/api/commission", self._get_state),
+                web.get("/api/commission/code.svg", self._get_code),
+                web.get("/api/commission/order.svg", self._get_order),
+                web.post("/api/pin", self._unlock.give),
+                web.post("/api/logout", self._unlock.leave),
+                web.post(f"/api/commission/{{what:{'|'.join(self._does)}}}", self._post),
+            ]
+        )
+
+    # --- what stands around every route --------------------------------------------------------------------------
+
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.doors is None:
+            return await handler(request)
+        with self.doors.serving(request):
+            return await handler(request)
+
+    @web.middleware
+    async def _say_refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refused as refused:
+            language = page_language(language_of(request))
+            args = {key: str(value) for key, value in refused.args_said.items()}
+            own = refused.code in SENTENCES
+            said = (
+                say(refused.code, args, language)
+                if own
+                else sentence(refused.code, refused.args_said, language)
+            )
+            told = {"ok": False, "code": refused.code, "text": said.cause, "fix": said.fix}
+            return _json(told, _STATUS_OF.get(refused.code, 409))
+        except web.HTTPException as error:
+            return refusal(error.status, error.reason)
+        except Exception:
+            log.exception("a request failed", extra={"code": "page.defect"})
+            return refusal(500, "A defect of this page; it is in the journal of gatehouse-edge.")
+
+    def _want_session(self, request: web.Request) -> None:
+        if not is_trustworthy(request):
+            raise Refused("page.not_secure")
+        holds = self._unlock.holds(request, touch=True)
+        if self.doors is not None:
+            self.doors.vouch(request, has_session=holds)
+        if not holds:
+            raise Refused("page.no_session")
+
+    # --- what is read --------------------------------------------------------------------------------------------
+
+    async def _get_index(self, request: web.Request) -> web.Response:
+        language = page_language(language_of(request))
+        words = {key: label(key, language) for key in LABELS}
+        script = {key[3:]: text for key, text in words.items() if key.startswith("js_")}
+        values = {**words, "lang": language.value, "words": msgspec.json.encode(script).decode()}
+        answer = web.Response(text=filled(self._index, values), content_type="text/html")
+        answer.headers[hdrs.VARY] = "Accept-Language, Cookie"
+        if named(request.query.get("lang", "")):
+            answer.set_cookie(LANG_COOKIE, language.value, max_age=365 * 86_400, samesite="Strict", path="/")
+        return answer
+
+    async def _get_file(self, request: web.Request) -> web.Response:
+        file = request.match_info["file"]
+        headers = {hdrs.CONTENT_TYPE: _FILES[file][1], hdrs.CACHE_CONTROL: "no-cache"}
+        return web.Response(body=self._files[file], headers=headers)
+
+    async def _get_health(self, request: web.Request) -> web.Response:
+        said = say("commission.under_way", {}, page_language(language_of(request)))
+        told = {"word": "not_ready", "code": "commission.under_way", "cause": said.cause, "fix": said.fix}
+        return _json(told, 503)
+
+    async def _get_state(self, request: web.Request) -> web.Response:
+        # Looked at by itself every second: that renews no session.
+        if not is_trustworthy(request) or not self._unlock.holds(request, touch=False):
+            return _json(CommissionShown(session=False))
+        language = page_language(language_of(request))
+        enrolled, name = True, self._base.gate.name
+        try:
+            name = load_enrolment(self._data).name or name
+        except (NotEnrolled, ValueError, OSError):
+            enrolled = False
+        return _json(
+            commission_view(
+                self._shell,
+                language,
+                enrolled=enrolled,
+                name=self._shell.session.name or name,
+                path=str(self._path),
+            )
+        )
+
+    async def _get_code(self, request: web.Request) -> web.Response:
+        """Draw the code that is asked for now."""
+        self._want_session(request)
+        asked = self._shell.session.asked
+        if asked is None or not asked.code:
+            raise Refused("commission.nothing_asked")
+        return _svg(qr.svg(asked.code))
+
+    async def _get_order(self, request: web.Request) -> web.Response:
+        """Draw a device's programming code: `for` is serial or lock."""
+        self._want_session(request)
+        key, what = request.query.get("key", ""), request.query.get("for", "")
+        device = next((one for one in self._shell.found.plugged if one.place == key), None)
+        order = None if device is None else (lock if what == "lock" else to_serial)(known(device))
+        if order is None or not order.text:
+            raise Refused("commission.nothing_asked")
+        return _svg(code128.svg(order.text))
+
+    # --- what is done --------------------------------------------------------------------------------------------
+
+    async def _post(self, request: web.Request) -> web.Response:
+        self._want_session(request)
+        await self._does[request.match_info["what"]](request)
+        return _json({"ok": True})
+
+    async def _plan(self, request: web.Request) -> None:
+        plan = await body(request, PlanBody)
+        lanes = {at: Lane(one.name, one.two_way) for at, one in enumerate(plan.lanes, 1)}
+        self._shell.session.plan(lanes, plan.name)
+
+    async def _ask(self, request: web.Request) -> None:
+        asked = await body(request, SeatBody)
+        uid = b""
+        if asked.medium == "uid":
+            uid = known_uid(asked.uid) or b""
+            if not uid:
+                raise Refused("commission.no_uid")
+        self._shell.session.ask(self._lane(asked.seat()), uid)
+        for one in self._shell.listening.values():
+            one.last = None
+
+    async def _stop(self, request: web.Request) -> None:
+        await body(request, NoBody)
+        self._shell.session.asked = None
+
+    async def _forget(self, request: web.Request) -> None:
+        self._shell.session.forget((await body(request, SeatBody)).seat())
+
+    async def _pulse(self, request: web.Request) -> None:
+        asked = await body(request, PulseBody)
+        device = next((one for one in self._shell.found.plugged if one.place == asked.key), None)
+        board = None
+        if device is not None and asked.driver in BOARDS and asked.line < asked.lines:
+            board = board_of(device, asked.driver, asked.lines)
+        if board is None:
+            raise Refused("commission.no_board")
+        if any(one.key == asked.key for one in self._shell.session.chosen.values()):
+            raise Refused("commission.is_reader")
+        try:
+            await self._shell.pulse(asked.key, board, asked.line)
+        except PulseFailed as failed:
+            raise Refused("commission.pulse_failed", {"what": str(failed), "hint": failed.hint}) from None
+
+    async def _turned(self, request: web.Request) -> None:
+        turned = await body(request, TurnedBody)
+        session = self._shell.session
+        if turned.key not in session.boards:
+            raise Refused("commission.no_board")
+        lane = self._lane(Seat(turned.lane, Way(turned.way), MediumSetting.BARCODE)).lane
+        session.assign(turned.key, turned.line, lane, Way(turned.way))
+
+    async def _adapter(self, request: web.Request) -> None:
+        said = await body(request, AdapterBody)
+        (self._shell.pn532.add if said.pn532 else self._shell.pn532.discard)(said.key)
+        self._shell.session.no_board(said.key)
+
+    async def _enrol(self, request: web.Request) -> None:
+        asked = await body(request, EnrolBody)
+        try:
+            async with self._enrol_turn:
+                await asyncio.to_thread(enrol, self._data, asked.url, asked.code, self._base.gate.name)
+        except EnrolFailed as failed:
+            raise Refused("commission.not_enrolled", {"what": str(failed), "hint": failed.hint}) from None
+
+    async def _write(self, request: web.Request) -> None:
+        """Put the configuration in its place; the process then goes on as a gate."""
+        await body(request, NoBody)
+        session = self._shell.session
+        if not session.lanes or session.missing() or session.relay_less():
+            raise Refused("commission.incomplete")
+        made = session.settings(self._base)
+        try:
+            await asyncio.to_thread(place, self._path, toml_of(made))
+        except (config.ConfigErrors, OSError) as error:
+            raise Refused("commission.not_written", {"what": str(error)}) from None
+        log.info("commissioned", extra={"code": "commission.written", "count": len(made.lanes)})
+        self.written.set()
+
+    def _lane(self, seat: Seat) -> Seat:
+        lane = self._shell.session.lanes.get(seat.lane)
+        if lane is None or (seat.way is Way.EXIT and not lane.two_way):
+            raise Refused("commission.no_lane")
+        return seat
+
+
+def _json(told: object, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(told), status=status, content_type="application/json")
+
+
+def _svg(drawn: str) -> web.Response:
+    return web.Response(text=drawn, content_type="image/svg+xml")

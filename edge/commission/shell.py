@@ -1,0 +1,182 @@
+"""The hands of a commissioning: looks at the box every second, listens to every device that can be read, pulses a relay.
+
+No gate runs meanwhile: nobody is admitted, and no relay moves but by a technician's own press, through the same relay guard
+that ends every pulse of a gate.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NoReturn
+
+from drivers.base import DeviceGone, DriverError, Medium, Opened, Reader, ReaderEvent, Scan
+from edge.commission.candidates import Candidate, candidates, is_simulated
+from edge.commission.inventory import Inventory, inventory
+from edge.commission.session import CODE_LETTERS, Commissioning, Heard
+from edge.parts import Relay, RelayEvents
+from edge.settings import ReaderSettings, RelaySettings
+from edge.supervise import DeviceState, keep
+
+LOOK_S: Final = 1.0
+"""Pace of looking for devices: somebody plugs in and watches the page."""
+PULSE_MS: Final = 300
+"""As a lane's own default (PERCo: 100 ms and more)."""
+PULSE_WAIT_S: Final = 10.0
+"""A guard is up within 5 s, and a pulse takes less than one."""
+log = logging.getLogger("edge.commission")
+
+
+class PulseFailed(Exception):
+    """A relay did not do what it was asked. `hint` is the driver's."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(slots=True)
+class Listening:
+    """One device that is being read. `heard` counts what it delivered, whatever it was."""
+
+    candidate: Candidate
+    task: "asyncio.Task[None]"
+    state: DeviceState | None = None
+    heard: int = 0
+    last: Heard | None = None
+
+
+@dataclass(slots=True)
+class Shell:
+    """Everything with I/O. `reader` and `relay` make drivers (`edge.compose`)."""
+
+    root: Path
+    reader: Callable[[ReaderSettings], Reader]
+    relay: Callable[[RelaySettings, RelayEvents], Relay]
+    session: Commissioning = field(
+        default_factory=lambda: Commissioning(
+            lambda count: "".join(secrets.choice(CODE_LETTERS) for _ in range(count))
+        )
+    )
+    found: Inventory = field(default_factory=Inventory)
+    listening: dict[str, Listening] = field(default_factory=dict)
+    pulses: int = 0
+    pn532: set[str] = field(default_factory=set)
+    """Serial adapters that a person said a PN532 is behind: it must be asked, and speaks faster."""
+    _boards_busy: set[str] = field(default_factory=set)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self) -> NoReturn:
+        """Look and listen until cancelled; then every device is given back."""
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(LOOK_S)
+        finally:
+            tasks = [one.task for one in self.listening.values()]
+            self.listening.clear()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def look(self) -> None:
+        """Look once: listen to what is new, let go of what is gone or has become a relay board."""
+        self.found = await asyncio.to_thread(inventory, self.root)
+        now = {
+            one.key: one
+            for one in candidates(self.found, self.pn532, simulated=is_simulated(self.root))
+            if one.key not in self.session.boards and one.key not in self._boards_busy
+        }
+        for key, one in list(self.listening.items()):
+            if now.get(key) != one.candidate:
+                await self._stop(key)
+        for key, candidate in now.items():
+            if key not in self.listening:
+                self._listen(candidate)
+
+    async def pulse(self, key: str, board: RelaySettings, line: int) -> None:
+        """Pulse one line of a board once, and give the board back. PulseFailed with what to do."""
+        async with self._turn:
+            self._boards_busy.add(key)
+            await self._stop(key)
+            try:
+                await self._pulse(board, line)
+            finally:
+                self._boards_busy.discard(key)
+        self.session.boards[key] = board
+        self.pulses += 1
+        log.warning(
+            "a relay was pulsed by the commissioning page",
+            extra={"code": "commission.pulsed", "line": line, "count": self.pulses},
+        )
+
+    async def _pulse(self, board: RelaySettings, line: int) -> None:
+        ready, ended = asyncio.Event(), asyncio.Event()
+        faults: list[DriverError] = []
+
+        def fault(error: DriverError) -> None:
+            faults.append(error)
+
+        events = RelayEvents(lambda _lines: ready.set(), lambda _id: None, lambda _id: ended.set(), fault)
+        relay = self.relay(board, events)
+        running = asyncio.ensure_future(relay.run())
+        try:
+            async with asyncio.timeout(PULSE_WAIT_S):
+                await _first(running, ready)
+                relay.pulse(line, PULSE_MS)
+                await _first(running, ended)
+        except TimeoutError:
+            error = (
+                faults[-1] if faults else DeviceGone("the board does not answer", "Check cable and supply.")
+            )
+            raise PulseFailed(str(error), error.hint) from None
+        except DriverError as error:
+            raise PulseFailed(str(error), error.hint) from None
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    def _listen(self, candidate: Candidate) -> None:
+        reader = self.reader(candidate.reader)
+        one = Listening(candidate, asyncio.ensure_future(asyncio.sleep(0)))
+
+        async def run(opened: Callable[[str], None]) -> NoReturn:
+            def emit(event: ReaderEvent) -> None:
+                if isinstance(event, Opened):
+                    opened(event.what)
+                elif isinstance(event, Scan):
+                    one.heard += 1
+                    one.last = self.session.heard(candidate, _code_of(event))
+
+            await reader.run(emit)
+            raise AssertionError("a reader never ends by itself")
+
+        def on_state(state: DeviceState) -> None:
+            one.state = state
+
+        one.task = asyncio.ensure_future(keep(candidate.key, run, on_state))
+        self.listening[candidate.key] = one
+
+    async def _stop(self, key: str) -> None:
+        one = self.listening.pop(key, None)
+        if one is not None:
+            one.task.cancel()
+            await asyncio.gather(one.task, return_exceptions=True)
+
+
+def _code_of(scan: Scan) -> bytes:
+    """Return a code, or the UID alone of a tag that was read too."""
+    return scan.data[1 : 1 + scan.data[0]] if scan.medium is Medium.TAG else scan.data
+
+
+async def _first(running: "asyncio.Future[NoReturn]", event: asyncio.Event) -> None:
+    """Wait for an event, or for the driver's error."""
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+    finally:
+        waiting.cancel()

@@ -1,0 +1,255 @@
+"""A box from nothing, commissioned by scanning: in a real browser, real ptys, the real relay guard; then it admits."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from drivers.framing.layouts import LAYOUTS
+from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
+from drivers.sims.lcus_board import LcusBoard
+from drivers.sims.serial_scanner import SerialScanner
+from edge import config, enrolment
+from edge.commission.process import Commission
+from edge.compose import factories, reader_of, relay_of
+from edge.daemon import Daemon
+from edge.front.pin import new_pin
+from edge.settings import (
+    GateSettings,
+    LayoutSetting,
+    PageSettings,
+    PeerSettings,
+    Settings,
+    UidForm,
+    UidOrder,
+    WedgeReader,
+)
+from tests.edge.commission.box import VENDOR_DESCRIPTOR, Box
+from tests.edge.front.test_page_browser import CONTRAST, DESK, PHONE, SMALL, WIDE
+from tests.edge.rig import NO_FRONT, code, prepare, row, tag_row
+from tests.house import ROOT
+
+pytestmark = pytest.mark.browser
+WAIT_MS = 15_000
+DRAWN = "(img) => img.decode().then(() => img.naturalWidth)"
+PICTURES = ROOT / "build"
+VISITORS = (
+    "TRMUSB130.",
+    "$P,HA47,P",
+    "https://centre.example#0123456789abcdef ABCD-EFGH",
+    "GATEZYAQWBCDEFGHIJKLN",
+)
+"""Programming codes, an enrolment code, and a test code of another day."""
+CARD = "04:A1:B2:C3:D4:E5:F6"
+"""Of the tag that `tag_row` lists."""
+
+
+class Plugged:
+    """What the technician brought: a scanner, one that types in Swiss German, a tag reader, relays, one in a wrong mode."""
+
+    def __init__(self, folder: Path) -> None:
+        ports = folder / "ports"
+        ports.mkdir(parents=True)
+        self.entry = SerialScanner(ports / "entry")
+        self.exit = KeyboardScanner(ports / "exit", KeyboardSetting(layout=LAYOUTS["de-ch"]))
+        self.tags = KeyboardScanner(ports / "tags")
+        for scanner in (self.entry, self.exit, self.tags):
+            scanner.port.plug()
+        self.relays = LcusBoard(4, ports / "relays", lambda _change: self.switched.set())
+        self.relays.attach(asyncio.get_running_loop())
+        self.switched = asyncio.Event()
+        self.root = folder / "box"
+        box = self.box = Box(self.root)
+        box.usb("1-1.1", "1eab:1306", "NLS-FM430", maker="Newland Auto-ID")
+        box.serial("1-1.1", "ttyACM0", ports / "entry")
+        box.usb("1-1.2", "05e0:1200", "Symbol Bar Code Scanner", maker="Symbol Technologies")
+        box.keyboard("1-1.2", 3, "Symbol Bar Code Scanner", ports / "exit")
+        box.usb("1-1.3", "09d8:0410", "TWN4/B1.06/KCF3.02/PRS1.04")
+        box.keyboard("1-1.3", 5, "TWN4", ports / "tags")
+        box.usb("1-1.4", "1a86:7523", "USB Serial")
+        box.serial("1-1.4", "ttyUSB0", ports / "relays")
+        box.usb("1-2", "05f9:1206", "Gryphon", maker="Datalogic ADC, Inc.")
+        box.hid("1-2", 0, "Gryphon", VENDOR_DESCRIPTOR)
+        for place in ("1-1.1", "1-1.4"):
+            box.mark(place)
+
+    def close(self) -> None:
+        for scanner in (self.entry, self.exit, self.tags):
+            scanner.port.unplug()
+        self.relays.close()
+
+
+@dataclass
+class Seat:
+    page: Page
+    plugged: Plugged
+    data: Path
+    path: Path
+    ended: "asyncio.Task[bool]"
+    trouble: list[str] = field(default_factory=list)
+
+    def seat(self, name: str) -> str:
+        return f"[data-seat='{name}']"
+
+    async def test_code(self) -> str:
+        """What the page shows, as its picture says: a browser has no scanner, so the box is asked for the text."""
+        await self.page.wait_for_selector("#shown[src]")
+        assert await self.page.locator("#shown").evaluate(DRAWN) > 40
+        told = await self.page.evaluate("fetch('/api/commission').then((a) => a.json())")
+        return str(told["asked"]["code"])
+
+    async def chosen(self, name: str, called: str) -> None:
+        await self.page.wait_for_selector(f"{self.seat(name)} b:has-text('{called}')", timeout=WAIT_MS)
+
+
+@contextlib.asynccontextmanager
+async def commissioning(folder: Path) -> AsyncIterator[Seat]:
+    """A box that is being commissioned, and a technician's phone."""
+    data, path = folder / "data", folder / "gate.toml"
+    prepare(data, [row(1), tag_row(2)])
+    pin, said = new_pin(data), asyncio.Queue[str]()
+    plugged = Plugged(folder)
+    base = Settings(
+        lanes=(),
+        gate=GateSettings(data=str(data)),
+        page=PageSettings(port=0, tls=False),
+        peers=PeerSettings(on=False),
+    )
+    commission = Commission(data, path, base, plugged.root, reader_of, relay_of, said.put_nowait)
+    ended = asyncio.ensure_future(commission.run())
+    address = (await asyncio.wait_for(said.get(), 20)).rpartition(" ")[2]
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+        )
+        context = await chromium.new_context(
+            viewport=PHONE,  # type: ignore[arg-type]  # playwright's TypedDict is not exported
+            locale="en-GB",
+            reduced_motion="reduce",
+        )
+        page = await context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        one = Seat(page, plugged, data, path, ended)
+        page.on("console", lambda told: one.trouble.append(told.text) if told.type == "error" else None)
+        page.on("pageerror", lambda error: one.trouble.append(str(error)))
+        await page.goto(address)
+        await page.fill("#pin", pin)
+        await page.press("#pin", "Enter")
+        await page.wait_for_selector("#devices li >> nth=4")
+        try:
+            yield one
+        finally:
+            await context.close()
+            await chromium.close()
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
+            plugged.close()
+
+
+async def relay(s: Seat, output: int, turned: str) -> None:
+    """Pulse one output, see it switch, and say which arm turned."""
+    s.plugged.switched.clear()
+    button = s.page.locator(f".pulses button >> nth={output}")
+    await button.click()
+    assert not s.plugged.switched.is_set()
+    await button.click()
+    await s.page.locator(f".turned button:has-text('{turned}')").click()
+    assert [change.on for change in s.plugged.relays.changes if change.line == output] == [True, False]
+
+
+async def test_a_box_is_commissioned_from_nothing_by_scanning_and_then_admits(tmp_path: Path) -> None:
+    async with commissioning(tmp_path) as s:
+        page, plugged = s.page, s.plugged
+        assert "programming code for USB serial" in await page.inner_text(
+            "#devices li:has-text('Datalogic') .trouble"
+        )
+        assert await page.locator("#devices .order").evaluate(DRAWN)
+        await page.wait_for_selector("#devices .badge.ok >> nth=3")
+        await page.fill("#gate-name", "North gate")
+        await page.fill(".plan input >> nth=0", "Tripod")
+        await page.check(".plan input[type=checkbox]")
+        await page.click("#plan button[type=submit]")
+        # Whatever a visitor brings to a reader, before and while it is asked: nothing changes.
+        for asks in (False, True):
+            if asks:
+                await page.click(f"{s.seat('1-entry-barcode')} button")
+                shown = await s.test_code()
+            for text in VISITORS:
+                await plugged.entry.scan(text.encode())
+        await page.wait_for_selector("#devices li:has-text('Newland') >> text=read: 8")
+        assert await page.locator(".seat b").count() == 0
+        assert not s.path.exists()
+        await page.screenshot(path=PICTURES / "commission-phone.png")
+        await plugged.entry.scan(shown.encode())
+        await s.chosen("1-entry-barcode", "NLS-FM430")
+        await page.click(f"{s.seat('1-exit-barcode')} button")
+        await plugged.exit.scan(await s.test_code())
+        await s.chosen("1-exit-barcode", "Symbol Bar Code Scanner")
+        await page.click(f"{s.seat('1-entry-uid')} button")
+        await page.fill(f"{s.seat('1-entry-uid')} input", CARD)
+        await page.press(f"{s.seat('1-entry-uid')} input", "Enter")
+        await page.wait_for_selector("#asked h3:has-text('tag reader')")
+        # The reader is set to decimal, its bytes the other way round.
+        await plugged.tags.scan(str(int.from_bytes(bytes.fromhex(CARD.replace(":", ""))[::-1])))
+        await s.chosen("1-entry-uid", "TWN4")
+        await relay(s, 0, "Tripod: inwards")
+        await page.wait_for_selector("#write:disabled")  # the way out has no relay yet
+        await relay(s, 2, "Tripod: outwards")
+        assert await page.evaluate(SMALL) == []
+        assert await page.evaluate(WIDE) == []
+        await can_be_read(page)
+        await page.click("#write:enabled")
+        assert await asyncio.wait_for(s.ended, 10) is True
+        assert s.trouble == []
+        settings = config.load(s.path)
+        await admits(settings, plugged)
+    entry, tags, leave = settings.lanes[0].readers
+    assert isinstance(tags, WedgeReader)
+    assert isinstance(leave, WedgeReader)
+    assert (settings.gate.name, settings.lanes[0].name) == ("North gate", "Tripod")
+    assert (settings.lanes[0].entry_line, settings.lanes[0].exit_line) == (0, 2)
+    assert (entry.id, tags.uid_form, tags.uid_order) == (1, UidForm.DEC7, UidOrder.LITTLE)
+    assert leave.layout is LayoutSetting.DE_CH
+
+
+async def admits(settings: Settings, plugged: Plugged) -> None:
+    """Run the gate that was written: a ticket opens the way in, and so does the tag."""
+    data = Path(settings.gate.data)
+    parts = replace(factories(), front_argv=lambda _settings: NO_FRONT)
+    daemon = Daemon(settings, enrolment.load(data), parts)
+    task = asyncio.create_task(daemon.run())
+    try:
+        while not all(shell.ready for shell in daemon.lanes.values()):
+            await asyncio.sleep(0.01)
+        before = len(plugged.relays.changes)
+        while len(plugged.relays.changes) < before + 2:
+            if not daemon.recent:
+                await plugged.entry.scan(code(1))
+            await asyncio.sleep(0.05)
+        assert plugged.relays.changes[before].line == 0
+    finally:
+        daemon.stop()
+        await task
+
+
+async def can_be_read(page: Page) -> None:
+    """On a desk in the dark, in German: what stands there has contrast, is large enough to press, and fits."""
+    await page.emulate_media(color_scheme="dark")
+    await page.set_viewport_size({"width": DESK["width"], "height": DESK["height"]})
+    await page.goto(page.url + "?lang=de")
+    await page.wait_for_selector(".seat b >> nth=2")
+    await page.click(".pulses button")
+    assert "Wird eingerichtet" in await page.inner_text("#verdict")
+    assert await page.evaluate(CONTRAST) == []
+    assert await page.evaluate(SMALL) == []
+    assert await page.evaluate(WIDE) == []
+    await page.screenshot(path=PICTURES / "commission-dark.png", full_page=True)
+    await page.emulate_media(color_scheme="light")
+    await page.goto(page.url.replace("lang=de", "lang=en"))
+    await page.wait_for_selector(".seat b >> nth=2")
+    await page.screenshot(path=PICTURES / "commission-desktop.png", full_page=True)

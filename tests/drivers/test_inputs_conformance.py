@@ -3,20 +3,34 @@
 import asyncio
 import os
 import select
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from drivers.base import DeviceGone, DeviceMisbehaved, InputChanged, Inputs, Misconfigured, Opened
+from drivers.base import (
+    DeviceGone,
+    DeviceMisbehaved,
+    EmitInput,
+    InputChanged,
+    Inputs,
+    Misconfigured,
+    Opened,
+)
+from drivers.guard import GuardSettings
+from drivers.guard_link import GuardEvents, GuardLink
 from drivers.inputs.gpio import GpioInputs, input_line
 from drivers.inputs.modbus import REPLY_TIMEOUT_S, ModbusInputs, ModbusLine
 from drivers.inputs.modbus import ModbusBoard as BoardSettings
 from drivers.sims.gpio_chip import SimChip, SimChips
 from drivers.sims.modbus_board import ModbusBoard, Noise
+from drivers.sims.numato_module import NumatoModule
 from drivers.transport.gpiochip import Bias
+from edge.board_inputs import BoardInputs
 
 WAIT_S = 5.0
 
@@ -69,7 +83,55 @@ def modbus_rig(folder: Path) -> tuple[Rig, Callable[[], None]]:
     return Rig(lambda: ModbusInputs(settings), contact, board.unplug, board.plug), board.close
 
 
-@pytest.fixture(params=[gpio_rig, modbus_rig], ids=["gpio", "modbus"])
+class OnRelayBoard:
+    """Contacts of a relay board: its guard, a real process, owns the port and tells of them."""
+
+    def __init__(self, settings: GuardSettings, active_low: tuple[int, ...]) -> None:
+        self._settings = settings
+        self._active_low = active_low
+
+    async def run(self, emit: EmitInput) -> NoReturn:
+        inputs = BoardInputs()
+        inputs.wired(self._active_low)
+        events = GuardEvents(
+            ready=lambda _lines: inputs.opened("contacts"), fault=inputs.lost, contact=inputs.changed
+        )
+        argv = [sys.executable, "-m", "drivers.guard", self._settings.to_json()]
+        link = asyncio.create_task(GuardLink(argv, events).run())
+        try:
+            await inputs.run(emit)
+        finally:
+            link.cancel()
+            await asyncio.wait([link])
+
+
+def relay_modbus_rig(folder: Path) -> tuple[Rig, Callable[[], None]]:
+    board = ModbusBoard(inputs=2, coils=1, link=folder / "board")
+    board.attach(asyncio.get_running_loop())
+    return relay_rig("modbus", board)
+
+
+def relay_numato_rig(folder: Path) -> tuple[Rig, Callable[[], None]]:
+    module = NumatoModule(1, folder / "module")
+    module.attach(asyncio.get_running_loop())
+    return relay_rig("numato", module)
+
+
+def relay_rig(driver: str, board: ModbusBoard | NumatoModule) -> tuple[Rig, Callable[[], None]]:
+    options = {"path": board.path, "lines": 1, "inputs": 2, "poll_ms": 2, "debounce_ms": 4}
+    settings = GuardSettings(driver, options, open_wait_s=0.0)
+    board.drive(1, active=True)
+
+    def contact(line: int, closed: bool) -> None:
+        board.drive(line, active=closed if line == 0 else not closed)
+
+    return Rig(lambda: OnRelayBoard(settings, (1,)), contact, board.unplug, board.plug), board.close
+
+
+@pytest.fixture(
+    params=[gpio_rig, modbus_rig, relay_modbus_rig, relay_numato_rig],
+    ids=["gpio", "modbus", "relay-modbus", "relay-numato"],
+)
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     rig, close = request.param(tmp_path)
     yield rig

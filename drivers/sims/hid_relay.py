@@ -1,6 +1,5 @@
 """A HID relay board, the device's side: a socket that stands for its hidraw node, one message for each feature report."""
 
-import asyncio
 import contextlib
 import select
 import socket
@@ -38,24 +37,22 @@ class HidRelay:
         self._on_change = on_change
         self._listening: socket.socket | None = None
         self._open: list[socket.socket] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready = select.epoll()
         self.plug()
 
     def fileno(self) -> int:
-        """Readable when somebody opens it; reports of those who have it open are taken by `service` too."""
-        return -1 if self._listening is None else self._listening.fileno()
+        """Readable when somebody opens it or sends a report."""
+        return -1 if self._listening is None else self._ready.fileno()
 
     def service(self, timeout_s: float = 0.0) -> None:
         """Take the reports that wait; waits for something up to `timeout_s`."""
         if self._listening is None:
             return
-        waiting = select.poll()
-        for one in (self._listening, *self._open):
-            waiting.register(one, select.POLLIN)
-        ready = {fd for fd, _ in waiting.poll(timeout_s * 1000)}
+        ready = {fd for fd, _ in self._ready.poll(timeout_s)}
         if self._listening.fileno() in ready:
             with contextlib.suppress(BlockingIOError):
                 self._open.append(self._listening.accept()[0])
+                self._ready.register(self._open[-1], select.EPOLLIN)
         for one in [host for host in self._open if host.fileno() in ready]:
             self._hear(one)
 
@@ -71,6 +68,7 @@ class HidRelay:
         """The plug is pulled: whoever has it open reads the end, and every relay drops."""
         if self._listening is None:
             return
+        self._ready.close()
         for one in (self._listening, *self._open):
             one.close()
         self._listening, self._open = None, []
@@ -81,10 +79,13 @@ class HidRelay:
     def plug(self) -> None:
         """The device appears."""
         if self._listening is None:
+            self._ready.close()
             self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._listening.bind(self.path)
             self._listening.listen()
             self._listening.setblocking(False)
+            self._ready = select.epoll()
+            self._ready.register(self._listening, select.EPOLLIN)
 
     close = unplug
 

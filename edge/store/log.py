@@ -15,7 +15,7 @@ import apsw
 from admission.chain import Head
 from admission.corrected import is_believed
 from admission.ids import Epoch, GateId
-from admission.presence import PresenceRow, Reset
+from admission.presence import PresenceRow, Reset, Role
 from admission.records import (
     EXTENSION_BIT,
     NEVER_US,
@@ -293,6 +293,12 @@ class LogStore(LogReader):
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
+    def _forget_taps(self, rows: Sequence[PresenceRow]) -> None:
+        for row in rows:
+            if row.role is Role.TAP:
+                least = row.flags - schema.TAPS_KEPT
+                self._connection.execute(schema.FORGET_TAPS, (*row.as_columns()[:3], int(Role.TAP), least))
+
     def _write(self, batch: Batch) -> None:
         run = self._connection.executemany
         self._write_records(batch.records)
@@ -301,6 +307,7 @@ class LogStore(LogReader):
             self._connection.execute(schema.UPSERT_PRESENCE, batch.presence[0].as_columns())
         elif batch.presence:
             run(schema.UPSERT_PRESENCE, [row.as_columns() for row in batch.presence])
+        self._forget_taps(batch.presence)
         if batch.heads:
             run(
                 schema.INSERT_HEAD,

@@ -111,6 +111,10 @@ UPSERT_PRESENCE = (
     f"INSERT OR REPLACE INTO presence({','.join(COLUMNS)}) VALUES({','.join('?' * len(COLUMNS))})"
 )
 """A row is replaced where its record's extensions came in later than the record."""
+TAPS_KEPT = 64
+"""Of a tag that counts, as each gate saw it: only the highest says anything, the others while that gate is in doubt. A
+season's tag has thousands, and all of them were read at each tap."""
+FORGET_TAPS = "DELETE FROM presence WHERE event = ? AND ticket = ? AND gate = ? AND role = ? AND flags < ?"
 UPSERT_RESET = (
     f"INSERT OR REPLACE INTO reset({','.join(RESET_COLUMNS)}) VALUES({','.join('?' * len(RESET_COLUMNS))})"
 )

@@ -13,6 +13,7 @@ import pytest
 from admission.chain import Finding, LogSet, Predecessor, link, seed
 from admission.entitlements import CredentialStanding, Standing
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId
+from admission.observed import highest_tap, tag_key
 from admission.presence import PresenceRow, Role
 from edge.store.disk import LocalDisk
 from edge.store.faults import FaultKind, StoreFault
@@ -21,6 +22,7 @@ from edge.store.log_reader import PAGE_ROWS, LogReader, log_path
 from edge.store.log_schema import (
     CENTRE,
     FORMAT,
+    TAPS_KEPT,
     Batch,
     Cursor,
     ListVersion,
@@ -104,6 +106,22 @@ def test_all_presence_is_read_page_by_page(store: LogStore) -> None:
 
 def _key(row: PresenceRow) -> tuple[int, ...]:
     return (row.event, row.ticket, *row.id)
+
+
+def test_of_a_tag_that_counts_a_gate_s_last_taps_are_kept_and_no_others(store: LogStore) -> None:
+    key = tag_key(bytes(range(8)) + bytes(8))
+
+    def tap(gate: GateId, counter: int) -> PresenceRow:
+        return PresenceRow(*key, RecordId(gate, FAR, counter + 1), Role.TAP, counter, flags=counter)
+
+    bind = PresenceRow(*key, RecordId(PEER, FAR, 9_999), Role.BIND, 9, names=(RecordId(OWN, FAR, 1),))
+    store.append([Batch(1, presence=(tap(PEER, 3), bind))])
+    store.append([Batch(n, presence=(tap(OWN, n),)) for n in range(2, 10 * TAPS_KEPT)])
+    store.append([Batch(9_000, presence=(tap(OWN, 1),))])  # heard again, by and by
+    rows = store.presence_rows(*key)
+    assert {bind, tap(PEER, 3)} <= set(rows), "another gate's, and what is none"
+    assert highest_tap(rows) == 10 * TAPS_KEPT - 1
+    assert len(rows) <= TAPS_KEPT + 4
 
 
 def test_states_continue_the_chain_where_it_stands(store: LogStore) -> None:

@@ -37,6 +37,8 @@ EXIT_HELD_MS_MAX: Final = 10_000
 PULSE_GAP_MS: Final = 100
 """A line stays off for so long between two pulses: turnstiles take 100 ms as the shortest signal (PERCo TTR-04CW), and
 two pulses that touch are one to them, which lets one person through."""
+TOGETHER_MAX: Final = 4
+"""People who get through one opening within its hold: a wheelchair with up to three; a coach has an opening each."""
 TURNS_MAX: Final = 64
 """Turns remembered, those in their grace included; beyond, the one that matters least ends at once."""
 PASSAGE_BURST: Final = 20
@@ -60,7 +62,6 @@ class Arm:
         self._condition = condition
         self._out = out
         self._window_ms = config.hold_ms + config.hold_margin_ms
-        self._with_more = TOGETHER if config.together else WITH_MORE
         self._turns: list[Turn] = []
         self._off_ms: dict[int, int] = {}
         self._now_ms = 0
@@ -157,6 +158,7 @@ class Arm:
             mode=write.mode,
             verdict=verdict,
             asked=asked,
+            together=self._config.together and len(tokens) <= TOGETHER_MAX,
             holds=line is not None or sensor,
         )
         if at_once:
@@ -353,7 +355,8 @@ class Arm:
         if found is not None:
             act, phase = found
             self._acts[act](turn, at_ms)
-            turn.phase = self._with_more.get(act, phase) if turn.tokens else phase
+            more = TOGETHER if turn.together else WITH_MORE
+            turn.phase = more.get(act, phase) if turn.tokens else phase
 
     def _time_out(self, turn: Turn) -> None:
         signal = Signal.OVER
@@ -382,7 +385,7 @@ class Arm:
         self.counters[turn.direction].committed += 1
         self._use_up(turn, Kind.PASSAGE)
         if turn.tokens:
-            if not self._config.together:
+            if not turn.together:
                 self._queue(turn, at_ms)
         else:
             turn.deadline_ms += self._config.grace_ms
@@ -390,7 +393,7 @@ class Arm:
     def _assume(self, turn: Turn, at_ms: int) -> None:
         self.counters[turn.direction].assumed += 1
         self._use_up(turn, Kind.PASSAGE, Flag.ASSUMED)
-        if not self._config.together:
+        if not turn.together:
             self._queue(turn, at_ms)
 
     def _late(self, turn: Turn, _at_ms: int) -> None:

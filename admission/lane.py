@@ -51,7 +51,7 @@ class LaneConfig(msgspec.Struct, frozen=True, gc=False):
     wait_ms: int = 3000
     """A waiting presentation is judged again if it was last seen no longer ago."""
     together: bool = False
-    """A group walks through one opening (a swing gate), not each through one of its own."""
+    """A few walk through one opening (a swing gate), not each through one of their own; larger groups do that."""
     door_counts: bool = False
     """The door's contact stands for passage contacts: who opens it after a grant, or a request to exit, has passed."""
     held_ms: int = 20_000

@@ -171,6 +171,8 @@ class Turn:
     test: bool = False
     asked: bool = False
     """By a request to exit: nobody's, and a further press begins it anew."""
+    together: bool = False
+    """All walk through one opening."""
     holds: bool = True
     """It keeps the arm from others; False where there is nothing to command and nothing to see."""
     last_token: int = field(default=0)

@@ -49,6 +49,8 @@ CONTACTS: Final = (
     "door_contact",
     "exit_button",
 )
+WIDE: Final = ("swing_gate", "door")
+"""Barriers that a wheelchair and its companion get through together."""
 FINDERS: Final = ("device", "usb", "usb_port", "model")
 """What a reader on USB can be found by."""
 FOUND: Final = {"wedge": "keyboard", "hidpos": "HID device"}
@@ -426,7 +428,10 @@ def _kind_of_barrier(lane: _Table) -> Iterator[Problem]:
     if lane.get("exit_button") is not None and lane.get("exit_line") is None:
         allowed = "give exit_line: the relay line that lets people out, of a door the same as entry_line"
         yield (*lane.path, "exit_button"), "nothing opens when this button is pressed", allowed
-    if lane.number("companions") and lane.get("entry_contact") is None and lane.get("door_contact") is None:
+    if lane.number("companions") and lane.get("barrier") not in WIDE:
+        allowed = 'barrier = "swing_gate" or "door", or leave companions out'
+        yield (*lane.path, "companions"), "this kind of barrier lets one person through an opening", allowed
+    elif lane.number("companions") and lane.get("entry_contact") is None:
         allowed = "wire entry_contact, or leave companions out"
         yield (*lane.path, "companions"), "nothing sees how many people walk through", allowed
     both = lane.get("entry_contact") is not None and lane.get("exit_contact") is not None

@@ -184,6 +184,13 @@ def test_whose_companion_did_not_come_has_that_use_still() -> None:
     assert kinds(trial.walk(after_ms=100)) == [Kind.LATE_PASSAGE], "unless they come late"
 
 
+def test_a_coach_at_a_swing_gate_has_an_opening_each() -> None:
+    trial = Trial(SWING)
+    trial.do(grant(1, count=5))
+    trial.walk(after_ms=1000)
+    assert len([one for one in trial.effects if isinstance(one, Release)]) == 2
+
+
 def test_without_a_sensor_all_of_them_are_assumed_at_the_window_s_end() -> None:
     trial = Trial(replace(SWING, entry_sensor=False))
     trial.do(grant(1, count=2))

@@ -384,7 +384,8 @@ def test_the_inputs_of_a_relay_board(old: str, new: str, expected: str) -> None:
     ("key", "expected"),
     [
         ("exit_button = 6\n", ""),
-        ("companions = 1\n", ""),
+        ("companions = 1\n", "companions: this kind of barrier lets one person through an opening"),
+        ('companions = 1\nbarrier = "swing_gate"\n', ""),
         ("door_contact = 0\n", "door_contact: this input is entry_contact of lanes[0] already"),
         ("fault_contact = 8\n", "fault_contact: the board has no line 8"),
         ("contacts_show_power = true\n", "contacts_show_power: one passage contact alone says nothing"),
@@ -408,7 +409,11 @@ def test_a_kind_of_barrier(key: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("entry_contact = 0\n", "companions = 1\n", "companions: nothing sees how many people walk through"),
+        (
+            "entry_contact = 0\n",
+            'companions = 1\nbarrier = "swing_gate"\n',
+            "companions: nothing sees how many people walk through",
+        ),
         (
             'relay = "arm"\nentry_line = 0\nexit_line = 1\n',
             "exit_button = 1\n",

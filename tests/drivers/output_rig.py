@@ -191,5 +191,5 @@ RIGS = {
 }
 """Every output driver."""
 
-ASKED = ("modbus", "modbus-plain", "kmtronic", "numato")
-"""Those whose board answers."""
+ASKED = ("modbus", "kmtronic", "numato")
+"""Those whose board answers on a serial line, each in its own language."""

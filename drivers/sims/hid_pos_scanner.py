@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +37,15 @@ class HidPosSetting:
 
 
 class HidPosPort:
-    """The socket that stands for a hidraw node, plugged and unplugged. `on_report` gets what the driver sends."""
+    """The socket that stands for a hidraw node, plugged and unplugged. `on_report` gets what the driver sends.
+
+    `sent_ns`: when the last report went out (monotonic).
+    """
 
     def __init__(self, link: Path, descriptor: bytes, on_report: Callable[[bytes], None]) -> None:
         self.link = link
         self.slow_s = 0.0
+        self.sent_ns = 0
         self._descriptor = descriptor
         self._on_report = on_report
         self._listening: socket.socket | None = None
@@ -78,6 +83,7 @@ class HidPosPort:
             self._accept(self._listening)
         if self.slow_s:
             await asyncio.sleep(self.slow_s)
+        self.sent_ns = time.monotonic_ns()
         for one in tuple(self._open):
             with contextlib.suppress(OSError):
                 await asyncio.get_running_loop().sock_sendall(one, report)

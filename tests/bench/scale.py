@@ -38,6 +38,10 @@ class Scale:
     redeems: int = 20_000
     warm: int = 320
     """Redeemed before the measured ones: connections are open then, and statements prepared."""
+    reader_codes: int = 1_000
+    """Codes read by each driver; a quarter of them by those that ask for tags."""
+    plugs: int = 10
+    """How often each device is pulled out and put in."""
     turns: int = 3
     """What is measured and its floor take turns so often: what the machine does beside falls on both."""
     neighbours: int = 6
@@ -80,6 +84,8 @@ def quick(folder: Path) -> Scale:
         calm_scans=40,
         sim_s=4.0,
         bugs=4,
+        reader_codes=200,
+        plugs=3,
     )
 
 
@@ -89,5 +95,5 @@ def tiny(folder: Path) -> Scale:
         folder, "tiny", mean_s=0.1, scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
         checks=20, stored=20, starts=1, points=5, lines=50, doubles=3, ingest_held=1_000, ingest_records=800,
         real_gates=1, streams=12, cancels=3, queues=2, queue_records=200, redeems=64, warm=16, turns=1, neighbours=2, sim_s=0.0, bugs=1,
-        week_scans=400, calm_scans=4,
+        week_scans=400, calm_scans=4, reader_codes=8, plugs=1,
     )  # fmt: skip

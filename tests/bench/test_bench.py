@@ -16,6 +16,7 @@ from tests.bench.report import Goal, Row, percentile
 
 KEYS = {"name", "value", "unit", "floor", "ratio", "goal", "conditions"}
 NAMES = {
+    "readers": {"reader_credential_p99_ms", "device_gone_s", "device_ready_s"},
     "latency": {
         "scan_to_relay_p99_ms",
         "scan_to_relay_over_commit_ms",

@@ -1,0 +1,365 @@
+"""A rig for each reader: the driver, its simulator over the real transport, and how the device is made to read.
+
+Not every protocol can do everything: a rig says whether its device is asked at opening (`asks`), whether what it sends is
+checked so that lost bytes cannot make another code of it (`checked`), and whether a code ends where its text ends.
+"""
+
+import asyncio
+import random
+import termios
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from drivers.base import (
+    Emit,
+    Medium,
+    Reader,
+    Signal,
+    Stored,
+)
+from drivers.framing.frame import Complete
+from drivers.framing.hid_pos import PLAIN_SHAPE
+from drivers.framing.layouts import DE_CH
+from drivers.framing.ssi import DECODER, Op, encode
+from drivers.framing.uid import ByteOrder
+from drivers.readers.batch import BatchReader, BatchReaderConfig
+from drivers.readers.hid_pos import HidPosConfig, HidPosReader
+from drivers.readers.pn532 import Pn532Config, Pn532Reader
+from drivers.readers.serial_scanner import SerialReader, SerialReaderConfig
+from drivers.readers.ssi import SsiReader, SsiReaderConfig
+from drivers.readers.twn4 import Twn4Config, Twn4Reader
+from drivers.readers.wedge import WedgeConfig, WedgeReader
+from drivers.sims.hid_pos_scanner import PLAIN_DESCRIPTOR, HidPosPort, HidPosScanner, HidPosSetting
+from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
+from drivers.sims.ports import SimPort
+from drivers.sims.serial_scanner import SerialScanner, SerialSetting
+from drivers.sims.ssi_scanner import SsiScanner, SsiScannerSetting
+from drivers.sims.tag_reader import Pn532Chip, TagReader, Twn4Device
+from tests.drivers.reader_rig import WAIT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What the device reads, and what must come out."""
+
+    text: str
+    data: bytes
+
+
+@dataclass(slots=True)
+class Rig:
+    """A reader and the device's side of it. `sim_files`: how many files the simulator has open while nobody reads.
+
+    `send(text, chunk, stop_after)` reads a code. `burst(count)`: so many codes as fast as the wire takes them. `asks`: the
+    device must answer to be open; `hush` makes it silent, `misread` sets it to another speed. `checked`: what is lost
+    is noticed; `lose` makes a fifth of all packets go lost, and `send` returns whether the code was acknowledged. `by_text`: a code can say itself that it is complete.
+    `when_asked`: the device says nothing unless it is asked, so it can neither be too long nor babble.
+    """
+
+    reader: Reader
+    port: SimPort | HidPosPort
+    medium: Medium
+    codes: tuple[Code, Code]
+    send: Callable[[str, int | None, int | None], Awaitable[object]]
+    garbage: Callable[[], Awaitable[None]]
+    no_suffix: Callable[[], None]
+    terminate: Callable[[], Awaitable[None]]
+    burst: Callable[[int], Awaitable[None]]
+    asks: bool = False
+    checked: bool = False
+    tells_garbage: bool = False
+    by_text: bool = True
+    sim_files: int = 2
+    hush: Callable[[], None] = lambda: None
+    misread: Callable[[], None] = lambda: None
+    lose: Callable[[], None] = lambda: None
+    when_asked: bool = False
+    many: Callable[[int], str] = lambda number: f"code {number}"
+    slowly: Callable[[str], Coroutine[None, None, None]] | None = None
+    """Where a pause is told by the events' own times, and not by when their bytes come."""
+
+
+TEXTS = (Code("TK1-é/AB", "TK1-é/AB".encode()), Code("second", b"second"))
+ASKED_UIDS = (
+    Code("04E10CDA993C80", bytes.fromhex("04E10CDA993C80")),
+    Code("D1AA40EA", bytes.fromhex("D1AA40EA")),
+)
+UIDS = (
+    Code("04A1B2C3", bytes.fromhex("C3B2A104")),
+    Code("04:e1:0c:da:99:3c:80", bytes.fromhex("803C99DA0CE104")),
+)
+
+
+def wedge(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    sim = KeyboardScanner(link, KeyboardSetting(layout=DE_CH))
+    config = WedgeConfig(
+        path=str(link), layout="de-ch", medium=medium, uid_order=ByteOrder.UID0_LAST, grab=False, gap_ms=30
+    )
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
+        await sim.scan(text, chunk=chunk, stop_after=stop_after)
+
+    async def garbage() -> None:
+        # Unknown types and codes, wild values, lonely releases; none of them types.
+        await sim.garbage(
+            [(0x15, 9, 2**31 - 1), (1, 0x2FE, 1), (1, 30, 0), (4, 4, -1), (1, 113, 1), (0, 0, 0)]
+        )
+
+    def no_suffix() -> None:
+        sim.setting = KeyboardSetting(layout=DE_CH, suffix="")
+
+    async def terminate() -> None:
+        await sim.press((28, 1), (28, 0))
+
+    async def burst(count: int) -> None:
+        # As one code that holds line ends, the way a hostile screen sends them.
+        no_suffix()
+        await sim.scan("\r".join(["7"] * count) + "\r")
+
+    codes = UIDS if medium is Medium.UID else TEXTS
+
+    async def slowly(text: str) -> None:
+        await sim.scan(text, key_s=0.001)
+
+    reader = WedgeReader(config, complete)
+    return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst, slowly=slowly)
+
+
+def serial(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    sim = SerialScanner(link)
+    config = SerialReaderConfig(
+        str(link), medium=medium, uid_order=ByteOrder.UID0_LAST, gap_ms=30, feedback={Signal.ACCEPT: b"\a"}
+    )
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
+        await sim.scan(text.encode(), chunk=chunk, stop_after=stop_after)
+
+    async def garbage() -> None:
+        await sim.garbage(b"\x00\x00\r\n\x03\x02\r")
+
+    def no_suffix() -> None:
+        sim.setting = SerialSetting(suffix=b"")
+
+    async def terminate() -> None:
+        await sim.garbage(b"\r\n")
+
+    async def burst(count: int) -> None:
+        no_suffix()
+        await sim.scan(b"\r".join([b"7"] * count) + b"\r")
+
+    codes = UIDS if medium is Medium.UID else TEXTS
+    reader = SerialReader(config, complete)
+    return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst)
+
+
+class Unstored:
+    """A batch reader as this suite sees one: each stored code as if it were read now."""
+
+    reports_removal = False
+
+    def __init__(self, reader: BatchReader) -> None:
+        self._reader = reader
+
+    async def run(self, emit: Emit) -> NoReturn:
+        await self._reader.run(lambda event: emit(event.scan if isinstance(event, Stored) else event))
+
+    def feedback(self, signal: Signal) -> None:
+        self._reader.feedback(signal)
+
+
+def batch(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    read = b",28/11/26,19:04:05"
+    sim = SerialScanner(link, SerialSetting(suffix=read + b"\r\n"))
+    config = BatchReaderConfig(str(link), medium=medium, uid_order=ByteOrder.UID0_LAST, gap_ms=30)
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
+        await sim.scan(text.encode(), chunk=chunk, stop_after=stop_after)
+
+    async def garbage() -> None:
+        await sim.garbage(b"\x00\x00\r\n\x03\x02\r")
+
+    def no_suffix() -> None:
+        sim.setting = SerialSetting(suffix=read)
+
+    async def terminate() -> None:
+        await sim.garbage(b"\r\n")
+
+    async def burst(count: int) -> None:
+        await sim.garbage((b"7" + read + b"\r") * count)
+
+    codes = UIDS if medium is Medium.UID else TEXTS
+    reader = Unstored(BatchReader(config))
+    return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst, by_text=False)
+
+
+def hid_pos(link: Path, setting: HidPosSetting) -> Rig:
+    sim = HidPosScanner(link, setting)
+    # A report is whole or is not there: half a code is a code of which only the first report came.
+    codes = (Code("TK1-é/AB" * 20, ("TK1-é/AB" * 20).encode()), Code("second", b"second"))
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
+        await sim.scan(text.encode(), stop_after=None if stop_after is None else 1)
+
+    async def garbage() -> None:
+        for report in (b"\x02", b"\x05\xff\xff", b"\x02\xff]Q1AB", bytes([2, 0, *bytes(62)]), b"\x03" * 64):
+            await sim.port.send(report)
+
+    async def nothing() -> None:
+        return
+
+    async def burst(count: int) -> None:
+        for _ in range(count):
+            await sim.scan(b"7")
+
+    config = HidPosConfig(path=str(link), feedback={Signal.ACCEPT: bytes.fromhex("FD0316070D")})
+    return Rig(
+        HidPosReader(config),
+        sim.port,
+        Medium.BARCODE,
+        codes,
+        send,
+        garbage,
+        lambda: None,
+        nothing,
+        burst,
+        by_text=False,
+        tells_garbage=True,
+        sim_files=1,
+    )
+
+
+def hid_pos_aim(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    return hid_pos(link, HidPosSetting())
+
+
+def hid_pos_plain(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    return hid_pos(link, HidPosSetting(PLAIN_DESCRIPTOR, PLAIN_SHAPE, aim=b""))
+
+
+def set_to(sim: TagReader | SsiScanner, **changed: object) -> Callable[[], None]:
+    """What has a simulator behave otherwise from now on."""
+
+    def apply() -> None:
+        sim.setting = replace(sim.setting, **changed)  # type: ignore[arg-type]
+
+    return apply
+
+
+def asked_tags(sim: TagReader, reader: Reader) -> Rig:
+    chance = random.Random(5)
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> bool:
+        sim.setting = replace(
+            sim.setting, chunk=chunk or 4096, stop_after=-1 if stop_after is None else stop_after
+        )
+        if stop_after is not None:
+            sim.tag = bytes.fromhex(text)
+            told = sim.told
+            async with asyncio.timeout(WAIT_S):
+                while sim.told == told:
+                    await asyncio.sleep(0.002)
+            sim.tag = b""
+            sim.setting = replace(sim.setting, stop_after=-1)
+            return False
+        return await asyncio.wait_for(sim.tap(bytes.fromhex(text)), WAIT_S)
+
+    async def garbage() -> None:
+        await sim.port.send(b"\x00\xff\x00\x00\xff\x05\xfb\xd5" + b"zz\r")
+
+    async def nothing() -> None:
+        return
+
+    async def burst(count: int) -> None:
+        raise AssertionError("it says nothing unless it is asked")
+
+    return Rig(
+        reader,
+        sim.port,
+        Medium.UID,
+        ASKED_UIDS,
+        send,
+        garbage,
+        lambda: None,
+        nothing,
+        burst,
+        asks=True,
+        checked=True,
+        tells_garbage=True,
+        by_text=False,
+        when_asked=True,
+        hush=set_to(sim, silent=True),
+        misread=set_to(sim, speed=termios.B57600),
+        lose=set_to(sim, lose=lambda _number: chance.random() < 0.2),
+        many=lambda number: f"04{number:012X}",
+    )
+
+
+def pn532(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    return asked_tags(Pn532Chip(link), Pn532Reader(Pn532Config(str(link), gap_ms=30, answer_ms=80)))
+
+
+def twn4(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    return asked_tags(Twn4Device(link), Twn4Reader(Twn4Config(str(link), gap_ms=30, answer_ms=80)))
+
+
+def ssi(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    sim = SsiScanner(link, SsiScannerSetting(response_s=0.1))
+    chance = random.Random(5)
+    config = SsiReaderConfig(
+        str(link),
+        beeps={Signal.ACCEPT: 1, Signal.REJECT: 15},
+        lights={Signal.ACCEPT: 1},
+        pause=True,
+        answer_ms=100,
+        gap_ms=30,
+    )
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> bool:
+        return await sim.scan(text.encode(), chunk=chunk, stop_after=stop_after)
+
+    async def garbage() -> None:
+        await sim.send(b"\x00\xff\x06\xf3\x00AT\r\x04\x04")
+
+    async def nothing() -> None:
+        return
+
+    async def burst(count: int) -> None:
+        await sim.send(encode(Op.DECODE_DATA, b"\x1c7", source=DECODER) * count)
+
+    return Rig(
+        SsiReader(config),
+        sim.port,
+        medium,
+        TEXTS,
+        send,
+        garbage,
+        lambda: None,
+        nothing,
+        burst,
+        asks=True,
+        checked=True,
+        tells_garbage=True,
+        by_text=False,
+        hush=set_to(sim, silent=True),
+        misread=set_to(sim, speed=termios.B115200),
+        lose=set_to(sim, lose=lambda _number: chance.random() < 0.2),
+    )
+
+
+BUILDERS = {
+    "wedge scanner": (wedge, Medium.BARCODE),
+    "wedge tag reader": (wedge, Medium.UID),
+    "serial scanner": (serial, Medium.BARCODE),
+    "serial tag reader": (serial, Medium.UID),
+    "batch handheld": (batch, Medium.BARCODE),
+    "batch handheld of tags": (batch, Medium.UID),
+    "ssi scanner": (ssi, Medium.BARCODE),
+    "hid-pos scanner with identifier": (hid_pos_aim, Medium.BARCODE),
+    "hid-pos scanner without": (hid_pos_plain, Medium.BARCODE),
+    "pn532": (pn532, Medium.UID),
+    "twn4": (twn4, Medium.UID),
+}
+
+Build = Callable[[Complete | None], Rig]

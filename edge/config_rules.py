@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from edge.annunciator import FLASH_MS_MAX
 from edge.barrier_kinds import lengths_of
 from edge.config_lines import KeyPath
 from edge.schedule import timezone_of
@@ -39,6 +40,7 @@ RELAY_LINES: Final = {
 """The boards that exist, by driver."""
 HID_FINDERS: Final = ("device", "usb_port", "name")
 """What a HID relay board is told apart by; with none of them it has to be the only one."""
+LAMPS: Final = ("green_line", "red_line", "buzzer_line")
 CONTACTS: Final = (
     "entry_contact",
     "exit_contact",
@@ -381,10 +383,11 @@ _TAG_DRIVERS: Final = ("pn532", "twn4")
 def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
     yield from _named(lane, "relay", relays, "relay")
     relay = _find(relays, lane.text("relay"))
-    yield from _on_board(lane, ("entry_line", "exit_line"), None if relay is None else _lines_of(relay))
+    outputs = ("entry_line", "exit_line", *LAMPS)
+    yield from _on_board(lane, outputs, None if relay is None else _lines_of(relay))
     lines = [key for key in ("entry_line", "exit_line") if lane.get(key) is not None]
     if not lane.text("relay"):
-        for key in lines:
+        for key in (one for one in outputs if lane.get(one) is not None):
             yield (*lane.path, key), "there is no relay for this line", "name the lane's relay too"
         return
     if not lines:
@@ -400,6 +403,16 @@ def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
                 )
                 yield (*reader.path, "way"), wrong, allowed
     longest_ms = None if relay is None else relay.number("pulse_max_ms")
+    if (
+        longest_ms is not None
+        and longest_ms < FLASH_MS_MAX
+        and any(lane.get(key) is not None for key in LAMPS)
+    ):
+        yield (
+            (*lane.path, "relay"),
+            f"its lamps flash for {FLASH_MS_MAX} ms",
+            f"pulse_max_ms = {FLASH_MS_MAX}",
+        )
     pulse_ms = (
         lane.number("pulse_ms") if "pulse_ms" in lane.values else lengths_of(lane.values).get("pulse_ms")
     )
@@ -446,7 +459,12 @@ def _shared_lines(lanes: list[_Table]) -> Iterator[Problem]:
     outputs: dict[Hashable, KeyPath] = {}
     contacts: dict[Hashable, tuple[KeyPath, str]] = {}
     for lane in lanes:
-        for key in ("entry_line", "exit_line"):
+        barrier = {lane.number("entry_line"), lane.number("exit_line")} - {None}
+        lamps = [lane.number(key) for key in LAMPS if lane.number(key) is not None]
+        for key in LAMPS:
+            if lane.number(key) in barrier or lamps.count(lane.number(key)) > 1:
+                yield (*lane.path, key), "this lane uses this output line already", "a line of its own"
+        for key in ("entry_line", "exit_line", *LAMPS):
             line = (lane.text("relay"), lane.number(key))
             if line[0] and line[1] is not None and outputs.setdefault(line, lane.path) != lane.path:
                 yield (*lane.path, key), "another lane uses this output line", "a line of its own"

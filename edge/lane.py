@@ -42,6 +42,7 @@ from admission.question import LaneFacts
 from admission.records import Direction, Fire, Flag, Kind, Outcome
 from admission.rules import mode_for
 from drivers.base import InputChanged, Removed, Scan, Signal, Stored
+from edge.annunciator import Annunciator
 from edge.check_in import CheckIn
 from edge.clock import Clock, TrustedTime
 from edge.contacts import Contacts
@@ -161,6 +162,7 @@ class LaneShell:
         self._stored = StoredScans(
             judge=judge, time=clock, rows=self._rows, drive=self.drive, seq_of=self.seq_of, on_fault=on_fault
         )
+        self._lamps = None if relay is None else Annunciator(settings, relay)
         self._check_in = self._desk() if settings.check_in_s else None
         self._readers = {reader.id: _AtReader(reader) for reader in settings.readers}
         self._seqs: OrderedDict[int, int] = OrderedDict()
@@ -343,6 +345,8 @@ class LaneShell:
         verdict = said_at(at.settings.id, answer, effects)
         if at.feedback is not None:
             at.feedback(_SIGNALS[verdict.outcome])
+        if self._lamps is not None:
+            self._lamps.show(verdict)
         self._rows.answered(at.settings.id, shown, answer, verdict, effects, seq)
 
     def _tell_by_hand(self, write: Write, time_us: int) -> None:

@@ -383,6 +383,10 @@ class LaneSettings(_Strict, frozen=True):
     relay: str = ""
     entry_line: Line | None = None
     exit_line: Line | None = None
+    green_line: Line | None = None
+    """Lines of the same relay board that a traffic light and a buzzer hang on (`edge.annunciator`)."""
+    red_line: Line | None = None
+    buzzer_line: Line | None = None
     inputs: str = ""
     entry_contact: Line | None = None
     """Input line that is active while somebody passes inwards; without one, passage is assumed."""

@@ -50,6 +50,7 @@ def groups(picture: Path) -> Mapping[str, Group]:
     """What can be measured, in order: what takes the machine for itself first."""
     return {
         "latency": lambda size: latency.measure(size, picture),
+        "many_readers": latency.many_readers,
         "starting": starting.measure,
         "deciding": deciding.measure,
         "readers": readers.measure,

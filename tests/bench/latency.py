@@ -25,6 +25,8 @@ from tests.edge import rig
 PROBES = 400
 """Codes for the first release: at 20 ms each, 8 s."""
 SLOW = Speed(5, 50, 250)
+READERS = 16
+"""On one box: more than its sockets, by a hub."""
 
 
 @dataclass(slots=True)
@@ -118,8 +120,8 @@ async def _floor_load(
 
 
 @contextmanager
-def _devices(folder: Path) -> Iterator[Lanes]:
-    lanes = Lanes(folder)
+def _devices(folder: Path, beside: int = 0) -> Iterator[Lanes]:
+    lanes = Lanes(folder, beside)
     lanes.plug()
     try:
         yield lanes
@@ -127,12 +129,15 @@ def _devices(folder: Path) -> Iterator[Lanes]:
         lanes.unplug()
 
 
-async def paced(scale: Scale, data: Path) -> tuple[Outcome, Floors, float]:
-    """Run the load on the gate and on the floor; also return the steady memory of lane and guard, in MB."""
+async def paced(scale: Scale, data: Path, beside: int = 0) -> tuple[Outcome, Floors, float]:
+    """Run the load on the gate and on the floor; also return the steady memory of lane and guard, in MB.
+
+    `beside`: so many readers more at each lane.
+    """
     # Into a log as long as the gate's: a commit into an empty one would touch other pages than a scan's does.
     floor_data = box(scale, "floor-data", scale.log_records)
     config = scale.folder / "gate.toml"
-    with _devices(scale.folder / "dev") as lanes:
+    with _devices(scale.folder / "dev", beside) as lanes:
         floor = FloorLane(scale.folder / "floor", data / LIST_FILE, floor_data)
         config.write_text(lanes.toml(data))
         with gate.running(config) as running:
@@ -239,6 +244,26 @@ def measure(scale: Scale, picture: Path) -> list[Row]:
             goal=Goal(60),
             conditions=f"lane and guard after {len(gate_ms)} scans, PSS by smaps_rollup; {load}",
         ),
+    ]
+
+
+def many_readers(scale: Scale) -> list[Row]:
+    """The way from scan to relay on a box with sixteen readers."""
+    outcome, floors, _ = asyncio.run(
+        paced(scale, box(scale, "readers", scale.log_records), READERS // stock.LANES - 1)
+    )
+    gate_ms = [sample.ms for sample in outcome.samples]
+    p50, floor50 = median(gate_ms), median(floors.scans_ms)
+    return [
+        Row(
+            name="scan_to_relay_16_readers_p99_ms",
+            value=percentile(gate_ms, 99),
+            unit="ms",
+            floor=percentile(floors.scans_ms, 99),
+            goal=Goal(5),
+            conditions=f"{READERS} readers at {stock.LANES} lanes, the fifteen serial ones and the wedge all used, p50 {p50:.3f} ms "
+            f"over {floor50:.3f}; paced as scan_to_relay_p99_ms, n = {len(gate_ms)}, {outcome.missed} not granted",
+        )
     ]
 
 

@@ -112,7 +112,8 @@ class Turns:
 class Lanes:
     """The hardware of four lanes and the people at it. Use on a running loop."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beside: int = 0) -> None:
+        """`beside`: so many serial scanners more at each lane, all of them used."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.turns = Turns()
@@ -124,6 +125,10 @@ class Lanes:
             for n in range(3)
         }
         self.wedge = KeyboardScanner(folder / "lane3", KeyboardSetting())
+        self.beside = [
+            [SerialScanner(folder / f"lane{lane}-{n}") for n in range(beside)] for lane in range(LANES)
+        ]
+        self._takes = random.Random(5)
         self.relays = LcusBoard(LANES, folder / "relays", self._switched)
         self.contacts = ModbusBoard(2 * LANES, 0, folder / "contacts")
         self._released: list[asyncio.Future[int] | None] = [None] * LANES
@@ -131,7 +136,7 @@ class Lanes:
     def plug(self) -> None:
         """Plug all in; every arm says ready."""
         loop = asyncio.get_running_loop()
-        for scanner in self.serial.values():
+        for scanner in self._serial():
             scanner.port.plug()
         self.wedge.port.plug()
         self.relays.attach(loop)
@@ -141,7 +146,7 @@ class Lanes:
 
     def unplug(self) -> None:
         """Pull every plug."""
-        for scanner in self.serial.values():
+        for scanner in self._serial():
             scanner.port.unplug()
         self.wedge.port.unplug()
         self.relays.close()
@@ -168,6 +173,10 @@ way = "entry"
                 if TRANSPORTS[n] is Transport.WEDGE
                 else f'driver = "serial"\nport = "{self.folder / f"lane{n}"}"\n'
             )
+            + "".join(
+                f'[[lanes.readers]]\nid = {LANES * (at + 1) + n + 1}\nway = "entry"\ndriver = "serial"\nport = "{scanner.port.link}"\n'
+                for at, scanner in enumerate(self.beside[n])
+            )
             for n in range(LANES)
         )
         return f"""
@@ -189,6 +198,9 @@ baud = 115200
 lines = {2 * LANES}
 {lanes}"""
 
+    def _serial(self) -> list[SerialScanner]:
+        return [*self.serial.values(), *(one for beside in self.beside for one in beside)]
+
     def _switched(self, change: RelayChange) -> None:
         waiting = self._released[change.line]
         if change.on and waiting is not None and not waiting.done():
@@ -204,8 +216,14 @@ lines = {2 * LANES}
     async def _present(self, lane: int, text: bytes, wait_s: float) -> Sample | None:
         released = self._released[lane] = asyncio.get_running_loop().create_future()
         transport = TRANSPORTS[lane]
+        at = self._takes.randrange(1 + len(self.beside[lane]))
         first_ns = time.monotonic_ns()
-        if transport is Transport.WEDGE:
+        if at:
+            transport, scanner = Transport.SERIAL_CR, self.beside[lane][at - 1]
+            sent = scanner.encode(text)
+            first_ns = last_ns = time.monotonic_ns()
+            await scanner.port.send(sent)
+        elif transport is Transport.WEDGE:
             typed = b"".join(self.wedge.encode(text.decode()))
             for at in range(0, len(typed) - END_BYTES, WEDGE_CHUNK):
                 await self.wedge.port.send(typed[at : min(at + WEDGE_CHUNK, len(typed) - END_BYTES)])

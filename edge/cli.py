@@ -92,9 +92,10 @@ def _carry_out(arguments: argparse.Namespace, run: Run, devices: Callable[[], De
 def _run(arguments: argparse.Namespace, run: Run, devices: Callable[[], Devices]) -> int:
     from edge import logs  # noqa: PLC0415
 
-    if arguments.config == config.default_path() and not arguments.config.exists():
+    if _is_bare(arguments):
         # A box from nothing: it is set up on its own page, and then begins anew as a gate, without what that took.
         logs.start()
+        _shut(Path(config.bare().gate.data))
         if _set_up(config.bare(), arguments.config, Path("/"), devices()):
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line, once more
         return EX_OK
@@ -162,6 +163,10 @@ def _set_up(base: Settings, path: Path, root: Path, devices: Devices) -> bool:
     from edge.store.disk import LocalDisk, hold  # noqa: PLC0415
 
     data = Path(base.gate.data)
+    written = config.writable_path(path)
+    if written != path and path.exists():
+        hint = f"Run this as whoever owns {path}, or move that file away: it would be read instead of the new one."
+        raise Complaint(f"{path} was put there by hand, and cannot be replaced", hint)
     if not path.exists():  # nobody has said yet who may see the page: the PIN stands before everything on it
         base = msgspec.structs.replace(base, page=msgspec.structs.replace(base.page, listen=EVERYWHERE))
 
@@ -171,9 +176,7 @@ def _set_up(base: Settings, path: Path, root: Path, devices: Devices) -> bool:
 
     lock = hold(LocalDisk(), data / LOCK)
     try:
-        commission = Commission(
-            data, config.writable_path(path), base, root, devices.reader, devices.relay, say
-        )
+        commission = Commission(data, written, base, root, devices.reader, devices.relay, say)
         return asyncio.run(commission.run())
     except OSError as error:
         hint = "Is another program on its port? Name another one: gatehouse-edge commission --port"
@@ -189,6 +192,8 @@ def _off(arguments: argparse.Namespace, devices: Devices) -> int:
     from drivers.base import DriverError  # noqa: PLC0415
 
     code = EX_OK
+    if _is_bare(arguments):
+        return code  # a box that is being commissioned has no relay that could be on
     try:
         relays = config.load(arguments.config).relays
     except config.ConfigErrors as errors:
@@ -211,8 +216,7 @@ def _enrol(arguments: argparse.Namespace) -> int:
     from edge.front.pin import first_pin  # noqa: PLC0415
 
     # A new box joins its centre first, and is set up then: there need be no configuration yet.
-    is_bare = arguments.config == config.default_path() and not arguments.config.exists()
-    settings = config.bare() if is_bare else config.load(arguments.config)
+    settings = config.bare() if _is_bare(arguments) else config.load(arguments.config)
     data = Path(settings.gate.data)
     _become_owner(data)
     name = arguments.name or settings.gate.name
@@ -319,6 +323,11 @@ def _reset(arguments: argparse.Namespace) -> int:
 
 
 # --- what several commands need ---------------------------------------------------------------------------------------
+
+
+def _is_bare(arguments: argparse.Namespace) -> bool:
+    """Whether this box has no configuration yet: none was named, and there is none where it would be."""
+    return bool(arguments.config == config.default_path()) and not arguments.config.exists()
 
 
 def _say(line: str) -> None:

@@ -23,7 +23,7 @@ from edge.commission.uid_form import known_uid
 from edge.commission.view import CommissionShown, commission_view
 from edge.commission.words import LABELS, SENTENCES, label, say
 from edge.enrol import EnrolFailed, enrol
-from edge.enrolment import NotEnrolled
+from edge.enrolment import Enrolment, NotEnrolled
 from edge.enrolment import load as load_enrolment
 from edge.front import qr
 from edge.front.asked import LANG_COOKIE, Asked, NoBody, Refused, body, language_of, named
@@ -250,16 +250,13 @@ class CommissionPage:
         if not is_trustworthy(request) or not self._unlock.holds(request, touch=False):
             return _json(CommissionShown(session=False))
         language = page_language(language_of(request))
-        enrolled, name = True, self._base.gate.name
-        try:
-            name = load_enrolment(self._data).name or name
-        except (NotEnrolled, ValueError, OSError):
-            enrolled = False
+        own = self._enrolment()
+        name = self._base.gate.name if own is None else own.name or self._base.gate.name
         return _json(
             commission_view(
                 self._shell,
                 language,
-                enrolled=enrolled,
+                enrolled=own is not None,
                 name=self._shell.session.name or name,
                 path=str(self._path),
             )
@@ -305,6 +302,7 @@ class CommissionPage:
         self._shell.session.ask(self._lane(asked.seat()), uid)
         for one in self._shell.listening.values():
             one.last = None
+        await self._shell.look()
 
     async def _stop(self, request: web.Request) -> None:
         await body(request, NoBody)
@@ -353,7 +351,8 @@ class CommissionPage:
         """Put the configuration in its place; the process then goes on as a gate."""
         await body(request, NoBody)
         session = self._shell.session
-        if not session.lanes or session.missing() or session.relay_less():
+        # Without a centre no gate would start, and this page would be gone.
+        if self._enrolment() is None or not session.lanes or session.missing() or session.relay_less():
             raise Refused("commission.incomplete")
         made = session.settings(self._base)
         try:
@@ -362,6 +361,12 @@ class CommissionPage:
             raise Refused("commission.not_written", {"what": str(error)}) from None
         log.info("commissioned", extra={"code": "commission.written", "count": len(made.lanes)})
         self.written.set()
+
+    def _enrolment(self) -> Enrolment | None:
+        try:
+            return load_enrolment(self._data)
+        except (NotEnrolled, ValueError, OSError):
+            return None
 
     def _lane(self, seat: Seat) -> Seat:
         lane = self._shell.session.lanes.get(seat.lane)

@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 from drivers.base import DeviceGone, DriverError, Medium, Opened, Reader, ReaderEvent, Scan
 from edge.commission.candidates import Candidate, candidates, is_simulated
 from edge.commission.inventory import Inventory, inventory
+from edge.commission.known import Mode
 from edge.commission.session import CODE_LETTERS, Commissioning, Heard
 from edge.parts import Relay, RelayEvents
 from edge.settings import ReaderSettings, RelaySettings
@@ -87,7 +88,10 @@ class Shell:
         now = {
             one.key: one
             for one in candidates(self.found, self.pn532, simulated=is_simulated(self.root))
-            if one.key not in self.session.boards and one.key not in self._boards_busy
+            if one.key not in self.session.boards
+            and one.key not in self._boards_busy
+            # A keyboard of no maker of scanners may be the one that a person types on: it is taken only while one is asked for.
+            and (one.what.listed or one.what.mode is not Mode.KEYBOARD or self.session.asked is not None)
         }
         for key, one in list(self.listening.items()):
             if now.get(key) != one.candidate:

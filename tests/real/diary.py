@@ -9,17 +9,20 @@ what was not so. Which record an arm was opened for goes by the order of records
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Iterable
 
 from admission.ids import Epoch, GateId, RecordId
 from admission.records import Direction, Flag, Kind, Outcome, Record, record_from_bytes
 from edge.store.log_reader import LogReader
 from edge.store.log_schema import Batch, StoredRecord
-from tests.sim.history import History, Log, Shown
+from tests.sim.history import History, Log, Release, Shown
 
 STAMPS_S = 0.05
 """The soonest that a record of a run was found after its stamp: a commit, a relay's hop and a look."""
 STALE_S = 15.0
 """An arm that could not be told is not told so much later."""
+STARTS_S = 12.0
+"""Six gates' programs and a centre start on two cores that are not theirs alone: seen to take 6 s."""
 ORDERS_A_LOOK = 10_000
 """More records than any look finds: what a gate made between two looks is in an order of its own."""
 Way = tuple[int, Direction]
@@ -30,6 +33,7 @@ class RealHistory(History):
 
     def __init__(self) -> None:
         super().__init__()
+        self.starts_s = self.deaf_s = STARTS_S
         self.found: dict[RecordId, int] = {}
         """By `order`, when a look found a record: whoever made it had made it by then."""
 
@@ -73,6 +77,10 @@ class Diary:
         """Own records in the order in which they were made, and their milliseconds since the run began."""
         self.unclaimed: dict[Way, deque[tuple[RecordId, Record]]] = {}
         """Grants nobody was yet seen to be let through on, oldest first, by lane and way."""
+        self._exits: dict[int, list[tuple[RecordId, Record]]] = {}
+        """By lane, every exit that was granted."""
+        self._over: dict[RecordId, RecordId] = {}
+        """Grants and the record that first says what became of them."""
         self._over_s: dict[RecordId, float] = {}
         """Grants of which the log says what became of them, and since when it is known to."""
 
@@ -163,11 +171,15 @@ class Diary:
             began_s = min(now_s, self._heard_s.pop((one.epoch, one.seq), now_s)) - body.mono_ms / 1000
             self._began_s[one.epoch] = min(began_s, self._began_s.get(one.epoch, began_s))
             if body.ref:
-                self._over_s.setdefault(RecordId(one.gate, one.epoch, body.ref), history.now_s())
+                ended = RecordId(one.gate, one.epoch, body.ref)
+                self._over_s.setdefault(ended, history.now_s())
+                self._over.setdefault(ended, name)
             grants = body.kind is Kind.SCAN and body.outcome is Outcome.GRANT
             if (grants or body.kind is Kind.OVERRIDE) and not body.flags & Flag.NO_PULSE:
                 ways = self.unclaimed.setdefault((body.lane, body.direction), deque())
                 ways.append((name, body))
+                if body.direction is Direction.EXIT:
+                    self._exits.setdefault(body.lane, []).append((name, body))
 
     def claim(
         self, lane: int, way: Direction, epoch: Epoch, at_s: float
@@ -186,6 +198,27 @@ class Diary:
             if not is_over:
                 return name, body, made_s  # no arm was opened for those that are over
         return None
+
+    def settle_exits(self, releases: Iterable[Release]) -> None:
+        """Say anew which record each exit's arm was opened for, now that the log says of each when it was over.
+
+        An exit that waits for its arm is given back in the moment in which the arm opens for the next; that is found only
+        after the arm moved, which so seemed to be the older one's.
+        """
+        left = {lane: deque(found) for lane, found in self._exits.items()}
+        for release in sorted(releases, key=lambda one: one.at_s):
+            ways, epoch = left.get(release.body.lane, deque()), release.record.epoch
+            for found in tuple(ways):
+                name, body = found
+                if name.epoch != epoch:
+                    continue
+                made_s, over = self.made_s(name), self._over.get(name)
+                if made_s > release.at_s:
+                    break
+                ways.remove(found)
+                if over is None or self.made_s(over) > release.at_s:
+                    release.record, release.body, release.made_s = name, body, made_s
+                    break
 
     def began(self, reader: LogReader | None) -> None:
         """The gate starts anew: it knows what its card holds."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from admission.ids import Epoch, GateId, RecordId
+from admission.ids import Epoch, GateId, LaneId, RecordId
 from admission.records import Direction, Kind, Outcome, Record
 from drivers.sims.keyboard_scanner import KeyboardScanner
 from edge.store.log_reader import LogReader
@@ -109,6 +109,32 @@ def test_an_exit_that_waited_for_the_arm_is_no_second_one_of_who_stands_there_no
     assert list(_released_once(at)) == []
     shown.releases.append(released(283))
     assert len(list(_released_once(at))) == 1
+
+
+def test_an_arm_is_the_next_ones_whose_exit_was_given_back_in_that_moment() -> None:
+    """The log says so only after the arm moved: of the exit that waited, then."""
+    evening = Evening(100, 2_000, 10_000, 14_010)
+    first, second, given_back = (
+        Record(Kind.SCAN, seq, 0, ms, outcome=Outcome.GRANT, direction=Direction.EXIT, lane=LaneId(1))
+        if kind is Kind.SCAN
+        else Record(kind, seq, 0, ms, direction=Direction.EXIT, lane=LaneId(1), ref=2)
+        for seq, ms, kind in ((2, 2_000, Kind.SCAN), (3, 10_000, Kind.SCAN), (4, 14_010, Kind.GIVE_BACK))
+    )
+    said = {1: grant(1, 100), 2: first, 3: second, 4: given_back}
+    evening.card.records = lambda gate, epoch, after, count: tuple(  # type: ignore[method-assign]
+        StoredRecord(gate, epoch, seq, said[seq].to_bytes()) for seq in range(after + 1, after + count + 1)
+    )
+    evening.look(10.1, own=1)  # the run began at 10.0
+    evening.look(12.1, own=2)
+    evening.look(20.1, own=3)
+    claimed = evening.diary.claim(1, Direction.EXIT, RUN, 24.1)
+    assert claimed is not None
+    assert claimed[0] == own(2), "the oldest that is not over, as far as is known then"
+    release = Release(24.1, "card", *claimed[:2], 1, True, claimed[2])
+    evening.look(25.0, own=4)
+    evening.diary.settle()
+    evening.diary.settle_exits([release])
+    assert (release.record, release.body.seq) == (own(3), 3)
 
 
 def released(ticket: int) -> Release:

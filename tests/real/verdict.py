@@ -58,6 +58,9 @@ def problems(history: History, centre: RealCentre, gates: Mapping[str, RealGate]
     for gate in gates.values():
         gate.look()
         gate.diary.settle()
+        gate.diary.settle_exits(
+            one for one in history.releases if one.card == gate.card and one.way is Direction.EXIT
+        )
     _settle_releases(history, gates)
     seen = cast(Any, {card: _seen(gate) for card, gate in gates.items()})
     accounts = accounts_of(seen)

@@ -31,7 +31,7 @@ from tests.sim.history import History, Log, Release, Shown
 from tests.sim.nearness import pushed
 from tests.sim.people import LEAVES_S, PATIENCE_S
 from tests.sim.premises import BOX, EVENT, HALL, PRODUCT_OF, key_of, ticket_of
-from tests.sim.refusals import SETTLES_S, STARTS_S, refusals, waits
+from tests.sim.refusals import SETTLES_S, refusals, waits
 
 EXIT_S = 20.0
 """An exit is through by then: it waits for the arm at most 10 s, and for a card that hangs 5."""
@@ -407,7 +407,7 @@ def _exit_held_up(at: Evidence, shown: Shown) -> bool:
     ) or any(
         boot.card == shown.card
         and (
-            shown.at_s - STARTS_S <= boot.began_s <= until_s
+            shown.at_s - at.history.starts_s <= boot.began_s <= until_s
             or (boot.ended_s is not None and shown.at_s - 1.0 <= boot.ended_s <= until_s)
         )
         for boot in at.history.boots

@@ -156,6 +156,10 @@ class History:
         """By card and log: from `order` on its gate's decisions knew it up to a seq. A restart may know less."""
         self.durable: dict[str, dict[Log, int]] = {}
         """By card, up to where its own logs were committed, as the store said."""
+        self.starts_s = 5.0
+        """A gate that began so lately may not be ready yet."""
+        self.deaf_s = 0.0
+        """Before it has opened its readers, at most so long after it began, it throws away what they said."""
         self.near = False
         """Whether gates hear each other directly, and so need no centre to be sure of each other."""
         self.heard_s: dict[str, dict[Log, list[tuple[float, int]]]] = {}

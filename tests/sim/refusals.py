@@ -11,8 +11,6 @@ from tests.sim.history import Shown, StandingWord
 from tests.sim.people import LEAVES_S, PATIENCE_S
 from tests.sim.premises import BOX, EVENT, PRODUCT_OF, TICKETS, TODAY, plans_of, ticket_of
 
-STARTS_S = 5.0
-"""A gate that began so lately may not be ready yet."""
 SETTLES_S = 12.0
 """So long after a fault ended what it left behind may still be so: retries every second, a list tried again in 5."""
 UNHEARD_S = 90.0
@@ -168,7 +166,7 @@ def _may_be_not_ready(at: Evidence, shown: Shown) -> bool:
     boots = [
         boot for boot in at.history.boots if boot.card == shown.card and boot.began_s <= shown.answered_s
     ]
-    if shown.answered_s - boots[-1].began_s < STARTS_S:
+    if shown.answered_s - boots[-1].began_s < at.history.starts_s:
         return True
     troubles = ("closed", "relay", "ready contact", "card fails", "card hangs")
     return at.history.was("closed", f"gate {shown.gate}", since_s, until_s) or any(
@@ -183,7 +181,11 @@ def _should_be_answered(at: Evidence, shown: Shown) -> bool:
         boot.card == shown.card and boot.ended_s is not None and shown.at_s - 1.0 <= boot.ended_s <= until_s
         for boot in at.history.boots
     )
-    return not ended and shown.gave_up
+    starting = any(
+        boot.card == shown.card and 0.0 <= shown.at_s - boot.began_s < at.history.deaf_s
+        for boot in at.history.boots
+    )
+    return not ended and not starting and shown.gave_up
 
 
 def _say(shown: Shown) -> str:

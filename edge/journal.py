@@ -22,6 +22,7 @@ from admission.presence import PresenceRow, Reset, reset_of, rows_of
 from admission.records import Extension, ExtensionRecord, Flag, Kind, Record, stored_data
 from edge.clock import Clock, TrustedTime
 from edge.store.log_schema import (
+    RUN_KEY,
     Batch,
     ListVersion,
     OverlayRow,
@@ -94,6 +95,7 @@ class Journal:
         self._on_durable: list[Callable[[int], None]] = []
         self._committed = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._kept = ((RUN_KEY, epoch.to_bytes(8, "big")),)
         self.append(
             (
                 Write(

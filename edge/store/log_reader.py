@@ -16,6 +16,7 @@ from edge.store.disk import Disk, LocalDisk
 from edge.store.faults import FaultKind, StoreFault, fault_of
 from edge.store.log_schema import (
     EPOCHS,
+    RUN_KEY,
     Cursor,
     EpochRow,
     ListVersion,
@@ -149,10 +150,15 @@ class LogReader:
         return tuple(self._state(row) for row in self.epochs() if row.gate == gate)
 
     def newest_state(self, gate: GateId) -> EpochState | None:
-        """Return how far the newest epoch of a gate is held: what the next epoch names as its predecessor."""
-        newest = max(
-            (row for row in self.epochs() if row.gate == gate), key=lambda row: row.ordinal, default=None
-        )
+        """Return how far the newest epoch of a gate is held: what the next epoch names as its predecessor.
+
+        Of the own gate that is the last run made on this card. After an image was put back, a run that is fetched from
+        others is met later, and named instead it would leave the end of the last one unsigned for ever.
+        """
+        rows = [row for row in self.epochs() if row.gate == gate]
+        made = self.meta(RUN_KEY)
+        own = next((row for row in rows if made == row.epoch.to_bytes(8, "big")), None)
+        newest = own or max(rows, key=lambda row: row.ordinal, default=None)
         return None if newest is None else self._state(newest)
 
     def _state(self, row: EpochRow) -> EpochState:

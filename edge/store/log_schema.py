@@ -148,6 +148,8 @@ APPLIED_KEY, SETTINGS_KEY = "deltas", "settings"
 """Kept in `meta`: how far changes go beyond the list, and the settings they brought (`edge.applied`)."""
 REVISED_KEY = "revised"
 """Kept in `meta`: logs whose clock was set, until what they said before is corrected (`edge.revision`), MessagePack."""
+RUN_KEY = "run"
+"""Kept in `meta`: the epoch of the last run made on this card, 8 bytes; others of one's own may have been fetched back since."""
 TABLES = {name for name, _ in SALVAGED}
 """All tables there are."""
 

@@ -22,6 +22,7 @@ from edge.store.log_reader import PAGE_ROWS, LogReader, log_path
 from edge.store.log_schema import (
     CENTRE,
     FORMAT,
+    RUN_KEY,
     TAPS_KEPT,
     Batch,
     Cursor,
@@ -62,6 +63,17 @@ def held(store: LogReader) -> dict[tuple[int, int, int], bytes]:
 @pytest.fixture
 def store(tmp_path: Path) -> LogStore:
     return LogStore.open(tmp_path, QUIET)
+
+
+def test_a_run_goes_on_from_the_last_one_made_here_whatever_was_fetched_back_since(store: LogStore) -> None:
+    made, fetched = day(OWN, Epoch(5), 3), day(OWN, Epoch(9), 3)
+    store.append(made)
+    assert (last := store.newest_state(OWN)) is not None
+    assert last.epoch == 5
+    store.append([Batch(9, (), meta=((RUN_KEY, (5).to_bytes(8, "big")),)), *fetched])
+    assert (last := store.newest_state(OWN)) is not None
+    assert (last.epoch, last.seq) == (5, made[-1].records[-1].seq)
+    assert store.newest_state(PEER) is None
 
 
 def test_a_log_gives_back_what_it_was_given(store: LogStore, tmp_path: Path) -> None:

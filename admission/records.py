@@ -4,7 +4,7 @@ A record is known by (gate, epoch, seq); gate and epoch seed the chain (`admissi
 it. A body is 56 bytes, big-endian:
 
     off size field
-      0   1  format          0 = experimental; bit 7 set marks an extension record
+      0   1  format          0, for ever (docs/records.md); bit 7 set marks an extension record
       1   1  kind            `Kind`
       2   2  flags           `Flag`
       4   4  seq             1-based within the epoch

@@ -1,7 +1,8 @@
 """All bugs that are planted, by name."""
 
+from tests.sim.bugs_of_evenings import BUGS_OF_EVENINGS
 from tests.sim.bugs_of_gates import BUGS_OF_GATES
 from tests.sim.bugs_of_rules import BUGS_OF_RULES
 from tests.sim.planted import Bug
 
-BUGS: dict[str, Bug] = BUGS_OF_GATES | BUGS_OF_RULES
+BUGS: dict[str, Bug] = BUGS_OF_GATES | BUGS_OF_RULES | BUGS_OF_EVENINGS

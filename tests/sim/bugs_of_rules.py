@@ -12,6 +12,7 @@ from admission.resets import Resets
 from edge import memory, timetable
 from edge.deltas import Deltas
 from edge.front.merged import Merged
+from edge.memory import Memory
 from edge.others import Others
 from edge.overlay import Overlay
 from sync.gates.changes import Changes
@@ -115,6 +116,23 @@ def _standings_not_taken(right: Any) -> object:
     return take
 
 
+def _first_row_kept(right: Any) -> object:
+    def put(self: Overlay, digest: bytes, row: Any, place: Any) -> None:
+        if (row.ticket.event, row.ticket.id) not in self._rows.get(digest, {}):
+            right(self, digest, row, place)
+
+    return put
+
+
+def _first_standing_kept(_right: Any) -> object:
+    def changed(self: Memory, changes: Any) -> None:
+        for one in changes:
+            if one.ticket:
+                self._standings.setdefault((one.event, one.ticket), Standing(one.standing))
+
+    return changed
+
+
 def _overlay_emptied(_right: Any) -> object:
     def prune(self: Overlay, _seals: object) -> None:
         self._rows.clear()
@@ -200,7 +218,7 @@ BUGS_OF_RULES = {
             Broken(corrected.EpochTime, "revises", instead(lambda *_: False)),
         ), seed=5),
     "first-word-counts": Bug("a state is the first that was said", (Broken(presence, "_reached", _first_word),), seed=25),
-    "reset-removes-what-came-later": Bug("a reset removes who it never heard of", (Broken(Resets, "_reset_of", _resets_all),), seed=31),
+    "reset-removes-what-came-later": Bug("a reset removes who it never heard of", (Broken(Resets, "_reset_of", _resets_all),), seed=4),
     "double-not-reported": Bug("doubles of two gates are not told", (Broken(TicketPresence, "doubles", _doubles_of_one_gate),), seed=38),
     "exit-closes-own-only": Bug("who came in elsewhere stays inside", (Broken(presence, "_close_named", _latest_only),), seed=2),
     "cancel-not-applied": Bug(
@@ -208,9 +226,12 @@ BUGS_OF_RULES = {
     "standing-lost-on-snapshot": Bug(
         "a new list forgets what is newer than it",
         (Broken(memory, "standings_after", instead(lambda *_: ({}, {}))), Broken(Overlay, "prune", _overlay_emptied)), seed=2),
+    "older-standing-kept": Bug(
+        "of two words of a ticket the first stays",
+        (Broken(Overlay, "put", _first_row_kept), Broken(Memory, "changed", _first_standing_kept)), seed=4),
     "change-skipped": Bug("a page of changes lacks its first row", (Broken(Changes, "_made", _one_row_short),), seed=41),
     "lane-order-ignored": Bug("a lane that the centre closes stays open", (Broken(timetable, "state_due", instead(lambda _t, _o, mark, _n: mark)),), seed=21),
-    "cursor-skips": Bug("the cursor goes on past what was not taken", (Broken(Merged, "take", _first_chunk_skipped),), seed=38),
+    "cursor-skips": Bug("the cursor goes on past what was not taken", (Broken(Merged, "take", _first_chunk_skipped),), seed=0),
     "duplicate-taken-again": Bug("what comes twice is stored twice", (Broken(Replica, "offer", _duplicate_taken),), seed=41),
     "watermark-too-high": Bug("one record more is thought to be there", (Broken(Sender, "heard", _all_thought_sent),), seed=38),
     "tail-not-fetched": Bug("an end that a card lost is not fetched back", (Broken(Merged, "lost", _tail_not_missed),), seed=43),
@@ -219,5 +240,5 @@ BUGS_OF_RULES = {
         "a reservation is not pushed to the gates on the LAN", (Broken(Talk, "push", instead(lambda *_: None)),), seed=9),
     "fork-not-told": Bug(
         "two logs that part are no trouble",
-        (Broken(Replica, "anomalies", instead(lambda _: ())),), seed=52),
+        (Broken(Replica, "anomalies", instead(lambda _: ())),), seed=2),
 }  # fmt: skip

@@ -90,6 +90,8 @@ class SimCentre:
         self._streams: dict[str, Stream] = {}
         self._kept: Ledger | None = None
         self._started = False
+        self._publics: dict[GateId, bytes | None] = {}
+        """The keys of gates that asked, as the roster has them now."""
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -193,6 +195,8 @@ class SimCentre:
             reply(answer)
 
     async def _answer(self, gate: GateId, what: str, body: bytes) -> bytes:
+        if self._key_of(gate) is None:
+            raise CentreRefused("unknown_gate")
         match what:
             case "time":
                 return str(self.now_s()).encode()
@@ -243,6 +247,8 @@ class SimCentre:
         held: list[Held] = []
         troubles: list[Trouble] = []
         for gate in sorted({*asked, *(GateId(chunk.gate) for chunk in chunks)}):
+            if self._key_of(gate) is None:
+                continue
             public, push = _public_of(gate), Push(tuple(chunk for chunk in chunks if chunk.gate == gate))
             if push.chunks:
                 answer = await self.intake.arrive(Arrival(gate, public, push, carrier))
@@ -314,6 +320,8 @@ class SimCentre:
             await self._due.wait()
             await asyncio.sleep(LOOK_S)
             self._due.clear()
+            for who in [one for one in self._streams if self._key_of(gate_of(one)) is None]:
+                self._streams.pop(who).reset()
             for news in self.changes.look(self.now_s()):
                 for name, data in news.parts:
                     self._send(name, data)
@@ -349,6 +357,7 @@ class SimCentre:
 
     def _written(self) -> None:
         self._version = -1
+        self._publics.clear()
 
     def forwarded(self) -> dict[tuple[GateId, Epoch], int]:
         """Return up to where each log is told to others: what nothing signed covers is not."""
@@ -396,10 +405,12 @@ class SimCentre:
                 {(GateId(row[0]), row[1]) for row in rows("SELECT gate_id, what FROM trouble")},
             )
 
-    def public_of(self, gate: GateId) -> bytes | None:
-        """Return the key that a gate is enrolled with."""
-        with self.database.reading() as connection:
-            return gates_roster.gate_key(connection, gate)
+    def _key_of(self, gate: GateId) -> bytes | None:
+        """Return the key that a gate is enrolled with; None of one that was shut out."""
+        if gate not in self._publics:
+            with self.database.reading() as connection:
+                self._publics[gate] = gates_roster.gate_key(connection, gate)
+        return self._publics[gate]
 
 
 class Logs(NamedTuple):

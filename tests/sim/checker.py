@@ -12,7 +12,7 @@ from admission import chain
 from admission.chain import Trouble
 from admission.entitlements import Mode
 from admission.ids import Epoch, GateId, RecordId, ZoneId
-from admission.presence import DoubleKind, PresenceRow, State, TicketPresence, bounds, fold
+from admission.presence import Bounds, DoubleKind, PresenceRow, Reset, State, TicketPresence, fold
 from admission.records import (
     Direction,
     ExtensionRecord,
@@ -21,9 +21,12 @@ from admission.records import (
     Outcome,
     record_from_bytes,
 )
+from admission.resets import Resets
+from edge.occupancy import Occupancy
 from edge.verify import known_keys, verify_log
 from sync.wire.replication import head_in
 from tests.sim.accounts import TREE, Account, Key, told_of
+from tests.sim.alarms import alarms
 from tests.sim.centre import Logs
 from tests.sim.evidence import Evidence, bodies_of, known_presence, meaning_of, placed_of
 from tests.sim.gate import SimGate
@@ -31,7 +34,9 @@ from tests.sim.history import History, Log, Release, Shown
 from tests.sim.nearness import pushed
 from tests.sim.people import LEAVES_S, PATIENCE_S
 from tests.sim.premises import BOX, EVENT, HALL, PRODUCT_OF, key_of, ticket_of
+from tests.sim.quarantined import quarantined
 from tests.sim.refusals import SETTLES_S, refusals, waits
+from tests.sim.staleness import staleness
 
 EXIT_S = 20.0
 """An exit is through by then: it waits for the arm at most 10 s, and for a card that hangs 5."""
@@ -52,6 +57,9 @@ def check(
         return strange  # by such logs nothing else can be judged
     bodies = bodies_of(history.records)
     rows, resets = meaning_of(logs.records)
+    # What is in quarantine says nothing any more.
+    rows = {name: row for name, row in rows.items() if not history.is_quarantined(name)}
+    resets = {name: reset for name, reset in resets.items() if not history.is_quarantined(name)}
     evidence = Evidence(
         history, logs, forwarded, gates, accounts, rows, resets, bodies, placed_of(bodies), {}
     )
@@ -62,6 +70,7 @@ def check(
             _acknowledged_once, _durable_kept, _released_once, _durable_before_released, _passages, _known_uses, _physical_doubles,
             _doubles_reported, _annuls, _answers_recorded, _grants_right, _cancels, _exits, _exits_opened, _centre_folds,
             _presence_equal, _logs_verify, _forks_told, _unsure, refusals, waits, pushed,
+            alarms, quarantined, staleness,
         )
         for problem in look(evidence)
     ]  # fmt: skip
@@ -78,7 +87,8 @@ def _acknowledged_once(at: Evidence) -> Iterator[str]:
         lost_in_memory = one.body.flags & Flag.BEFORE_DURABLE or (
             not one.durable and (one.way is Direction.EXIT or _card_failed(at, one))
         )
-        if not held and one.record not in at.history.destroyed and not lost_in_memory:
+        lost = one.record in at.history.destroyed or at.history.is_kept_out(one.record)
+        if not held and not lost and not lost_in_memory:
             yield f"acknowledged, and not at the centre: {_say(one.record)} of {one.card}, at {one.at_s:.3f} s"
 
 
@@ -92,7 +102,7 @@ def _strange(history: History, logs: Logs) -> Iterator[str]:
 def _durable_kept(at: Evidence) -> Iterator[str]:
     """What the store once called durable is at the centre in the end, unless its card was taken away."""
     for name, blob in at.history.records.items():
-        if not _was_durable(at, name) or name in at.history.destroyed:
+        if not _was_durable(at, name) or name in at.history.destroyed or at.history.is_kept_out(name):
             continue
         if at.logs.records.get(name) != blob and (name, blob) not in at.logs.forks:
             yield f"durable, and not at the centre: {_say(name)} of {at.history.made_by[name]}"
@@ -139,6 +149,8 @@ def _passages(at: Evidence) -> Iterator[str]:
         ticket = one.body.ticket
         if ticket is None or one.record not in at.logs.records or ticket not in presences:
             continue
+        if one.record.gate in at.history.shut_out or _alarmed(at, one):
+            continue
         if any(name in at.history.destroyed or not _was_durable(at, name) for name in said[one.record]):
             continue  # it was written, and lost with the power or the card
         state = presences[ticket].state(one.record)
@@ -151,6 +163,13 @@ def _passages(at: Evidence) -> Iterator[str]:
             yield f"nobody walked, and counted: {_say(one.record)} of {one.card}"
         if state is State.RESERVED and not _ended_within(at, one, 12.0):
             yield f"turned back, and never given back: {_say(one.record)} of {one.card}"
+
+
+def _alarmed(at: Evidence, one: Release) -> bool:
+    """Whether an alarm rang before whoever was let in had passed: then that is given back, and the arm is open to anybody."""
+    return at.history.was(
+        "fire", one.card, one.at_s, one.at_s + 12.0 if one.walked_s is None else one.walked_s
+    )
 
 
 def _walked_annulled(at: Evidence, one: Release) -> bool:
@@ -205,7 +224,7 @@ def _known_uses(at: Evidence) -> Iterator[str]:
         known = known_presence(
             at,
             one.body.ticket,
-            partial(at.history.went_by, one.card, one.record),
+            partial(_went_by, at, one),
             partial(at.history.may_have_gone_by, one.card, one.record),
         )
         uses, inside = known.uses(one.body.zone, one.body.session), known.inside(one.body.zone)
@@ -216,6 +235,8 @@ def _known_uses(at: Evidence) -> Iterator[str]:
             or (mode is Mode.ENTRY_EXIT and inside >= ticket.admits)
             or 0 < product.limit_session <= uses
         )
+        if known.frozen(one.body.zone, one.body.session):
+            continue  # an alarm sent out one of the ticket's people, who may come in again
         if too_many and not one.body.flags & Flag.AFTER_RESTART:
             yield (
                 f"granted although known: {_say(one.record)} of {one.card}, ticket {ticket.id}, {uses} uses and {inside} "
@@ -223,11 +244,16 @@ def _known_uses(at: Evidence) -> Iterator[str]:
             )
 
 
+def _went_by(at: Evidence, one: Release, name: RecordId) -> bool:
+    return at.history.went_by(one.card, one.record, name) and not at.history.is_quarantined(name)
+
+
 def _walked(at: Evidence) -> dict[Key, list[Release]]:
     """By ticket, the entries on which somebody walked in and was seen, in order of time."""
     found: dict[Key, list[Release]] = defaultdict(list)
     for one in _entries(at):
-        if one.walked_s is not None and one.seen:
+        counts = not (_alarmed(at, one) or at.history.is_quarantined(one.record))
+        if one.walked_s is not None and one.seen and counts:
             assert one.body.ticket is not None
             found[one.body.ticket].append(one)
     return found
@@ -240,7 +266,8 @@ def _physical_doubles(at: Evidence) -> Iterator[str]:
             ticket = ticket_of(one.ticket or 0)
             if (
                 one.body.mode is not Mode.NORMAL
-                or one.body.flags & Flag.AFTER_RESTART
+                or one.body.flags
+                & (Flag.AFTER_RESTART | Flag.REENTRY)  # what lets in again: see `_known_uses`
                 or one.body.kind is Kind.OVERRIDE
             ):
                 continue
@@ -258,14 +285,16 @@ def _physical_doubles(at: Evidence) -> Iterator[str]:
 def _doubles_reported(at: Evidence) -> Iterator[str]:
     """Every double is reported: by the mode of one entry, each use too many is among the centre's doubles."""
     presences = at.presences
+    taken_back = {_annuls_of(at, name) for name, (body, _) in at.bodies.items() if body.kind is Kind.ANNUL}
     for key, entries in _walked(at).items():
         ticket = ticket_of(key[1])
         normal: dict[ZoneId, int] = defaultdict(int)
         for one in entries:
             if (
                 one.body.mode is Mode.NORMAL
+                and not one.body.flags & Flag.REENTRY
                 and one.record in at.logs.records
-                and one.record not in at.history.annulled
+                and one.record not in taken_back  # also where staff never heard that it was
             ):
                 normal[one.body.zone] += 1
         presence = presences.get(key)
@@ -403,7 +432,7 @@ def _exit_held_up(at: Evidence, shown: Shown) -> bool:
     until_s = shown.at_s + PATIENCE_S + LEAVES_S
     return any(
         at.history.was(what, shown.card, shown.at_s - SETTLES_S, until_s)
-        for what in ("relay", "card hangs", "off", "closed")
+        for what in ("relay", "card hangs", "off", "closed", "fire")
     ) or any(
         boot.card == shown.card
         and (
@@ -420,6 +449,8 @@ def _annuls(at: Evidence) -> Iterator[str]:
     for name in sorted(at.history.annulled):
         body = at.bodies[name][0]
         if name not in at.logs.records or body.ticket is None or not _annul_kept(at, name):
+            continue
+        if name.gate in at.history.shut_out:
             continue
         state = presences[body.ticket].state(name)
         if state is not State.ANNULLED:
@@ -448,8 +479,28 @@ def _presences(at: Evidence, ends: Mapping[Log, int] | None = None) -> dict[Key,
     for row in at.rows.values():
         if ends is None or row.id.seq <= ends.get((row.id.gate, row.id.epoch), 0):
             rows[row.event, row.ticket].append(row)
-    resets = tuple(at.resets.values())
+    resets = _resets(at, ends)
     return {key: fold(found, resets, TREE) for key, found in rows.items()}
+
+
+def _resets(at: Evidence, ends: Mapping[Log, int] | None) -> tuple[Reset, ...]:
+    return tuple(
+        reset
+        for reset in at.resets.values()
+        if ends is None or reset.id.seq <= ends.get((reset.id.gate, reset.id.epoch), 0)
+    )
+
+
+def _people(at: Evidence) -> dict[ZoneId, Bounds | None]:
+    """Count everybody anew, by all that gates are told; None after an alarm until staff counted."""
+    rows: dict[Key, list[PresenceRow]] = defaultdict(list)
+    for row in at.rows.values():
+        if row.id.seq <= at.forwarded.get((row.id.gate, row.id.epoch), 0):
+            rows[row.event, row.ticket].append(row)
+    counted = Occupancy(TREE, Resets(_resets(at, at.forwarded), TREE))
+    for _ in counted.count(rows, lambda event, ticket: rows[event, ticket]):
+        pass
+    return {zone: counted.bounds(zone) for zone in (HALL, BOX)}
 
 
 def _centre_folds(at: Evidence) -> Iterator[str]:
@@ -467,9 +518,11 @@ def _presence_equal(at: Evidence) -> Iterator[str]:
     """Once healed everybody folds to the same presence, and counts the same people."""
     centre = _presences(at, at.forwarded)
     nobody = fold((), (), TREE)
-    totals = {zone: bounds(centre.values(), zone) for zone in (HALL, BOX)}
-    for card in at.gates:
+    totals = _people(at)
+    for card, gate in at.gates.items():
         account = at.accounts.get(card)
+        if gate.id in at.history.shut_out:
+            continue
         if account is None:
             yield f"{card} does not run"
             continue
@@ -487,7 +540,6 @@ def _presence_equal(at: Evidence) -> Iterator[str]:
 
 def _logs_verify(at: Evidence) -> Iterator[str]:
     """Logs verify, at each gate and at the centre; what a copied or older card leaves is told, and nothing else."""
-    told = {Trouble.FORK, Trouble.REWIND}
     for card, gate in at.gates.items():
         daemon = gate.daemon
         if daemon is None:
@@ -495,12 +547,17 @@ def _logs_verify(at: Evidence) -> Iterator[str]:
         verdict = verify_log(gate.root, known_keys(gate.root, daemon.enrolment))
         for one in verdict.gates:
             problems = () if one.report is None else one.report.problems
-            bad = [
-                each for each in problems if each.trouble not in told or one.gate not in at.history.tampered
-            ]
+            bad = [each for each in problems if not _is_told(at, one.gate, each.trouble)]
             if bad:
                 yield f"the log of gate {one.gate} at {card}: {bad}"
     yield from _centre_verifies(at)
+
+
+def _is_told(at: Evidence, gate: GateId, trouble: Trouble) -> bool:
+    """Whether a log may have this wrong with it. The run that vouches for the end of the one before may be in quarantine."""
+    if trouble is Trouble.TRUNCATED and gate in at.history.shut_out:
+        return True
+    return trouble in {Trouble.FORK, Trouble.REWIND} and gate in at.history.tampered
 
 
 def _centre_verifies(at: Evidence) -> Iterator[str]:

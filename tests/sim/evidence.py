@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from admission.corrected import placed
 from admission.ids import RecordId
+from admission.observed import RESETTING
 from admission.presence import PresenceRow, Reset, TicketPresence, fold, rows_of
 from admission.presence import reset_of as the_reset_of
-from admission.records import Direction, ExtensionRecord, Kind, Record, record_from_bytes
+from admission.records import Direction, ExtensionRecord, Fire, Kind, Record, record_from_bytes
 from tests.sim.accounts import TREE, Account, Key
 from tests.sim.centre import Logs
 from tests.sim.gate import SimGate
@@ -94,6 +95,8 @@ def placed_of(
 
 def frees(body: Record) -> bool:
     """Whether a record can only make more room on a ticket."""
+    if body.kind is Kind.FIRE:
+        return body.data != Fire.ENDED
     return body.kind in {Kind.GIVE_BACK, Kind.ANNUL, Kind.RESET} or body.direction is Direction.EXIT
 
 
@@ -102,7 +105,7 @@ def known_presence(at: Evidence, ticket: Key, uses: Knows, freed: Knows) -> Tick
     rows: list[PresenceRow] = []
     resets: list[Reset] = []
     for name, (body, extensions) in at.bodies.items():
-        is_reset = body.kind is Kind.RESET
+        is_reset = body.kind in RESETTING
         if not (is_reset or body.ticket == ticket) or not (freed if frees(body) else uses)(name):
             continue
         if is_reset:

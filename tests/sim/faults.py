@@ -24,6 +24,9 @@ NOT_NEAR = frozenset({"rewind", "clone", "card_fails"})
 """Not played where gates hear each other directly: what a neighbour holds of an end that its card lost and nobody signed
 is told to nobody else, and the checker has no word for that yet."""
 
+NOT_SHUT_OUT = frozenset({"rewind", "clone", "restore"})
+"""Not played where a gate is shut out: a centre set back would let it in again, and a copied card is shut out twice."""
+
 Fault = Callable[[], Awaitable[None]]
 
 
@@ -39,6 +42,7 @@ class Faults:
         chance: random.Random,
         folder: Path,
         twin: Callable[[SimGate, Path], SimGate],
+        left_out: frozenset[str] = frozenset(),
     ) -> None:
         self._gates, self._centre, self._network = gates, centre, network
         self._history, self._chance, self._folder, self._twin = history, chance, folder, twin
@@ -71,6 +75,7 @@ class Faults:
         if history.near:
             self.all["lan"] = self._lan
             self.menu = ["lan", *(name for name in self.menu if name not in NOT_NEAR)]
+        self.menu = [name for name in self.menu if name not in left_out]
 
     async def run(self) -> None:
         """Break one thing after another, until cancelled."""
@@ -168,6 +173,18 @@ class Faults:
     async def _cut_off(self) -> None:
         gate = self._gate()
         await self._no_link(gate.card, self._chance.uniform(3.0, 70.0), heard=self._chance.random() < 0.5)
+
+    def begin_cut_off(self, seconds: float) -> None:
+        """Have a gate begin the evening cut off: it goes by the list on its card."""
+        card = self._gate().card
+        self._history.begin("no roster", card)
+        self._tasks.append(asyncio.create_task(self._first_link(card, seconds)))
+
+    async def _first_link(self, card: str, seconds: float) -> None:
+        await self._no_link(card, seconds, heard=True)
+        for condition in self._history.conditions:
+            if (condition.what, condition.where) == ("no roster", card):
+                self._history.end(condition)
 
     async def _no_link(self, card: str, seconds: float, *, heard: bool) -> None:
         centre = self._centre.name

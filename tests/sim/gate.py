@@ -5,6 +5,7 @@ here. The front is a program of the loop: `LaneClient` and `Uplink` as they are,
 """
 
 import asyncio
+import contextlib
 import errno
 import random
 import shutil
@@ -23,7 +24,7 @@ from edge.builder import BUILT, FAULT, REFUSED, Order, Unusable, build_from
 from edge.daemon import Daemon
 from edge.front.lane_client import LaneClient
 from edge.front.uplink import Uplink
-from edge.link import Answer, Asked, Command, Done, Foreign, Seen, TakeList
+from edge.link import Answer, Asked, Changes, Command, Done, Foreign, Seen, TakeList
 from edge.parts import Factories, RelayEvents
 from edge.settings import (
     CentreSettings,
@@ -46,7 +47,7 @@ from sync.wire.deltas import GateStatus
 from tests.sim import disk as cards
 from tests.sim.centre import SimCentre
 from tests.sim.clock import SimClock, TrueTime
-from tests.sim.hardware import CONTACT_S, Arm, Push, SimContacts, SimReader, SimRelay
+from tests.sim.hardware import CONTACT_S, FIRE_LINE, LINES, Arm, Push, SimContacts, SimReader, SimRelay
 from tests.sim.history import Boot, History, Release
 from tests.sim.lan import Lan, Neighbour
 from tests.sim.loop import NOBODY, Machine, PowerCut, VirtualLoop
@@ -63,7 +64,7 @@ CENTRE = CentreSettings(poll_s=30.0, push_s=1.0)
 UPLINK_AGAIN_S = 2.0
 
 
-def lanes_of(gate: int) -> tuple[LaneSettings, ...]:
+def lanes_of(gate: int, *, fire: bool = False) -> tuple[LaneSettings, ...]:
     """Return a gate's lanes: arms with and without contacts, ways of their own and shared, and one without an arm."""
 
     def entry(lane: int) -> SerialReader:
@@ -95,7 +96,8 @@ def lanes_of(gate: int) -> tuple[LaneSettings, ...]:
             id=2, name="2", readers=(entry(2), leaving(2)), relay="board", entry_line=2, exit_line=3, inputs="contacts",
             entry_contact=2, exit_contact=3, shared_path=False,
         )  # fmt: skip
-    return (both, second)
+    contact = FIRE_LINE if fire else None
+    return tuple(msgspec.structs.replace(one, fire_contact=contact) for one in (both, second))
 
 
 class SimDaemon(Daemon):
@@ -118,6 +120,12 @@ class SimDaemon(Daemon):
         answer = await super()._asked(asked)
         if isinstance(asked, Foreign) and isinstance(answer, Done) and answer.ok:
             self.sim.history.took(self.sim.card, asked)
+        if isinstance(asked, Changes) and isinstance(answer, Done) and answer.ok:
+            self.sim.is_sealed(asked)
+            if asked.settings:  # they say anew how far the list goes
+                self.sim.history.listed.add(self.sim.card)
+        if isinstance(asked, TakeList) and isinstance(answer, Done) and answer.ok:
+            self.sim.history.listed.add(self.sim.card)
         return answer
 
 
@@ -136,6 +144,7 @@ class SimGate:
         chance: random.Random,
         folder: Path,
         card: str = "",
+        fire: bool = False,
     ) -> None:
         self.id = GateId(number)
         self.card = card or f"gate{number}"
@@ -146,7 +155,7 @@ class SimGate:
         self._folder = folder
         self.boots = 0
         self.root = folder / "0"
-        self.settings = lanes_of(number)
+        self.settings = lanes_of(number, fire=fire)
         self.arms = {lane.id: Arm(lane) for lane in self.settings}
         self.pace = Pace(chance, chance.choice((0.0005, 0.002, 0.008)), chance.choice((0.0, 0.02)))
         self.drift = chance.uniform(-3e-5, 3e-5)
@@ -171,6 +180,8 @@ class SimGate:
         """Where it hears others directly."""
         self.is_off = False
         """Somebody keeps it off: nothing starts it."""
+        self.rings = False
+        """The contact of the building's alarm is closed."""
         self.cut_at = ""
         """Where on the way of a visitor the power fails next: before_pulse, after_pulse, before_passage, after_passage."""
         loop.programs[f"front-{self.card}"] = self._front
@@ -324,7 +335,7 @@ class SimGate:
             gate=GateSettings(name=self.card, data=str(self.root), rtc=self.rtc),
             centre=CENTRE,
             relays=(GpioRelay(id="board", chip="sim", offsets=(0, 1, 2, 3)),),
-            inputs=(GpioInputs(id="contacts", chip="sim", offsets=(0, 1, 2, 3)),),
+            inputs=(GpioInputs(id="contacts", chip="sim", offsets=tuple(range(LINES))),),
         )
 
     def _factories(self) -> Factories:
@@ -348,7 +359,7 @@ class SimGate:
         return reader
 
     def _inputs(self, _settings: InputSettings) -> SimContacts:
-        self.contacts = SimContacts(self.clock)
+        self.contacts = SimContacts(self.clock, lambda: self.rings)
         return self.contacts
 
     def _relay(self, _settings: RelaySettings, events: RelayEvents) -> SimRelay:
@@ -375,6 +386,12 @@ class SimGate:
         for one in batch.records:
             if one.gate == self.id:
                 self.history.committed(self.card, (one.gate, one.epoch), one.seq)
+
+    def is_sealed(self, asked: Changes) -> None:
+        """All that was sold until then is known here, in this run."""
+        if asked.sealed_at_s and asked.is_last and not asked.settings and self.boot_of is not None:
+            at = self.history.now_s(), self.card, self.boot_of.number, asked.sealed_at_s
+            self.history.sealed.append(at)
 
     # --- what moves ---------------------------------------------------------------------------------------------
 
@@ -413,6 +430,15 @@ class SimGate:
         if not done or task.exception() is not None:
             return None
         return task.result()
+
+    def ring(self, *, active: bool) -> None:
+        """The contact of the building's alarm closes, or opens; while it is closed, arms are open by wire."""
+        self.rings = active
+        for arm in self.arms.values():
+            arm.is_open = active
+        if self.contacts is not None and self.is_up:
+            with contextlib.suppress(PowerCut):
+                self.machine.context.copy().run(partial(self.contacts.set, FIRE_LINE, active=active))
 
     # --- what people do ------------------------------------------------------------------------------------------
 

@@ -22,7 +22,9 @@ HOLD_S = 5.0
 """An arm gives way so long (`edge.settings.LaneSettings.hold_ms`)."""
 CONTACT_S = 0.2
 """A passage contact stays closed so long."""
-LINES = 4
+LINES = 5
+FIRE_LINE = 4
+"""The contact of a building's alarm, where one is wired."""
 OPENING_S = 0.3
 """A device is open so long after its driver began."""
 
@@ -76,8 +78,8 @@ class SimReader:
 class SimContacts:
     """A board of contacts."""
 
-    def __init__(self, clock: SimClock) -> None:
-        self._clock = clock
+    def __init__(self, clock: SimClock, rings: Callable[[], bool]) -> None:
+        self._clock, self._rings = clock, rings
         self._emit: EmitInput | None = None
         self._gone: asyncio.Event | None = None
 
@@ -87,7 +89,8 @@ class SimContacts:
         self._emit = emit
         emit(Opened("simulated"))
         for line in range(LINES):
-            emit(InputChanged(line, False, self._clock.mono_ns(), first=True))
+            is_closed = line == FIRE_LINE and self._rings()
+            emit(InputChanged(line, is_closed, self._clock.mono_ns(), first=True))
         try:
             await self._gone.wait()
         finally:
@@ -204,6 +207,8 @@ class Arm:
 
     settings: LaneSettings
     open_until_s: dict[Direction, float] = field(default_factory=dict)
+    is_open: bool = False
+    """By the wire of the building's alarm."""
 
     def line_of(self, way: Direction) -> int | None:
         """Return the relay line that releases a way."""
@@ -219,7 +224,7 @@ class Arm:
 
     def gives_way(self, way: Direction, now_s: float) -> bool:
         """Whether who pushes now gets through."""
-        return self.line_of(way) is None or now_s < self.open_until_s.get(way, -1.0)
+        return self.is_open or self.line_of(way) is None or now_s < self.open_until_s.get(way, -1.0)
 
     def pushed(self, way: Direction) -> None:
         """Somebody went through: the arm locks behind them."""

@@ -13,6 +13,7 @@ from admission.ids import Epoch, GateId, LaneId, RecordId, TicketId
 from admission.records import Direction, Flag, Kind, Outcome, Record, record_from_bytes
 from edge.link import Foreign, Seen
 from edge.store.log_schema import Batch
+from tests.sim.clock import EPOCH_S
 
 Line = tuple[object, ...]
 Log = tuple[GateId, Epoch]
@@ -127,6 +128,19 @@ class Condition:
         return self.since_s <= until_s and (self.until_s is None or self.until_s >= since_s)
 
 
+@dataclass(slots=True)
+class ShutOut:
+    """A gate that was revoked."""
+
+    at_s: float
+    since_s: int
+    """From when on nothing of it counts, as it was said; 0: from what was not heard."""
+    held: dict[Log, int]
+    """How much of its logs the centre held then."""
+    ends: dict[Log, int]
+    """Up to where they count."""
+
+
 class History:
     """The world's own diary."""
 
@@ -152,6 +166,7 @@ class History:
         """Counts up with all that may change what somebody knows: what came first in one instant."""
         self.made: dict[RecordId, int] = {}
         """When a record was made, by `order`."""
+        self.made_s: dict[RecordId, float] = {}
         self.known: dict[str, dict[Log, list[tuple[int, int]]]] = {}
         """By card and log: from `order` on its gate's decisions knew it up to a seq. A restart may know less."""
         self.durable: dict[str, dict[Log, int]] = {}
@@ -167,6 +182,12 @@ class History:
         self.conditions: list[Condition] = []
         self.destroyed: set[RecordId] = set()
         """Records that were on a card alone when somebody replaced it by an older image."""
+        self.began_at_s = EPOCH_S
+        self.sealed: list[tuple[float, str, int, int]] = []
+        """When a gate took in how far its list goes: at what time, on which card, in which run, and until when all is known."""
+        self.listed: set[str] = set()
+        """Cards to which a new list came."""
+        self.shut_out: dict[GateId, ShutOut] = {}
         self.tampered: set[GateId] = set()
         """Gates whose card was copied, or replaced by an older image."""
         self._last: dict[tuple[str, int, Direction], tuple[RecordId, Record, float]] = {}
@@ -194,6 +215,7 @@ class History:
             self.records[name] = one.blob
             self.made_by[name] = card
             self.made[name] = self.order
+            self.made_s[name] = self.now_s()
             self._learn(card, (one.gate, one.epoch), one.seq)
             body = record_from_bytes(one.blob)
             if isinstance(body, Record):
@@ -315,6 +337,16 @@ class History:
         """A gate's card was copied."""
         self.tampered.add(gate)
         self.note("card copied", gate)
+
+    def is_quarantined(self, record: RecordId) -> bool:
+        """Whether a record's gate was shut out, and it does not count."""
+        shut = self.shut_out.get(record.gate)
+        return shut is not None and record.seq > shut.ends.get((record.gate, record.epoch), 0)
+
+    def is_kept_out(self, record: RecordId) -> bool:
+        """Whether a record's gate was shut out before the centre had it."""
+        shut = self.shut_out.get(record.gate)
+        return shut is not None and record.seq > shut.held.get((record.gate, record.epoch), 0)
 
     def begin(self, what: str, where: str) -> Condition:
         """Something begins to be wrong."""

@@ -12,7 +12,7 @@ UNDISTURBED_S = 25.0
 """So long before nothing was wrong with either: a cut of which nobody heard is noticed in 20 s, and then all is told anew."""
 STARTED_S = 10.0
 """A gate has its roster and its neighbours by then."""
-_TROUBLES = ("front", "off", "card hangs", "card fails", "clock")
+_TROUBLES = ("front", "off", "card hangs", "card fails", "clock", "shut out", "no roster")
 """By a clock that is ten years off a roster is not in force, and nobody believed."""
 
 

@@ -24,6 +24,8 @@ from tests.sim.premises import BOX, DIGEST_KEY, EVENT, HALL, code_of, ticket_of
 PAUSE_S = (1.5, 8.0)
 ANSWER_S = 6.0
 """A command is answered by then, or the gate is not there."""
+UNSEEN_S = 3.0
+"""Who shows again sooner shows the same: a code is judged anew once it was unseen for 2 s."""
 STEWARD = 7
 
 Act = Callable[[], Awaitable[None]]
@@ -46,6 +48,7 @@ class Organizer:
         self._standing: dict[int, Standing] = {}
         self._sold = max(tickets) + 1000
         self._tasks: list[asyncio.Task[None]] = []
+        self._visits: list[asyncio.Task[bool]] = []
         acts: list[tuple[Act, float]] = [
             (self._cancel, 0.5), (self._ban, 0.3), (self._close_lane, 0.25), (self._reset, 0.3), (self._annul, 0.4),
             (self._by_hand, 0.25), (self._set_state, 0.2), (self._sell, 0.3),
@@ -107,6 +110,25 @@ class Organizer:
         await asyncio.sleep(self._chance.uniform(5.0, 40.0))
         if self._standing.get(ticket) is Standing.BANNED:
             self._set(ticket, Standing.VALID)
+            await self._comes_again(ticket)
+
+    async def _comes_again(self, ticket: int) -> None:
+        """Whoever is banned no more comes where that is known: the last word counts, not the first."""
+        word = self._history.standing_words[-1]
+        for _ in range(20):
+            await asyncio.sleep(1.0)
+            if word.acked:
+                card = self._chance.choice(sorted(word.acked))
+                ways = [one for one in self._crowd.ways(Direction.ENTRY) if one.gate.card == card]
+                await asyncio.sleep(UNSEEN_S)
+                if not self._crowd.is_over():
+                    visit = self._crowd.pass_(self._chance.choice(ways), ticket)
+                    self._visits.append(asyncio.create_task(visit))
+                return
+
+    async def visited(self) -> None:
+        """Wait until whoever came on a word of ours has gone through, or away."""
+        await asyncio.gather(*self._visits)
 
     async def _sell(self) -> None:
         """Sell a ticket at the door, signed a moment ago; whoever bought it comes at once."""

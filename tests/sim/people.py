@@ -10,7 +10,7 @@ from edge.link import Seen
 from tests.sim.gate import SimGate
 from tests.sim.hardware import HOLD_S
 from tests.sim.history import History, Release, Shown
-from tests.sim.premises import code_of
+from tests.sim.premises import UNSOLD_AGE_S, code_of
 
 PATIENCE_S = 7.0
 """Whoever has not been answered by then goes elsewhere."""
@@ -53,6 +53,9 @@ class Crowd:
         """By ticket, how many people it let in who have not left, in the flesh."""
         self.tired = False
         """The evening is over: nobody comes any more."""
+        self.alarm, self.cleared = asyncio.Event(), asyncio.Event()
+        """A fire alarm rang; and whoever was sent out may come again."""
+        self.rings_tonight = False
 
     def is_over(self) -> bool:
         """Whether nobody comes any more."""
@@ -152,6 +155,8 @@ class Crowd:
             return False
         slow = chance < TURNS_BACK + SLOW
         await asyncio.sleep(WALK_LATE_S if slow else self.chance.uniform(0.4, 2.5))
+        if place.gate.rings and place.way is Direction.ENTRY:
+            return False
         late_s = self.chance.uniform(1.0, 3.0) if chance > 1 - LATE_CONTACT else 0.0
         went, seen, at_s = await place.gate.push(place.lane, place.way, late_s)
         if not went:
@@ -185,7 +190,7 @@ class Crowd:
     ) -> None:
         """Come at a time, go in, stay, go out; in again where `times` says so. Refused: try one other way in."""
         await asyncio.sleep(max(0.0, at_s - self.history.now_s()))
-        for _ in range(times):
+        for _ in range(times + 1 if self.rings_tonight else times):
             for place in ways_in:
                 if self.is_over():
                     return
@@ -194,13 +199,29 @@ class Crowd:
                 await asyncio.sleep(self.chance.uniform(1.0, 6.0))
             else:
                 return
-            await asyncio.sleep(stays_s)
+            if await self._is_sent_out(stays_s):
+                self.inside[ticket] = self.inside.get(ticket, 0) - 1
+                continue
             if self.is_over():
                 return
             way_out = self.chance.choice(self.ways(Direction.EXIT))
             if not await self.pass_(way_out, ticket):
                 return
             await asyncio.sleep(self.chance.uniform(2.0, 10.0))
+
+    async def _is_sent_out(self, stays_s: float) -> bool:
+        """Stay, unless an alarm rings meanwhile: then leave by an open arm, and wait until one may come again."""
+        if self.alarm.is_set():
+            await asyncio.sleep(stays_s)
+            return False
+        try:
+            async with asyncio.timeout(stays_s):
+                await self.alarm.wait()
+        except TimeoutError:
+            return False
+        await self.cleared.wait()
+        await asyncio.sleep(self.chance.uniform(0.5, 6.0))
+        return True
 
     async def hand_over(self, ticket: int, at_s: float, first: Place, second: Place, after_s: float) -> None:
         """Go in, and give the ticket over the fence to somebody who tries it elsewhere; `after_s` 0: at once, a copy."""
@@ -211,6 +232,11 @@ class Crowd:
         if await self.pass_(first, ticket):
             await asyncio.sleep(after_s)
             await self.pass_(second, ticket)
+
+    async def unsold(self, number: int, at_s: float, place: Place) -> None:
+        """Show a ticket that was signed before the evening, and never sold."""
+        await asyncio.sleep(max(0.0, at_s - self.history.now_s()))
+        await self.pass_(place, number, code_of(number, self.history.began_at_s - UNSOLD_AGE_S))
 
     async def stranger(self, at_s: float, place: Place) -> None:
         """Show what nobody sold."""

@@ -9,7 +9,7 @@ from admission.records import Direction, Outcome
 from tests.sim.evidence import Evidence, known_presence
 from tests.sim.history import Shown, StandingWord
 from tests.sim.people import LEAVES_S, PATIENCE_S
-from tests.sim.premises import BOX, EVENT, PRODUCT_OF, TICKETS, TODAY, plans_of, ticket_of
+from tests.sim.premises import BOX, EVENT, PRODUCT_OF, TICKETS, TODAY, UNSOLD, plans_of, ticket_of
 
 SETTLES_S = 12.0
 """So long after a fault ended what it left behind may still be so: retries every second, a list tried again in 5."""
@@ -65,7 +65,7 @@ def waits(at: Evidence) -> Iterator[str]:
 def _held_up(at: Evidence, shown: Shown) -> bool:
     """Whether devices or program were away, the card hung, or the lane was closed, while somebody stood there."""
     until_s = shown.at_s + PATIENCE_S + LEAVES_S
-    troubles = ("relay", "contacts", "reader", "card hangs", "card fails", "off", "closed")
+    troubles = ("relay", "contacts", "reader", "card hangs", "card fails", "off", "closed", "fire")
     return any(
         at.history.was(what, where, shown.at_s - SETTLES_S, until_s)
         for what in troubles
@@ -101,9 +101,13 @@ def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
             return _may_be_unheard(at, shown)
         case Reason.NOT_READY:
             return _may_be_not_ready(at, shown)
-        case Reason.UNLISTED:  # sold longer ago than the gate heard of the centre, or its list cannot be read
-            no_list = at.history.was("card fails", shown.card, shown.at_s - SETTLES_S, shown.answered_s)
-            return no_list or (shown.ticket > TICKETS and _may_be_unheard(at, shown))
+        case (
+            Reason.UNLISTED
+        ):  # never sold, and the gate has a list that would name it; or that cannot be read
+            if at.history.was("card fails", shown.card, shown.at_s - SETTLES_S, shown.answered_s):
+                return True
+            heard = any(card == shown.card for _, card, _, _ in at.history.sealed)
+            return shown.ticket >= UNSOLD and (heard or shown.card in at.history.listed)
         case _:
             return False
 
@@ -132,8 +136,10 @@ def _is_used(at: Evidence, shown: Shown, latest: int, earliest: int) -> bool:
         at,
         (EVENT, ticket.id),
         lambda name: history.may_know(card, name, latest),
-        lambda name: history.knew(card, name, earliest),
+        lambda name: history.knew(card, name, earliest) and not history.is_quarantined(name),
     )
+    if known.frozen(zone, SessionId(TODAY)):
+        return False  # an alarm sent somebody of the ticket out, who may come in again
     uses, inside = known.uses(zone, SessionId(TODAY)), known.inside(zone)
     if product.mode is Mode.NORMAL:
         return uses >= ticket.admits
@@ -150,7 +156,7 @@ def _may_be_unheard(at: Evidence, shown: Shown) -> bool:
     return (
         shown.at_s < OPENING_S
         or any(
-            one.what in {"cut off", "poor link", "off", "card fails", "card hangs"}
+            one.what in {"cut off", "poor link", "off", "card fails", "card hangs", "shut out"}
             and one.overlaps(since_s, until_s)
             for one in at.history.conditions
         )
@@ -168,7 +174,7 @@ def _may_be_not_ready(at: Evidence, shown: Shown) -> bool:
     ]
     if shown.answered_s - boots[-1].began_s < at.history.starts_s:
         return True
-    troubles = ("closed", "relay", "ready contact", "card fails", "card hangs")
+    troubles = ("closed", "relay", "ready contact", "card fails", "card hangs", "fire")
     return at.history.was("closed", f"gate {shown.gate}", since_s, until_s) or any(
         at.history.was(what, shown.card, since_s, until_s) for what in troubles
     )

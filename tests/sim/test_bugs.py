@@ -6,7 +6,7 @@ from tests.sim.bugs import BUGS
 from tests.sim.evenings import SEEDS
 from tests.sim.world import played, replay_command
 
-BUGS_MIN = 25
+BUGS_MIN = 60
 
 
 @pytest.mark.parametrize("name", BUGS)

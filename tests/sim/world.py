@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -24,16 +24,18 @@ from tests.sim.bugs import BUGS
 from tests.sim.centre import SimCentre
 from tests.sim.checker import check
 from tests.sim.clock import TrueTime
-from tests.sim.faults import Faults
+from tests.sim.faults import NOT_SHUT_OUT, Faults
+from tests.sim.fires import Fire
 from tests.sim.gate import SimGate, build_list
-from tests.sim.history import History
+from tests.sim.history import History, Log
 from tests.sim.lan import Lan
 from tests.sim.loop import VirtualLoop
 from tests.sim.network import Link, Network
 from tests.sim.organizer import Organizer
 from tests.sim.people import Crowd
 from tests.sim.planted import signatures_remembered
-from tests.sim.premises import TICKETS, memory_folder, premises, venue_keys
+from tests.sim.premises import TICKETS, UNSOLD, memory_folder, premises, venue_keys
+from tests.sim.shut_out import ShutsOut
 from tests.thaw import thaw
 
 LENGTH_S = (25.0, 55.0)
@@ -44,6 +46,13 @@ HEAVY_EVERY = 4
 """So many worlds have one centre whose logs are in its own tables (`tests.sim.ledger`)."""
 NEAR_EVERY = 5
 """In so many worlds one has gates that hear each other directly, on a LAN (`tests.sim.lan`)."""
+FIRE_EVERY = 6
+"""In so many worlds one has a fire alarm (`tests.sim.fires`)."""
+SHUT_OUT_EVERY = 8
+"""In so many worlds one, whose centre has its own tables, shuts a gate out (`tests.sim.shut_out`)."""
+STALE_EVERY = 7
+"""In so many worlds one has a gate that begins cut off, with a list an hour old, and people with tickets in no list."""
+UNSOLD_COUNT = 6
 SEEDS_A_WORKER = 200
 """Then a new process takes over: what a world leaves behind in libraries does not add up over a night."""
 SETTLED_S = 6.0
@@ -81,12 +90,15 @@ class World:
         self.lan = Lan(self.loop, self.network) if seed % NEAR_EVERY == NEAR_EVERY - 1 else None
         self.history.near = self.lan is not None
         self.crowd = Crowd(self.history, self.chance("people"))
+        self.crowd.rings_tonight = seed % FIRE_EVERY == 1
         self.gates: dict[str, SimGate] = {}
         for number in range(1, self.size + 1):
             self.add_gate(number)
         self.loop.programs["edge.builder"] = build_list
         self.problems: list[str] = []
         self.accounts: dict[str, Account] = {}
+        self.shuts_out = seed % SHUT_OUT_EVERY == SHUT_OUT_EVERY // 2
+        self.stale = seed % STALE_EVERY == STALE_EVERY // 2
         self.coming = plan.sample(range(1, TICKETS + 1), plan.randint(10, 20))
         """Tickets whose holders come."""
 
@@ -100,6 +112,7 @@ class World:
         gate = SimGate(
             number, loop=self.loop, truth=self.truth, network=self.network, centre=self.centre, history=self.history,
             chance=self.chance(name), folder=self.folder / name, card=name,
+            fire=self.crowd.rings_tonight,
         )  # fmt: skip
         gate.root.parent.mkdir(parents=True, exist_ok=True)
         self.premises.copy_box(GateId(number), gate.root)
@@ -117,9 +130,6 @@ class World:
     async def evening(self) -> None:
         """Open, let people in while things break, mend everything."""
         self.centre.start()
-        for gate in self.gates.values():
-            gate.boot()
-        await self.until(self._unready, READY_S)
         faults = Faults(
             self.gates,
             self.centre,
@@ -128,23 +138,44 @@ class World:
             self.chance("faults"),
             self.folder,
             self._twin,
+            NOT_SHUT_OUT if self.shuts_out else frozenset(),
         )
+        if self.stale:
+            faults.begin_cut_off(self.chance("stale").uniform(0.5, 1.2) * self.length_s)
+        for gate in self.gates.values():
+            gate.boot()
+        await self.until(self._unready, READY_S)
         self.history.note("menu", *faults.menu)
         people = [asyncio.create_task(one) for one in self._people()]
         organizer = Organizer(
             self.centre, self.gates, self.crowd, self.history, self.chance("organizer"), self.coming
         )
+        fire = Fire(self.gates, self.crowd, self.history, self.chance("fire"), self.length_s)
+        shutting = ShutsOut(self.gates, self.centre, self.history, self.chance("shut out"), self.length_s)
+        meanwhile = [asyncio.create_task(one) for one in self._meanwhile(fire, shutting)]
         breaking = asyncio.create_task(faults.run())
         organizing = asyncio.create_task(organizer.run())
         await asyncio.sleep(self.length_s)
         self.crowd.tired = True
         breaking.cancel()
         organizing.cancel()
-        await asyncio.gather(*people)
+        for task in meanwhile:
+            task.cancel()
+        await asyncio.gather(*meanwhile, return_exceptions=True)
+        self.crowd.cleared.set()
+        await asyncio.gather(*people, organizer.visited())
         await faults.mend()
+        await fire.end()
         await organizer.end()
         await self.heal()
         self.accounts = accounts_of(self.gates)
+
+    def _meanwhile(self, fire: Fire, shutting: ShutsOut) -> Iterator[Coroutine[object, object, None]]:
+        """Yield what befalls the whole house tonight."""
+        if self.crowd.rings_tonight:
+            yield fire.run()
+        if self.shuts_out:
+            yield shutting.run()
 
     def _unready(self) -> str:
         return next((card for card, gate in self.gates.items() if not gate.ready), "")
@@ -189,6 +220,9 @@ class World:
                 coming.append(
                     crowd.visit(number, at_s, places, chance.uniform(5.0, 40.0), chance.choice((1, 1, 2, 3)))
                 )
+        for number in range(UNSOLD, UNSOLD + UNSOLD_COUNT * self.stale):
+            at_s = self.loop.time() + chance.uniform(0.0, self.length_s * 0.8)
+            coming.append(crowd.unsold(number, at_s, chance.choice(entries)))
         return coming
 
     # --- what is overheard ------------------------------------------------------------------------------------------
@@ -210,6 +244,14 @@ class World:
         written = daemon.journal.durable_seq == daemon.journal.last_seq
         return written and not daemon.memory.to_count.is_set() and not daemon.revision._due
 
+    def forwarded(self) -> dict[Log, int]:
+        """Return how much of each log gates are told: of one shut out what counts."""
+        shut_out = self.history.shut_out
+        return {
+            log: min(seq, shut_out[log[0]].ends.get(log, 0)) if log[0] in shut_out else seq
+            for log, seq in self.centre.forwarded().items()
+        }
+
     def unhealed(self) -> str:
         """Return what is still missing; "" once the centre has every gate's log, and every gate all it is told of."""
         if not self.centre.is_up:
@@ -221,14 +263,20 @@ class World:
             assert daemon is not None
             if not self._at_rest(daemon):
                 return f"{card} at rest"
-        held, forwarded, version = self.centre.held(), self.centre.forwarded(), self.centre.version()
+        version = self.centre.version()
+        held = {log: seq for log, seq in self.centre.held().items() if log[0] not in self.history.shut_out}
+        forwarded = self.forwarded()
         for card, gate in self.gates.items():
             daemon = gate.daemon
             assert daemon is not None
+            if gate.id in self.history.shut_out:
+                continue
             if daemon.lists.version != version:
                 return f"the list at {card}"
             rows = {(row.gate, row.epoch): row.last_seq for row in daemon.reader.epochs()}
-            if any(held.get(log, 0) < seq for log, seq in rows.items()):
+            if any(
+                held.get(log, 0) < seq for log, seq in rows.items() if log[0] not in self.history.shut_out
+            ):
                 return f"records of {card} at the centre"
             # Only a card that was set back leaves an end that nobody vouches for.
             if any(rows.get(log, 0) < seq for log, seq in forwarded.items()) or any(
@@ -265,7 +313,7 @@ def run(seed: int, bug: AbstractContextManager[None] = nullcontext()) -> Outcome
             with bug:
                 world.loop.run(world.evening())
             checked = check(
-                world.history, world.centre.logs(), world.centre.forwarded(), world.gates, world.accounts
+                world.history, world.centre.logs(), world.forwarded(), world.gates, world.accounts
             )
         problems = [*world.problems, *checked, *world.loop.defects]
         return Outcome(seed, problems, world.history.digest(), world.history, world.loop.steps)

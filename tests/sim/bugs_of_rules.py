@@ -228,7 +228,7 @@ BUGS_OF_RULES = {
         (Broken(memory, "standings_after", instead(lambda *_: ({}, {}))), Broken(Overlay, "prune", _overlay_emptied)), seed=2),
     "older-standing-kept": Bug(
         "of two words of a ticket the first stays",
-        (Broken(Overlay, "put", _first_row_kept), Broken(Memory, "changed", _first_standing_kept)), seed=4),
+        (Broken(Overlay, "put", _first_row_kept), Broken(Memory, "changed", _first_standing_kept)), seed=8),
     "change-skipped": Bug("a page of changes lacks its first row", (Broken(Changes, "_made", _one_row_short),), seed=41),
     "lane-order-ignored": Bug("a lane that the centre closes stays open", (Broken(timetable, "state_due", instead(lambda _t, _o, mark, _n: mark)),), seed=21),
     "cursor-skips": Bug("the cursor goes on past what was not taken", (Broken(Merged, "take", _first_chunk_skipped),), seed=0),

@@ -21,8 +21,8 @@ TEN_YEARS_S = 10 * 365 * 86_400
 POINTS = ("before_pulse", "after_pulse", "before_passage", "after_passage")
 
 NOT_NEAR = frozenset({"rewind", "clone", "card_fails"})
-"""Not played where gates hear each other directly: what a neighbour holds of an end that its card lost and nobody signed
-is told to nobody else, and the checker has no word for that yet."""
+"""Not played where gates hear each other directly: seeds 249, 279 and 309 are accused with them, and nobody has judged yet
+whether rightly."""
 
 NOT_SHUT_OUT = frozenset({"rewind", "clone", "restore"})
 """Not played where a gate is shut out: a centre set back would let it in again, and a copied card is shut out twice."""

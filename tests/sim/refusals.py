@@ -15,6 +15,7 @@ SETTLES_S = 12.0
 """So long after a fault ended what it left behind may still be so: retries every second, a list tried again in 5."""
 UNHEARD_S = 90.0
 """A gate may take others for not heard so long after a cut: they must have pushed, and it must have asked."""
+UNSEEN_S = 2.0
 OPENING_S = 20.0
 BUSY_S = 10.0
 """An arm is no longer taken by whom it was released for: the window is 6.5 s, and a latecomer has 3 more."""
@@ -191,7 +192,18 @@ def _should_be_answered(at: Evidence, shown: Shown) -> bool:
         boot.card == shown.card and 0.0 <= shown.at_s - boot.began_s < at.history.deaf_s
         for boot in at.history.boots
     )
-    return not ended and not starting and shown.gave_up
+    return not ended and not starting and shown.gave_up and not _is_shown_still(at, shown)
+
+
+def _is_shown_still(at: Evidence, shown: Shown) -> bool:
+    """Whether the same code was before that reader a moment ago: it is the same presentation until it was unseen for 2 s."""
+    return any(
+        (one.card, one.lane, one.reader, one.ticket) == (shown.card, shown.lane, shown.reader, shown.ticket)
+        and one.order < shown.order
+        and (one.answered_s if one.answer is not None else one.at_s + PATIENCE_S + LEAVES_S) + UNSEEN_S
+        > shown.at_s
+        for one in at.history.shown
+    )
 
 
 def _say(shown: Shown) -> str:

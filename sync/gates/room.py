@@ -139,8 +139,9 @@ class Room:
         return self._facts.venue.zones.by_id[zone].capacity if zone in self._facts.limited else 0
 
     def is_cut_off(self, zone: ZoneId) -> bool:
-        """Whether a gate of the zone was not heard, so that it may have taken a use unseen."""
-        return zone in self._cut_off
+        """Whether a gate of the zone was not heard, so that it may have taken a use unseen; or who is inside was never
+        counted to the end since this replica began, so that the zone may be full unseen."""
+        return zone in self._cut_off or (zone in self._facts.limited and self.known.inside is None)
 
     def high(self, zone: ZoneId) -> int | None:
         """Return how many people are in a zone at most, or may be let in by others meanwhile; None while unknown, as after

@@ -59,7 +59,7 @@ class Database:
         self._closed = False
         self._unused = Condition()
         self.on_written: list[Callable[[], None]] = []
-        """Called after each transaction of ours that may have written, in the thread that made it."""
+        """Called after each transaction of ours that may have changed a list, in the thread that made it."""
 
     @classmethod
     def open(cls, data: Path, url: str = "", before_upgrade: BeforeUpgrade | None = None) -> "Database":
@@ -142,21 +142,40 @@ class Database:
         On SQLite it is alone in writing from its start. On PostgreSQL others write too: whoever looks before it
         writes takes its place in a queue first (`sync.tickets.changes.change`, `sync.store.schema.queue`).
         """
+        with self._writing() as connection:
+            yield connection
+        self._tell()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
         with self._connected(**{WRITES: True}) as connection, connection.begin():
             yield connection
+
+    def _tell(self) -> None:
         for written in tuple(self.on_written):
             written()
 
-    def transact(self, work: Callable[[Connection], Result]) -> Result:
-        """Run `work` in one transaction, again where PostgreSQL ended it for another's sake. Blocks."""
+    def transact(
+        self, work: Callable[[Connection], Result], is_told: Callable[[Result], bool] = lambda _: True
+    ) -> Result:
+        """Run `work` in one transaction, again where PostgreSQL ended it for another's sake. Blocks.
+
+        `is_told`: whether what came of it may have changed a list, so that `on_written` is called.
+        """
+        result = self._transacted(work)
+        if is_told(result):
+            self._tell()
+        return result
+
+    def _transacted(self, work: Callable[[Connection], Result]) -> Result:
         for _ in range(TRIES - 1):
             try:
-                with self.writing() as connection:
+                with self._writing() as connection:
                     return work(connection)
             except DatabaseError as error:
                 if not is_again(error):
                     raise
-        with self.writing() as connection:
+        with self._writing() as connection:
             return work(connection)
 
     async def read(self, work: Callable[[Connection], Result]) -> Result:
@@ -168,9 +187,11 @@ class Database:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
-    async def write(self, work: Callable[[Connection], Result]) -> Result:
-        """Run `work` in a thread, in one transaction; it may run more than once, and counts once."""
-        return await asyncio.get_running_loop().run_in_executor(self._writers, self.transact, work)
+    async def write(
+        self, work: Callable[[Connection], Result], is_told: Callable[[Result], bool] = lambda _: True
+    ) -> Result:
+        """Run `work` in a thread, in one transaction; it may run more than once, and counts once. `is_told`: as `transact`."""
+        return await asyncio.get_running_loop().run_in_executor(self._writers, self.transact, work, is_told)
 
 
 def upgrade(engine: Engine, before: BeforeUpgrade | None = None) -> None:

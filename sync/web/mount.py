@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import IO, Any
 from urllib.parse import quote
 
@@ -79,8 +80,9 @@ class Api:
         self._in_flight: set[tuple[str, str, str]] = set()
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes with their handlers."""
-        return [web.route(one.method, _pattern(one), self._serving(one)) for one in self._routes]
+        """Return the routes with their handlers; paths are tried in this order, so what is asked most comes first."""
+        order = sorted(self._routes, key=lambda one: not one.batch)
+        return [web.route(one.method, _pattern(one), self._serving(one)) for one in order]
 
     def _serving(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
@@ -141,7 +143,7 @@ class Api:
         caller = Caller(
             sent_token(request),
             lambda connection: self._identify(connection, request, now_s),
-            lambda principal: _may(principal, route, request),
+            lambda principal: _in_scope(_may(principal, route), route, numbers),
         )
         asked = Asked(NOBODY, numbers, query, body, now_s, self._keys, texts)
         return Sent(route.status, await self._batches[route.batch].put(asked, caller))
@@ -162,8 +164,9 @@ class Api:
         """Return who asks, if they may ask this."""
         if route.role is None:
             return NOBODY
-        principal = _may(self._identify(connection, request, now_s), route, request)
+        principal = _may(self._identify(connection, request, now_s), route)
         numbers, _ = _path(route, request)
+        _in_scope(principal, route, numbers)
         for name, number in numbers.items():
             owner = self._owners.get(name)
             if owner is not None and not owner(connection, principal.organization, number):
@@ -171,15 +174,19 @@ class Api:
         return principal
 
 
-def _may(principal: Principal | None, route: Route, request: web.Request) -> Principal:
-    """Return who asks, if anybody does and if their role and their token's event are right for a route."""
+def _may(principal: Principal | None, route: Route) -> Principal:
+    """Return who asks, if anybody does and if their role is right for a route."""
     if principal is None:
         raise Refused(401, "not_signed_in", "Send a token that is valid: Authorization: Bearer ght_…")
     if route.role is not None and not route.anywhere and not principal.role.may(route.role):
         raise Refused(
             403, "role", f"This needs the role {route.role.value}; yours is {principal.role.value}."
         )
-    numbers, _ = _path(route, request)
+    return principal
+
+
+def _in_scope(principal: Principal, route: Route, numbers: Mapping[str, int]) -> Principal:
+    """Return who asks, if their token is for the event that the path names."""
     if principal.event and numbers.get("event", 0) != principal.event and not route.anywhere:
         if "event" in numbers:
             raise not_found("event")
@@ -294,11 +301,17 @@ def _read_body(route: Route, request: web.Request, raw: bytes | IO[bytes]) -> An
         # PostgreSQL takes no NUL in text, and no text of ours needs one.
         if b"\\u0000" in raw:
             raise Refused(422, "bad_body", "Text holds a NUL character.")
-        return msgspec.json.decode(raw, type=route.body)
+        return _decoder(route.body).decode(raw)
     except msgspec.ValidationError as error:
         raise Refused(422, "bad_body", f"The body does not fit: {_short(str(error))}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(400, "bad_json", "The body is no JSON (RFC 8259).") from error
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """Return what reads bodies of a route's type: made once, as making it takes longer than reading."""
+    return msgspec.json.Decoder(kind)
 
 
 def _short(text: str) -> str:

@@ -167,10 +167,12 @@ class Uses:
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer, then note the use."""
         answer = await handler(request)
-        sent = request.headers.get(hdrs.AUTHORIZATION, "").rpartition(" ")[2]
-        cookie = request.cookies.get(session_cookie(request), "")
-        if answer.status < 400 and (sent.startswith(tokens.PREFIX) or cookie):
-            await self._note(sent, cookie)
+        if answer.status < 400:
+            sent = request.headers.get(hdrs.AUTHORIZATION, "").rpartition(" ")[2]
+            # Whoever sends a token is known by nothing else, and its program asks often: no cookie is looked for then.
+            cookie = "" if sent else request.cookies.get(session_cookie(request), "")
+            if sent.startswith(tokens.PREFIX) or cookie:
+                await self._note(sent, cookie)
         return answer
 
     async def _note(self, secret: str, cookie: str) -> None:

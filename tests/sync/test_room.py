@@ -208,7 +208,9 @@ def test_replicas_that_count_together_have_the_share_of_each_of_them(database: D
     assert house.redeem(1, [], known=known, unheard=AWAY).high(HALL) == 10
 
 
-def test_what_was_never_counted_to_the_end_and_what_is_unlimited_is_not_judged(database: Database) -> None:
+def test_what_was_never_counted_to_the_end_is_unsure_and_what_is_unlimited_is_not_judged(
+    database: Database,
+) -> None:
     rooms, log = Rooms(), LOGS[0]
 
     def room(counted: Inside | None) -> Room:
@@ -219,7 +221,12 @@ def test_what_was_never_counted_to_the_end_and_what_is_unlimited_is_not_judged(d
 
     assert room(None).high(HALL) is None
     assert room(Inside({HALL: 3}, {}, behind=7)).high(HALL) is None
+    assert room(None).is_cut_off(
+        HALL
+    )  # full, perhaps: the product's policy says who comes in until that is known
+    assert not room(None).is_cut_off(ZoneId(7))
     assert room(Inside({}, {})).high(HALL) == 0
+    assert not room(None).is_cut_off(HALL)
     assert room(Inside({HALL: 3}, {}, behind=7)).high(HALL) == 3  # gone on with, from then on
     assert room(None).high(ZoneId(7)) is None
     assert room(None).capacity(ZoneId(7)) == 0

@@ -106,6 +106,21 @@ async def test_a_zone_is_filled_to_its_last_place_and_no_further(venue: Venue, s
     assert (await scanner.scan(tickets[11], **lane)).json["outcome"] == "grant"
 
 
+async def test_gates_are_looked_for_only_after_scans_that_change_what_they_are_told(
+    venue: Venue, scanner: Scanner
+) -> None:
+    tickets = sold(venue, 3)
+    told: list[None] = []
+    venue.centre.database.on_written.append(lambda: told.append(None))
+    await scanner.scan(tickets[0])
+    assert told  # a replica became a gate, and serves the floor
+    told.clear()
+    assert [(await scanner.scan(one)).json["outcome"] for one in tickets] == ["deny", "grant", "grant"]
+    assert not told
+    holds(venue, 3)
+    assert len(told) == 1
+
+
 async def test_who_was_let_in_at_a_gate_takes_room_too(
     venue: Venue, scanner: Scanner, tmp_path: Path
 ) -> None:

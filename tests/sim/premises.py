@@ -42,7 +42,7 @@ DAY, SEASON, STAFF, GROUP, PAIR, HOME, STRICT, TWICE = map(ProductId, range(1, 9
 GATES_MAX = 4
 NAMES = ("North", "South", "East", "West", "Stairs", "Bridge")
 TICKETS = 64
-UNSOLD = 5000
+UNSOLD = 1_000_004
 """Numbers from here on were signed, and never sold: they are in no list."""
 UNSOLD_AGE_S = 1800
 """So long before the evening: after the lists that lie on the gates' cards were sealed, and before anything since."""

@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     """Play what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description="A simulated venue from a seed.")
     parser.add_argument("--seed", type=int, help="play this one evening")
-    parser.add_argument("--bug", choices=sorted(BUGS), help="with this bug planted")
+    parser.add_argument("--bug", choices=sorted(BUGS), metavar="BUG", help="with this bug planted")
     parser.add_argument(
         "--seeds", type=int, metavar="COUNT", help="with --bug: in how many of so many it is caught"
     )

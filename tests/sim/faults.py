@@ -21,8 +21,9 @@ TEN_YEARS_S = 10 * 365 * 86_400
 POINTS = ("before_pulse", "after_pulse", "before_passage", "after_passage")
 
 NOT_NEAR = frozenset({"rewind", "clone", "card_fails"})
-"""Not played where gates hear each other directly: seeds 249, 279 and 309 are accused with them, and nobody has judged yet
-whether rightly."""
+"""Not played where gates hear each other directly. The end of a log whose card was set back before anything signed it is
+known to its neighbours, and to the centre never (seeds 309, 554): what each of them is to say of presence then has no law yet.
+Seeds 249 and 279 are accused too, and nobody has judged whether rightly."""
 
 NOT_SHUT_OUT = frozenset({"rewind", "clone", "restore"})
 """Not played where a gate is shut out: a centre set back would let it in again, and a copied card is shut out twice."""

@@ -174,7 +174,10 @@ class LogStore(LogReader):
         except apsw.Error as error:
             raise fault_of(error, "the log's journal could not be brought in") from error
         finally:
-            self._connection.set_busy_timeout(BUSY_MS)
+            with contextlib.suppress(
+                apsw.ConnectionClosedError
+            ):  # it could not be opened again: the next one waits so anyway
+                self._connection.set_busy_timeout(BUSY_MS)
         self.wal_pages = max(0, in_wal - done)
 
     def free_reserve(self) -> bool:

@@ -141,7 +141,7 @@ async def _reader(
 ) -> tuple[list[float], list[float], list[float]]:
     """Return ms from last byte to credential, and seconds to gone and to ready again."""
     builder, medium = BUILDERS[name]
-    rig = builder(folder / name.replace(" ", "-"), None, medium)
+    rig = builder(folder / f"r{READERS.index(name)}", None, medium)  # a socket's path is short
     taken: list[float] = []
     heard = asyncio.Event()
     watch = _Watch()

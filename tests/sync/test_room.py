@@ -54,13 +54,17 @@ class House:
     rooms: tuple[Rooms, Rooms] = field(default_factory=lambda: (Rooms(), Rooms()))
     rows: dict[int, list[PresenceRow]] = field(default_factory=dict)
     seqs: list[int] = field(default_factory=lambda: [0, 0])
+    order: list[int] = field(default_factory=list)
+    """Whose each record is, as they were committed. What a board that keeps up has counted is a beginning of it; one that is
+    behind by more than a look reads log by log, and its bound may be off by who is in both parts until it has caught up."""
     marks: list[list[int]] = field(default_factory=lambda: [[0, 0], [0, 0]])
     """How far the board of each replica has counted each log."""
 
     def inside(self, at: int, upto: float = 1.0) -> Inside:
         """What the board of a replica finds that counts on: never less than before."""
         marks = self.marks[at]
-        marks[:] = [max(mark, int(seq * upto)) for mark, seq in zip(marks, self.seqs, strict=True)]
+        come = self.order[: max(sum(marks), int(len(self.order) * upto))]
+        marks[:] = [come.count(0), come.count(1)]
         counted = dict(zip(LOGS, marks, strict=True))
         high: dict[ZoneId, int] = {}
         for one in self.rows.values():
@@ -110,6 +114,7 @@ class House:
                 connection.rollback()
                 return room
         rooms.committed(self.group, room)
+        self.order += [at] * (seq - self.seqs[at])
         self.rows, self.seqs[at] = new, seq
         return room
 

@@ -14,11 +14,12 @@ LOCKED_TEST := $(LOCKED_RUN) --extra gpio --group test
 LOCKED_LINT := $(LOCKED_TEST) --group lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench soak soak-real format lock clean
+.PHONY: help run test lab lint bench soak soak-real format lock clean
 
 help:
 	@echo "make run      the whole venue on this machine, no hardware needed"
 	@echo "make test     all tests"
+	@echo "make lab      the installed gate in a Debian guest, on a real kernel with real device drivers"
 	@echo "make lint     ruff, mypy"
 	@echo "make bench    measures, writes build/bench.json"
 	@echo "make soak     seeds of the simulated venue, as many as SEEDS says; goes on where it stopped"
@@ -35,6 +36,11 @@ run:
 test:
 	$(SETUP) test
 	@$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
+
+# The guest is built once, into build/lab; after that it is back within seconds. ARGS goes to pytest.
+lab:
+	$(SETUP) lab
+	@$(PYTHON) -m tests.lab $(ARGS)
 
 lint:
 	$(SETUP) lint

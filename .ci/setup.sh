@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets up what a Makefile verb needs, and only what has changed since the last time.
 #
-#   .ci/setup.sh run|bench|test|lint|lock    venv and locked packages; for test also Debian packages
+#   .ci/setup.sh run|bench|test|lab|lint|lock    venv and locked packages; for test and lab also Debian packages
 #   .ci/setup.sh tools                       make itself, for .ci/run on a bare Debian
 #
 # VENV (default .venv) names the virtual environment. Packages come only from the hashed locks in requirements/.
@@ -114,6 +114,16 @@ need_test_packages() {
     [ -z "$missing" ] || install_debian $missing
 }
 
+need_lab_packages() {
+    missing=
+    command -v qemu-system-x86_64 >/dev/null || missing="$missing qemu-system-x86"
+    command -v qemu-img >/dev/null || missing="$missing qemu-utils"
+    command -v mmdebstrap >/dev/null || missing="$missing mmdebstrap"
+    command -v mkfs.ext4 >/dev/null || missing="$missing e2fsprogs"
+    # shellcheck disable=SC2086 # a list of package names
+    [ -z "$missing" ] || install_debian $missing
+}
+
 case ${1:-} in
 run | lint | lock)
     make_venv
@@ -128,10 +138,15 @@ test)
     make_venv
     install_locked test
     ;;
+lab)
+    need_lab_packages
+    make_venv
+    install_locked test
+    ;;
 tools)
     command -v make >/dev/null || install_debian make
     ;;
 *)
-    fail "usage: $0 run|bench|test|lint|lock|tools"
+    fail "usage: $0 run|bench|test|lab|lint|lock|tools"
     ;;
 esac

@@ -30,8 +30,8 @@ YEARS_10_S = 10 * 365 * 86_400
 DAY_S = 86_400
 
 
-def certificate(folder: Path, off_s: int = 0) -> tuple[Path, Path]:
-    """Write a self-signed certificate for the loopback address, valid a day around now and `off_s`, and its key."""
+def certificate(folder: Path, off_s: int = 0, address: str = "127.0.0.1") -> tuple[Path, Path]:
+    """Write a self-signed certificate for an address, valid a day around now and `off_s`, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "centre")])
     now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=off_s)
@@ -43,9 +43,7 @@ def certificate(folder: Path, off_s: int = 0) -> tuple[Path, Path]:
         .serial_number(random.getrandbits(64))
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )

@@ -1,0 +1,42 @@
+"""`make lab`: the image and the guest, made or fetched back, then the tests of this folder in it."""
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from tests.house import ROOT
+from tests.lab import box, image
+
+EX_FAILED = 1
+FOLDER = ROOT / "build" / "lab"
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare the guest, then run the tests; `arguments` are pytest's. Exit 1 with the reason where it cannot be built."""
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"lab: {time.monotonic() - began:5.0f} s  {line}\n")
+        sys.stdout.flush()
+
+    # Whoever ends us early has the guest ended and what is mounted let go of.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        machine, guest = box.machine_with_gate(FOLDER, say)
+    except image.CannotBuild as why:
+        sys.stdout.write(f"The lab was not run: {why}\n")
+        return EX_FAILED
+    guest.close()
+    machine.stop()
+    os.environ["GATEHOUSE_LAB"] = "1"
+    # One guest, one after the other: what one test leaves broken shows in the next.
+    return int(
+        pytest.main(["tests/lab", "-p", "no:xdist", "-p", "no:cacheprovider", "--durations=0", *arguments])
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What runs inside the guest, on Debian's own Python: the standard library only, and nothing of the rest of the house."""

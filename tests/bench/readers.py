@@ -8,8 +8,8 @@ Readers are supervised as the gate does it (`edge.supervise`), boards by their r
 import asyncio
 import contextlib
 import os
-import shutil
 import sys
+import tempfile
 import time
 import tty
 from collections.abc import Callable
@@ -44,9 +44,12 @@ BOARDS = [name for name in RIGS if name != "gpio"]
 
 def measure(size: Scale) -> list[Row]:
     """All figures, driver by driver."""
-    folder = size.folder / "readers"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    # Of its own and short: the path of a socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="gh-") as folder:
+        return _measured(Path(folder), size)
+
+
+def _measured(folder: Path, size: Scale) -> list[Row]:
     bare = asyncio.run(_bare(size.reader_codes))
     rows: list[Row] = []
     gone: dict[str, list[float]] = {}
@@ -141,7 +144,7 @@ async def _reader(
 ) -> tuple[list[float], list[float], list[float]]:
     """Return ms from last byte to credential, and seconds to gone and to ready again."""
     builder, medium = BUILDERS[name]
-    rig = builder(folder / f"r{READERS.index(name)}", None, medium)  # a socket's path is short
+    rig = builder(folder / f"r{READERS.index(name)}", None, medium)
     taken: list[float] = []
     heard = asyncio.Event()
     watch = _Watch()

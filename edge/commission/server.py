@@ -26,6 +26,7 @@ from edge.enrol import EnrolFailed, enrol
 from edge.enrolment import Enrolment, NotEnrolled
 from edge.enrolment import load as load_enrolment
 from edge.front import qr
+from edge.front.answers import answer, counting, saying
 from edge.front.asked import LANG_COOKIE, Asked, NoBody, Refused, body, language_of, named
 from edge.front.doors import Doors
 from edge.front.labels import page_language
@@ -34,18 +35,16 @@ from edge.front.perimeter import (
     BURST,
     REQUESTS_PER_S,
     Bucket,
-    Handler,
     Hosts,
     harden,
     is_trustworthy,
     perimeter,
-    refusal,
 )
 from edge.front.pin import PinLock
 from edge.front.template import filled
 from edge.front.unlock import Unlock
 from edge.settings import MediumSetting, Settings, Way
-from edge.words import sentence
+from edge.words import Sentence, sentence
 
 PAGE: Final = Path(__file__).parent / "page"
 FRONT_PAGE: Final = Path(__file__).parent.parent / "front" / "page"
@@ -55,13 +54,6 @@ _FILES: Final = {
     "commission.css": (PAGE, "text/css; charset=utf-8"),
     "commission.js": (PAGE, "text/javascript; charset=utf-8"),
 }
-_STATUS_OF: Final = {
-    "page.no_session": 401,
-    "page.pin_wrong": 401,
-    "page.not_secure": 403,
-    "page.pin_locked": 429,
-}
-
 log = logging.getLogger("edge.commission.server")
 
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -152,7 +144,11 @@ class CommissionPage:
         self._enrol_turn = asyncio.Lock()
         self._index = (PAGE / "commission.html").read_text("utf-8")
         self._files = {file: (folder / file).read_bytes() for file, (folder, _) in _FILES.items()}
-        around = (self._count, perimeter(hosts, Bucket(REQUESTS_PER_S, BURST, mono_s)), self._say_refusals)
+        around = (
+            counting(lambda: self.doors),
+            perimeter(hosts, Bucket(REQUESTS_PER_S, BURST, mono_s)),
+            saying(self._sentence),
+        )
         self.app = web.Application(
             middlewares=[cast(Middleware, one) for one in around], client_max_size=BODY_BYTES_MAX
         )
@@ -183,35 +179,13 @@ class CommissionPage:
             ]
         )
 
-    # --- what stands around every route --------------------------------------------------------------------------
+    # --- who asks -----------------------------------------------------------------------------------------------
 
-    @web.middleware
-    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self.doors is None:
-            return await handler(request)
-        with self.doors.serving(request):
-            return await handler(request)
-
-    @web.middleware
-    async def _say_refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except Refused as refused:
-            language = page_language(language_of(request))
-            args = {key: str(value) for key, value in refused.args_said.items()}
-            own = refused.code in SENTENCES
-            said = (
-                say(refused.code, args, language)
-                if own
-                else sentence(refused.code, refused.args_said, language)
-            )
-            told = {"ok": False, "code": refused.code, "text": said.cause, "fix": said.fix}
-            return _json(told, _STATUS_OF.get(refused.code, 409))
-        except web.HTTPException as error:
-            return refusal(error.status, error.reason)
-        except Exception:
-            log.exception("a request failed", extra={"code": "page.defect"})
-            return refusal(500, "A defect of this page; it is in the journal of gatehouse-edge.")
+    def _sentence(self, request: web.Request, refused: Refused) -> Sentence:
+        language = page_language(language_of(request))
+        if refused.code not in SENTENCES:
+            return sentence(refused.code, refused.args_said, language)
+        return say(refused.code, {key: str(value) for key, value in refused.args_said.items()}, language)
 
     def _want_session(self, request: web.Request) -> None:
         if not is_trustworthy(request):
@@ -243,16 +217,16 @@ class CommissionPage:
     async def _get_health(self, request: web.Request) -> web.Response:
         said = say("commission.under_way", {}, page_language(language_of(request)))
         told = {"word": "not_ready", "code": "commission.under_way", "cause": said.cause, "fix": said.fix}
-        return _json(told, 503)
+        return answer(told, 503)
 
     async def _get_state(self, request: web.Request) -> web.Response:
         # Looked at by itself every second: that renews no session.
         if not is_trustworthy(request) or not self._unlock.holds(request, touch=False):
-            return _json(CommissionShown(session=False))
+            return answer(CommissionShown(session=False))
         language = page_language(language_of(request))
         own = self._enrolment()
         name = self._base.gate.name if own is None else own.name or self._base.gate.name
-        return _json(
+        return answer(
             commission_view(
                 self._shell,
                 language,
@@ -285,7 +259,7 @@ class CommissionPage:
     async def _post(self, request: web.Request) -> web.Response:
         self._want_session(request)
         await self._does[request.match_info["what"]](request)
-        return _json({"ok": True})
+        return answer({"ok": True})
 
     async def _plan(self, request: web.Request) -> None:
         plan = await body(request, PlanBody)
@@ -373,10 +347,6 @@ class CommissionPage:
         if lane is None or (seat.way is Way.EXIT and not lane.two_way):
             raise Refused("commission.no_lane")
         return seat
-
-
-def _json(told: object, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(told), status=status, content_type="application/json")
 
 
 def _svg(drawn: str) -> web.Response:

@@ -18,6 +18,7 @@ from admission.ids import Epoch, GateId, TicketId
 from admission.reasons import Language
 from edge.board import VerdictWord
 from edge.front import display, qr, rehearsed, timeline
+from edge.front.answers import answer, counting, saying
 from edge.front.asked import LANG_COOKIE, BoxBody, Refused, body, command, language_of, named
 from edge.front.bundle import bundle
 from edge.front.connection import Connection
@@ -30,7 +31,6 @@ from edge.front.perimeter import (
     BURST,
     REQUESTS_PER_S,
     Bucket,
-    Handler,
     Hosts,
     harden,
     is_trustworthy,
@@ -44,7 +44,7 @@ from edge.front.unlock import Unlock
 from edge.front.view import Viewer, go_view, judged, scan_view, status_view, timeline_view, verdict_view
 from edge.link import Seen
 from edge.store.faults import StoreFault
-from edge.words import sentence
+from edge.words import Sentence, sentence
 
 STREAMS_MAX = 16
 """Half of all connections: the page itself must still load."""
@@ -69,17 +69,6 @@ _FILES = {
     "display.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-_STATUS_OF = {
-    "page.no_session": 401,
-    "page.not_secure": 403,
-    "page.pin_wrong": 401,
-    "page.pin_locked": 429,
-    "page.no_pin": 409,
-    "page.bad_request": 400,
-    "front.no_lane": 503,
-}
-"""Every other code is a command that could not be done now: 409."""
-
 log = logging.getLogger("edge.front.server")
 
 
@@ -132,7 +121,7 @@ class Page:
         self._display = (PAGE / "display.html").read_text("utf-8")
         self._files = {file: (PAGE / file).read_bytes() for file in _FILES}
         bucket = Bucket(REQUESTS_PER_S, BURST, mono_s)
-        around = (self._count, perimeter(hosts, bucket), self._say_refusals)
+        around = (counting(lambda: self.doors), perimeter(hosts, bucket), saying(self._sentence))
         self.app = web.Application(
             middlewares=[cast(Middleware, one) for one in around],
             client_max_size=BODY_BYTES_MAX,
@@ -163,36 +152,10 @@ class Page:
             ]
         )
 
-    # --- what stands around every route --------------------------------------------------------------------------
+    # --- who asks -----------------------------------------------------------------------------------------------
 
-    @web.middleware
-    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self.doors is None:
-            return await handler(request)
-        with self.doors.serving(request):
-            return await handler(request)
-
-    @web.middleware
-    async def _say_refusals(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn a refusal into its sentence, and a defect of ours into a plain 500 with a trace in the journal."""
-        try:
-            return await handler(request)
-        except Refused as refused:
-            said = sentence(refused.code, refused.args_said, self._viewer(request).page)
-            said_so = {"ok": False, "code": refused.code, "text": said.cause, "fix": said.fix}
-            answer = _json(said_so, _STATUS_OF.get(refused.code, 409))
-            if "wait_s" in refused.args_said:
-                answer.headers[hdrs.RETRY_AFTER] = str(refused.args_said["wait_s"])
-            return answer
-        except web.HTTPException as error:
-            return refusal(
-                error.status,
-                error.reason,
-                {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else None,
-            )
-        except Exception:
-            log.exception("a request failed", extra={"code": "page.defect"})
-            return refusal(500, "A defect of this page; it is in the journal of gatehouse-edge.")
+    def _sentence(self, request: web.Request, refused: Refused) -> Sentence:
+        return sentence(refused.code, refused.args_said, self._viewer(request).page)
 
     def _viewer(self, request: web.Request, *, touch: bool = False) -> Viewer:
         wished = language_of(request)
@@ -244,7 +207,7 @@ class Page:
     async def _get_health(self, request: web.Request) -> web.Response:
         found = judged(self._client.status, connected=self._client.connected)
         said = verdict_view(found, self._client.status, Viewer(self._viewer(request).page, Language.EN))
-        return _json(said, 503 if found.word is VerdictWord.NOT_READY else 200)
+        return answer(said, 503 if found.word is VerdictWord.NOT_READY else 200)
 
     async def _get_metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp's signature
         text = metrics(self._client.status, connected=self._client.connected)
@@ -253,7 +216,7 @@ class Page:
     async def _get_status(self, request: web.Request) -> web.Response:
         client = self._client
         viewer = self._viewer(request)
-        return _json(
+        return answer(
             status_view(client.status, client.recent, viewer, connected=client.connected, name=self._name)
         )
 
@@ -326,7 +289,7 @@ class Page:
         if self._client.on_sync is None:
             raise Refused("uplink.unenrolled")
         self._client.on_sync()
-        return _json({"ok": True})
+        return answer({"ok": True})
 
     async def _get_bundle(self, request: web.Request) -> web.Response:
         self._want_session(request)
@@ -355,7 +318,7 @@ class Page:
                 found = await asyncio.to_thread(rehearsed.go, self._data, status, since_s)
         except StoreFault:
             raise Refused("command.not_done") from None
-        return _json(go_view(found, asked, status, page))
+        return answer(go_view(found, asked, status, page))
 
     async def _get_timeline(self, request: web.Request) -> web.Response:
         """Tell what happened to a ticket at all gates: that of one of this gate's records, or of a number."""
@@ -377,7 +340,7 @@ class Page:
             raise Refused("command.not_done") from None
         if not found:
             raise Refused("timeline.none")
-        return _json(timeline_view(found, status, self._viewer(request).page))
+        return answer(timeline_view(found, status, self._viewer(request).page))
 
     async def _post_command(self, request: web.Request) -> web.Response:
         self._want_session(request)
@@ -388,11 +351,7 @@ class Page:
             raise Refused("front.no_lane") from None
         if not done.ok:
             raise Refused(done.code or "command.not_done", done.args)
-        return _json({"ok": True})
-
-
-def _json(body: object, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+        return answer({"ok": True})
 
 
 def _event(name: str, body: object) -> str:

@@ -158,7 +158,7 @@ class LaneShell:
         self._on_became = on_became
         self._on_alert = on_alert
         self._heard, self._on_fire = heard, on_fire
-        self._rows = LaneRows(settings.id, journal.epoch, clock, on_seen)
+        self._rows = LaneRows(settings.id, journal.epoch, clock, lambda: judge.venue.products, on_seen)
         self._stored = StoredScans(
             judge=judge, time=clock, rows=self._rows, drive=self.drive, seq_of=self.seq_of, on_fault=on_fault
         )

@@ -1,11 +1,12 @@
 """What the page shows of one lane: a row for each presentation, and for each opening by hand."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from admission.ids import Epoch
+from admission.entitlements import Product
+from admission.ids import Epoch, EventId, ProductId
 from admission.lane import LaneEffect, Show, Write
-from admission.question import Verdict
+from admission.question import Candidate, Verdict
 from admission.reasons import Reason
 from admission.records import Direction, Flag, Kind, Outcome, Record
 from edge.clock import Clock
@@ -21,8 +22,16 @@ _OF_THE_LANE = Flag.REHEARSAL | Flag.NO_PULSE
 class LaneRows:
     """Makes the rows of one lane in one run of the gate."""
 
-    def __init__(self, lane: int, epoch: Epoch, clock: Clock, on_seen: Callable[[Seen], None]) -> None:
+    def __init__(
+        self,
+        lane: int,
+        epoch: Epoch,
+        clock: Clock,
+        products: Callable[[], Mapping[tuple[EventId, ProductId], Product]],
+        on_seen: Callable[[Seen], None],
+    ) -> None:
         self._lane = lane
+        self._products = products
         self._epoch = epoch
         self._clock = clock
         self._on_seen = on_seen
@@ -47,7 +56,6 @@ class LaneRows:
             self._waiting[reader] = (shown, row)
         scan = next((one for one in effects if isinstance(one, Write) and one.kind is Kind.SCAN), None)
         flags = verdict.flags | (scan.flags & _OF_THE_LANE if scan is not None and seq else Flag.NONE)
-        ticket = "" if verdict.candidate is None else str(verdict.candidate.ticket.id)
         kind = getattr(getattr(answer.identity, "kind", None), "value", "malformed")
         self._on_seen(
             Seen(
@@ -60,11 +68,12 @@ class LaneRows:
                 outcome=verdict.outcome,
                 reason=verdict.reason,
                 flags=int(flags),
-                ticket=ticket,
+                ticket=_ticket(verdict.candidate),
                 gate=verdict.gate,
                 last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
                 epoch=self._epoch,
                 row=row,
+                product=self._product(verdict.candidate),
             )
         )
 
@@ -82,11 +91,12 @@ class LaneRows:
                 outcome=verdict.outcome,
                 reason=verdict.reason,
                 flags=int(write.flags),
-                ticket="" if verdict.candidate is None else str(verdict.candidate.ticket.id),
+                ticket=_ticket(verdict.candidate),
                 gate=verdict.gate,
                 last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
                 epoch=self._epoch,
                 row=next(self._numbers),
+                product=self._product(verdict.candidate),
             )
         )
 
@@ -116,13 +126,14 @@ class LaneRows:
                 outcome=outcome,
                 reason=reason,
                 flags=int(Flag.NONE if verdict is None else verdict.flags),
-                ticket="" if found is None else str(found.ticket.id),
+                ticket=_ticket(found),
                 gate=0 if verdict is None else verdict.gate,
                 last_s=last.time_us / 1e6 if last else 0.0,
                 epoch=self._epoch,
                 row=next(self._numbers),
                 line=line,
                 shown_s=shown_s,
+                product=self._product(found),
             )
         )
 
@@ -145,6 +156,17 @@ class LaneRows:
                 row=next(self._numbers),
             )
         )
+
+    def _product(self, found: Candidate | None) -> str:
+        """Return what a ticket is called; "" for one whose product the list does not name."""
+        if found is None:
+            return ""
+        product = self._products().get((found.ticket.event, found.ticket.product))
+        return "" if product is None else product.name
+
+
+def _ticket(found: Candidate | None) -> str:
+    return "" if found is None else str(found.ticket.id)
 
 
 def way_of(way: Way) -> Direction:

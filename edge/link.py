@@ -128,6 +128,8 @@ class Seen(msgspec.Struct, frozen=True, tag="seen"):
     """A `reasons.Line` that says more than the outcome: of a check-in station."""
     shown_s: int = 0
     """How long it stays on a display; 0: as ever."""
+    product: str = ""
+    """What its ticket is called, as the list says; of no person. "" where nothing was found, and after a restart."""
 
 
 class StaffAlert(msgspec.Struct, frozen=True):

@@ -65,6 +65,7 @@ PAGE = Path(__file__).parent / "page"
 _FILES = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "stream.js": "text/javascript; charset=utf-8",
     "display.css": "text/css; charset=utf-8",
     "display.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
@@ -130,7 +131,7 @@ class Page:
         self.app.add_routes(
             [
                 web.get("/", self._get_index),
-                web.get("/{file:page.css|page.js|display.css|display.js|icon.svg}", self._get_file),
+                web.get("/{file:page.css|page.js|stream.js|display.css|display.js|icon.svg}", self._get_file),
                 web.get(r"/lanes/{lane:\d{1,5}}/display", self._get_display),
                 web.get("/qr.svg", self._get_qr),
                 web.get("/healthz", self._get_health),

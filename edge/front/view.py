@@ -179,6 +179,7 @@ class ScanView(msgspec.Struct, frozen=True):
     """What a display says in large letters, where that is not its state's own: a key of `edge.front.display.WORDS`."""
     shown_s: int = 0
     """How long a display shows it; 0: as ever."""
+    product: str = ""
 
 
 class StatusView(msgspec.Struct, frozen=True):
@@ -311,6 +312,7 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
         may_annul=viewer.has_session and may_annul and not undone,
         word=seen.line if seen.line in set(Line) else "",
         shown_s=seen.shown_s,
+        product=seen.product,
     )
 
 

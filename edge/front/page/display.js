@@ -1,8 +1,10 @@
 // The display at one lane. It shows only what the box says now: without a word for LOST_MS it says NOT READY.
+import { follow } from "./stream.js";
+
 const SHOWN_MS = 5000; // long enough to read, gone before the next but one
 const LOST_MS = 6000; // three beats of the box
 const CHECK_MS = 500;
-const RETRY_MS = 2000;
+const CHANGE_MS = 350; // a state stands at least so long: fewer than three changes in a second are no flashing (WCAG 2.3.1)
 const LANGUAGES = ["de", "fr", "it", "en"];
 // Rhythms, told apart without hearing the pitch: [Hz, from ms, for ms]. Never more than three beeps in a second.
 const RHYTHMS = {
@@ -17,7 +19,8 @@ const $ = (id) => document.getElementById(id);
 const all = JSON.parse(document.body.dataset.words);
 const lane = Number(document.body.dataset.lane);
 let lang = document.documentElement.lang;
-let source = null, heard = 0, isLost = true, status = null, scan = null, until = 0, audio = null;
+let isLost = true, status = null, scan = null, until = 0, audio = null, listen = () => {};
+let changed = 0, later = 0, told = "";
 
 function put(node, text) { if (node.textContent !== text) node.textContent = text; }
 
@@ -32,32 +35,46 @@ function beep(state) {
   }
 }
 
-// What stands now: [state, word, text, hint]. That the lane is not ready goes before any scan.
+// What stands now: its state, and what is written, line by line.
 function now() {
   const words = all[lang];
   const own = status?.lanes.find((one) => one.id === lane);
-  if (isLost || !status) return ["not_ready", words.not_ready, words.lost, words.staff];
-  if (status.gate && !own) return ["not_ready", words.not_ready, words.no_lane, ""];
-  if (own?.fire || own?.state === "emergency") return ["not_ready", words.leave, "", ""];
-  if (status.verdict.word === "not_ready" || !own?.ready) return ["not_ready", words.not_ready, words.staff, ""];
-  if (scan && Date.now() < until) return [scan.display, words[scan.word] ?? words[scan.display], scan.text, scan.steward];
-  if (["closed", "out_of_service"].includes(own.state)) return ["not_ready", words.not_ready, words.closed, ""];
-  return ["idle", words.idle, "", ""];
+  const unready = (word, text, hint) => ({ state: "not_ready", word, text, hint });
+  if (isLost || !status) return unready(words.not_ready, words.lost, words.staff);
+  if (status.gate && !own) return unready(words.not_ready, words.no_lane, "");
+  if (own?.fire || own?.state === "emergency") return unready(words.leave, "", "");
+  if (status.verdict.word === "not_ready" || !own?.ready) return unready(words.not_ready, words.staff, "");
+  if (scan && Date.now() < until) {
+    return { state: scan.display, word: words[scan.word] ?? words[scan.display], text: scan.text, product: scan.product, hint: scan.steward, key: `${scan.key} ${scan.display}` };
+  }
+  if (["closed", "out_of_service"].includes(own.state)) return unready(words.not_ready, words.closed, "");
+  return { state: "idle", word: words.idle };
 }
 
 function paint() {
-  const [state, word, text, hint] = now();
-  const isScan = scan !== null && state === scan.display && text === scan.text;
+  const { state, word, text = "", product = "", hint = "", key = "" } = now();
   const before = document.body.dataset.state;
-  document.body.className = isScan ? `${state} scan` : state;
+  if (state !== before) {
+    const early = before ? changed + CHANGE_MS - performance.now() : 0;
+    if (early > 0) {
+      later ||= setTimeout(() => { later = 0; paint(); }, early);
+      return;
+    }
+    changed = performance.now();
+  }
+  document.body.className = key ? `${state} scan` : state;
   document.body.dataset.state = state;
   $("shape").setAttribute("href", `#s-${state}`);
   put($("word"), word);
+  $("word").style.setProperty("--letters", Math.max(...word.split(" ").map((one) => one.length)));
   put($("text"), text);
+  put($("product"), product);
   put($("hint"), hint);
   const own = status?.lanes.find((one) => one.id === lane);
   put($("lane"), own ? `${status.name} · ${own.name}` : "");
-  if (state === "not_ready" && before && before !== "not_ready") beep(state);
+  const fresh = key ? key !== told : state === "not_ready" && before && before !== state;
+  if (key) told = key;
+  if (fresh) beep(state);
 }
 
 function show(one) {
@@ -73,7 +90,6 @@ function show(one) {
   const shownMs = one.shown_s * 1000 || SHOWN_MS;
   until = Date.now() + shownMs;
   paint();
-  if (document.body.dataset.state === one.display) beep(one.display);
   setTimeout(paint, shownMs + 1);
 }
 
@@ -84,24 +100,6 @@ function remember(one) {
   known = Object.fromEntries([...Object.entries(known), [one.key, one.display]].slice(-KNOWN_MAX));
 }
 
-function alive() { heard = performance.now(); isLost = false; }
-function lost() { isLost = true; scan = null; paint(); }
-
-function listen() {
-  source?.close(); // what still lies in the old one's pipe is never read
-  const own = new EventSource(`/api/events?display=1&lang=${lang}&reasons=${lang}`);
-  source = own;
-  heard = performance.now();
-  own.addEventListener("status", (event) => { alive(); status = JSON.parse(event.data); paint(); });
-  own.addEventListener("seen", (event) => { alive(); show(JSON.parse(event.data)); });
-  own.addEventListener("beat", () => { alive(); paint(); });
-  own.addEventListener("error", () => {
-    if (source !== own) return;
-    lost();
-    if (own.readyState === EventSource.CLOSED) setTimeout(() => { if (source === own) listen(); }, RETRY_MS);
-  });
-}
-
 function speak(next) {
   lang = next;
   const words = all[lang];
@@ -109,7 +107,7 @@ function speak(next) {
   document.title = words.idle;
   put($("language"), lang.toUpperCase());
   $("language").setAttribute("aria-label", `${words.language}: ${lang.toUpperCase()}`);
-  put($("sound"), audio?.state === "running" ? words.quiet : words.sound);
+  sounds();
   scan = null; // its text is in the language before
   paint();
 }
@@ -125,23 +123,33 @@ function nextLanguage() {
 function sound() {
   if (!audio) {
     audio = new AudioContext();
-    audio.addEventListener("statechange", sounds);
+    audio.addEventListener("statechange", () => { sounds(); beep("admit"); });
   }
   if (audio.state === "running") audio.suspend(); else audio.resume();
 }
 
 function sounds() {
   const isOn = audio?.state === "running";
+  const said = isOn ? all[lang].quiet : all[lang].sound;
   $("sound").setAttribute("aria-pressed", String(isOn));
-  put($("sound"), isOn ? all[lang].quiet : all[lang].sound);
-  if (isOn) beep("admit");
+  $("sound").setAttribute("aria-label", said);
+  $("sound").title = said;
+  $("sound-shape").setAttribute("href", isOn ? "#s-sound" : "#s-mute");
 }
 
 $("language").addEventListener("click", nextLanguage);
 $("sound").addEventListener("click", sound);
 addEventListener("keydown", (event) => { if (event.key.toLowerCase() === "l" && !event.ctrlKey && !event.metaKey && !event.altKey) nextLanguage(); });
-setInterval(() => { if (performance.now() - heard > LOST_MS) { lost(); listen(); } else paint(); }, CHECK_MS);
+setInterval(paint, CHECK_MS);
 let liked = null;
 try { liked = localStorage.getItem("display-lang"); } catch { /* as above */ }
 speak(LANGUAGES.includes(liked) ? liked : lang);
-listen();
+listen = follow({
+  address: () => `/api/events?display=1&lang=${lang}&reasons=${lang}`,
+  silentMs: LOST_MS,
+  lookMs: CHECK_MS,
+  alive: () => { isLost = false; },
+  lost: () => { isLost = true; scan = null; paint(); },
+  status: (said) => { status = said; paint(); },
+  seen: show,
+});

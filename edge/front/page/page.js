@@ -1,4 +1,6 @@
 // The technician's page. The box says everything in words; this only shows it, and sends what is pressed.
+import { follow } from "./stream.js";
+
 const $ = (id) => document.getElementById(id);
 const words = JSON.parse(document.body.dataset.words);
 const lang = document.documentElement.lang;
@@ -11,6 +13,7 @@ const SCANS_MAX = 100;
 const SURE_MS = 4000;
 const READ_MS = 30000; // what was refused stays in view, but not for ever: it lies over what is below
 const LOST_MS = 35000; // two heartbeats and a bit: the box is gone although the connection looks open
+const LOOK_MS = 5000;
 
 const clock = new Intl.DateTimeFormat(lang === "de" ? "de-CH" : "en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const moment = new Intl.DateTimeFormat(lang === "de" ? "de-CH" : "en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -18,9 +21,7 @@ const figures = new Intl.NumberFormat(lang === "de" ? "de-CH" : "en-GB");
 const at = (seconds) => (Date.now() / 1000 - seconds < 43200 ? clock : moment).format(seconds * 1000);
 
 let status = null;
-let source = null;
 let lostSince = null;
-let heard = 0;
 
 // Writes only where something differs: a screen reader is not told the same twice.
 const put = (node, text) => { if (node.textContent !== text) node.textContent = text; };
@@ -144,7 +145,7 @@ function fillScan(node, scan) {
   put(node.querySelector("h3"), scan.title);
   const more = [...scan.flags, ...(scan.ticket ? [`${words.ticket} ${scan.ticket}`] : [])];
   put(node.querySelector(".text"), scan.steward);
-  put(node.querySelector(".hint"), [scan.where, ...more].join(" · "));
+  put(node.querySelector(".hint"), [scan.product, scan.where, ...more].filter(Boolean).join(" · "));
   setTime(node.querySelector("time"), scan.time_s);
   const story = node.querySelector(".story");
   story.hidden = !scan.ticket || !scan.seq;
@@ -372,7 +373,7 @@ $("pin-form").addEventListener("submit", async (event) => {
   $("pin").focus();
 });
 $("lock").addEventListener("click", async () => { await post("/api/logout", {}); listen(); });
-$("reasons").addEventListener("change", listen);
+$("reasons").addEventListener("change", () => listen());
 $("go").addEventListener("submit", async (event) => {
   event.preventDefault();
   const answer = await fetch(`/api/go?lang=${lang}&since=${$("go").since.value}`).then((one) => one.json()).catch(() => ({ text: words.failed }));
@@ -388,7 +389,6 @@ sure($("restart"), true, () => send("box/restart", {}), () => words.restart_sure
 // --- the live stream ----------------------------------------------------------------------------------------------
 
 function alive() {
-  heard = Date.now();
   lostSince = null;
   $("lost").hidden = true;
   document.body.classList.remove("stale");
@@ -401,22 +401,15 @@ function lost() {
   document.body.classList.add("stale");
 }
 
-function listen() {
-  source?.close();
-  const own = new EventSource(`/api/events?lang=${lang}&reasons=${$("reasons").value}`);
-  source = own;
-  heard = Date.now();
-  own.addEventListener("status", (event) => { alive(); show(JSON.parse(event.data)); });
-  own.addEventListener("seen", (event) => { alive(); showScan(JSON.parse(event.data)); });
-  own.addEventListener("beat", alive);
-  own.addEventListener("error", () => {
-    lost();
-    if (own.readyState === EventSource.CLOSED) setTimeout(() => { if (source === own) listen(); }, 2000); // refused, not broken: the browser would not try again
-  });
-}
-
-setInterval(() => { if (Date.now() - heard > LOST_MS) { lost(); listen(); } }, 5000);
 for (const link of document.querySelectorAll("nav a")) if (link.lang === lang) link.setAttribute("aria-current", "true");
 const liked = (navigator.languages ?? []).map((one) => one.slice(0, 2)).find((one) => ["de", "fr", "it", "en"].includes(one));
 $("reasons").value = ["fr", "it"].includes(liked) ? liked : lang;
-listen();
+const listen = follow({
+  address: () => `/api/events?lang=${lang}&reasons=${$("reasons").value}`,
+  silentMs: LOST_MS,
+  lookMs: LOOK_MS,
+  alive,
+  lost,
+  status: show,
+  seen: showScan,
+});

@@ -40,6 +40,7 @@ from admission.observed import (
 from admission.question import LastUse, Tally
 from admission.records import Direction, Flag
 from admission.resets import Moment, Resets, before
+from admission.settled import NOTHING, Settled
 
 __all__ = [
     "COLUMNS",
@@ -56,6 +57,7 @@ __all__ = [
     "TicketPresence",
     "bounds",
     "fold",
+    "fold_on",
     "from_columns",
     "reset_from_columns",
     "reset_of",
@@ -112,6 +114,25 @@ def fold(
     rows: Iterable[PresenceRow], resets: "Resets | Sequence[Reset]", zones: ZoneTree
 ) -> "TicketPresence":
     """Return what the rows of one ticket amount to. Rows may come repeated and in any order."""
+    return _fold(rows, resets, zones, NOTHING)[0]
+
+
+def fold_on(
+    settled: Settled, rows: Iterable[PresenceRow], resets: Resets, zones: ZoneTree
+) -> "TicketPresence | None":
+    """Return what the rows of one ticket amount to on top of a sum that they fit (`admission.settled`); None where all of
+    them must be looked at, since somebody leaves who may be in the sum.
+
+    Of what was put away the presence tells the numbers: its entries are in no list of them, and in no `doubles`.
+    """
+    presence, is_sure = _fold(rows, resets, zones, settled)
+    return presence if is_sure and all(map(presence.knows_newest, settled.live)) else None
+
+
+def _fold(
+    rows: Iterable[PresenceRow], resets: "Resets | Sequence[Reset]", zones: ZoneTree, settled: Settled
+) -> tuple["TicketPresence", bool]:
+    """Return the presence, and whether it is sure that no exit took somebody of the sum."""
     entries: dict[RecordId, PresenceRow] = {}
     exits: dict[RecordId, PresenceRow] = {}
     marks: list[PresenceRow] = []
@@ -131,7 +152,8 @@ def fold(
     if stands_for:
         replaced = set(stands_for.values())
         counted = [row for row in counted if row.id not in replaced]
-    closed: dict[RecordId, _Closing] = {}
+    closed: dict[RecordId, _Closing] = dict(settled.closed)
+    is_sure = True
     pending: list[PresenceRow] = []
     if exits:
         pending = [row for row in exits.values() if reached.get(row.id, row.state) is State.RESERVED]
@@ -144,11 +166,13 @@ def fold(
     else:
         index, emptied = None, {}
     if exits:
-        _close_latest(committed, counted, closed, emptied, zones)
+        is_sure = _close_latest(committed, counted, closed, emptied, zones, settled.live_until)
     for name, at in emptied.items():
         closed[name] = min(closed.get(name, at), at)
     gone = committed if exits else ()
-    return TicketPresence(zones, counted, reached, closed, pending, entries, stands_for, index, gone)
+    found = TicketPresence(zones, counted, reached, closed, pending, entries, stands_for, index, gone)
+    found.settled, found.exits = settled, exits
+    return found, is_sure
 
 
 def _keep(found: dict[RecordId, PresenceRow], row: PresenceRow) -> None:
@@ -217,19 +241,29 @@ def _close_latest(
     closed: dict[RecordId, _Closing],
     emptied: Mapping[RecordId, _Closing],
     zones: ZoneTree,
-) -> None:
-    """Let each exit that saw no entry take the latest that it can have been for; the earliest exit first."""
+    put_away: Mapping[ZoneId, Moment],
+) -> bool:
+    """Let each exit that saw no entry take the latest that it can have been for; the earliest exit first.
+
+    `put_away`: of each zone the newest of those who are inside and not in `counted`. False where one of them may have left.
+    """
+    is_sure = True
     for leaving in committed:
         if leaving.names:
             continue
         for zone in (leaving.zone, *zones.inner(leaving.zone)):
+            taken: _Closing | None = None
             for entry in reversed(counted):
                 if entry.zone != zone or entry.id in closed or not _precedes(entry, leaving):
                     continue
                 at = emptied.get(entry.id)
                 if at is None or at[0] > leaving.time_us:
                     closed[entry.id] = (leaving.time_us, leaving.id)
+                    taken = (entry.time_us, entry.id)
                     break
+            if zone in put_away and (taken is None or taken < put_away[zone]):
+                is_sure = False
+    return is_sure
 
 
 def _precedes(entry: PresenceRow, leaving: PresenceRow) -> bool:
@@ -244,6 +278,7 @@ class TicketPresence:
 
     __slots__ = (
         "_closed", "_counted", "_entries", "_gone", "_live", "_pending", "_reached", "_resets", "_stands_for", "_zones",
+        "exits", "settled",
     )  # fmt: skip
 
     def __init__(
@@ -262,6 +297,54 @@ class TicketPresence:
         self._pending, self._entries, self._stands_for = pending, entries, stands_for
         self._resets, self._gone = resets, gone
         self._live = [row for row in counted if row.id not in closed] if closed else counted
+        self.settled: Settled = NOTHING
+        """What the rows stand on."""
+        self.exits: Mapping[RecordId, PresenceRow] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is inside anywhere."""
+        return not self._live and not self.settled.live
+
+    @property
+    def known(self) -> Mapping[RecordId, PresenceRow]:
+        """The entries that were folded, whatever became of them."""
+        return self._entries
+
+    @property
+    def gone(self) -> Sequence[PresenceRow]:
+        """The exits that were passed."""
+        return self._gone
+
+    @property
+    def resets(self) -> Resets | None:
+        """The resets that there were, if any."""
+        return self._resets
+
+    @property
+    def zones(self) -> ZoneTree:
+        """The zones it was folded for."""
+        return self._zones
+
+    def closing(self, entry: RecordId) -> Moment | None:
+        """Return when and by what an entry was closed; None where it is not."""
+        return self._closed.get(entry)
+
+    def closers(self) -> set[RecordId]:
+        """Return the exits and resets that closed an entry."""
+        return {by for _, by in self._closed.values()}
+
+    def knows_newest(self, zone: ZoneId) -> bool:
+        """Whether the next one to leave a zone is none of those who were put away."""
+        last = self.settled.live_until[zone]
+        named = {name for row in self._pending for name in row.names}
+        return any(
+            row.zone == zone
+            and (row.time_us, row.id) > last
+            and row.id not in named
+            and self._reached.get(row.id, row.state) is State.COMMITTED
+            for row in self._live
+        )
 
     @property
     def live(self) -> tuple[RecordId, ...]:
@@ -287,12 +370,15 @@ class TicketPresence:
 
     def state(self, entry: RecordId) -> State:
         """Return how far an entry or exit has come."""
-        known = self._entries.get(entry)
+        known = self._entries.get(entry) or self.exits.get(entry)
         return self._reached.get(entry, known.state if known is not None else State.RESERVED)
 
     def uses(self, zone: ZoneId, session: SessionId) -> int:
         """Return how many uses were taken of a zone's session."""
-        return sum(row.zone == zone and row.session == session and self._is_use(row) for row in self._counted)
+        put_away = self.settled.used.get((zone, session))
+        return (put_away.uses if put_away is not None else 0) + sum(
+            row.zone == zone and row.session == session and self._is_use(row) for row in self._counted
+        )
 
     def _is_use(self, row: PresenceRow) -> bool:
         if row.flags & _REENTRY:
@@ -329,17 +415,18 @@ class TicketPresence:
         if resets is None:
             return 0
         within = (zone, *self._zones.inner(zone))
-        return sum(
+        return self.settled.fled.get(zone, 0) + sum(
             row.zone in within and resets.is_unsettled(zone, self._closed.get(row.id))
             for row in self._counted
         )
 
     def strangers_left(self, zone: ZoneId) -> int:
         """Return how many exits from a zone were people of whom no entry was known, or none that was still open."""
+        put_away = self.settled.strangers.get(zone, 0)
         if not self._gone:
-            return 0
-        closers = {by for _, by in self._closed.values()}
-        return sum(row.zone == zone and row.id not in closers for row in self._gone)
+            return put_away
+        closers = self.closers()
+        return put_away + sum(row.zone == zone and row.id not in closers for row in self._gone)
 
     def inside(self, zone: ZoneId) -> int:
         """Return how many people of the ticket are in a zone at least, those with a reservation among them.
@@ -350,7 +437,7 @@ class TicketPresence:
         return self._most(zone, self._live)
 
     def _most(self, zone: ZoneId, rows: list[PresenceRow]) -> int:
-        if not rows:
+        if not rows and not self.settled.live:
             return 0
         return max(self._own(at, rows) for at in (zone, *self._zones.inner(zone)))
 
@@ -359,7 +446,8 @@ class TicketPresence:
         return [row for row in self._live if self._reached.get(row.id, row.state) is State.COMMITTED]
 
     def _own(self, zone: ZoneId, rows: list[PresenceRow]) -> int:
-        return sum(row.zone == zone for row in rows)
+        """Count people in the very zone. Whoever was put away and is inside has passed."""
+        return sum(row.zone == zone for row in rows) + self.settled.live.get(zone, 0)
 
     def bounds(self, zone: ZoneId) -> Bounds:
         """Return how many people of the ticket are in a zone.
@@ -415,10 +503,15 @@ class TicketPresence:
 
         A pending exit is one of this gate's running epoch: of another gate's we cannot know whether it still runs.
         """
-        if not self._counted and not self._pending:
+        settled = self.settled
+        if not self._counted and not self._pending and settled is NOTHING:
             return Tally()
         day = frozenset(sessions_of_day)
-        in_session = in_day = in_all = unresolved_uses = 0
+        unresolved_uses = 0
+        put_away = settled.used.get((zone, session))
+        in_session = put_away.uses if put_away is not None else 0
+        in_day = sum(one.uses for of in day if (one := settled.used.get((zone, of))) is not None)
+        in_all = settled.uses.get(zone, 0)
         unresolved: list[RecordId] = []
         last: PresenceRow | None = None
         for row in self._counted:
@@ -435,9 +528,13 @@ class TicketPresence:
                 if here and self._unresolved(row, this_gate, this_epoch):
                     unresolved.append(row.id)
                     unresolved_uses += is_use
-        if last is None:
+        last_use = None if last is None else LastUse(last.id, last.lane, last.time_us)
+        if put_away is not None and (last is None or _order(last) < _when(put_away.last)):
+            last_use = put_away.last
+        if last_use is None:
             within = (zone, *self._zones.inner(zone))
             last = next((row for row in reversed(self._live) if row.zone in within), None)
+            last_use = None if last is None else LastUse(last.id, last.lane, last.time_us)
         around = (zone, *self._zones.outer(zone))
         return Tally(
             uses_session=in_session,
@@ -445,7 +542,7 @@ class TicketPresence:
             uses_total=in_all,
             inside=self.inside(zone),
             passed=self._most(zone, self._sure()),
-            last=None if last is None else LastUse(last.id, last.lane, last.time_us),
+            last=last_use,
             exit_pending=any(
                 row.id[:2] == (this_gate, this_epoch) and row.zone in around for row in self._pending
             ),
@@ -516,6 +613,10 @@ class TicketPresence:
 
     def _stored_exits(self) -> set[RecordId]:
         return {row.id for row in self._gone if row.flags & OF_DEVICE}
+
+
+def _when(use: LastUse) -> tuple[int, RecordId]:
+    return use.time_us, use.record
 
 
 def _is_again(row: PresenceRow) -> bool:

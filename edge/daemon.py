@@ -191,6 +191,7 @@ class Daemon:
         self.asking = Asking(self._loop.time, self._ask_others)
         self.judge.ask = self.asking.hope
         self.judge.doubted = self.memory.doubted
+        self.judge.told = self.memory.told
         self.judge.known_at_cut.update(_shares(self.reader.meta(SHARES)))
         self.judge.on_dealt = self._keep_shares
         self.lists = Lists(self, self._parts.disk, self._loop.time)

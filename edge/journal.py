@@ -85,6 +85,8 @@ class Journal:
         self._token = 0
         self._unsigned_since_ns = 0
         self._recorded: set[tuple[EventId, TicketId]] = set()
+        self.on_presence: Callable[[Sequence[PresenceRow]], None] = lambda _rows: None
+        """Told at once what was recorded of presence, by this gate and by others."""
         self._changes: tuple[tuple[StandingChange, ...], tuple[OverlayRow, ...]] = ((), ())
         self._kept: tuple[tuple[str, bytes], ...] = ()
         self._seals: tuple[tuple[ListVersion, ...], tuple[SnapshotMark, ...]] = ((), ())
@@ -235,6 +237,7 @@ class Journal:
         for row in presence:
             self._pending.setdefault((row.event, row.ticket), []).append(row)
             self._recorded.add((row.event, row.ticket))
+        self.on_presence(presence)
         (versions, snapshots), self._seals = self._seals, ((), ())
         (standings, overlay), self._changes = self._changes, ((), ())
         kept, self._kept = self._kept, ()
@@ -261,6 +264,7 @@ class Journal:
         self._token += 1
         for row in batch.presence:
             self._pending.setdefault((row.event, row.ticket), []).append(row)
+        self.on_presence(batch.presence)
         self._submitted.append((self._token, self.last_seq, batch.presence))
         self._writer.submit(
             msgspec.structs.replace(batch, token=self._token), Urgency.NOW if urgent else Urgency.RIDE

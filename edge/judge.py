@@ -44,6 +44,7 @@ from admission.records import Direction, Extension, Flag, Trust, pack_tap, ticke
 from admission.rules import session_for, share_of
 from edge.clock import TrustedTime
 from edge.venue import Venue, venue_of
+from edge.worn import Told
 from sync.wire.lists import ListHead
 
 NIGHT_S = 6 * 3600
@@ -128,6 +129,8 @@ class Judge:
         """Has the gates that were not heard asked, where nobody did while nobody came; whether their answer may still come."""
         self.doubted: Callable[[EventId, TicketId], bool] = lambda _event, _ticket: False
         """Whether a gate that is in doubt claims a use of a ticket (`edge.claims`); what it claims is in no row."""
+        self.told: Callable[[EventId, TicketId, ZoneTree], Told] = self._told_whole
+        """What is recorded about a ticket and what it folds to: a gate keeps those with many uses folded (`edge.worn`)."""
         self.known_at_cut: dict[ZoneId, int] = {}
         """People in a zone, at most, when its first question after the cut was put. A restart does not deal anew, so it
         is kept: `on_dealt` is called when it changed."""
@@ -360,18 +363,20 @@ class Judge:
                 product = Product(ticket.product, ticket.event, "", attention=Attention.NOTE)
             newer = self._presence.credential_of(ticket.event, name)
             credential = listed if newer is None else newer
-            about = self._presence.rows(ticket.event, ticket.id)
-            if self._is_replaced(ticket, name, about):
+            told = self.told(ticket.event, ticket.id, self.venue.zones)
+            if self._is_replaced(ticket, name, told.rows):
                 credential |= CredentialStanding.REPLACED
-            tally = self._tally(ticket, plan, then_us, about)
+            tally = self._tally(ticket, plan, then_us, told)
             found.append(Candidate(self._current(ticket), product, tally, credential=credential))
         if not found and identity.claims is not None:
             unlisted = synthesize(identity.claims, self.venue)
             if unlisted is not None:
                 ticket = self._current(unlisted.ticket)
-                about = self._presence.rows(ticket.event, ticket.id)
-                replaced = CredentialStanding.REPLACED if self._is_replaced(ticket, name, about) else _ACTIVE
-                tally = self._tally(ticket, plan, then_us, about)
+                told = self.told(ticket.event, ticket.id, self.venue.zones)
+                replaced = (
+                    CredentialStanding.REPLACED if self._is_replaced(ticket, name, told.rows) else _ACTIVE
+                )
+                tally = self._tally(ticket, plan, then_us, told)
                 found.append(replace(unlisted, ticket=ticket, credential=replaced, tally=tally))
         return tuple(found)
 
@@ -415,19 +420,28 @@ class Judge:
             ticket.not_before, ticket.not_after, ticket.admits, ticket.home_gate, ticket.attention,
         )  # fmt: skip
 
-    def _tally(
-        self, ticket: Ticket, plan: LanePlan, then_us: int | None, rows: tuple[PresenceRow, ...]
-    ) -> Tally:
-        """Fold what is recorded about a ticket, as seen from this lane."""
+    def _told_whole(self, event: EventId, ticket: TicketId, zones: ZoneTree) -> Told:
+        rows = self._presence.rows(event, ticket)
+        return Told(rows, fold(rows, self._presence.resets(), zones))
+
+    def _told_then(self, ticket: Ticket, then_us: int) -> Told:
+        """Return what was recorded by then. What was said since of those entries and exits holds: one was annulled, another passed."""
+        rows = tuple(
+            row for row in self._presence.rows(ticket.event, ticket.id)
+            if row.time_us <= then_us or row.role not in _COMINGS
+        )  # fmt: skip
+        return Told(rows, fold(rows, self._presence.resets(), self.venue.zones))
+
+    def _tally(self, ticket: Ticket, plan: LanePlan, then_us: int | None, told: Told) -> Tally:
+        """Return what is recorded about a ticket, as seen from this lane."""
         if then_us is not None:
-            # What was said since of those entries and exits holds: one was annulled, another passed.
-            rows = tuple(row for row in rows if row.time_us <= then_us or row.role not in _COMINGS)
+            told = self._told_then(ticket, then_us)
         doubted = self.doubted(ticket.event, ticket.id)
-        if not rows:
+        if not told.rows:
             return _DOUBTED if doubted else _NOTHING_YET
         session = session_for(ticket, plan)
         same_day = self._same_day(ticket.event, session)
-        presence = fold(rows, self._presence.resets(), self.venue.zones)
+        presence = told.presence
         found = presence.tally(plan.zone, session, same_day, self._gate, self._presence.epoch, plan.lane)
         if then_us is not None:
             # It is over: nobody waits for an exit, stands before an arm that a restart caught or is let in again.

@@ -4,7 +4,7 @@ The one place where a decision looks for the past.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import msgspec
@@ -13,7 +13,7 @@ from admission.corrected import placed
 from admission.entitlements import CredentialStanding, Standing, ZoneTree
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId, ZoneId
 from admission.observed import tag_rows_of
-from admission.presence import Bounds, PresenceRow, Reset, Resets, reset_of, rows_of
+from admission.presence import Bounds, PresenceRow, Reset, Resets, TicketPresence, fold, reset_of, rows_of
 from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
 from edge.claims import Doubts
 from edge.journal import Journal
@@ -22,6 +22,7 @@ from edge.store.faults import StoreFault
 from edge.store.log import LogStore
 from edge.store.log_reader import ROWS_MAX, LogReader
 from edge.store.log_schema import COUNTED_KEY, DOUBTED_KEY, EpochRow, StandingChange
+from edge.worn import Told, Worn
 from sync.wire.counted import Counted, Limit
 
 Seals = Mapping[EventId, tuple[int, int]]
@@ -44,6 +45,8 @@ class Memory:
         self._limits = kept_limits(reader)
         self._counted = Counted(self._limits)
         self._doubts = kept_doubts(reader)
+        self._worn = Worn(self._resets, self._zones)
+        journal.on_presence = self._recorded_rows
         self._occupancy = Occupancy(self._zones, self._resets)
         self._next = self._occupancy
         self._counting: Iterator[int] = iter(())
@@ -77,6 +80,7 @@ class Memory:
         self._seals = seals
         self._standings, self._credentials = standings_after(seals, (*kept, *self._heard.values()))
         self._zones, self._resets = zones, resets
+        self._worn.forget(resets, zones)
         self.recount()
 
     def changed(self, changes: Iterable[StandingChange]) -> None:
@@ -134,7 +138,7 @@ class Memory:
 
     def recount(self) -> None:
         """Begin to count anew."""
-        self._next = Occupancy(self._zones, self._resets)
+        self._next = Occupancy(self._zones, self._resets, self._presence)
         # What a failing disk has not taken stands in no table: those tickets are counted beside.
         tickets = chain(self._journal.pending_tickets(), self._reader.presence_tickets())
         self._counting = self._next.count(tickets, self.rows)
@@ -144,6 +148,7 @@ class Memory:
         """Take in the presence resets that were just written, and count anew whom they leave inside."""
         for reset in self._journal.pending_resets():
             self._resets.add(reset)
+        self._worn.forget(self._resets, self._zones)
         self.recount()
 
     def heard(self, tickets: Iterable[tuple[EventId, TicketId]], resets: Collection[Reset]) -> None:
@@ -155,6 +160,7 @@ class Memory:
         for reset in counted:
             self._resets.add(reset)
         if counted:
+            self._worn.forget(self._resets, self._zones)
             self.recount()
         if self._of_others:
             self.to_count.set()
@@ -184,6 +190,25 @@ class Memory:
         """
         found = self._all_rows(event, ticket)
         return self._doubts.sure(found) if self._doubts else found
+
+    def told(self, event: EventId, ticket: TicketId, zones: ZoneTree) -> Told:
+        """Return what is recorded about one ticket, folded; of one with many uses at the cost of the newest."""
+        is_ours = zones is self._zones or zones.by_id == self._zones.by_id
+        told = self._worn.told((event, ticket)) if is_ours else None
+        if told is None:
+            rows = self.rows(event, ticket)
+            told = Told(rows, fold(rows, self._resets, zones))
+            if is_ours:
+                self._worn.keep((event, ticket), told)
+        return told
+
+    def _presence(self, event: EventId, ticket: TicketId) -> TicketPresence:
+        return self.told(event, ticket, self._zones).presence
+
+    def _recorded_rows(self, rows: Sequence[PresenceRow]) -> None:
+        if self._counted or self._doubts:
+            rows = self._doubts.sure(self._counted.rows(rows))
+        self._worn.take(rows)
 
     def _all_rows(self, event: EventId, ticket: TicketId) -> tuple[PresenceRow, ...]:
         found = (*self._reader.presence_rows(event, ticket), *self._journal.pending(event, ticket))

@@ -12,6 +12,8 @@ SLICE_TICKETS = 4
 TicketKey = tuple[EventId, TicketId]
 RowsOf = Callable[[EventId, TicketId], Sequence[PresenceRow]]
 """Everything recorded about a ticket by now."""
+PresenceOf = Callable[[EventId, TicketId], TicketPresence]
+"""What that folds to, for the same resets and zones."""
 _Share = tuple[ZoneId, int, int, int]
 """What one ticket adds to a zone: people at least and at most, and how many an alarm sent out."""
 
@@ -20,7 +22,9 @@ class Occupancy:
     """Counts per zone. Unknown (None) until every ticket of the log was counted once, and after an alarm until staff
     counted by hand. From such a count on its number holds, and what was recorded since."""
 
-    def __init__(self, zones: ZoneTree, resets: Resets) -> None:
+    def __init__(self, zones: ZoneTree, resets: Resets, presence_of: PresenceOf | None = None) -> None:
+        """`presence_of`: whoever keeps tickets folded; else each is folded here."""
+        self._presence_of = presence_of
         self._zones = zones
         self._resets = resets
         self._by_hand = {zone: count for zone in zones.by_id if (count := resets.counted(zone)) is not None}
@@ -48,6 +52,10 @@ class Occupancy:
             self._count(event, ticket, rows_of)
 
     def _count(self, event: EventId, ticket: TicketId, rows_of: RowsOf) -> None:
+        if self._presence_of is not None and not self._by_hand:
+            self._put((event, ticket), (), self._presence_of(event, ticket))
+            return
+        # How many were inside when a zone was counted is found in the rows alone.
         rows = rows_of(event, ticket)
         self._put((event, ticket), rows, fold(rows, self._resets, self._zones))
 
@@ -57,7 +65,7 @@ class Occupancy:
             self._low[zone] -= low
             self._high[zone] -= high
             self._fled[zone] -= fled
-        if not presence.live and not self._resets:
+        if presence.is_empty and not self._resets:
             return
         shares = (self._share(zone, rows, presence) for zone in self._zones.by_id)
         share = tuple(one for one in shares if any(one[1:]))

@@ -83,6 +83,7 @@ class Desk:
         )  # fmt: skip
         self.memory = Memory(self.reader, self.journal)
         self.judge = Judge(GATE, timekeeper, self.memory)
+        self.judge.told = self.memory.told
 
     def use(self, store: ListStore) -> None:
         """Judge by a list."""

@@ -35,6 +35,7 @@ from edge.settings import (
     TcpReader,
     Twn4Reader,
     WedgeReader,
+    WiegandReader,
 )
 
 Complete = Callable[[bytes], bool]
@@ -59,6 +60,8 @@ def reader_of(settings: ReaderSettings) -> Reader:
             return _pn532(settings)
         case Twn4Reader():
             return _twn4(settings)
+        case WiegandReader():
+            return _wiegand(settings)
 
 
 def _wedge(settings: WedgeReader) -> Reader:
@@ -217,6 +220,22 @@ def _twn4(settings: Twn4Reader) -> Reader:
             beep=settings.beep,
         )
     )
+
+
+def _wiegand(settings: WiegandReader) -> Reader:
+    from drivers.framing.uid import ByteOrder  # noqa: PLC0415
+    from drivers.framing.wiegand import Bits, Carries, WiegandForm  # noqa: PLC0415
+    from drivers.readers.wiegand import WiegandConfig  # noqa: PLC0415
+    from drivers.readers.wiegand import WiegandReader as Wiegand  # noqa: PLC0415
+    from drivers.transport.gpiochip import Bias, KernelChips  # noqa: PLC0415
+
+    form = WiegandForm(
+        Bits(settings.bits.value), Carries(settings.carries.value), ByteOrder(settings.uid_order.value)
+    )
+    where = WiegandConfig(
+        settings.chip, settings.d0, settings.d1, form, settings.gap_ms, Bias(settings.bias.value)
+    )
+    return Wiegand(where, KernelChips())
 
 
 def _medium(setting: MediumSetting) -> Medium:

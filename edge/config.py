@@ -312,7 +312,8 @@ def describe(shape: inspect.Type) -> str:
         case inspect.BoolType():
             return "true or false"
         case inspect.EnumType(cls=enum):
-            return _listed([str(one.value) for one in enum])
+            numbers = [str(one.value) for one in enum if isinstance(one.value, int)]
+            return ", ".join(numbers) if numbers else _listed([str(one.value) for one in enum])
         case inspect.VarTupleType(item_type=item):
             return "tables" if _holds_tables(shape) else f"a list, each entry {describe(item)}"
         case inspect.UnionType(types=types) if not _is_tagged(shape):
@@ -360,7 +361,8 @@ def _fits(shape: inspect.Type, value: object) -> bool:
                 return False  # a NUL ends a path early wherever C reads it
             return _within(len(value), least, most) and (not pattern or _matches(pattern, value))
         case inspect.EnumType(cls=enum):
-            return isinstance(value, str) and value in [one.value for one in enum]
+            known = [one.value for one in enum]
+            return type(value) in {str, int} and value in known  # True is 1, and no number of anything
         case _:
             raise TypeError(f"no key of a gate's TOML is of {shape}")
 

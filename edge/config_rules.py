@@ -210,6 +210,8 @@ def _reader(reader: _Table) -> Iterator[Problem]:
 
     if reader.get("gap_only") is True and reader.get("stx_etx") is True:
         yield (*reader.path, "stx_etx"), "codes that end by the gap alone may hold ETX", "one of the two"
+    if reader.text("driver") == "wiegand" and reader.get("carries") == "uid" and reader.get("bits") != 34:
+        yield (*reader.path, "carries"), "a UID of 4 bytes comes in 34 bits", 'bits = 34, or carries = "card"'
     zone = reader.text("time_zone")
     if zone and timezone_of(zone) is None:
         yield (
@@ -302,6 +304,9 @@ def _shared_devices(relays: list[_Table], inputs: list[_Table], readers: list[_T
             yield from claim(port, (*table.path, "port"), owner, "this port")
         for at, offset in table.numbers("offsets"):
             yield from claim((table.text("chip"), offset), (*table.path, "offsets", at), owner, "this line")
+        for key in ("d0", "d1"):
+            if (line := table.number(key)) is not None:
+                yield from claim((table.text("chip"), line), (*table.path, key), owner, "this line")
         if table.text("driver") == "hid":
             found_by = ("hid", *(table.text(key) for key in HID_FINDERS))
             wrong = "what this board is found by (usb_port or name tells two of a kind apart)"
@@ -377,7 +382,7 @@ def _check_in(lane: _Table) -> Iterator[Problem]:
             yield (*lane.path, "check_in_s"), f"this station has no reader for {what}", "a reader for each"
 
 
-_TAG_DRIVERS: Final = ("pn532", "twn4")
+_TAG_DRIVERS: Final = ("pn532", "twn4", "wiegand")
 
 
 def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:

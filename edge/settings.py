@@ -12,6 +12,8 @@ from admission.reasons import Language
 
 Millis = Annotated[int, msgspec.Meta(ge=0, le=600_000)]
 Line = Annotated[int, msgspec.Meta(ge=0, le=63)]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=511)]
+"""A line of a GPIO chip; no chip of a board or an expander has more."""
 Id16 = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
@@ -246,8 +248,56 @@ class Twn4Reader(_Strict, frozen=True, tag_field="driver", tag="twn4"):
     uid_order: UidOrder = UidOrder.BIG
 
 
+class WiegandBits(Enum):
+    """Bits of a frame, with its two parity bits."""
+
+    W26 = 26
+    W34 = 34
+    W37 = 37
+
+
+class WiegandCarries(Enum):
+    """What a frame holds: a facility and a card number, or the four bytes of a tag's UID."""
+
+    CARD = "card"
+    UID = "uid"
+
+
+class PinBias(Enum):
+    """The pull resistor of a pin."""
+
+    PULL_UP = "pull_up"
+    AS_IS = "as_is"
+
+
+class WiegandReader(_Strict, frozen=True, tag_field="driver", tag="wiegand"):
+    """A reader with two wires, D0 and D1, on lines of a GPIO chip."""
+
+    id: Id16
+    way: Way
+    chip: Name
+    """The chip's label, such as `pinctrl-rp1`."""
+    d0: Offset
+    d1: Offset
+    bits: WiegandBits
+    carries: WiegandCarries = WiegandCarries.CARD
+    """`uid`: of 34 bits only."""
+    uid_order: UidOrder = UidOrder.BIG
+    gap_ms: Annotated[int, msgspec.Meta(ge=21, le=200)] = 30
+    """Silence that ends a frame; bits come up to 20 ms apart."""
+    bias: PinBias = PinBias.PULL_UP
+
+
 ReaderSettings = (
-    SerialReader | WedgeReader | SsiReader | TcpReader | BatchReader | HidPosReader | Pn532Reader | Twn4Reader
+    SerialReader
+    | WedgeReader
+    | SsiReader
+    | TcpReader
+    | BatchReader
+    | HidPosReader
+    | Pn532Reader
+    | Twn4Reader
+    | WiegandReader
 )
 
 

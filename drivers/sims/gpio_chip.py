@@ -20,10 +20,11 @@ import struct
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import Enum
 from pathlib import Path
 
 from drivers.sims.ports import readable
-from drivers.transport.gpiochip import CONSUMER, Bias, Edge, InputLine, OutputLine
+from drivers.transport.gpiochip import CONSUMER, Edge, InputLine, OutputLine, Watched
 
 _EDGE = struct.Struct("<IBxxxIxxxxq")
 """Line, level, sequence number in its request, monotonic nanoseconds; fixed, so that a write to the pipe is atomic."""
@@ -104,6 +105,32 @@ class SimChip:
                 self._edge(line, high=not high)
                 self._edge(line, high=high)
 
+    def pulse(self, beats: Sequence[tuple[int, int]]) -> None:
+        """Short pulses away from a line's level and back, oldest first: line, and monotonic nanoseconds of the beginning.
+
+        Too short for anybody to see a level: only who watches the beginnings, without a debounce period, learns of them.
+        """
+        pipes: dict[int, str] = {}
+        for line in {line for line, _ in beats}:
+            held = _held_settings(self._root, line)
+            if held and held.get("edges") and held["watched"] == Watched.ACTIVE.value:
+                pipes[line] = str(held["edges"])
+        levels = {line: self.is_high(line) for line in pipes}
+        told = {pipe: bytearray() for pipe in pipes.values()}
+        for line, at_ns in beats:
+            pipe = pipes.get(line, "")
+            if not pipe:
+                continue
+            self._seqnos[pipe] = self._seqnos.get(pipe, 0) + 1
+            if self._lose:
+                self._lose -= 1
+            else:
+                told[pipe] += _EDGE.pack(line, not levels[line], self._seqnos[pipe], at_ns)
+        piece = _EDGE.size * EDGES_READ_MAX
+        for pipe, records in told.items():
+            for at in range(0, len(records), piece):
+                _send(self._root / pipe, bytes(records[at : at + piece]))
+
     def lose_edges(self, count: int) -> None:
         """The next edges find the buffer full: the level changes, the edge is counted and never told."""
         self._lose = count
@@ -125,6 +152,8 @@ class SimChip:
         _set_level(self._root, line, high=high)
         held = _held_settings(self._root, line)
         if not held or not held.get("edges"):
+            return
+        if held["watched"] == Watched.ACTIVE.value and high == held["active_low"]:
             return
         pipe = str(held["edges"])
         self._seqnos[pipe] = self._seqnos.get(pipe, 0) + 1
@@ -236,7 +265,7 @@ class SimLines:
         self._pipe = pipe
         for fd, line in zip(self._locks, self._settings.values(), strict=True):
             about = {
-                key: value.value if isinstance(value, Bias) else value for key, value in asdict(line).items()
+                key: value.value if isinstance(value, Enum) else value for key, value in asdict(line).items()
             }
             about |= {"consumer": CONSUMER, "edges": pipe if isinstance(line, InputLine) else ""}
             os.ftruncate(fd, 0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from drivers.base import DeviceGone, DriverError, Misconfigured
 
@@ -35,6 +35,18 @@ class Bias(Enum):
     PULL_DOWN = "pull_down"
 
 
+class Watched(Enum):
+    """Which edges of an input are told. Of a pulse that is shorter than an interrupt's delay the kernel cannot tell two apart,
+    since it looks at the level then: of those only the beginning is asked for."""
+
+    BOTH = "both"
+    ACTIVE = "active"
+
+
+EDGES_KEPT: Final = 512
+"""What the kernel keeps of short pulses while nobody reads; else 16 a line, less than half a frame of Wiegand."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutputLine:
     """An output, requested inactive. Most relay HATs are active-low."""
@@ -45,12 +57,13 @@ class OutputLine:
 
 @dataclass(frozen=True, slots=True)
 class InputLine:
-    """An input whose both edges are reported after `debounce_ms` without change (0: every edge)."""
+    """An input whose edges are reported after `debounce_ms` without change (0: every edge)."""
 
     offset: int
     active_low: bool
     bias: Bias
     debounce_ms: int
+    watched: Watched = Watched.BOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +173,11 @@ class KernelChips:
         """One ioctl for all lines, so that no output twitches between request and first value."""
         settings: dict[Iterable[int | str] | int | str, gpiod.LineSettings | None]
         settings = {line.offset: kernel_settings(line) for line in lines}
-        return KernelLines(self._gpiod.request_lines(path, config=settings, consumer=CONSUMER))
+        short = any(isinstance(line, InputLine) and line.watched is Watched.ACTIVE for line in lines)
+        kept = EDGES_KEPT if short else None
+        return KernelLines(
+            self._gpiod.request_lines(path, config=settings, consumer=CONSUMER, event_buffer_size=kept)
+        )
 
 
 def kernel_settings(line: OutputLine | InputLine) -> "gpiod.LineSettings":
@@ -176,7 +193,8 @@ def kernel_settings(line: OutputLine | InputLine) -> "gpiod.LineSettings":
         direction=kinds.Direction.INPUT,
         active_low=line.active_low,
         bias=kinds.Bias[line.bias.name],
-        edge_detection=kinds.Edge.BOTH,
+        # Polarity is applied: from inactive to active is rising, whatever the voltage does.
+        edge_detection=kinds.Edge.BOTH if line.watched is Watched.BOTH else kinds.Edge.RISING,
         debounce_period=timedelta(milliseconds=line.debounce_ms),
         event_clock=kinds.Clock.MONOTONIC,
     )

@@ -36,8 +36,11 @@ PAUSE_S = 0.004
 """Between codes: a reader that asks for tags has its own pace."""
 WAIT_S = 10.0
 MEDIA = {Read.BARCODE: Medium.BARCODE, Read.UID: Medium.UID}
-READERS = [name for name in BUILDERS if name not in ("batch handheld", "batch handheld of tags")]
-"""What is stored in a handheld waits for its cradle anyway."""
+READERS = [
+    name for name in BUILDERS if name not in ("batch handheld", "batch handheld of tags", "wiegand reader")
+]
+"""What is stored in a handheld waits for its cradle anyway; a frame of Wiegand ends by 30 ms of silence, on lines of the box's
+own chip, which are soldered on."""
 BOARDS = [name for name in RIGS if name != "gpio"]
 """Lines of the box's own chip are soldered on."""
 

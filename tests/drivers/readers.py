@@ -7,12 +7,14 @@ checked so that lost bytes cannot make another code of it (`checked`), and wheth
 import asyncio
 import random
 import termios
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
 from drivers.base import (
+    SCAN_BYTES_MAX,
     Emit,
     Medium,
     Reader,
@@ -24,6 +26,7 @@ from drivers.framing.hid_pos import PLAIN_SHAPE
 from drivers.framing.layouts import DE_CH
 from drivers.framing.ssi import DECODER, Op, encode
 from drivers.framing.uid import ByteOrder
+from drivers.framing.wiegand import BIT_COUNT, BITS_MAX, Bits, WiegandForm
 from drivers.readers.batch import BatchReader, BatchReaderConfig
 from drivers.readers.hid_pos import HidPosConfig, HidPosReader
 from drivers.readers.pn532 import Pn532Config, Pn532Reader
@@ -31,12 +34,16 @@ from drivers.readers.serial_scanner import SerialReader, SerialReaderConfig
 from drivers.readers.ssi import SsiReader, SsiReaderConfig
 from drivers.readers.twn4 import Twn4Config, Twn4Reader
 from drivers.readers.wedge import WedgeConfig, WedgeReader
+from drivers.readers.wiegand import WiegandConfig, WiegandReader
+from drivers.sims.gpio_chip import SimChips
 from drivers.sims.hid_pos_scanner import PLAIN_DESCRIPTOR, HidPosPort, HidPosScanner, HidPosSetting
 from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
 from drivers.sims.ports import SimPort
 from drivers.sims.serial_scanner import SerialScanner, SerialSetting
 from drivers.sims.ssi_scanner import SsiScanner, SsiScannerSetting
 from drivers.sims.tag_reader import Pn532Chip, TagReader, Twn4Device
+from drivers.sims.wiegand_reader import WiegandPort, WiegandSim, frame
+from drivers.transport.gpiochip import EDGES_KEPT
 from tests.drivers.reader_rig import WAIT_S
 
 
@@ -59,7 +66,7 @@ class Rig:
     """
 
     reader: Reader
-    port: SimPort | HidPosPort
+    port: SimPort | HidPosPort | WiegandPort
     medium: Medium
     codes: tuple[Code, Code]
     send: Callable[[str, int | None, int | None], Awaitable[object]]
@@ -76,6 +83,8 @@ class Rig:
     misread: Callable[[], None] = lambda: None
     lose: Callable[[], None] = lambda: None
     when_asked: bool = False
+    too_long: tuple[str, int] = ("too_long", SCAN_BYTES_MAX + 1)
+    """What is said of something that has no end."""
     many: Callable[[int], str] = lambda number: f"code {number}"
     slowly: Callable[[str], Coroutine[None, None, None]] | None = None
     """Where a pause is told by the events' own times, and not by when their bytes come."""
@@ -348,6 +357,60 @@ def ssi(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     )
 
 
+def wiegand(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    sim = WiegandSim(link)
+    sim.bit_ns = 300_000
+    # A card as it is printed (facility and number), and the form in which it must come out.
+    codes = (
+        Code("041,41394", bytes.fromhex("571A00000029A1B2")),
+        Code("255,65535", bytes.fromhex("571A000000FFFFFF")),
+    )
+
+    def bits_of(text: str) -> str:
+        facility, _, card = text.partition(",")
+        return frame(int(facility), int(card)) if card else text
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
+        # Of something without an end so much as the kernel keeps: what is beyond is lost, and told otherwise.
+        sim.send(bits_of(text)[:stop_after][:EDGES_KEPT], chunk=chunk)
+
+    async def slowly(text: str) -> None:
+        sim.bit_ns = 15_000_000
+        sim.send(bits_of(text))
+
+    async def garbage() -> None:
+        sim.glitch()
+        sim.send("1" * 26, "01" * 17)
+
+    async def nothing() -> None:
+        return
+
+    async def burst(count: int) -> None:
+        since_ns = time.monotonic_ns() - count * 100_000_000
+        for number in range(count):
+            sim.send(frame(1, number), since_ns=since_ns)
+            await asyncio.sleep(0)
+
+    form = WiegandForm(Bits.W26)
+    reader = WiegandReader(WiegandConfig(link.name, 0, 1, form), SimChips(str(link.parent)))
+    return Rig(
+        reader,
+        sim.port,
+        medium,
+        codes,
+        send,
+        garbage,
+        lambda: None,
+        nothing,
+        burst,
+        by_text=False,
+        tells_garbage=True,
+        sim_files=0,
+        too_long=(BIT_COUNT, BITS_MAX),
+        slowly=slowly,
+    )
+
+
 BUILDERS = {
     "wedge scanner": (wedge, Medium.BARCODE),
     "wedge tag reader": (wedge, Medium.UID),
@@ -360,6 +423,7 @@ BUILDERS = {
     "hid-pos scanner without": (hid_pos_plain, Medium.BARCODE),
     "pn532": (pn532, Medium.UID),
     "twn4": (twn4, Medium.UID),
+    "wiegand reader": (wiegand, Medium.UID),
 }
 
 Build = Callable[[Complete | None], Rig]

@@ -23,6 +23,7 @@ way = "entry"
 TCP = LANE + 'driver = "tcp"\nsources = ["192.168.7.0/24"]\n'
 SSI = LANE + 'driver = "ssi"\nport = "/dev/a"\n'
 SERIAL = LANE + 'driver = "serial"\nport = "/dev/a"\n'
+WIEGAND = LANE + 'driver = "wiegand"\nchip = "header"\nd0 = 23\nd1 = 24\nbits = 26\n'
 HID = LANE + 'driver = "hidpos"\nusb = "0c2e:0db3"\n'
 
 
@@ -68,6 +69,15 @@ def test_defaults() -> None:
         ),
         (HID + 'layout = "us"\n', "layout: there is no such key"),
         (HID + HID.split("\n", 3)[3].replace("id = 1", "id = 2"), "usb: what this reader is found by"),
+        (WIEGAND.replace("26", "35"), "bits: 35 is not allowed (allowed: 26, 34, 37)"),
+        (WIEGAND.replace("26", "true"), "bits: true is not allowed"),
+        (WIEGAND.replace("d1 = 24", "d1 = 23"), "d1: this line is used by readers 1 already"),
+        (WIEGAND + 'carries = "uid"\n', "carries: a UID of 4 bytes comes in 34 bits (allowed: bits = 34"),
+        (WIEGAND + "gap_ms = 20\n", "gap_ms: 20 is not allowed (allowed: a whole number from 21 to 200)"),
+        (
+            '[[inputs]]\nid = "contacts"\ndriver = "gpio"\nchip = "header"\noffsets = [24]\n' + WIEGAND,
+            "d1: this line is used by inputs 'contacts' already",
+        ),
         (SSI.replace("/dev/a", "ttyACM0"), "port: 'ttyACM0' is no device path"),
     ],
 )

@@ -5,6 +5,7 @@ literal given to `importlib.import_module`. Every finding is a line `file:line: 
 """
 
 import ast
+import gc
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,14 +107,20 @@ class Import:
 
 def read_house(root: Path) -> dict[str, Module]:
     """Every module under `root`, by its full name."""
-    modules = {}
-    for top in HOUSE:
-        for path in sorted((root / top).rglob("*.py")):
-            parts = path.relative_to(root).with_suffix("").parts
-            is_package = parts[-1] == "__init__"
-            name = ".".join(parts[:-1] if is_package else parts)
-            modules[name] = Module(name, path, ast.parse(path.read_bytes(), str(path)), is_package)
-    return modules
+    # A thousand syntax trees and not one cycle: the collector would walk them again and again (two thirds of the time).
+    gc.disable()
+    try:
+        return {module.name: module for top in HOUSE for module in _modules(root, top)}
+    finally:
+        gc.enable()
+
+
+def _modules(root: Path, top: str) -> Iterator[Module]:
+    for path in sorted((root / top).rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        name = ".".join(parts[:-1] if is_package else parts)
+        yield Module(name, path, ast.parse(path.read_bytes(), str(path)), is_package)
 
 
 def import_violations(root: Path) -> list[str]:

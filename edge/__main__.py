@@ -22,7 +22,12 @@ def _devices() -> Devices:
     from edge import compose  # noqa: PLC0415 - as above
 
     return Devices(
-        compose.reader_of, compose.inputs_of, compose.relay_off, compose.tag_writer, compose.relay_of
+        compose.reader_of,
+        compose.inputs_of,
+        compose.relay_off,
+        compose.tag_writer,
+        compose.relay_of,
+        compose.free_gpio,
     )
 
 

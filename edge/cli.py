@@ -176,7 +176,7 @@ def _set_up(base: Settings, path: Path, root: Path, devices: Devices) -> bool:
 
     lock = hold(LocalDisk(), data / LOCK)
     try:
-        commission = Commission(data, written, base, root, devices.reader, devices.relay, say)
+        commission = Commission(data, written, base, root, devices, say)
         return asyncio.run(commission.run())
     except OSError as error:
         hint = "Is another program on its port? Name another one: gatehouse-edge commission --port"

@@ -333,6 +333,18 @@ def inputs_of(settings: InputSettings) -> Inputs:
             )
 
 
+def free_gpio() -> dict[str, tuple[int, ...]]:
+    """Return the lines of each GPIO chip that nothing holds, by the chip's label; none where this box cannot drive any."""
+    from drivers.base import DriverError  # noqa: PLC0415
+    from drivers.relays.gpio import chips_of  # noqa: PLC0415
+
+    try:
+        chips = chips_of(None)
+        return {label: chips.free(path) for label, path in chips.labels().items()}
+    except (DriverError, OSError):
+        return {}
+
+
 def relay_of(settings: RelaySettings, events: RelayEvents) -> Relay:
     """Return the lane's end of a relay guard."""
     argv = [sys.executable, "-m", "drivers.guard", guard_settings_of(settings).to_json()]

@@ -1,6 +1,6 @@
 """What `check`, `off`, `commission` and `write-tag` are given, so that they name no concrete driver."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from drivers.base import Inputs, Reader
@@ -13,6 +13,7 @@ class Devices:
     """How settings become devices that can be tried. `relay_off` switches a board's every line off, returns its name.
 
     `tag_writer`: a reader at this port that writes a tag: its UID, the NDEF message, whether it is locked then.
+    `free_gpio`: the GPIO lines that nothing holds, by their chip's label.
     """
 
     reader: Callable[[ReaderSettings], Reader]
@@ -20,3 +21,4 @@ class Devices:
     relay_off: Callable[[RelaySettings], str]
     tag_writer: Callable[[str, bytes, bytes, bool], Reader]
     relay: Callable[[RelaySettings, RelayEvents], Relay]
+    free_gpio: Callable[[], Mapping[str, tuple[int, ...]]]

@@ -173,6 +173,12 @@ class SimChips:
         """Label to path."""
         return {path.parent.name: str(path.parent) for path in sorted(self._folder.glob("[!.]*/chip.json"))}
 
+    def free(self, path: str) -> tuple[int, ...]:
+        """The lines that nobody holds."""
+        root = Path(path)
+        lines = range(json.loads((root / "chip.json").read_text())["lines"])
+        return tuple(line for line in lines if _held_settings(root, line) is None)
+
     def request(self, path: str, lines: Sequence[OutputLine] | Sequence[InputLine]) -> "SimLines":
         """Take the lines, all or none; outputs go to inactive."""
         return SimLines(Path(path), lines)

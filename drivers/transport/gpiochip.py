@@ -108,6 +108,10 @@ class Chips(Protocol):
         """Label to path, for every chip that we may open."""
         ...
 
+    def free(self, path: str) -> tuple[int, ...]:
+        """Offsets of a chip that nothing holds; raises OSError."""
+        ...
+
     def request(self, path: str, lines: Sequence[OutputLine] | Sequence[InputLine]) -> Lines:
         """Take lines of a chip; raises OSError: EBUSY where one is in use, EINVAL where one does not exist."""
         ...
@@ -168,6 +172,12 @@ class KernelChips:
                     with self._gpiod.Chip(path) as chip:
                         found[chip.get_info().label] = path
         return found
+
+    def free(self, path: str) -> tuple[int, ...]:
+        """The kernel says of each line whether a program or a driver of its own holds it."""
+        with self._gpiod.Chip(path) as chip:
+            lines = range(chip.get_info().num_lines)
+            return tuple(line for line in lines if not chip.get_line_info(line).used)
 
     def request(self, path: str, lines: Sequence[OutputLine] | Sequence[InputLine]) -> "KernelLines":
         """One ioctl for all lines, so that no output twitches between request and first value."""

@@ -5,17 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from edge.commission.inventory import Inventory, Node, NodeKind, Plugged
 from edge.commission.known import READ, Known, Mode, Role, known
 from edge.settings import (
+    GpioInputs,
     HidPosReader,
     HidRelay,
+    InputSettings,
     KmtronicRelay,
     LcusRelay,
+    ModbusInputs,
     ModbusRelay,
     NumatoRelay,
     Pn532Reader,
     ReaderSettings,
+    RelayInputs,
     RelaySettings,
     SerialReader,
     Twn4Reader,
@@ -107,6 +113,65 @@ def likely_board(device: Plugged) -> str:
     if known(device).role not in {Role.ADAPTER, Role.RELAY} or not kinds & {NodeKind.SERIAL, NodeKind.HIDRAW}:
         return ""
     return _BOARD_OF.get(device.usb.partition(":")[0], "modbus")
+
+
+# --- boards of contacts ----------------------------------------------------------------------------------------------
+
+INPUTS: Final = (4, 8, 16, 32)
+"""Contacts that boards are sold with."""
+GPIO_KEY: Final = "gpio:"
+"""What the key of a GPIO chip begins with; its label follows."""
+# The header's lines of each Pi, BCM 2 to 27; others of these chips, and other chips, switch parts of the box itself.
+_HEADERS: Final = dict.fromkeys(("pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"), range(2, 28))
+# Expanders by their drivers' labels: all their lines are for whoever fitted them.
+_EXPANDERS: Final = ("mcp23", "pcf857", "pca953", "pca955", "gpio-sim")
+GPIO_LINES_MAX: Final = 32
+"""Of one input board (`edge.settings.GpioInputs`)."""
+
+
+def header_lines(label: str, free: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the lines of a chip on which contacts may be; `free`: those that nothing holds."""
+    if label.startswith(_EXPANDERS):
+        return free[:GPIO_LINES_MAX]
+    return tuple(one for one in free if one in _HEADERS.get(label, ()))
+
+
+def gpio_inputs(label: str, lines: tuple[int, ...]) -> InputSettings | None:
+    """Return a chip's lines as a board of contacts; None where none may be one."""
+    return GpioInputs(id="contacts", chip=label, offsets=lines) if lines else None
+
+
+def inputs_of_device(device: Plugged, board: RelaySettings | None, lines: int) -> InputSettings | None:
+    """Return a device as a board of contacts: the inputs of a relay board, or a Modbus board; None where it has none."""
+    if board is not None:
+        return RelayInputs(id="contacts", relay=board.id) if has_inputs(board) else None
+    node = next((one for one in device.nodes if one.kind is NodeKind.SERIAL), None)
+    return None if node is None else ModbusInputs(id="contacts", port=node.path, lines=lines)
+
+
+def has_inputs(board: RelaySettings) -> bool:
+    """Whether boards of this kind have contacts of their own."""
+    return isinstance(board, ModbusRelay | NumatoRelay)
+
+
+def inputs_read(board: RelaySettings | None) -> int:
+    """Return how many contacts of a relay board are read."""
+    return board.inputs if isinstance(board, ModbusRelay | NumatoRelay) else 0
+
+
+def with_inputs(board: RelaySettings, lines: int) -> RelaySettings:
+    """Return a relay board whose contacts are read too."""
+    match board:
+        case ModbusRelay():
+            return msgspec.structs.replace(board, inputs=lines)
+        case NumatoRelay():
+            return msgspec.structs.replace(board, inputs=min(lines, _NUMATO_PINS))
+        case _:
+            return board
+
+
+_NUMATO_PINS: Final = 8
+"""GPIO 0 to 7 of its modules."""
 
 
 def is_simulated(root: Path) -> bool:

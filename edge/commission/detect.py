@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 
 from admission.reasons import Language
-from edge.commission.findings import Grade, Trouble, troubles
+from edge.commission.findings import Grade, troubles
 from edge.commission.inventory import Plugged, inventory
 from edge.commission.known import known, title
-from edge.commission.words import name, say
+from edge.commission.told import TroubleTold, told
+from edge.commission.words import name
 
 
 class DeviceFound(msgspec.Struct, frozen=True):
@@ -26,23 +27,11 @@ class DeviceFound(msgspec.Struct, frozen=True):
     nodes: tuple[str, ...]
 
 
-class TroubleFound(msgspec.Struct, frozen=True):
-    """One thing to mend."""
-
-    grade: str
-    code: str
-    place: str
-    cause: str
-    fix: str
-    guide: str
-    programming: str
-
-
 class Detected(msgspec.Struct, frozen=True):
     """All of it."""
 
     devices: tuple[DeviceFound, ...]
-    troubles: tuple[TroubleFound, ...]
+    troubles: tuple[TroubleTold, ...]
     gpio: tuple[str, ...]
 
     @property
@@ -56,7 +45,7 @@ def detect(root: Path, language: Language = Language.EN) -> Detected:
     found = inventory(root)
     return Detected(
         tuple(_device(one) for one in found.plugged),
-        tuple(_trouble(one, language) for one in troubles(found)),
+        told(troubles(found), language),
         found.gpio,
     )
 
@@ -76,7 +65,7 @@ def lines(found: Detected, language: Language = Language.EN) -> Iterator[str]:
         yield "No scanner, reader or board is plugged in."
 
 
-def _said(one: TroubleFound) -> Iterator[str]:
+def _said(one: TroubleTold) -> Iterator[str]:
     yield f"{'':<12}  {one.grade.upper():<9}  {one.cause}"
     yield f"{'':<25}{one.fix}"
     if one.guide:
@@ -95,17 +84,4 @@ def _device(device: Plugged) -> DeviceFound:
         model=what.model,
         serial=device.serial,
         nodes=tuple(node.path for node in device.nodes),
-    )
-
-
-def _trouble(one: Trouble, language: Language) -> TroubleFound:
-    said = say(one.code, dict(one.args), language)
-    return TroubleFound(
-        grade=one.grade.value,
-        code=one.code,
-        place=one.place,
-        cause=said.cause,
-        fix=said.fix,
-        guide=one.order.guide if one.order else "",
-        programming=one.order.text if one.order else "",
     )

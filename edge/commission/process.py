@@ -12,16 +12,15 @@ from typing import Final
 
 from aiohttp import web
 
-from drivers.base import Reader
 from edge.commission.server import CommissionPage
 from edge.commission.shell import Shell
+from edge.devices import Devices
 from edge.front import tls
 from edge.front.doors import Doors, listen
 from edge.front.perimeter import Hosts
 from edge.front.pin import PinLock
 from edge.notify import notify, watchdog_s
-from edge.parts import Relay, RelayEvents
-from edge.settings import ReaderSettings, RelaySettings, Settings
+from edge.settings import Settings
 
 ANSWERED_S: Final = 0.5
 """What was asked last is answered before the page goes."""
@@ -39,8 +38,7 @@ class Commission:
     path: Path
     base: Settings
     root: Path
-    reader: Callable[[ReaderSettings], Reader]
-    relay: Callable[[RelaySettings, RelayEvents], Relay]
+    devices: Devices
     say: Callable[[str], None]
 
     async def run(self) -> bool:
@@ -50,7 +48,7 @@ class Commission:
         certificate = None
         if page_settings.tls:
             certificate = await asyncio.to_thread(tls.certificate, self.data, names, tls.own_addresses())
-        shell = Shell(self.root, self.reader, self.relay)
+        shell = Shell(self.root, self.devices)
         page = CommissionPage(
             shell,
             PinLock(self.data, time.time, time.monotonic),

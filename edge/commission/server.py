@@ -12,7 +12,17 @@ from aiohttp.typedefs import Middleware
 
 from edge import config
 from edge.commission import code128
-from edge.commission.candidates import BOARDS, LINES, board_of
+from edge.commission.candidates import (
+    BOARDS,
+    GPIO_KEY,
+    INPUTS,
+    LINES,
+    board_of,
+    gpio_inputs,
+    header_lines,
+    inputs_of_device,
+)
+from edge.commission.contacts import Contact
 from edge.commission.known import known
 from edge.commission.orders import lock, to_serial
 from edge.commission.placing import place
@@ -113,6 +123,20 @@ class AdapterBody(Asked, frozen=True):
     pn532: bool
 
 
+class WatchBody(Asked, frozen=True):
+    """POST watch: so many contacts hang on it; 0 for none."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=96)]
+    lines: Annotated[int, msgspec.Meta(ge=0, le=INPUTS[-1])]
+
+
+class ContactBody(Asked, frozen=True):
+    """POST move, unwire."""
+
+    lane: LaneNumber
+    contact: Literal["ready_contact", "entry_contact", "exit_contact", "fire_contact"]
+
+
 class EnrolBody(Asked, frozen=True):
     """POST enrol."""
 
@@ -161,6 +185,10 @@ class CommissionPage:
             "pulse": self._pulse,
             "turned": self._turned,
             "adapter": self._adapter,
+            "watch": self._watch,
+            "move": self._move,
+            "unwire": self._unwire,
+            "anew": self._anew,
             "enrol": self._enrol,
             "write": self._write,
         }
@@ -280,7 +308,7 @@ class CommissionPage:
 
     async def _stop(self, request: web.Request) -> None:
         await body(request, NoBody)
-        self._shell.session.asked = None
+        self._shell.session.stop()
 
     async def _forget(self, request: web.Request) -> None:
         self._shell.session.forget((await body(request, SeatBody)).seat())
@@ -312,6 +340,49 @@ class CommissionPage:
         said = await body(request, AdapterBody)
         (self._shell.pn532.add if said.pn532 else self._shell.pn532.discard)(said.key)
         self._shell.session.no_board(said.key)
+
+    async def _watch(self, request: web.Request) -> None:
+        """Contacts hang on a device, or on the box's own header."""
+        said = await body(request, WatchBody)
+        session = self._shell.session
+        if not said.lines:
+            session.unwatch(said.key)
+            return
+        if any(one.key == said.key for one in session.chosen.values()):
+            raise Refused("commission.is_reader")
+        if said.key.startswith(GPIO_KEY):
+            label = said.key.removeprefix(GPIO_KEY)
+            made = gpio_inputs(label, header_lines(label, self._shell.free.get(label, ())))
+        else:
+            device = next((one for one in self._shell.found.plugged if one.place == said.key), None)
+            board = session.boards.get(said.key)
+            made = None if device is None else inputs_of_device(device, board, said.lines)
+        if made is None:
+            raise Refused("commission.no_inputs")
+        session.watch(said.key, made, said.lines)
+        await self._shell.look()
+
+    async def _move(self, request: web.Request) -> None:
+        asked = await body(request, ContactBody)
+        lane, contact = self._contact(asked)
+        if not self._shell.session.inputs:
+            raise Refused("commission.no_inputs")
+        self._shell.session.move(lane, contact)
+
+    async def _unwire(self, request: web.Request) -> None:
+        self._shell.session.unwire(*self._contact(await body(request, ContactBody)))
+
+    def _contact(self, asked: ContactBody) -> tuple[int, Contact]:
+        lane, contact = self._shell.session.lanes.get(asked.lane), Contact(asked.contact)
+        if lane is None or contact not in lane.takes:
+            raise Refused("commission.no_lane")
+        return asked.lane, contact
+
+    async def _anew(self, request: web.Request) -> None:
+        """Forget all that was said and shown; nothing was written yet."""
+        await body(request, NoBody)
+        self._shell.begin()
+        await self._shell.look()
 
     async def _enrol(self, request: web.Request) -> None:
         asked = await body(request, EnrolBody)

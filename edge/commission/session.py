@@ -12,15 +12,19 @@ from typing import Final
 
 import msgspec
 
-from edge.commission.candidates import Candidate
+from edge.commission.candidates import Candidate, has_inputs, inputs_read, with_inputs
+from edge.commission.contacts import Contact, Learning, Wired, learning
 from edge.commission.known import title
 from edge.commission.uid_form import forms
 from edge.settings import (
+    GpioInputs,
     HidPosReader,
+    InputSettings,
     LaneSettings,
     LayoutSetting,
     MediumSetting,
     ReaderSettings,
+    RelayInputs,
     RelaySettings,
     SerialReader,
     Settings,
@@ -45,6 +49,8 @@ _SEEN_AS: Final = {
     LayoutSetting.DE_CH: str.maketrans("YZ", "ZY"),
     LayoutSetting.FR: str.maketrans("AQZW", "QAWZ"),
 }
+
+_OTHER_CONTACTS: Final = ("fault_contact", "detector_contact", "door_contact", "exit_button")
 
 Picture = Callable[[int], str]
 """Returns so many letters of `CODE_LETTERS`, by chance."""
@@ -94,6 +100,12 @@ class Lane:
     name: str
     two_way: bool = False
     outputs: dict[Way, tuple[str, int]] = field(default_factory=dict)
+    contacts: dict[Contact, Wired] = field(default_factory=dict)
+
+    @property
+    def takes(self) -> tuple[Contact, ...]:
+        """The contacts that it may have."""
+        return tuple(one for one in Contact if self.two_way or one is not Contact.EXIT)
 
 
 @dataclass(slots=True)
@@ -106,7 +118,14 @@ class Commissioning:
     chosen: dict[Seat, Chosen] = field(default_factory=dict)
     boards: dict[str, RelaySettings] = field(default_factory=dict)
     """The relay boards by their device's key."""
+    inputs: dict[str, InputSettings] = field(default_factory=dict)
+    """The boards whose contacts are watched, by their device's key."""
     asked: Asked | None = None
+    moving: Learning | None = None
+    """The contact that somebody is to move now."""
+    levels: dict[tuple[str, int], bool] = field(default_factory=dict)
+    moves: dict[tuple[str, int], int] = field(default_factory=dict)
+    """How often each input changed since it is watched: what a technician tries again is seen to be heard."""
 
     def plan(self, lanes: dict[int, Lane], name: str = "") -> None:
         """Begin with so many lanes; `name` is the gate's. Readers and outputs of lanes that stay are kept."""
@@ -116,9 +135,10 @@ class Commissioning:
                 lane.outputs = {
                     way: line for way, line in before.outputs.items() if lane.two_way or way is Way.ENTRY
                 }
+                lane.contacts = {one: at for one, at in before.contacts.items() if one in lane.takes}
         self.name = name
         self.lanes = lanes
-        self.asked = None
+        self.stop()
         self.chosen = {
             seat: one
             for seat, one in self.chosen.items()
@@ -127,6 +147,7 @@ class Commissioning:
 
     def ask(self, seat: Seat, uid: bytes = b"") -> Asked:
         """Look for the reader of a seat; what was asked for before is no longer."""
+        self.stop()
         code = "" if uid else CODE_HEAD + self.letters(CODE_CHARS)
         self.asked = Asked(seat, code, uid)
         return self.asked
@@ -151,11 +172,79 @@ class Commissioning:
             one.outputs = {w: at for w, at in one.outputs.items() if at != (key, line)}
         self.lanes[lane].outputs[way] = (key, line)
 
+    def use_board(self, key: str, board: RelaySettings) -> None:
+        """A device was switched as a relay board of this kind; its contacts stay watched where it has any."""
+        before = self.boards.get(key)
+        if key in self.inputs and isinstance(self.inputs[key], RelayInputs):
+            if has_inputs(board):
+                board = with_inputs(board, inputs_read(before))
+            else:
+                self.unwatch(key)
+        elif key in self.inputs:
+            self.unwatch(key)  # it was taken for a board of contacts alone
+        self.boards[key] = board
+
     def no_board(self, key: str) -> None:
         """A device is no relay board after all."""
         self.boards.pop(key, None)
+        self.unwatch(key)
         for one in self.lanes.values():
             one.outputs = {way: at for way, at in one.outputs.items() if at[0] != key}
+
+    def stop(self) -> None:
+        """Nothing is asked for any more."""
+        self.asked = self.moving = None
+
+    # --- contacts -----------------------------------------------------------------------------------------------
+
+    def watch(self, key: str, inputs: InputSettings, lines: int) -> None:
+        """A device has contacts, so many: see how they stand."""
+        self.unwatch(key)
+        if isinstance(inputs, RelayInputs):
+            self.boards[key] = with_inputs(self.boards[key], lines)
+        self.inputs[key] = inputs
+
+    def unwatch(self, key: str) -> None:
+        """A device has no contacts after all."""
+        self.inputs.pop(key, None)
+        self.lost(key)
+        for one in self.lanes.values():
+            one.contacts = {which: at for which, at in one.contacts.items() if at.key != key}
+
+    def move(self, lane: int, contact: Contact) -> None:
+        """Have somebody move this contact of a lane now."""
+        self.stop()
+        others = [
+            at
+            for number, one in self.lanes.items()
+            for which, at in one.contacts.items()
+            if number != lane
+            and {which, contact} != {Contact.FIRE}  # a building's fire contact is all lanes'
+        ]
+        self.moving = learning(lane, contact, self.levels, self.lanes[lane].contacts, others)
+
+    def changed(self, key: str, line: int, *, active: bool) -> None:
+        """An input was found or changed, as it is wired."""
+        before = self.levels.get((key, line))
+        self.levels[key, line] = active
+        if before is not None and before is not active:
+            self.moves[key, line] = self.moves.get((key, line), 0) + 1
+        wired = None if self.moving is None else self.moving.changed(key, line, active=active)
+        if wired is not None and self.moving is not None:
+            self.lanes[self.moving.lane].contacts[self.moving.contact] = wired
+            self.moving = None
+
+    def lost(self, key: str) -> None:
+        """A board is no longer watched, or is gone: how its inputs stood says nothing any more."""
+        for kept in (self.levels, self.moves):
+            for place in [one for one in kept if one[0] == key]:
+                del kept[place]
+        if self.moving is not None:
+            self.move(self.moving.lane, self.moving.contact)
+
+    def unwire(self, lane: int, contact: Contact) -> None:
+        """A lane has no such contact after all."""
+        self.lanes[lane].contacts.pop(contact, None)
 
     def forget(self, seat: Seat) -> None:
         """Leave a seat empty again."""
@@ -184,9 +273,13 @@ class Commissioning:
     def settings(self, base: Settings) -> Settings:
         """Return the whole gate. What the page does not ask for stays as it was in `base`."""
         before = {lane.id: lane for lane in base.lanes}
+        watched = [one.key for lane in self.lanes.values() for one in lane.contacts.values()]
         used = [key for lane in self.lanes.values() for key, _ in lane.outputs.values()]
-        names = {key: f"relays-{at}" if at > 1 else "relays" for at, key in enumerate(dict.fromkeys(used), 1)}
+        used += [key for key in watched if key in self.boards]
+        names = _named(used, "relays")
         relays = [msgspec.structs.replace(self.boards[key], id=name) for key, name in names.items()]
+        contacts = _named(watched, "contacts")
+        inputs = [self._inputs(key, name, names.get(key, "")) for key, name in contacts.items()]
         number = 0
         lanes = []
         for lane_id, lane in sorted(self.lanes.items()):
@@ -194,14 +287,63 @@ class Commissioning:
             for _, chosen in self._of(lane_id):
                 number += 1
                 readers.append(msgspec.structs.replace(chosen.reader, id=number))
-            lanes.append(_lane(lane_id, lane, tuple(readers), names, before.get(lane_id)))
+            made = _lane(lane_id, lane, tuple(readers), names, before.get(lane_id))
+            lanes.append(self._with_contacts(made, lane, contacts) if self.inputs else made)
         gate = msgspec.structs.replace(base.gate, name=self.name or base.gate.name)
-        return msgspec.structs.replace(base, gate=gate, lanes=tuple(lanes), relays=tuple(relays))
+        return msgspec.structs.replace(
+            base,
+            gate=gate,
+            lanes=tuple(lanes),
+            relays=tuple(relays),
+            # Where no board was watched, the contacts of the file before are left as they are.
+            inputs=tuple(inputs) if self.inputs else base.inputs,
+        )
+
+    def _inputs(self, key: str, name: str, relay: str) -> InputSettings:
+        """Return a board of contacts with what is active when open; of a GPIO chip the lines that are used, and no other."""
+        wired = [one for lane in self.lanes.values() for one in lane.contacts.values() if one.key == key]
+        active_low = tuple(sorted({self._number(one) for one in wired if one.active_low}))
+        made = msgspec.structs.replace(self.inputs[key], id=name, active_low=active_low)
+        match made:
+            case RelayInputs():
+                return msgspec.structs.replace(made, relay=relay)
+            case GpioInputs():
+                offsets = tuple(made.offsets[line] for line in self._used(key))
+                return msgspec.structs.replace(made, offsets=offsets)
+            case _:
+                return made
+
+    def _with_contacts(self, made: LaneSettings, lane: Lane, names: dict[str, str]) -> LaneSettings:
+        """Return a lane's settings with the contacts that were learned, and no others: those were of another board."""
+        known = lane.contacts
+        lines = {one.value: self._number(known[one]) if one in known else None for one in Contact}
+        return msgspec.structs.replace(
+            made,
+            inputs=next((names[one.key] for one in known.values()), ""),
+            **lines,
+            **dict.fromkeys(_OTHER_CONTACTS),
+            contacts_show_power=made.contacts_show_power and {Contact.ENTRY, Contact.EXIT} <= known.keys(),
+        )
+
+    def _used(self, key: str) -> list[int]:
+        """Return the lines of a board on which a contact is."""
+        wired = [one for lane in self.lanes.values() for one in lane.contacts.values()]
+        return sorted({one.line for one in wired if one.key == key})
+
+    def _number(self, wired: Wired) -> int:
+        """Return a contact's line as the configuration counts it."""
+        is_gpio = isinstance(self.inputs[wired.key], GpioInputs)
+        return self._used(wired.key).index(wired.line) if is_gpio else wired.line
 
     def _of(self, lane: int) -> list[tuple[Seat, Chosen]]:
         order = list(Way)
         seats = [item for item in self.chosen.items() if item[0].lane == lane]
         return sorted(seats, key=lambda item: (order.index(item[0].way), item[0].medium.value))
+
+
+def _named(keys: list[str], word: str) -> dict[str, str]:
+    """Name devices, in order: "relays", "relays-2"."""
+    return {key: f"{word}-{at}" if at > 1 else word for at, key in enumerate(dict.fromkeys(keys), 1)}
 
 
 def _lane(

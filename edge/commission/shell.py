@@ -1,4 +1,5 @@
-"""The hands of a commissioning: looks at the box every second, listens to every device that can be read, pulses a relay.
+"""The hands of a commissioning: looks at the box every second, listens to every device that can be read, watches the contacts
+of boards that a person named, pulses a relay.
 
 No gate runs meanwhile: nobody is admitted, and no relay moves but by a technician's own press, through the same relay guard
 that ends every pulse of a gate.
@@ -7,18 +8,29 @@ that ends every pulse of a gate.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
 
-from drivers.base import DeviceGone, DriverError, Medium, Opened, Reader, ReaderEvent, Scan
-from edge.commission.candidates import Candidate, candidates, is_simulated
+from drivers.base import (
+    DeviceGone,
+    DriverError,
+    EmitInput,
+    InputChanged,
+    Medium,
+    Opened,
+    ReaderEvent,
+    Scan,
+)
+from edge.barrier import Barrier
+from edge.commission.candidates import GPIO_KEY, Candidate, candidates, is_simulated
 from edge.commission.inventory import Inventory, inventory
 from edge.commission.known import Mode
 from edge.commission.session import CODE_LETTERS, Commissioning, Heard
-from edge.parts import Relay, RelayEvents
-from edge.settings import ReaderSettings, RelaySettings
+from edge.devices import Devices
+from edge.parts import RelayEvents
+from edge.settings import InputSettings, RelayInputs, RelaySettings
 from edge.supervise import DeviceState, keep
 
 LOOK_S: Final = 1.0
@@ -50,24 +62,44 @@ class Listening:
 
 
 @dataclass(slots=True)
+class Watching:
+    """One board whose contacts are watched."""
+
+    of: tuple[InputSettings, RelaySettings | None]
+    """Its settings, and the relay board that it is a part of."""
+    task: "asyncio.Task[None]"
+    state: DeviceState | None = None
+
+
+@dataclass(slots=True)
 class Shell:
-    """Everything with I/O. `reader` and `relay` make drivers (`edge.compose`)."""
+    """Everything with I/O. `devices` makes drivers (`edge.compose`)."""
 
     root: Path
-    reader: Callable[[ReaderSettings], Reader]
-    relay: Callable[[RelaySettings, RelayEvents], Relay]
-    session: Commissioning = field(
-        default_factory=lambda: Commissioning(
-            lambda count: "".join(secrets.choice(CODE_LETTERS) for _ in range(count))
-        )
-    )
+    devices: Devices
+    session: Commissioning = field(init=False)
     found: Inventory = field(default_factory=Inventory)
     listening: dict[str, Listening] = field(default_factory=dict)
+    watching: dict[str, Watching] = field(default_factory=dict)
+    free: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """GPIO lines that nothing holds, by their chip's label."""
     pulses: int = 0
     pn532: set[str] = field(default_factory=set)
     """Serial adapters that a person said a PN532 is behind: it must be asked, and speaks faster."""
     _boards_busy: set[str] = field(default_factory=set)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew: nothing was said or shown yet."""
+        self.session = Commissioning(
+            lambda count: "".join(secrets.choice(CODE_LETTERS) for _ in range(count))
+        )
+        self.pn532.clear()
+        for one in self.listening.values():
+            one.heard, one.last = 0, None
 
     async def run(self) -> NoReturn:
         """Look and listen until cancelled; then every device is given back."""
@@ -76,8 +108,12 @@ class Shell:
                 await self.look()
                 await asyncio.sleep(LOOK_S)
         finally:
-            tasks = [one.task for one in self.listening.values()]
+            tasks = [
+                *(one.task for one in self.listening.values()),
+                *(one.task for one in self.watching.values()),
+            ]
             self.listening.clear()
+            self.watching.clear()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -85,10 +121,14 @@ class Shell:
     async def look(self) -> None:
         """Look once: listen to what is new, let go of what is gone or has become a relay board."""
         self.found = await asyncio.to_thread(inventory, self.root)
+        if self.found.gpio and not any(key.startswith(GPIO_KEY) for key in self.session.inputs):
+            self.free = await asyncio.to_thread(self.devices.free_gpio)
+        await self._watch_all()
         now = {
             one.key: one
             for one in candidates(self.found, self.pn532, simulated=is_simulated(self.root))
             if one.key not in self.session.boards
+            and one.key not in self.session.inputs
             and one.key not in self._boards_busy
             # A keyboard of no maker of scanners may be the one that a person types on: it is taken only while one is asked for.
             and (one.what.listed or one.what.mode is not Mode.KEYBOARD or self.session.asked is not None)
@@ -102,14 +142,16 @@ class Shell:
 
     async def pulse(self, key: str, board: RelaySettings, line: int) -> None:
         """Pulse one line of a board once, and give the board back. PulseFailed with what to do."""
+        session = self.session
         async with self._turn:
             self._boards_busy.add(key)
             await self._stop(key)
+            await self._unwatch(key)  # its guard has the port: a board has one owner
             try:
                 await self._pulse(board, line)
             finally:
                 self._boards_busy.discard(key)
-        self.session.boards[key] = board
+        session.use_board(key, board)
         self.pulses += 1
         log.warning(
             "a relay was pulsed by the commissioning page",
@@ -124,7 +166,7 @@ class Shell:
             faults.append(error)
 
         events = RelayEvents(lambda _lines: ready.set(), lambda _id: None, lambda _id: ended.set(), fault)
-        relay = self.relay(board, events)
+        relay = self.devices.relay(board, events)
         running = asyncio.ensure_future(relay.run())
         try:
             async with asyncio.timeout(PULSE_WAIT_S):
@@ -143,7 +185,7 @@ class Shell:
             await asyncio.gather(running, return_exceptions=True)
 
     def _listen(self, candidate: Candidate) -> None:
-        reader = self.reader(candidate.reader)
+        reader = self.devices.reader(candidate.reader)
         one = Listening(candidate, asyncio.ensure_future(asyncio.sleep(0)))
 
         async def run(opened: Callable[[str], None]) -> NoReturn:
@@ -162,6 +204,67 @@ class Shell:
 
         one.task = asyncio.ensure_future(keep(candidate.key, run, on_state))
         self.listening[candidate.key] = one
+
+    async def _watch_all(self) -> None:
+        """Watch the contacts of each board that was named, and of no other."""
+        present = {one.place for one in self.found.plugged}
+        named = {
+            key: (settings, self.session.boards.get(key))
+            for key, settings in self.session.inputs.items()
+            if key not in self._boards_busy and (key in present or key.startswith(GPIO_KEY))
+        }
+        for key, one in list(self.watching.items()):
+            if named.get(key) != one.of:
+                await self._unwatch(key)
+        for key, of in named.items():
+            if key not in self.watching:
+                await self._stop(key)
+                self._watch(key, of)
+
+    def _watch(self, key: str, of: tuple[InputSettings, RelaySettings | None]) -> None:
+        one = Watching(of, asyncio.ensure_future(asyncio.sleep(0)))
+
+        async def run(opened: Callable[[str], None]) -> NoReturn:
+            def emit(event: InputChanged | Opened) -> None:
+                if isinstance(event, Opened):
+                    opened(event.what)
+                else:
+                    self.session.changed(key, event.line, active=event.active)
+
+            try:
+                await self._run_inputs(*of, emit, on_state)
+            finally:
+                self.session.lost(key)
+
+        def on_state(state: DeviceState) -> None:
+            one.state = state
+
+        one.task = asyncio.ensure_future(keep(key, run, on_state))
+        self.watching[key] = one
+
+    async def _run_inputs(
+        self,
+        settings: InputSettings,
+        board: RelaySettings | None,
+        emit: EmitInput,
+        on_state: Callable[[DeviceState], None],
+    ) -> NoReturn:
+        """Watch a board until it is gone; a relay board's contacts are its guard's to tell."""
+        if not isinstance(settings, RelayInputs) or board is None:
+            await self.devices.inputs(settings).run(emit)
+        barrier = Barrier(board, self.devices.relay, on_state)
+        guard = asyncio.ensure_future(barrier.run())
+        try:
+            await barrier.inputs.run(emit)
+        finally:
+            guard.cancel()
+            await asyncio.gather(guard, return_exceptions=True)
+
+    async def _unwatch(self, key: str) -> None:
+        one = self.watching.pop(key, None)
+        if one is not None:
+            one.task.cancel()
+            await asyncio.gather(one.task, return_exceptions=True)
 
     async def _stop(self, key: str) -> None:
         one = self.listening.pop(key, None)

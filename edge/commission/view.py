@@ -1,29 +1,23 @@
 """What the commissioning page shows, said in a language. Nothing here does I/O."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from admission.reasons import Language
-from edge.commission.candidates import likely_board
-from edge.commission.findings import Trouble, troubles
-from edge.commission.inventory import Plugged
+from edge.commission.candidates import GPIO_KEY, INPUTS, has_inputs, header_lines, likely_board
+from edge.commission.contacts import Contact
+from edge.commission.findings import troubles
+from edge.commission.inventory import NodeKind, Plugged
 from edge.commission.known import known, title
 from edge.commission.orders import lock
-from edge.commission.session import Heard, Seat
+from edge.commission.session import Heard, Lane, Seat
 from edge.commission.shell import Listening, Shell
-from edge.commission.words import label, name, say
+from edge.commission.told import TroubleTold, told
+from edge.commission.words import label, name
 from edge.link import Health
-from edge.settings import MediumSetting, Way
+from edge.settings import GpioInputs, InputSettings, MediumSetting, Way
 from edge.words import sentence
-
-
-class TroubleShown(msgspec.Struct, frozen=True):
-    """One thing to mend. `order`: the page draws its programming code."""
-
-    grade: str
-    cause: str
-    fix: str
-    guide: str
-    order: bool
 
 
 class DeviceShown(msgspec.Struct, frozen=True):
@@ -41,7 +35,7 @@ class DeviceShown(msgspec.Struct, frozen=True):
     is_board: bool
     adapter: bool
     pn532: bool
-    troubles: tuple[TroubleShown, ...]
+    troubles: tuple[TroubleTold, ...]
 
 
 class SeatShown(msgspec.Struct, frozen=True):
@@ -63,6 +57,30 @@ class OutputShown(msgspec.Struct, frozen=True):
     line: str
 
 
+class ContactShown(msgspec.Struct, frozen=True):
+    """One contact of a lane; `wired` is "" while nobody knows where it is. `moves`: how often its input moved meanwhile."""
+
+    contact: str
+    label: str
+    wired: str
+    active: bool
+    moves: int
+
+
+class BoardShown(msgspec.Struct, frozen=True):
+    """A board on which contacts may hang. `sizes`: so many, to choose from; none where that is known."""
+
+    key: str
+    called: str
+    place: str
+    watched: bool
+    sizes: tuple[int, ...]
+    ok: bool
+    state: str
+    active: tuple[str, ...]
+    """Inputs that are active now, by name."""
+
+
 class LaneShown(msgspec.Struct, frozen=True):
     """One lane."""
 
@@ -71,6 +89,7 @@ class LaneShown(msgspec.Struct, frozen=True):
     two_way: bool
     seats: tuple[SeatShown, ...]
     outputs: tuple[OutputShown, ...]
+    contacts: tuple[ContactShown, ...]
 
 
 class LockShown(msgspec.Struct, frozen=True):
@@ -79,11 +98,11 @@ class LockShown(msgspec.Struct, frozen=True):
     key: str
     called: str
     guide: str
-    order: bool
+    programming: str
 
 
 class AskedShown(msgspec.Struct, frozen=True):
-    """What is being looked for; `code` changes with each question, so that the picture is asked for anew."""
+    """What is being looked for; `code` changes with each question, so that the picture is asked for anew. "" for a contact."""
 
     label: str
     code: str
@@ -101,6 +120,7 @@ class CommissionShown(msgspec.Struct, frozen=True):
     lanes: tuple[LaneShown, ...] = ()
     asked: AskedShown | None = None
     locks: tuple[LockShown, ...] = ()
+    boards: tuple[BoardShown, ...] = ()
     missing: tuple[str, ...] = ()
     pulses: int = 0
 
@@ -109,21 +129,23 @@ def commission_view(
     shell: Shell, language: Language, *, enrolled: bool, name: str, path: str
 ) -> CommissionShown:
     """Say everything to a technician."""
+    found = told(troubles(shell.found), language)
     return CommissionShown(
         session=True,
         enrolled=enrolled,
         name=name,
         path=path,
-        devices=tuple(_device(one, shell, language) for one in shell.found.plugged),
+        devices=tuple(_device(one, shell, found, language) for one in shell.found.plugged),
         lanes=tuple(_lane(number, shell, language) for number in sorted(shell.session.lanes)),
         asked=_asked(shell, language),
+        boards=tuple(_boards(shell, language)),
         locks=_locks(shell),
         missing=_missing(shell, language, enrolled=enrolled),
         pulses=shell.pulses,
     )
 
 
-def _device(device: Plugged, shell: Shell, language: Language) -> DeviceShown:
+def _device(device: Plugged, shell: Shell, found: tuple[TroubleTold, ...], language: Language) -> DeviceShown:
     what = known(device)
     one = shell.listening.get(device.place)
     seat = next((seat for seat, chosen in shell.session.chosen.items() if chosen.key == device.place), None)
@@ -140,28 +162,22 @@ def _device(device: Plugged, shell: Shell, language: Language) -> DeviceShown:
         seat="" if seat is None else _seat_name(seat, shell, language),
         board=board,
         is_board=device.place in shell.session.boards,
-        adapter=bool(board) and board != "hid",
+        adapter=bool(board) and board != "hid" and device.place not in shell.session.inputs,
         pn532=device.place in shell.pn532,
-        troubles=tuple(
-            _trouble(found, language) for found in troubles(shell.found) if found.place == device.place
-        ),
+        troubles=tuple(one for one in found if one.place == device.place),
     )
 
 
 def _state(device: Plugged, one: Listening | None, shell: Shell, language: Language) -> str:
     if device.place in shell.session.boards:
         return label("is_board", language)
+    if device.place in shell.session.inputs:
+        return label("has_contacts", language)
     if one is None or one.state is None:
         return label("not_read", language)
     if one.state.health is Health.OK:
         return label("listening", language)
     return sentence(one.state.code, {"what": one.state.what, "hint": one.state.hint}, language).cause
-
-
-def _trouble(one: Trouble, language: Language) -> TroubleShown:
-    said = say(one.code, dict(one.args), language)
-    guide, drawn = (one.order.guide, bool(one.order.text)) if one.order else ("", False)
-    return TroubleShown(one.grade.value, said.cause, said.fix, guide, drawn)
 
 
 def _lane(number: int, shell: Shell, language: Language) -> LaneShown:
@@ -192,11 +208,74 @@ def _lane(number: int, shell: Shell, language: Language) -> LaneShown:
             )
             for way in ways
         ),
+        contacts=tuple(_contact(one, lane, shell, language) for one in lane.takes),
     )
 
 
+def _contact(contact: Contact, lane: Lane, shell: Shell, language: Language) -> ContactShown:
+    called = label(contact.value, language)
+    wired = lane.contacts.get(contact)
+    if wired is None:
+        return ContactShown(contact.value, called, "", active=False, moves=0)
+    place = (wired.key, wired.line)
+    where = label("input_open" if wired.active_low else "input", language).format(
+        line=_line_name(shell.session.inputs[wired.key], wired.line)
+    )
+    is_active = shell.session.levels.get(place, wired.active_low) is not wired.active_low
+    return ContactShown(
+        contact.value, called, where, active=is_active, moves=(shell.session.moves.get(place, 0) + 1) // 2
+    )
+
+
+def _boards(shell: Shell, language: Language) -> Iterator[BoardShown]:
+    """Return what contacts may hang on: the inputs of relay boards, serial boards, and the box's own header."""
+    session = shell.session
+    readers = {one.key for one in session.chosen.values()}
+    for device in shell.found.plugged:
+        relay = session.boards.get(device.place)
+        if device.place in readers or not any(one.kind is NodeKind.SERIAL for one in device.nodes):
+            continue
+        if has_inputs(relay) if relay is not None else likely_board(device):
+            yield _board(device.place, title(device), device.place, INPUTS, shell, language)
+    for chip, free in shell.free.items():
+        if lines := header_lines(chip, free):
+            yield _board(f"{GPIO_KEY}{chip}", "GPIO", chip, (len(lines),), shell, language)
+
+
+def _board(
+    key: str, called: str, place: str, sizes: tuple[int, ...], shell: Shell, language: Language
+) -> BoardShown:
+    one, said = shell.watching.get(key), ""
+    if one is not None and one.state is not None and one.state.health is not Health.OK:
+        args = {"what": one.state.what, "hint": one.state.hint}
+        said = " ".join(filter(None, sentence(one.state.code, args, language)))
+    return BoardShown(
+        key=key,
+        called=called,
+        place=place,
+        watched=key in shell.session.inputs,
+        sizes=sizes,
+        ok=one is not None and not said,
+        state=said,
+        active=tuple(
+            _line_name(shell.session.inputs[key], line)
+            for (of, line), is_on in sorted(shell.session.levels.items())
+            if of == key and is_on
+        ),
+    )
+
+
+def _line_name(settings: InputSettings, line: int) -> str:
+    """Name an input as people on the spot do: by its place on the board, counted from 1, or by the header's own number."""
+    return f"GPIO {settings.offsets[line]}" if isinstance(settings, GpioInputs) else str(line + 1)
+
+
 def _asked(shell: Shell, language: Language) -> AskedShown | None:
-    asked = shell.session.asked
+    asked, moving = shell.session.asked, shell.session.moving
+    if moving is not None:
+        lane = shell.session.lanes[moving.lane].name
+        said = label("move_unclear" if moving.is_unclear else f"move_{moving.contact.value}", language)
+        return AskedShown(f"{lane} · {label(moving.contact.value, language)}", "", said)
     if asked is None:
         return None
     unclear = any(one.last is Heard.UNCLEAR for one in shell.listening.values())
@@ -217,7 +296,7 @@ def _locks(shell: Shell) -> tuple[LockShown, ...]:
         device = devices.get(one.key)
         order = None if device is None else lock(known(device))
         if order is not None:
-            shown.append(LockShown(one.key, one.called, order.guide, bool(order.text)))
+            shown.append(LockShown(one.key, one.called, order.guide, order.text))
     return tuple(shown)
 
 

@@ -118,6 +118,10 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence]]] = {
             "This device cannot be switched as a relay board of this kind.", "Check its plug and its kind."
         ),
     ),
+    "commission.no_inputs": (
+        Sentence("Hier gibt es keine Kontakte zu lesen.", "Zuerst wählen, woran die Kontakte hängen."),
+        Sentence("There are no contacts to be read here.", "Choose first where the contacts are wired."),
+    ),
     "commission.is_reader": (
         Sentence("Dieses Gerät ist schon ein Leser.", "Den Leser zuerst entfernen."),
         Sentence("This device is a reader already.", "Take the reader away first."),
@@ -188,6 +192,46 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
         "Kein Relais gefunden. Ohne Relais zeigt die Box nur an, ob jemand hinein darf.",
         "No relay found. Without one the box only shows who may pass.",
     ),
+    "contacts": ("Kontakte", "Contacts"),
+    "contacts_why": (
+        "Sagen, woran die Kontakte des Drehkreuzes hängen. Dann jeden einmal bewegen: die Box merkt, welcher Anschluss es ist und ob er schliesst oder öffnet. «Bereit» zuerst, wenn er beim Durchgehen mitschaltet.",
+        "Say where the turnstile's contacts are wired. Then move each of them once: the box sees which input it is, and whether it closes or opens. Ready first, if it moves along with a passage.",
+    ),
+    "contacts_none": (
+        "Ohne Kontakte zählt jede Freigabe als Durchgang, auch wenn niemand ging.",
+        "Without contacts each release counts as a passage, also where nobody walked.",
+    ),
+    "has_contacts": ("Kontakte", "contacts"),
+    "ready_contact": ("bereit", "ready"),
+    "entry_contact": ("Durchgang hinein", "passage inwards"),
+    "exit_contact": ("Durchgang hinaus", "passage outwards"),
+    "fire_contact": ("Brandalarm", "fire alarm"),
+    "input": ("Anschluss {line}, schliesst", "input {line}, closes"),
+    "input_open": ("Anschluss {line}, öffnet", "input {line}, opens"),
+    "move_ready_contact": (
+        "Das Drehkreuz aus- und wieder einschalten, oder STOP drücken und lösen.",
+        "Switch the turnstile off and on again, or press and release STOP.",
+    ),
+    "move_entry_contact": (
+        "Jetzt einmal hineingehen, oder den Arm von Hand hineindrehen.",
+        "Walk in once now, or turn the arm inwards by hand.",
+    ),
+    "move_exit_contact": (
+        "Jetzt einmal hinausgehen, oder den Arm von Hand hinausdrehen.",
+        "Walk out once now, or turn the arm outwards by hand.",
+    ),
+    "move_fire_contact": (
+        "Den Kontakt der Brandmeldeanlage auslösen und wieder zurückstellen lassen.",
+        "Have the fire panel's contact set off, and put back again.",
+    ),
+    "move_unclear": (
+        "Mehr als ein Anschluss hat geschaltet. Warten, bis alles ruht, dann diesen allein bewegen; oder den anderen zuerst festlegen.",
+        "More than one input moved. Wait until all are at rest, then move this one alone; or settle the other one first.",
+    ),
+    "anew_why": (
+        "Vergisst Spuren, Leser, Relais und Kontakte dieser Seite. Geschrieben wird dabei nichts.",
+        "Forgets this page's lanes, readers, relays and contacts. Nothing is written by it.",
+    ),
     "locks": ("Scanner sperren", "Lock the scanners"),
     "locks_why": (
         "Ein Scanner gehorcht jedem Programmiercode, auch dem eines Besuchers. Scannen Sie zuletzt den Code, der hier genannt ist: dann nimmt er keinen mehr an.",
@@ -243,6 +287,21 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "js_pulse_sure": ("Öffnet wirklich. Nochmals tippen", "It really opens. Tap again"),
     "js_turned": ("Was hat sich gedreht?", "What turned?"),
     "js_nothing": ("Nichts davon", "None of these"),
+    "js_move": ("Festlegen", "Learn"),
+    "js_moved": ("geschaltet: {n}", "moved: {n}"),
+    "js_active": ("jetzt aktiv", "active now"),
+    "js_here": ("Kontakte hängen hier", "Contacts are here"),
+    "js_not_here": ("Doch nicht", "Not here after all"),
+    "js_sizes": ("Anschlüsse", "Inputs"),
+    "js_gpio_sure": (
+        "Nur, wenn kein Relais an diesen Stiften hängt. Nochmals tippen",
+        "Only if no relay hangs on these pins. Tap again",
+    ),
+    "js_watched": ("Aktiv: {lines}", "Active: {lines}"),
+    "js_quiet": ("Alle in Ruhe.", "All at rest."),
+    "js_pulses": ("Impulse bisher: {n}", "Pulses so far: {n}"),
+    "js_anew": ("Neu beginnen", "Begin anew"),
+    "js_anew_sure": ("Alles hier wird vergessen. Nochmals tippen", "All of this is forgotten. Tap again"),
     "js_heard": ("gelesen: {n}", "read: {n}"),
     "js_pn532": ("PN532 dahinter", "PN532 behind it"),
     "js_no_board": ("Ist kein Relais", "No relay board"),

@@ -4,7 +4,7 @@ const words = JSON.parse(document.body.dataset.words);
 const lang = document.documentElement.lang;
 const EVERY_MS = 700, SURE_MS = 4000, LANES_MAX = 16;
 const LINES = [1, 2, 4, 8, 16], KINDS = { lcus: "LCUS", kmtronic: "KMTronic", numato: "Numato", modbus: "Modbus RTU", hid: "USBRelay (HID)" };
-let state = null, drawn = {}, planned = null, pulsed = {}, chosenBefore = "", going = false;
+let state = null, drawn = {}, planned = null, pulsed = {}, sized = {}, chosenBefore = "", going = false;
 
 function el(tag, props = {}, ...inner) {
   const made = Object.assign(document.createElement(tag), props);
@@ -52,7 +52,7 @@ function device(one) {
 
 function order(key, one, why) {
   const guide = one.guide ? el("p", { className: "quiet", textContent: `${words.guide} ${one.guide}` }) : null;
-  if (!one.order) return [guide];
+  if (!one.programming) return [guide];
   return [el("img", { className: "order", alt: words.order, src: `/api/commission/order.svg?for=${why}&key=${encodeURIComponent(key)}` }), guide, el("p", { className: "quiet", textContent: words.untried })];
 }
 
@@ -68,6 +68,28 @@ function seat(one) {
   const uid = el("input", { name: "uid", maxLength: 64, required: true, autocomplete: "off", spellcheck: false });
   const form = el("form", { className: "row", hidden: true, onsubmit: (e) => { e.preventDefault(); act("ask", { ...where, uid: uid.value }); } }, el("label", { className: "wide" }, words.uid, uid), el("button", { type: "submit", className: "main", textContent: words.tags }));
   row.append(button(words.tags, () => { form.hidden = !form.hidden; if (!form.hidden) uid.focus(); }), form);
+  return row;
+}
+
+// A board on which contacts may hang. The header's pins are read only after a second tap: a relay on one could close by it.
+function inputs(one) {
+  const had = sized[one.key] ??= { lines: one.sizes.includes(8) ? 8 : one.sizes[0] };
+  const many = one.sizes.length < 2 ? null : el("label", {}, words.sizes, " ", el("select", { disabled: one.watched, onchange: (e) => { had.lines = Number(e.target.value); } }, ...one.sizes.map((n) => el("option", { value: n, textContent: n, selected: n === had.lines }))));
+  const isGpio = one.key.startsWith("gpio:");
+  const press = one.watched
+    ? button(words.not_here, () => act("watch", { key: one.key, lines: 0 }))
+    : button(words.here, (e) => { if (!isGpio || sure(e.currentTarget, words.gpio_sure)) act("watch", { key: one.key, lines: had.lines }); });
+  const said = one.watched && one.ok ? (one.active.length ? fill(words.watched, { lines: one.active.join(", ") }) : words.quiet) : one.state;
+  return el("article", {}, el("h3", { textContent: `${one.called} · ${one.place}` }), el("div", { className: "row" }, many, press), said ? el("p", { className: `quiet${one.state ? " warn" : ""}`, textContent: said }) : null);
+}
+
+function contact(lane, one) {
+  const where = { lane: lane.id, contact: one.contact };
+  const more = [one.wired, one.moves ? fill(words.moved, { n: one.moves }) : "", one.active ? words.active : ""].filter(Boolean).join(" · ");
+  const row = el("div", { className: "seat" }, el("p", {}, one.label, one.wired ? el("b", { textContent: `✓ ${more}` }) : null));
+  row.dataset.contact = `${lane.id}-${one.contact}`;
+  if (one.wired) row.append(button(words.remove, () => act("unwire", where)));
+  row.append(button(one.wired ? words.again : words.move, () => act("move", where), { className: one.wired ? "" : "main" }));
   return row;
 }
 
@@ -97,11 +119,11 @@ function board(one) {
 }
 
 // A press that opens a barrier asks once more; the second must come soon.
-function sure(pressed) {
+function sure(pressed, ask = words.pulse_sure) {
   if (pressed.classList.contains("sure")) return true;
   const before = pressed.textContent;
   pressed.classList.add("sure");
-  pressed.textContent = words.pulse_sure;
+  pressed.textContent = ask;
   setTimeout(() => { if (pressed.isConnected && !pressed.disabled) { pressed.classList.remove("sure"); pressed.textContent = before; } }, SURE_MS);
   return false;
 }
@@ -123,11 +145,12 @@ function asked() {
   head.textContent = one.label;
   text.textContent = one.said;
   $("shown").hidden = !one.code;
-  if (one.code && drawn.asked !== one.code) {
-    drawn.asked = one.code;
-    $("shown").src = `/api/commission/code.svg?${one.code.slice(-6)}`;
-    $("asked").scrollIntoView({ block: "nearest" });
-  }
+  const what = one.code || one.label;
+  if (drawn.asked === what) return;
+  drawn.asked = what;
+  if (one.code) $("shown").src = `/api/commission/code.svg?${one.code.slice(-6)}`;
+  else $("shown").removeAttribute("src");
+  $("asked").scrollIntoView({ block: "nearest" });
 }
 
 function show() {
@@ -140,20 +163,27 @@ function show() {
   draw("devices", state.devices, () => state.devices.map(device));
   plan();
   const has = state.lanes.length > 0;
-  for (const part of ["part-readers", "part-outputs", "part-go"]) $(part).hidden = !has;
+  for (const part of ["part-readers", "part-outputs", "part-contacts", "part-go", "part-anew"]) $(part).hidden = !has;
   asked();
-  draw("seats", state.lanes, () => state.lanes.map((lane) => el("article", {}, el("h3", { textContent: lane.name }), ...lane.seats.map(seat), ...lane.outputs.filter((one) => one.line).map((one) => el("p", { className: "quiet", textContent: `${one.label.split(": ").pop()}: ${one.line}` })))));
-  const boards = state.devices.filter((one) => one.board && !one.seat);
+  draw("seats", state.lanes.map(({ contacts: _, ...lane }) => lane), () => state.lanes.map((lane) => el("article", {}, el("h3", { textContent: lane.name }), ...lane.seats.map(seat), ...lane.outputs.filter((one) => one.line).map((one) => el("p", { className: "quiet", textContent: `${one.label.split(": ").pop()}: ${one.line}` })))));
+  const alone = state.boards.filter((one) => one.watched).map((one) => one.key);
+  const boards = state.devices.filter((one) => one.board && !one.seat && (one.is_board || !alone.includes(one.key)));
   $("outputs-none").hidden = boards.length > 0;
   $("outputs-why").hidden = !boards.length;
   draw("boards", [boards.map((one) => one.key), state.lanes.map((one) => one.outputs)], () => boards.map(board));
+  $("pulses").hidden = !state.pulses;
+  $("pulses").textContent = fill(words.pulses, { n: state.pulses });
+  draw("inputs", state.boards, () => state.boards.map(inputs));
+  const watched = state.boards.some((one) => one.watched);
+  $("contacts-none").hidden = watched;
+  draw("contacts", [watched, state.lanes.map((one) => one.contacts)], () => (watched ? state.lanes.map((lane) => el("article", {}, el("h3", { textContent: lane.name }), ...lane.contacts.map((one) => contact(lane, one)))) : []));
   $("part-locks").hidden = !has || !state.locks.length;
   draw("locks", state.locks, () => state.locks.map((one) => el("li", {}, el("h3", { textContent: one.called }), ...order(one.key, one, "lock").filter(Boolean))));
   draw("missing", state.missing, () => (state.missing.length ? state.missing.map((text) => el("li", { textContent: text })) : [el("li", { className: "ok", textContent: `✓ ${words.complete}` })]));
   $("path").textContent = state.path;
   $("write").disabled = state.missing.length > 0;
-  const now = JSON.stringify(state.lanes.map((lane) => lane.seats.map((one) => one.chosen)));
-  const found = state.lanes.flatMap((lane) => lane.seats).filter((one) => one.chosen).length;
+  const now = JSON.stringify(state.lanes.map((lane) => [lane.seats.map((one) => one.chosen), lane.contacts.map((one) => one.wired)]));
+  const found = state.lanes.flatMap((lane) => [...lane.seats.map((one) => one.chosen), ...lane.contacts.map((one) => one.wired)]).filter(Boolean).length;
   if (chosenBefore && now !== chosenBefore && !state.asked && found) say(`✓ ${words.chosen}`);
   chosenBefore = now;
 }
@@ -179,6 +209,8 @@ $("add").onclick = () => { planned.push({ name: `${words.lane} ${planned.length 
 $("drop").onclick = () => { planned.pop(); plan(); };
 $("stop").textContent = words.stop;
 $("stop").onclick = () => act("stop");
+$("anew").textContent = words.anew;
+$("anew").onclick = async (e) => { if (sure(e.currentTarget, words.anew_sure) && await act("anew")) location.reload(); };
 $("write").onclick = async () => { if (await act("write")) { going = true; say(words.started); } };
 for (const link of document.querySelectorAll("nav a")) if (link.lang === lang) link.setAttribute("aria-current", "true");
 setInterval(look, EVERY_MS);

@@ -1,7 +1,8 @@
-"""A box from nothing, commissioned by scanning: in a real browser, real ptys, the real relay guard; then it admits."""
+"""A box from nothing, commissioned by scanning and walking: in a real browser, real ptys, the real relay guard; then it admits."""
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,12 +13,15 @@ from playwright.async_api import Page, async_playwright
 from drivers.framing.layouts import LAYOUTS
 from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
 from drivers.sims.lcus_board import LcusBoard
+from drivers.sims.modbus_board import ModbusBoard
 from drivers.sims.serial_scanner import SerialScanner
 from edge import config, enrolment
+from edge.__main__ import _devices
 from edge.commission.process import Commission
-from edge.compose import factories, reader_of, relay_of
+from edge.compose import factories
 from edge.daemon import Daemon
 from edge.front.pin import new_pin
+from edge.link import After
 from edge.settings import (
     GateSettings,
     LayoutSetting,
@@ -35,6 +39,9 @@ from tests.house import ROOT
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 15_000
+ENTRY_INPUT, EXIT_INPUT, READY_INPUT, FIRE_INPUT = 0, 1, 5, 7
+WALK_S = 0.15
+"""How long an arm keeps its contact (PERCo: 100 ms and more)."""
 DRAWN = "(img) => img.decode().then(() => img.naturalWidth)"
 PICTURES = ROOT / "build"
 VISITORS = (
@@ -44,12 +51,13 @@ VISITORS = (
     "GATEZYAQWBCDEFGHIJKLN",
 )
 """Programming codes, an enrolment code, and a test code of another day."""
+TEN_MINUTES_S = 600
 CARD = "04:A1:B2:C3:D4:E5:F6"
 """Of the tag that `tag_row` lists."""
 
 
 class Plugged:
-    """What the technician brought: a scanner, one that types in Swiss German, a tag reader, relays, one in a wrong mode."""
+    """What the technician brought: a scanner, one that types in Swiss German, a tag reader, relays, contacts, one in a wrong mode."""
 
     def __init__(self, folder: Path) -> None:
         ports = folder / "ports"
@@ -62,6 +70,12 @@ class Plugged:
         self.relays = LcusBoard(4, ports / "relays", lambda _change: self.switched.set())
         self.relays.attach(asyncio.get_running_loop())
         self.switched = asyncio.Event()
+        self.contacts = ModbusBoard(8, 0, ports / "contacts")
+        self.contacts.attach(asyncio.get_running_loop())
+        # As PERCo's: the outward contact is closed at rest, and opens on a passage. The turnstile says ready.
+        self.contacts.drive(EXIT_INPUT, active=True)
+        self.at_rest = {line: line in {EXIT_INPUT, READY_INPUT} for line in range(8)}
+        self.contacts.drive(READY_INPUT, active=True)
         self.root = folder / "box"
         box = self.box = Box(self.root)
         box.usb("1-1.1", "1eab:1306", "NLS-FM430", maker="Newland Auto-ID")
@@ -72,15 +86,25 @@ class Plugged:
         box.keyboard("1-1.3", 5, "TWN4", ports / "tags")
         box.usb("1-1.4", "1a86:7523", "USB Serial")
         box.serial("1-1.4", "ttyUSB0", ports / "relays")
+        box.usb("1-1.5", "0403:6001", "FT232R USB UART", maker="FTDI")
+        box.serial("1-1.5", "ttyUSB1", ports / "contacts")
         box.usb("1-2", "05f9:1206", "Gryphon", maker="Datalogic ADC, Inc.")
         box.hid("1-2", 0, "Gryphon", VENDOR_DESCRIPTOR)
-        for place in ("1-1.1", "1-1.4"):
+        for place in ("1-1.1", "1-1.4", "1-1.5"):
             box.mark(place)
+
+    async def move(self, *lines: int) -> None:
+        """Contacts leave their rest for as long as an arm takes, and come back."""
+        for moved in (True, False):
+            for line in lines:
+                self.contacts.drive(line, active=moved is not self.at_rest[line])
+            await asyncio.sleep(WALK_S)
 
     def close(self) -> None:
         for scanner in (self.entry, self.exit, self.tags):
             scanner.port.unplug()
         self.relays.close()
+        self.contacts.unplug()
 
 
 @dataclass
@@ -119,7 +143,7 @@ async def commissioning(folder: Path) -> AsyncIterator[Seat]:
         page=PageSettings(port=0, tls=False),
         peers=PeerSettings(on=False),
     )
-    commission = Commission(data, path, base, plugged.root, reader_of, relay_of, said.put_nowait)
+    commission = Commission(data, path, base, plugged.root, _devices(), said.put_nowait)
     ended = asyncio.ensure_future(commission.run())
     address = (await asyncio.wait_for(said.get(), 20)).rpartition(" ")[2]
     async with async_playwright() as playwright:
@@ -140,7 +164,7 @@ async def commissioning(folder: Path) -> AsyncIterator[Seat]:
         await page.goto(address)
         await page.fill("#pin", pin)
         await page.press("#pin", "Enter")
-        await page.wait_for_selector("#devices li >> nth=4")
+        await page.wait_for_selector("#devices li >> nth=5")
         try:
             yield one
         finally:
@@ -162,9 +186,20 @@ async def relay(s: Seat, output: int, turned: str) -> None:
     assert [change.on for change in s.plugged.relays.changes if change.line == output] == [True, False]
 
 
+async def contact(s: Seat, name: str, line: int, wired: str, *, others: tuple[int, ...] = ()) -> None:
+    """Have the page learn a contact by moving it once. `others`: inputs that move with it the first time, which teaches nothing."""
+    await s.page.click(f"[data-contact='1-{name}'] button")
+    await s.page.wait_for_selector("#asked:visible")
+    if others:
+        await s.plugged.move(line, *others)
+        await s.page.wait_for_selector("#asked p:has-text('More than one input moved')")
+    await s.plugged.move(line)
+    await s.page.wait_for_selector(f"[data-contact='1-{name}'] b:has-text('{wired}')")
+
+
 async def test_a_box_is_commissioned_from_nothing_by_scanning_and_then_admits(tmp_path: Path) -> None:
     async with commissioning(tmp_path) as s:
-        page, plugged = s.page, s.plugged
+        page, plugged, began_s = s.page, s.plugged, time.monotonic()
         assert "programming code for USB serial" in await page.inner_text(
             "#devices li:has-text('Datalogic') .trouble"
         )
@@ -200,11 +235,20 @@ async def test_a_box_is_commissioned_from_nothing_by_scanning_and_then_admits(tm
         await relay(s, 0, "Tripod: inwards")
         await page.wait_for_selector("#write:disabled")  # the way out has no relay yet
         await relay(s, 2, "Tripod: outwards")
+        await page.click("#inputs article:has-text('FTDI') button")
+        await page.wait_for_selector("#inputs article:has-text('Active: 2, 6')")
+        await contact(s, "ready_contact", READY_INPUT, "input 6, closes")
+        await contact(s, "entry_contact", ENTRY_INPUT, "input 1, closes", others=(EXIT_INPUT,))
+        await contact(s, "exit_contact", EXIT_INPUT, "input 2, opens")
+        await contact(s, "fire_contact", FIRE_INPUT, "input 8, closes")
         assert await page.evaluate(SMALL) == []
         assert await page.evaluate(WIDE) == []
         await can_be_read(page)
         await page.click("#write:enabled")
         assert await asyncio.wait_for(s.ended, 10) is True
+        took_s = time.monotonic() - began_s
+        assert took_s < TEN_MINUTES_S
+        print(f"commissioned in {took_s:.1f} s by a browser that does not read")
         assert s.trouble == []
         settings = config.load(s.path)
         await admits(settings, plugged)
@@ -213,12 +257,16 @@ async def test_a_box_is_commissioned_from_nothing_by_scanning_and_then_admits(tm
     assert isinstance(leave, WedgeReader)
     assert (settings.gate.name, settings.lanes[0].name) == ("North gate", "Tripod")
     assert (settings.lanes[0].entry_line, settings.lanes[0].exit_line) == (0, 2)
+    lane = settings.lanes[0]
+    assert (lane.entry_contact, lane.exit_contact) == (ENTRY_INPUT, EXIT_INPUT)
+    assert (lane.ready_contact, lane.fire_contact) == (READY_INPUT, FIRE_INPUT)
+    assert settings.inputs[0].active_low == (EXIT_INPUT,)
     assert (entry.id, tags.uid_form, tags.uid_order) == (1, UidForm.DEC7, UidOrder.LITTLE)
     assert leave.layout is LayoutSetting.DE_CH
 
 
 async def admits(settings: Settings, plugged: Plugged) -> None:
-    """Run the gate that was written: a ticket opens the way in, and so does the tag."""
+    """Run the gate that was written: a ticket opens the way in, and the walk through it is seen."""
     data = Path(settings.gate.data)
     parts = replace(factories(), front_argv=lambda _settings: NO_FRONT)
     daemon = Daemon(settings, enrolment.load(data), parts)
@@ -232,6 +280,9 @@ async def admits(settings: Settings, plugged: Plugged) -> None:
                 await plugged.entry.scan(code(1))
             await asyncio.sleep(0.05)
         assert plugged.relays.changes[before].line == 0
+        await plugged.move(ENTRY_INPUT)
+        while not any(one.after is After.PASSED for one in daemon.recent):
+            await asyncio.sleep(0.01)
     finally:
         daemon.stop()
         await task

@@ -45,6 +45,8 @@ class Scale:
     turns: int = 3
     """What is measured and its floor take turns so often: what the machine does beside falls on both."""
     neighbours: int = 6
+    talking_scans: int = 480
+    """With neighbours that talk, and as many without."""
     week_scans: int = 1_000_000
     """Held offline, of seven days."""
     calm_scans: int = 250
@@ -65,6 +67,7 @@ def quick(folder: Path) -> Scale:
         folder,
         "quick",
         scans=60,
+        talking_scans=60,
         slow_scans=40,
         checks=1_000,
         stored=1_000,
@@ -92,7 +95,7 @@ def quick(folder: Path) -> Scale:
 def tiny(folder: Path) -> Scale:
     """A few seconds: for the tests."""
     return Scale(
-        folder, "tiny", mean_s=0.1, scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
+        folder, "tiny", mean_s=0.1, scans=4, talking_scans=4, slow_scans=4, tickets=2_000, small_tickets=500, load_tickets=500, log_records=200,
         checks=20, stored=20, starts=1, points=5, lines=50, doubles=3, ingest_held=1_000, ingest_records=800,
         real_gates=1, streams=12, cancels=3, queues=2, queue_records=200, redeems=64, warm=16, turns=1, neighbours=2, sim_s=0.0, bugs=1,
         week_scans=400, calm_scans=4, reader_codes=8, plugs=1,

@@ -48,19 +48,23 @@ async def lit(gate: Gate, board: LcusBoard, line: int) -> None:
 async def test_the_lines_switch_with_each_answer(tmp_path: Path) -> None:
     def adjust(text: str) -> str:
         head, first, second = quick(text).split("[[lanes]]")
-        return "[[lanes]]".join((head, first, second.replace("relay =", "red_line = 3\nrelay =", 1)))
+        return "[[lanes]]".join((head, first, second.replace("relay =", "buzzer_line = 3\nrelay =", 1)))
 
     async with running(tmp_path, [row(1), row(2, Standing.CANCELLED)], adjust=adjust) as gate:
         await gate.ready()
         board = gate.hardware.relays
         await gate.hardware.second.scan(code(2))
-        await lit(gate, board, 3)
-        assert not board.levels[2], "no arm moves by a lamp"
-        await gate.until(lambda: not board.levels[3], "and goes out")
-        await lit(gate, board, 3)
+        for _ in range(3):
+            await lit(gate, board, 3)
+            assert not board.levels[2], "no arm moves by a lamp"
+            await gate.until(lambda: not board.levels[3], "and goes out")
+        board.changes.clear()
         await gate.hardware.second.scan(code(1))
+        await lit(gate, board, 3)
+        assert [one.line for one in board.changes if one.on][:2] == [2, 3], "the arm first"
         await gate.walk(2)
-        await gate.until(lambda: not board.levels[3], "the answer before is over")
+        await gate.until(lambda: not board.levels[3], "and it goes out")
+        assert [one.line for one in board.changes if one.on].count(3) == 1, "another rhythm than before"
 
 
 @pytest.mark.parametrize(

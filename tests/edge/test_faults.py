@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import apsw
 import msgspec
 import pytest
@@ -28,6 +29,7 @@ from drivers.sims.ports import SimPort
 from edge import enrolment
 from edge.board import VerdictWord, verdict
 from edge.clock import BUILD_TIME_S, SystemClock
+from edge.compose import factories
 from edge.daemon import EX_TEMPFAIL
 from edge.front_process import EX_CANNOT_RUN
 from edge.journal import Stamp
@@ -526,18 +528,37 @@ async def test_pulled_readers_and_contacts_come_back(tmp_path: Path) -> None:
         await gate.walk(2)
 
 
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as answer:
+            return answer.status in {200, 503}
+    except aiohttp.ClientError:
+        return False
+
+
 async def test_a_front_that_dies_is_started_again_and_the_gate_goes_on(tmp_path: Path) -> None:
     lives = tmp_path / "lives"
-    dies = ["/bin/sh", "-c", f"echo started >> {lives}; exit 3"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    dies_once = f'echo started >> {lives}; [ $(wc -l < {lives}) = 1 ] && exit 3; exec "$@"'
 
     def change(parts: Factories) -> Factories:
-        return replace(parts, front_argv=lambda _settings: dies)
+        return replace(
+            parts, front_argv=lambda told: ["/bin/sh", "-c", dies_once, "sh", *factories().front_argv(told)]
+        )
 
-    async with running(tmp_path, [row(7)], adjust=quick, change=change) as gate:
+    def adjust(text: str) -> str:
+        return quick(text).replace("port = 0", f"port = {port}", 1).replace("tls = true", "tls = false", 1)
+
+    async with running(tmp_path, [row(7)], adjust=adjust, change=change) as gate:
         await gate.ready()
+        await gate.until(lives.exists, "the front was started, and died")
         await gate.hardware.second.scan(code(7))
         await gate.walk(2)
-        await gate.until(lambda: lives.read_text().count("started") >= 2, "the front was started again")
+        async with aiohttp.ClientSession() as session, asyncio.timeout(20):
+            while not await _answers(session, f"http://127.0.0.1:{port}/healthz"):
+                await asyncio.sleep(0.05)
+        assert lives.read_text().count("started") == 2
 
 
 @pytest.mark.parametrize("program", ["no such program", "no\0program"], ids=["missing", "refused by Python"])

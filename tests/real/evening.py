@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from admission.ids import Epoch, GateId
 from admission.reasons import Reason
@@ -106,7 +106,7 @@ class Evening:
     def _add(self, number: int, card: str, place: int) -> RealGate:
         gate = RealGate(number, card, self.folder, self.lan, self.history, self.owners, place)
         self.gates[card] = gate
-        self.crowd.meet(cast(Any, gate))
+        self.crowd.meet(gate)
         return gate
 
     def _peers(self, number: int) -> list[str]:
@@ -131,8 +131,8 @@ class Evening:
         """Let people come while `breaking` breaks things; then mend everything."""
         faults = Faults(self.gates, self.centre, self.lan, self.history, self.chance("faults"))
         organizer = Organizer(
-            cast(Any, self.centre),
-            cast(Any, self.gates),
+            self.centre,
+            self.gates,
             self.crowd,
             self.history,
             self.chance("organizer"),

@@ -20,6 +20,8 @@ from tests.sim.history import History
 
 PAUSE_S = (4.0, 16.0)
 """Between two faults."""
+FOUND_S = 30.0
+"""A gate whose address changed is found again by then: its neighbours dial the one before at most so seldom."""
 TEN_YEARS_S = 10 * 365 * 86_400
 GUARD_BACK_S = 3.0
 REFILL_S = 0.2
@@ -55,7 +57,7 @@ class Faults:
             "freeze": self.freeze, "flood": self.flood,
         }  # fmt: skip
         if lan.can_cut:
-            self.all |= {"cable": self.cable, "isolated": self.isolated}
+            self.all |= {"cable": self.cable, "isolated": self.isolated, "address": self.address}
         if all(gate.disk.is_own for gate in gates.values()):
             self.all["disk_full"] = self.disk_full
 
@@ -205,6 +207,11 @@ class Faults:
         await self._while("cut off", gate.card, seconds)
         gate.link.refuses = False
         self._lan.plug(gate.place)
+
+    async def address(self, gate: RealGate, seconds: float) -> None:
+        """The network gives the box another address: neighbours have to find it anew."""
+        self._lan.move(gate.place)
+        await self._while("no LAN", gate.card, min(seconds, FOUND_S))
 
     async def flood(self, gate: RealGate, seconds: float) -> None:
         """Somebody throws what they can at an open port: the page's, the neighbours', the centre's."""

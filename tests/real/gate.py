@@ -97,6 +97,8 @@ class RealGate:
         self.boots = 0
         self.is_off = False
         """Somebody keeps it off: nothing starts it."""
+        self.rings = False
+        """No alarm is wired to real gates."""
         self.is_failing = False
         """Its disk takes nothing: what it remembers is asked for."""
         self.defect = ""
@@ -171,7 +173,7 @@ class RealGate:
         )
 
     def _toml(self, peers: list[str]) -> str:
-        address = self.lan.address(self.place)
+        address = self.lan.listens(self.place)
         text = configuration(self.devices.folder, self.root, name=self.card, port=PAGE_PORT)
         text = text.replace('listen = "127.0.0.1"', f'listen = "{address}"')
         text = text.replace("poll_s = 0.5\npush_s = 0.2\n", "")

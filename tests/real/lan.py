@@ -17,6 +17,8 @@ NET = "10.77.0"
 HUB = f"{NET}.254"
 """The bridge itself: where whoever is on the LAN and no gate comes from."""
 FIRST_LOOPBACK = 10
+ELSEWHERE = 100
+"""From a box's first address to its other one."""
 CLONE_NEWNET = 0x40000000
 
 
@@ -28,10 +30,18 @@ class Lan:
     """One LAN. Use `Namespaces` or `Loopback`."""
 
     can_cut = False
-    """Whether a gate's cable can be pulled."""
+    """Whether a gate's cable can be pulled, and its address changed."""
 
     def address(self, number: int) -> str:
-        """Return a gate's address."""
+        """Return a gate's address now."""
+        raise NotImplementedError
+
+    def listens(self, number: int) -> str:
+        """Return what a gate's programs listen on."""
+        return self.address(number)
+
+    def move(self, number: int) -> None:
+        """Give a gate its other address. Whatever stood on the one before is dead, and nobody is told."""
         raise NotImplementedError
 
     def join(self, number: int) -> None:
@@ -64,6 +74,7 @@ class Namespaces(Lan):
     def __init__(self) -> None:
         self._name = f"gh{os.getpid()}"
         self._places: set[int] = set()
+        self._moved: set[int] = set()
         self._hub_ns = f"{self._name}-hub"
         _clear()
         _run("ip", "netns", "add", self._hub_ns)
@@ -77,13 +88,27 @@ class Namespaces(Lan):
             raise
 
     def address(self, number: int) -> str:
-        return f"{NET}.{number}"
+        return f"{NET}.{number + ELSEWHERE * (number in self._moved)}"
+
+    def listens(self, number: int) -> str:  # noqa: ARG002 - whatever its address comes to be
+        return "0.0.0.0"
+
+    def move(self, number: int) -> None:
+        place = self._place(number)
+        _run("ip", "-n", place, "addr", "del", f"{self.address(number)}/24", "dev", "eth0")
+        self._moved ^= {number}
+        self._settle(place, number)
+
+    def _settle(self, place: str, number: int) -> None:
+        near = ("ip", "-n", place)
+        _run(*near, "addr", "add", f"{self.address(number)}/24", "dev", "eth0")
+        _run(*near, "link", "set", "eth0", "up")
+        _run(*near, "route", "add", "224.0.0.0/4", "dev", "eth0")
 
     def join(self, number: int) -> None:
         place = self._place(number)
         _run("ip", "netns", "add", place)
         self._places.add(number)
-        near = ("ip", "-n", place)
         _run(
             "ip",
             "-n",
@@ -101,10 +126,8 @@ class Namespaces(Lan):
         )
         _run("ip", "-n", self._hub_ns, "link", "set", f"v{number}", "master", "br0")
         _run("ip", "-n", self._hub_ns, "link", "set", f"v{number}", "up")
-        _run(*near, "link", "set", "lo", "up")
-        _run(*near, "addr", "add", f"{self.address(number)}/24", "dev", "eth0")
-        _run(*near, "link", "set", "eth0", "up")
-        _run(*near, "route", "add", "224.0.0.0/4", "dev", "eth0")
+        _run("ip", "-n", place, "link", "set", "lo", "up")
+        self._settle(place, number)
 
     def within(self, number: int | None) -> list[str]:
         return [

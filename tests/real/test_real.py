@@ -14,7 +14,7 @@ import pytest
 
 from admission.records import Direction
 from tests.real.evening import Evening, folder
-from tests.real.faults import Faults
+from tests.real.faults import FOUND_S, Faults
 from tests.venue.people import AWAY_S
 
 pytestmark = pytest.mark.skipif(
@@ -48,7 +48,7 @@ async def nothing(_faults: Faults) -> None:
 
 
 @as_root
-async def test_an_evening_with_a_cut_a_kill_a_slow_link_and_a_full_disk_loses_nothing() -> None:
+async def test_an_evening_with_a_cut_a_kill_a_slow_link_a_full_disk_and_a_new_address_loses_nothing() -> None:
     async with evening(3, 16.0) as venue:
         first, second, third = venue.gates.values()
 
@@ -58,11 +58,16 @@ async def test_an_evening_with_a_cut_a_kill_a_slow_link_and_a_full_disk_loses_no
             faults.begin("disk_full", first, 6.0)
             await asyncio.sleep(10.0)
             faults.begin("kill_lane", third, 0.0)
+            faults.begin("address", second, 5.0)
 
         faults = await venue.play(trouble)
         await venue.heal()
         assert not venue.problems, "\n".join(venue.problems)
-        assert set(faults.done) == {"slow_link", "isolated", "disk_full", "kill_lane"}
+        assert set(faults.done) == {"slow_link", "isolated", "disk_full", "kill_lane", "address"}
+        await venue.until(
+            lambda: all(one.neighbours == 2 for one in venue.gates.values()), FOUND_S, "all talk to all again"
+        )
+        assert not venue.problems, "\n".join(venue.problems)
         figures = venue.figures(faults)
         assert figures["records lost"] == 0
         assert figures["walked through"] >= 3

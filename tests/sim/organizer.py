@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -15,9 +15,8 @@ from edge.link import AdmitByHand, AnnulLast, Command, Done, ResetPresence, SetS
 from sync.events.rows import GROUP
 from sync.gates import roster
 from sync.tickets import changes, rows
-from tests.sim.centre import SimCentre
-from tests.sim.gate import SimGate
 from tests.sim.history import History, LaneWord, StandingWord
+from tests.sim.met import CentreMet, GateMet
 from tests.sim.people import Crowd
 from tests.sim.premises import BOX, DIGEST_KEY, EVENT, HALL, code_of, ticket_of
 
@@ -36,8 +35,8 @@ class Organizer:
 
     def __init__(
         self,
-        centre: SimCentre,
-        gates: dict[str, SimGate],
+        centre: CentreMet,
+        gates: Mapping[str, GateMet],
         crowd: Crowd,
         history: History,
         chance: random.Random,
@@ -171,10 +170,10 @@ class Organizer:
 
     # --- at the gates ---------------------------------------------------------------------------------------------------
 
-    def _gate(self) -> SimGate:
+    def _gate(self) -> GateMet:
         return self._chance.choice(list(self._gates.values()))
 
-    async def _ask(self, gate: SimGate, command: Command) -> bool:
+    async def _ask(self, gate: GateMet, command: Command) -> bool:
         done = await gate.ask(command, ANSWER_S)
         ok = isinstance(done, Done) and done.ok
         self._history.note("asked", gate.card, type(command).__name__, ok)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from admission.records import Direction, Outcome
 from edge.link import Seen
-from tests.sim.gate import SimGate
 from tests.sim.hardware import HOLD_S
 from tests.sim.history import History, Release, Shown
+from tests.sim.met import GateMet
 from tests.sim.premises import UNSOLD_AGE_S, code_of
 
 PATIENCE_S = 7.0
@@ -30,7 +30,7 @@ Spot = tuple[str, int, Direction]
 class Place:
     """One side of a lane, where one stands at a time."""
 
-    gate: SimGate
+    gate: GateMet
     lane: int
     reader: int
     way: Direction
@@ -61,7 +61,7 @@ class Crowd:
         """Whether nobody comes any more."""
         return self.tired
 
-    def meet(self, gate: SimGate) -> None:
+    def meet(self, gate: GateMet) -> None:
         """Know a gate's places."""
         for lane in gate.settings:
             for reader in lane.readers:
@@ -74,7 +74,7 @@ class Crowd:
         """Return the places where one goes that way."""
         return [one for one in self.places.values() if one.way is way]
 
-    def _released(self, gate: SimGate, lane: int, way: Direction, release: Release | None) -> None:
+    def _released(self, gate: GateMet, lane: int, way: Direction, release: Release | None) -> None:
         place = self.places.get((gate.card, lane, way))
         if place is not None and release is not None:
             place.release = release
@@ -82,7 +82,7 @@ class Crowd:
             if place.shown is not None:
                 place.shown.releases.append(release)
 
-    def _seen(self, gate: SimGate, seen: Seen) -> None:
+    def _seen(self, gate: GateMet, seen: Seen) -> None:
         self.history.note(
             "seen", gate.card, seen.lane, seen.reader, seen.outcome, seen.reason, seen.seq, seen.ticket
         )

@@ -39,7 +39,7 @@ async def test_two_boxes_on_one_card_are_told_as_what_they_are(tmp_path: Path) -
         enrolment = await venue.enrolled(original / "data")
         await one_run(original)
         shutil.copytree(original / "data", clone / "data")
-        await one_run(original)
+        first = await one_run(original)
         async with pushing(original / "data", enrolment) as box:
             await box.until(box.is_drained)
         assert query(venue, TROUBLES) == []
@@ -50,6 +50,8 @@ async def test_two_boxes_on_one_card_are_told_as_what_they_are(tmp_path: Path) -
             await box.until(lambda: any(one.args.get("why") == "fork" for one in box.said))
             assert box.said[-1].health is not Health.OK
         assert {what for _, what in query(venue, TROUBLES)} == {"fork"}
+        kept = {epoch for (epoch,) in query(venue, "SELECT DISTINCT epoch FROM record")}
+        assert kept >= {first, twin}, "both logs"
 
 
 async def test_the_original_says_it_on_its_own_page_too_and_keeps_what_the_twin_recorded(

@@ -151,6 +151,8 @@ def test_an_end_that_nothing_vouches_for_is_left_out_and_said_once_it_waits_for_
     keeper.merged.take(b"c", [log.chunk()])  # asked for again, it waits no less
     keeper.now_s = UNSIGNED_S
     assert keeper.merged.troubles == {TWO: "unsigned"}
+    keeper.merged.take(b"c", [after(log).chunk(), log.chunk()])
+    assert keeper.merged.troubles == {}, "the head is there"
 
 
 def test_an_end_that_is_signed_after_all_is_no_trouble_any_more(keeper: Keeper) -> None:

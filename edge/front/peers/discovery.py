@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -74,8 +74,7 @@ class Discovery:
         from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf  # noqa: PLC0415
 
         before = own_addresses()
-        near = [str(one) for one in before if one.version == 4 and is_near(str(one))]
-        mine = [one for one in near if one in self._interfaces or not self._interfaces]
+        mine = announced_at(map(str, before), self._interfaces)
         if not mine:
             raise OSError("no address of a private network")
         zeroconf = AsyncZeroconf(interfaces=mine, ip_version=IPVersion.V4Only)
@@ -129,6 +128,14 @@ class Discovery:
                 self._found((address, info.port), GateId(gate))
 
 
+def announced_at(own: Iterable[str], interfaces: Sequence[str] = ()) -> list[str]:
+    """Return where others may look for a box with these addresses: its private ones. At its loopback they would find themselves."""
+    near = [one for one in own if ":" not in one and is_near(one)]
+    if interfaces:
+        return [one for one in near if one in interfaces]
+    return [one for one in near if not ipaddress.ip_address(one).is_loopback]
+
+
 def _number(text: bytes | None) -> int | None:
     """Read a number that a stranger wrote."""
     if text is None or not text.isdigit() or len(text) > 10:
@@ -137,4 +144,4 @@ def _number(text: bytes | None) -> int | None:
     return number if number < 2**32 else None
 
 
-__all__ = ["Announced", "Discovery"]
+__all__ = ["Announced", "Discovery", "announced_at"]

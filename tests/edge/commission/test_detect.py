@@ -95,11 +95,19 @@ def test_the_command_fails_where_something_takes_a_device_and_says_it_to_program
     box.serial("1-1.3", "ttyACM0")
     assert detect(tmp_path).failed is False
     box.program("ModemManager")
+    box.usb("1-1.4", "072f:2200", "ACR122U PICC Interface")
+    box.driver("1-1.4", "pn533_usb")
+    box.usb("1-1.5", "1eab:1306", "NLS-FM430", control="auto")
+    box.hid("1-1.5", 0, "NLS-FM430", VENDOR_DESCRIPTOR)
     done = run("--root", str(tmp_path))
     assert done.returncode == 1
     assert "Honeywell Vuquest 3310: scanner, serial" in done.stdout
-    assert "ModemManager" in done.stdout
     assert done.stdout.splitlines() == list(lines(detect(tmp_path)))
     said = json.loads(run("--root", str(tmp_path), "--json").stdout)
-    assert [one["code"] for one in said["troubles"]] == ["thief.modem_manager"]
-    assert said["devices"][0]["place"] == "1-1.3"
+    thieves = {one["code"]: one for one in said["troubles"] if one["code"].startswith("thief.")}
+    assert thieves.keys() == {"thief.modem_manager", "thief.pn533", "thief.autosuspend"}
+    for one in thieves.values():
+        assert one["fix"]
+        assert one["cause"] in done.stdout
+        assert one["fix"] in done.stdout
+    assert thieves["thief.modem_manager"]["place"] == said["devices"][0]["place"] == "1-1.3"

@@ -19,7 +19,7 @@ from edge.commission.session import CODE_CHARS, Commissioning, Heard, Lane, Seat
 from edge.commission.toml_text import toml_of
 from edge.commission.uid_form import forms, known_uid
 from edge.compose import reader_of
-from edge.settings import LayoutSetting, LcusRelay, MediumSetting, Settings, Way, WedgeReader
+from edge.settings import LayoutSetting, LcusRelay, MediumSetting, SerialReader, Settings, Way, WedgeReader
 from tests.edge.commission.box import Box
 from tests.house import ROOT
 
@@ -120,12 +120,19 @@ def test_what_a_reader_types_of_any_card_teaches_only_what_the_driver_reads_as_t
             assert parse_uid(text.encode(), ByteOrder(order.value), UidForm(form.value)) == uid
 
 
-def test_a_card_that_reads_alike_both_ways_teaches_nothing(tmp_path: Path) -> None:
+def test_one_card_teaches_how_a_reader_types_and_one_that_reads_alike_both_ways_nothing(
+    tmp_path: Path,
+) -> None:
     first, _ = two_scanners(tmp_path)
     one = session()
     one.ask(TAGS, bytes.fromhex("04A1A104"))
     assert one.heard(first, b"04A1A104") is Heard.UNCLEAR
     assert one.chosen == {}
+    one.ask(TAGS, CARD)
+    assert one.heard(first, b"3283263748") is Heard.CHOSEN
+    reader = one.chosen[TAGS].reader
+    assert isinstance(reader, SerialReader)
+    assert (reader.uid_form.value, reader.uid_order.value) == ("dec4", "little")
 
 
 @pytest.mark.parametrize("text", ["", "08010203", "04A1", "04A1B2C", "hello", "1234567890"])

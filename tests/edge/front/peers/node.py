@@ -72,6 +72,8 @@ class Node:
         enrolments.save(folder, own)
         (folder / ROSTER_FILE).write_bytes(roster)
         self.gate = GateId(gate)
+        self.host = ""
+        """Its address, once it was started."""
         self.box = Box(folder, own)
         self.said: list[PeersSaid] = []
         self.lane = Heard()
@@ -80,11 +82,15 @@ class Node:
         self.neighbours: Neighbours
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, *others: "Node | tuple[str, int]", knock: bytes = KNOCK) -> None:
+    def start(
+        self, *others: "Node | tuple[str, int]", knock: bytes = KNOCK, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        """`others`: those whose addresses it is configured with. Multicast finds nobody."""
+        self.host = host
         addresses = tuple(
-            f"127.0.0.1:{one.port}" if isinstance(one, Node) else f"{one[0]}:{one[1]}" for one in others
+            f"{one.host}:{one.port}" if isinstance(one, Node) else f"{one[0]}:{one[1]}" for one in others
         )
-        told = PeerSettings(listen="127.0.0.1", port=0, addresses=addresses, discover=False)
+        told = PeerSettings(listen=host, port=port, addresses=addresses, discover=False)
         self.neighbours = Neighbours(
             self.box.enrolment, told, knock, self.uplink.shared(), self.lane, self.said.append,
             clock=SystemClock(), chance=random.Random(self.gate),

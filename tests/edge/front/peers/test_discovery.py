@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from admission.ids import GateId
-from edge.front.peers.discovery import Announced, Discovery
+from edge.front.peers.discovery import Announced, Discovery, announced_at
 from edge.front.peers.table import Address
 from tests.edge.front.peers.node import until
 
@@ -35,6 +35,13 @@ async def test_gates_of_one_group_find_each_other_and_no_other_group() -> None:
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def test_others_are_told_of_private_addresses_and_never_of_the_boxs_own_loopback() -> None:
+    own = ("127.0.0.1", "::1", "10.77.0.3", "192.168.1.20", "9.9.9.9", "fe80::1")
+    assert announced_at(own) == ["10.77.0.3", "192.168.1.20"]
+    assert announced_at(own, LOOPBACK) == ["127.0.0.1"], "where it is asked for"
+    assert announced_at(("127.0.0.1", "9.9.9.9")) == []
 
 
 @pytest.mark.parametrize("interface", ["192.0.2.7"])

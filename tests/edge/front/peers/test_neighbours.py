@@ -95,12 +95,28 @@ async def test_a_gate_at_another_address_is_found_again(tmp_path: Path) -> None:
         before = one.port
         await one.stop()
         await until(lambda: not two.neighbours.connected, "it is gone")
-        one.start(two)
+        one.start(two, host="127.0.0.9")
         await until(lambda: one.neighbours.connected and two.neighbours.connected, "both talk again")
         assert one.port != before
         log = log_of(2).scans(3)
         two.append(log)
         await until(lambda: one.holds(log) == len(log.blobs), "and hear each other")
+
+
+async def test_without_multicast_addresses_that_are_configured_passed_on_or_learned_are_enough(
+    tmp_path: Path,
+) -> None:
+    async with nodes(tmp_path, 1, 2, 3) as (one, two, three):
+        one.start()
+        await one.listens()
+        two.start(one)
+        three.start(one)
+        await until(lambda: two.neighbours.connected == {1, 3}, "of each other they know by who knows both")
+        port = two.port
+        await two.stop()
+        await until(lambda: one.neighbours.connected == {3} == three.neighbours.connected | {3}, "it is gone")
+        two.start(port=port)  # told of nobody
+        await until(lambda: two.neighbours.connected == {1, 3}, "they have learned where it is")
 
 
 async def test_a_box_enrolled_a_moment_ago_brings_its_roster_to_all(tmp_path: Path) -> None:
@@ -176,7 +192,8 @@ async def test_a_neighbours_first_beat_is_answered_at_once(tmp_path: Path) -> No
 
 async def test_many_gates_that_come_at_once_all_find_each_other(tmp_path: Path) -> None:
     """More than may knock at once: some knock again."""
-    count = KNOCKING_MAX + 2
+    count = 32
+    assert count > KNOCKING_MAX
     async with nodes(tmp_path, *range(1, count + 1)) as made:
         made[0].start()
         await made[0].listens()

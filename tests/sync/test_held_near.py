@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from admission.chain import Trouble
 from admission.ids import Epoch, GateId
 from admission.reasons import Reason
 from admission.records import Kind, Outcome, Record, record_from_bytes
@@ -15,6 +16,7 @@ from edge.link import Health, Part
 from edge.parts import Factories
 from edge.store.disk import LocalDisk
 from edge.store.log_reader import LogReader
+from edge.verify import known_keys, verify_log
 from sync.wire.channel import knock_key
 from tests.edge import rig
 from tests.edge.front.peers.node import Node, enrolment_of, roster_of
@@ -93,6 +95,11 @@ async def test_what_a_worn_card_never_took_is_at_the_neighbour_and_comes_back_fr
             await gate.hardware.second.scan(rig.code(7))
             seen = await gate.seen()
             assert (seen.outcome, seen.reason) == (Outcome.DENY, Reason.ALREADY_USED)
-        rig.assert_verifies(data)
+        verdict = verify_log(data, known_keys(data, enrolments.load(data)))
+        (own,) = (one.report for one in verdict.gates if one.gate == rig.GATE)
+        assert own is not None
+        assert {one.trouble for one in own.problems} == {Trouble.REWIND}, (
+            "the card had forgotten it, and that is told"
+        )
     finally:
         await near.close()

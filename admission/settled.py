@@ -45,6 +45,8 @@ class Settled:
     strangers: Mapping[ZoneId, int] = field(default_factory=dict)
     closed: Mapping[RecordId, Moment] = field(default_factory=dict)
     """Entries that were not put away, closed by exits that were."""
+    restarted: tuple[PresenceRow, ...] = ()
+    """Entries let in after a restart: a reservation told later may be what one of them stands for, instead of an older one."""
     is_delicate: bool = False
     """An older entry was not put away whose state may change what becomes of others."""
 
@@ -62,8 +64,13 @@ def fits(settled: Settled, fresh: Mapping[RecordId, PresenceRow], row: PresenceR
     match row.role:
         case Role.ENTRY:
             # Which reservation it stands for is looked for among all.
-            is_known = not row.flags & _AFTER_RESTART and all(
-                name in fresh or not is_within(settled, name) for name in row.names
+            is_known = (
+                not row.flags & _AFTER_RESTART
+                and all(name in fresh or not is_within(settled, name) for name in row.names)
+                and not any(
+                    row.id in one.names if one.names else row.time_us <= one.time_us
+                    for one in settled.restarted
+                )
             )
         case Role.EXIT:
             is_known = all(_may_close(settled, fresh, name) for name in row.names)

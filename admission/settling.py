@@ -97,6 +97,7 @@ class _Settling:
             self._fled,
             self._strangers,
             closed,
+            tuple(row for row in presence.known.values() if row.flags & _AFTER_RESTART),
             is_delicate=any(
                 row.names
                 or row.flags & _AFTER_RESTART

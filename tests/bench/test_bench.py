@@ -27,7 +27,7 @@ NAMES = {
         "first_byte_to_relay_ms",
         "lane_pss_mb",
     },
-    "starting": {"gate_ready_s", "gate_ready_cold_s", "tree_pss_mb", "list_load_100k_s"},
+    "starting": {"gate_ready_s", "gate_ready_cold_s", "gate_pss_mb", "tree_pss_mb", "list_load_100k_s"},
     "deciding": {
         "token_check_ratio",
         "band_check_over_floor_ms",

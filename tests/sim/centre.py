@@ -55,6 +55,8 @@ MANIFEST_S = 20.0
 
 _COMPILED: dict[Any, Any] = {}
 """SQLAlchemy's compiled statements, shared by all worlds: the tables are the same."""
+_DIALECTS: list[Any] = []
+"""The dialect of the first world, which all have: what was compiled for one is not found by another."""
 
 
 class OneReplica(Feeds):
@@ -91,7 +93,8 @@ class SimCentre:
         self._kept: Ledger | None = None
         self._started = False
         self._publics: dict[GateId, bytes | None] = {}
-        """The keys of gates that asked, as the roster has them now."""
+        """The keys of gates that asked, as the roster has them in a version of the list: whoever is shut out moves it."""
+        self._publics_of = -1
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -106,6 +109,10 @@ class SimCentre:
     def _open(self) -> None:
         engine = sqlite(self.data / FILE)
         engine._compiled_cache = _COMPILED
+        if not _DIALECTS:
+            engine.connect().close()  # it asks the library what that can
+            _DIALECTS.append(engine.dialect)
+        engine.dialect = engine.pool._dialect = _DIALECTS[0]
         self.database = Database(engine, 4)
         self.centre = Centre(self.data, self.database, self._keys)
         asked = (self.database, self.now_s)
@@ -124,7 +131,7 @@ class SimCentre:
         self.statuses = Statuses(self.database)
         self._due = asyncio.Event()
         self.database.on_written.append(self._due.set)
-        self._version = -1
+        self._version = self._publics_of = -1
         self.database.on_written.append(self._written)
         self._manifests: dict[GateId, tuple[float, int, bool, bytes]] = {}
         """By gate: when it was made, of which version, whether it is behind nothing, and what it is."""
@@ -357,7 +364,6 @@ class SimCentre:
 
     def _written(self) -> None:
         self._version = -1
-        self._publics.clear()
 
     def forwarded(self) -> dict[tuple[GateId, Epoch], int]:
         """Return up to where each log is told to others: what nothing signed covers is not."""
@@ -407,6 +413,10 @@ class SimCentre:
 
     def _key_of(self, gate: GateId) -> bytes | None:
         """Return the key that a gate is enrolled with; None of one that was shut out."""
+        version = self.version()
+        if version != self._publics_of:
+            self._publics.clear()
+            self._publics_of = version
         if gate not in self._publics:
             with self.database.reading() as connection:
                 self._publics[gate] = gates_roster.gate_key(connection, gate)

@@ -36,7 +36,7 @@ from tests.sim.people import Crowd
 from tests.sim.planted import signatures_remembered
 from tests.sim.premises import TICKETS, UNSOLD, memory_folder, premises, venue_keys
 from tests.sim.shut_out import ShutsOut
-from tests.thaw import thaw
+from tests.thaw import sweep
 
 LENGTH_S = (25.0, 55.0)
 """While people come: as much happens as in an hour of a real evening, and a seed costs a third of a second."""
@@ -326,7 +326,7 @@ def run(seed: int, bug: AbstractContextManager[None] = nullcontext()) -> Outcome
         world.loop.close()
         shutil.rmtree(folder, ignore_errors=True)
         gc.enable()
-        thaw()
+        sweep()
         logging.disable(logging.NOTSET)
 
 

@@ -5,6 +5,9 @@ stations that hear nothing of each other may bind one ticket to two tags, or one
 records finds the same: **a bind holds where it is the first of its tag and the first of its ticket**, by corrected time, then
 by record. So a tag never stands for two tickets and a ticket never has two tags; whose bind does not hold for its tag's sake
 keeps his code, which opens as before; a second tag of one ticket opens nothing.
+
+A steward may take a bind back, where the wrong tag was tapped: an ANNUL that names the bind's record. It counts for nothing
+then, whatever is heard before or after: the first of the others holds, the code opens again, and the tag is nobody's.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -42,10 +45,11 @@ class Trouble(Enum):
 
 
 def of_tag(tag: bytes, rows: RowsOf) -> tuple[Bind, ...]:
-    """Return every bind of a tag, the first first."""
+    """Return every bind of a tag that nobody took back, the first first."""
     name = digest_name(tag)
     found = {row.id: row for row in rows(*tag_key(tag)) if row.role is Role.BIND and row.names[0] == name}
-    return tuple(map(_bind, sorted(found.values(), key=lambda row: (row.time_us, row.id))))
+    binds = map(_bind, sorted(found.values(), key=lambda row: (row.time_us, row.id)))
+    return tuple(one for one in binds if not _is_taken_back(one, rows))
 
 
 def stands_for(tag: bytes, rows: RowsOf) -> Bind | None:
@@ -69,20 +73,59 @@ def tag_of(event: EventId, ticket: TicketId, about: Iterable[PresenceRow], rows:
 def replaces(code: bytes, about: Iterable[PresenceRow]) -> bool:
     """Whether a bind among a ticket's rows names a code; it is replaced where a tag stands for the ticket (`tag_of`)."""
     name = digest_name(code)
-    return any(row.role is Role.BIND and name in row.names[1:] for row in about)
+    return any(name in row.names[1:] for row in _of_ticket(about))
+
+
+def is_given_back(code: bytes, about: Sequence[PresenceRow]) -> tuple[bytes, ...]:
+    """Return the tags whose binds named a code and were taken back; none where another bind of it was not."""
+    if replaces(code, about):
+        return ()
+    name = digest_name(code)
+    return tuple(
+        named_digest(row.names[0]) for row in about if row.role is Role.BIND and name in row.names[1:]
+    )
+
+
+def is_let_go(tag: bytes, about: Sequence[PresenceRow]) -> bool:
+    """Whether a tag was bound to the ticket of these rows, and each such bind was taken back."""
+    name = digest_name(tag)
+    if not any(row.role is Role.BIND and row.names[0] == name for row in about):
+        return False
+    return not any(row.names[0] == name for row in _of_ticket(about))
 
 
 def trouble_of(bind: Bind, rows: RowsOf) -> Trouble | None:
     """Return why a bind does not hold; None where it does."""
-    first = of_tag(bind.tag, rows)[0]
+    first = next(iter(of_tag(bind.tag, rows)), bind)
     if (first.event, first.ticket) != (bind.event, bind.ticket):
         return Trouble.TAG_TAKEN
     about = _of_ticket(rows(bind.event, bind.ticket))
     return None if _first_tag(about) == bind.tag else Trouble.TICKET_BOUND
 
 
+def taken_back(about: Iterable[PresenceRow]) -> frozenset[RecordId]:
+    """Return what ANNUL records among a ticket's rows name: its binds that count for nothing, and its admissions."""
+    return frozenset(name for row in about if row.role is Role.ANNUL for name in row.names)
+
+
 def _of_ticket(about: Iterable[PresenceRow]) -> list[PresenceRow]:
-    return [row for row in about if row.role is Role.BIND]
+    about = tuple(about)
+    binds = [row for row in about if row.role is Role.BIND]
+    if not binds:
+        return []
+    gone = taken_back(about)
+    return [row for row in binds if row.id not in gone]
+
+
+def _is_taken_back(bind: Bind, rows: RowsOf) -> bool:
+    """Whether a bind, as the rows about its tag say it, was taken back: its record stands just before what names the tag."""
+    about, name, at = tuple(rows(bind.event, bind.ticket)), digest_name(bind.tag), bind.record
+    own = [
+        row.id
+        for row in about
+        if row.role is Role.BIND and row.names[0] == name and row.id[:2] == at[:2] and row.id.seq < at.seq
+    ]
+    return bool(own) and max(own) in taken_back(about)
 
 
 def _first_tag(binds: Sequence[PresenceRow]) -> bytes | None:
@@ -106,4 +149,16 @@ def _bind(row: PresenceRow) -> Bind:
     )
 
 
-__all__ = ["Bind", "RowsOf", "Trouble", "of_tag", "replaces", "stands_for", "tag_of", "trouble_of"]
+__all__ = [
+    "Bind",
+    "RowsOf",
+    "Trouble",
+    "is_given_back",
+    "is_let_go",
+    "of_tag",
+    "replaces",
+    "stands_for",
+    "tag_of",
+    "taken_back",
+    "trouble_of",
+]

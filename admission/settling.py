@@ -57,6 +57,7 @@ class _Settling:
             if row.id in self._kept_exits or (row.role is Role.ENTRY and row.names)
             for name in row.names
         }
+        self._binds = {row.id for row in rows if row.role is Role.BIND}
         self._newest = self._newest_inside(live_kept)
         self._kept = {row.id for row in presence.known.values() if self._stays(row)}
         self._uses = dict(self._before.uses)
@@ -160,7 +161,10 @@ class _Settling:
                 return row.id in self._kept_exits
             case Role.STATE | Role.ANNUL:
                 return any(
-                    name in self._kept or name in self._kept_exits or name.seq > ends.get(name[:2], -1)
+                    name in self._binds
+                    or name in self._kept
+                    or name in self._kept_exits
+                    or name.seq > ends.get(name[:2], -1)
                     for name in row.names
                 )
             case _:

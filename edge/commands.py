@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from admission.binds import taken_back
 from admission.credentials import Known, Medium
 from admission.ids import Epoch, RecordId, SessionId, ZoneId
 from admission.lane import Annul, LaneEffect, LaneState, Override, StaffCleared, StateSet, TestPulse, Write
@@ -253,14 +254,14 @@ class Commands:
         return Done(command.number, ok=False, code="command.refused")
 
     def _annul(self, command: AnnulLast, shell: LaneShell) -> Done:
-        """Take an admission of this gate back."""
+        """Take an admission of this gate back, or what its check-in station bound."""
         name = RecordId(self._gate.enrolment.gate, Epoch(command.epoch), command.seq)
         blob = self._gate.reader.record(name)
         try:
             record = record_from_bytes(blob) if blob else None
         except MalformedRecord:
             record = None
-        if not isinstance(record, Record) or not _is_admission(record):
+        if not isinstance(record, Record) or not (_is_admission(record) or _is_bind(record)):
             return Done(command.number, ok=False, code="command.no_admission")
         if self._is_annulled(name, record):
             return Done(command.number, ok=False, code="command.annulled")
@@ -285,7 +286,10 @@ class Commands:
         if record.ticket is None:
             return False
         memory = self._gate.memory
-        presence = fold(memory.rows(*record.ticket), memory.resets(), self._gate.judge.venue.zones)
+        rows = memory.rows(*record.ticket)
+        if record.kind is Kind.BIND:
+            return name in taken_back(rows)
+        presence = fold(rows, memory.resets(), self._gate.judge.venue.zones)
         return presence.state(name) is State.ANNULLED
 
 
@@ -301,6 +305,11 @@ def _has_way(command: Pulse | AdmitByHand, shell: LaneShell) -> bool:
         return True
     is_open = own.entry_line is None and own.exit_line is None
     return is_open and isinstance(command, AdmitByHand) and command.direction == Direction.ENTRY
+
+
+def _is_bind(record: Record) -> bool:
+    """Whether a record bound a tag to a ticket: the wrong one may have been tapped."""
+    return record.kind is Kind.BIND and record.ticket is not None and not record.flags & Flag.REHEARSAL
 
 
 def _is_admission(record: Record) -> bool:

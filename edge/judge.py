@@ -37,7 +37,7 @@ from admission.entitlements import (
 )
 from admission.ids import Epoch, EventId, GateId, SessionId, TicketId, ZoneId
 from admission.keys import KeyRing
-from admission.observed import OF_DEVICE, Role, highest_tap, tag_key
+from admission.observed import NO_EVENT, OF_DEVICE, Role, highest_tap, tag_key
 from admission.presence import PresenceRow, Resets, fold
 from admission.question import Candidate, ClockFacts, LaneFacts, Question, Tally, VenueFacts, Verdict
 from admission.records import Direction, Extension, Flag, Trust, pack_tap, ticket_subject
@@ -260,7 +260,23 @@ class Judge:
         if self._list is None:
             return False
         digests = [digest(kind, uid, self._digest_key) for kind in _OF_A_TAG]
-        return any(self._list.lookup(one) or binds.of_tag(one, self._presence.rows) for one in digests)
+        return any(self._listed_holders(one) or binds.of_tag(one, self._rows_of) for one in digests)
+
+    def _listed_holders(self, tag: bytes) -> list[Ticket]:
+        """Return the tickets that the list gives a tag, also where it opens none; not those whose bind was taken back."""
+        listed = () if self._list is None else self._list.lookup(tag)
+        return [
+            ticket
+            for ticket, standing in listed
+            if not standing & CredentialStanding.REPLACED
+            and not binds.is_let_go(tag, self._rows_of(ticket.event, ticket.id))
+        ]
+
+    def _rows_of(self, event: EventId, ticket: TicketId) -> Sequence[PresenceRow]:
+        """Return what is recorded about a tag, or what of a ticket's past tells of binds."""
+        if event == NO_EVENT:
+            return self._presence.rows(event, ticket)
+        return self.told(event, ticket, self.venue.zones).rows
 
     def answer_then(
         self, identity: Identity, direction: Direction, plan: LanePlan, read_s: int, zone: tzinfo
@@ -351,23 +367,17 @@ class Judge:
             return ()
         # Without a list nobody is let in, but a signature still says who leaves.
         rows = () if self._list is None else self._list.lookup(identity.digest)
-        products = self.venue.products
         found: list[Candidate] = []
         name = identity.digest
-        if not rows and identity.kind in _TAGS:
-            rows = self._bound(name)
+        is_over = True
         for ticket, listed in rows:
-            product = products.get((ticket.event, ticket.product))
-            if product is None:
-                # A list that forgot a product still knows who is cancelled; staff look at the others.
-                product = Product(ticket.product, ticket.event, "", attention=Attention.NOTE)
-            newer = self._presence.credential_of(ticket.event, name)
-            credential = listed if newer is None else newer
-            told = self.told(ticket.event, ticket.id, self.venue.zones)
-            if self._is_replaced(ticket, name, told.rows):
-                credential |= CredentialStanding.REPLACED
-            tally = self._tally(ticket, plan, then_us, told)
-            found.append(Candidate(self._current(ticket), product, tally, credential=credential))
+            one, is_let_go = self._candidate(ticket, listed, name, plan, then_us)
+            found.append(one)
+            is_over = is_over and (is_let_go or one.credential == CredentialStanding.REPLACED)
+        if is_over and identity.kind in _TAGS:
+            # Whoever had the tag before has it no more.
+            bound = self._bound(name)
+            found += [self._candidate(ticket, listed, name, plan, then_us)[0] for ticket, listed in bound]
         if not found and identity.claims is not None:
             unlisted = synthesize(identity.claims, self.venue)
             if unlisted is not None:
@@ -380,15 +390,36 @@ class Judge:
                 found.append(replace(unlisted, ticket=ticket, credential=replaced, tally=tally))
         return tuple(found)
 
+    def _candidate(
+        self, ticket: Ticket, listed: CredentialStanding, name: bytes, plan: LanePlan, then_us: int | None
+    ) -> tuple[Candidate, bool]:
+        """Return a ticket as a credential stands for it, and whether that is a tag whose bind was taken back."""
+        product = self.venue.products.get((ticket.event, ticket.product))
+        if product is None:
+            # A list that forgot a product still knows who is cancelled; staff look at the others.
+            product = Product(ticket.product, ticket.event, "", attention=Attention.NOTE)
+        newer = self._presence.credential_of(ticket.event, name)
+        credential = listed if newer is None else newer
+        told = self.told(ticket.event, ticket.id, self.venue.zones)
+        is_let_go = binds.is_let_go(name, told.rows)
+        if is_let_go:
+            credential |= CredentialStanding.INACTIVE_TAG
+        elif self._is_replaced(ticket, name, told.rows):
+            credential |= CredentialStanding.REPLACED
+        elif credential & CredentialStanding.REPLACED and self._lives_again(ticket, name, told.rows):
+            credential &= ~CredentialStanding.REPLACED
+        tally = self._tally(ticket, plan, then_us, told)
+        return Candidate(self._current(ticket), product, tally, credential=credential), is_let_go
+
     def _bound(self, tag: bytes) -> tuple[tuple[Ticket, CredentialStanding], ...]:
         """Return the ticket that a tag stands for since a check-in station bound it, in no list yet: as its code is listed.
 
         Where this list has not even the ticket, what the bind says of it; nobody signed that, so it is no more than a check.
         """
-        known = binds.of_tag(tag, self._presence.rows)
+        known = binds.of_tag(tag, self._rows_of)
         if not known or self._list is None:
             return ()
-        bind, holds = known[0], binds.trouble_of(known[0], self._presence.rows) is None
+        bind, holds = known[0], binds.trouble_of(known[0], self._rows_of) is None
         of_code = self._list.lookup(bind.code)
         same = [one for one, _ in of_code if (one.event, one.id) == (bind.event, bind.ticket)]
         ticket = same[0] if same else Ticket(bind.ticket, bind.event, bind.product, session=bind.session)
@@ -404,11 +435,19 @@ class Judge:
         """
         if not about or not binds.replaces(code, about):
             return False
-        tag = binds.tag_of(ticket.event, ticket.id, about, self._presence.rows)
+        tag = binds.tag_of(ticket.event, ticket.id, about, self._rows_of)
         if tag is None or self._list is None:
             return tag is not None
-        holders = {(one.event, one.id) for one, _ in self._list.lookup(tag)}
+        holders = {(one.event, one.id) for one in self._listed_holders(tag)}
         return not holders or (ticket.event, ticket.id) in holders
+
+    def _lives_again(self, ticket: Ticket, code: bytes, about: Sequence[PresenceRow]) -> bool:
+        """Whether the list has a code replaced by a bind that was taken back since: it still gives the ticket that tag."""
+        return self._list is not None and any(
+            (one.event, one.id) == (ticket.event, ticket.id) and not standing & CredentialStanding.REPLACED
+            for tag in binds.is_given_back(code, about)
+            for one, standing in self._list.lookup(tag)
+        )
 
     def _current(self, ticket: Ticket) -> Ticket:
         """Apply a standing change that is newer than the list."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from admission.ids import Epoch, RecordId
+from admission.reasons import Line
 from admission.records import (
     Direction,
     Extension,
@@ -13,12 +14,13 @@ from admission.records import (
     Flag,
     Kind,
     MalformedRecord,
+    Outcome,
     Record,
     record_from_bytes,
     stored_us,
     unpack_record_ids,
 )
-from edge.link import ASKED, BY_HAND, STORED, After, Seen
+from edge.link import ASKED, BY_HAND, CHECK_IN, STORED, After, Seen
 from edge.store.log_schema import StoredRecord
 
 ROWS_MAX = 100
@@ -27,7 +29,7 @@ RECALLED_MAX = 600
 """Records looked at when a gate starts: some 100 scans with their passages and heads, 5 ms of a Pi's time."""
 _AFTER = {Kind.PASSAGE: After.PASSED, Kind.LATE_PASSAGE: After.LATE, Kind.GIVE_BACK: After.GIVEN_BACK}
 _ORDER = tuple(After)
-_ANSWERS = frozenset({Kind.SCAN, Kind.STORED, Kind.OVERRIDE})
+_ANSWERS = frozenset({Kind.SCAN, Kind.STORED, Kind.OVERRIDE, Kind.BIND})
 
 
 def asked_at(kind: Kind, reader: int, flags: Flag) -> bool:
@@ -41,7 +43,7 @@ def after_of(kind: Kind, flags: Flag) -> After:
     return After.ASSUMED if found is After.PASSED and flags & Flag.ASSUMED else found
 
 
-_KINDS = {Kind.OVERRIDE: BY_HAND, Kind.STORED: STORED}
+_KINDS = {Kind.OVERRIDE: BY_HAND, Kind.STORED: STORED, Kind.BIND: CHECK_IN}
 
 
 class LastScans:
@@ -99,7 +101,8 @@ def _read(blobs: Iterable[StoredRecord]) -> Iterator[tuple[StoredRecord, Record 
 
 
 def _seen(epoch: Epoch, record: Record) -> Seen:
-    """Return the row of what somebody was answered, or of an override."""
+    """Return the row of what somebody was answered, of an override or of what a check-in station bound."""
+    is_bind = record.kind is Kind.BIND
     return Seen(
         seq=record.seq,
         time_s=(stored_us(record) if record.kind is Kind.STORED else record.time_us) / 1e6,
@@ -107,12 +110,13 @@ def _seen(epoch: Epoch, record: Record) -> Seen:
         reader=record.reader,
         direction=record.direction,
         kind=ASKED if asked_at(record.kind, record.reader, record.flags) else _KINDS.get(record.kind, ""),
-        outcome=record.outcome,
+        outcome=Outcome.GRANT if is_bind else record.outcome,
         reason=record.reason,
         flags=int(record.flags),
         ticket="" if record.ticket is None else str(record.ticket[1]),
         epoch=epoch,
         row=record.seq,
+        line=Line.BOUND if is_bind else "",
     )
 
 

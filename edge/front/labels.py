@@ -145,6 +145,11 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "after_assumed": ("wohl durchgegangen", "passed, assumed"),
     "after_late": ("spät durchgegangen", "passed late"),
     "after_annulled": ("Eintritt zurückgenommen", "Admission annulled"),
+    "unbound": ("Band vom Ticket gelöst", "Tag taken off the ticket"),
+    "code_again": (
+        "Der Code gilt wieder, das Band ist frei. Ticket nochmals scannen, dann das richtige Band.",
+        "The code is valid again, the tag is free. Scan the ticket again, then tap the right tag.",
+    ),
     "health_ok": ("gut", "good"),
     "health_degraded": ("eingeschränkt", "degraded"),
     "health_bad": ("Fehler", "fault"),

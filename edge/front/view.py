@@ -284,9 +284,12 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
     is_exit = said.display is DisplayState.ADMIT and direction is Direction.EXIT
     display = "exit" if is_exit else said.display.value
     undone = seen.after in _UNDONE
+    is_bind = seen.kind == CHECK_IN and seen.line == Line.BOUND
     title = words[f"after_{seen.after.value}" if undone else f"display_{display}"]
     passed = words.get(f"after_{seen.after.value}", "") if not undone else ""
     freed = words["still_inside" if is_exit else "use_free"]
+    if undone and is_bind:
+        title, freed = words["unbound"], words["code_again"]
     lane = _lane_name(seen.lane, status)
     source = words[seen.kind] if seen.kind in {BY_HAND, ASKED} else f"{words['part_reader']} {seen.reader}"
     if seen.kind == STORED:
@@ -295,7 +298,9 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
         source = f"{source} · {words['check_in']}"
     is_entry = direction is Direction.ENTRY and outcome is Outcome.GRANT
     flags = [words[key] for flag, key in _FLAGS if seen.flags & flag]
-    may_annul = is_entry and seen.seq > 0 and bool(seen.ticket) and not seen.flags & Flag.REHEARSAL
+    may_annul = (
+        (is_entry or is_bind) and seen.seq > 0 and bool(seen.ticket) and not seen.flags & Flag.REHEARSAL
+    )
     return ScanView(
         key=f"{seen.epoch:x}.{seen.lane}.{seen.row}",
         epoch=f"{seen.epoch:016x}",

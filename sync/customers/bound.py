@@ -3,7 +3,8 @@
 Stations bind also while they are cut off, so what comes in late may be older than what was settled. The rule is that of the
 gates (`admission.binds`): a bind holds where it is the first of its tag and the first of its ticket. Each new one is settled
 in that order; what it takes away from a later one is taken back here too. A tag that the centre itself has given to somebody
-stays theirs. What does not hold is told on the fleet's page, with the station's record.
+stays theirs. What does not hold is told on the fleet's page, with the station's record. What a steward took back at a station
+is as if it had never been: the code opens, the tag is nobody's, and whoever had lost it to that bind is settled anew.
 """
 
 from collections.abc import Sequence
@@ -15,13 +16,14 @@ from sqlalchemy import Connection, insert, or_, select, update
 
 from admission.digests import CredentialKind
 from admission.entitlements import CredentialStanding
-from admission.ids import EventId, TicketId
+from admission.ids import Epoch, EventId, GateId, RecordId, TicketId
+from admission.observed import Role, from_columns
 from sync.accounts.principal import SYSTEM
 from sync.customers import profiles, tables, tags
 from sync.customers.profiles import Origin, Profile
 from sync.events import tables as programme
 from sync.gates import ingest
-from sync.gates.tables import bind, gate
+from sync.gates.tables import bind, gate, presence
 from sync.keys import VenueKeys
 from sync.store.database import Database
 from sync.store.schema import next_id, unsigned
@@ -44,6 +46,8 @@ class State(IntEnum):
     """Its ticket had another tag before."""
     UNKNOWN = 4
     """No such ticket, or a tag whose digest is another one's."""
+    TAKEN_BACK = 5
+    """A steward took it back at the station: the wrong tag was tapped."""
 
 
 _WHAT: Final = {
@@ -84,12 +88,16 @@ def _settle(connection: Connection, *, keys: VenueKeys, now_s: int, found: Any) 
     is_ticket = (t.event_id == row.event_id) & (t.id == row.ticket)
     sold = connection.execute(select(ticket_tables.ticket).where(is_ticket)).one_or_none()
     tag = None
-    if sold is not None and _trouble(connection, row) is None:
+    is_undone = _is_taken_back(connection, row)
+    if sold is not None and not is_undone and _trouble(connection, row) is None:
         tag = _Tag(next_id(connection, tables.tag.c.id), _customer_for(act, row, sold), sold.product)
     with act.changing([EventId(row.event_id)]):
         row = connection.execute(select(bind).where(*_is(found))).one()
         if row.state != State.DUE:
             return  # another replica was first
+        if is_undone:
+            _give_back(act, row)
+            return
         for other in _rivals(connection, row):
             if other.state == State.HOLDS and (why := _trouble(connection, other)) is not None:
                 _take_back(act, other, why)
@@ -132,10 +140,19 @@ def _is(row: Any) -> tuple[Any, ...]:
 
 
 def _rivals(connection: Connection, row: Any) -> Sequence[Any]:
-    """Return every bind of the same tag or the same ticket, this one too."""
+    """Return every bind of the same tag or the same ticket that nobody took back, this one too."""
     b = bind.c
     same_ticket = (b.event_id == row.event_id) & (b.ticket == row.ticket)
-    return connection.execute(select(bind).where(or_(b.tag == row.tag, same_ticket))).all()
+    found = connection.execute(select(bind).where(or_(b.tag == row.tag, same_ticket))).all()
+    return [one for one in found if not _is_taken_back(connection, one)]
+
+
+def _is_taken_back(connection: Connection, row: Any) -> bool:
+    """Whether a steward took a bind back, by what records say of its ticket: in whatever order the two came in."""
+    p = presence.c
+    about = (p.event == row.event_id) & (p.ticket == row.ticket) & (p.role == int(Role.ANNUL))
+    name = RecordId(GateId(row.gate_id), Epoch(unsigned(row.epoch)), row.seq)
+    return any(name in from_columns(one).names for one in connection.execute(select(presence).where(about)))
 
 
 def _trouble(connection: Connection, row: Any) -> State | None:
@@ -208,6 +225,20 @@ def _take_back(act: Act, row: Any, why: State) -> None:
         .values(active=False)
     )
     _end(connection, row, why, act.now_s)
+
+
+def _give_back(act: Act, row: Any) -> None:
+    """A bind that a steward took back: its code opens, its tag is nobody's, and its rivals are settled anew. Within `Act.changing`."""
+    connection, tag, b = act.connection, tables.tag.c, bind.c
+    is_it = (tag.event_id == row.event_id) & (tag.digest == row.tag) & (tag.ticket == row.ticket) & tag.active
+    if connection.execute(update(tables.tag).where(is_it).values(active=False)).rowcount:
+        _stand(connection, row, row.tag, CredentialStanding.REPLACED)
+        _stand(connection, row, row.code, CredentialStanding.ACTIVE)
+        act.note("tag.unbind", f"ticket {row.event_id}/{unsigned(row.ticket)}", {"gate": row.gate_id})
+    _end(connection, row, State.TAKEN_BACK, act.now_s)
+    for other in _rivals(connection, row):
+        is_other = _is(other)
+        connection.execute(update(bind).where(*is_other, b.state != State.HOLDS).values(state=int(State.DUE)))
 
 
 def _stand(connection: Connection, row: Any, digest: bytes, standing: CredentialStanding) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, text
 from admission.chain import EpochState, Head, Predecessor
 from admission.corrected import EpochTime, Mark, is_believed, mark_of, reaches_back
 from admission.ids import Epoch, GateId, RecordId
-from admission.observed import COLUMNS, RESETTING, Role, columns_of, reset_of
+from admission.observed import COLUMNS, RESETTING, Role, columns_of, from_columns, reset_of
 from admission.records import (
     Extension,
     ExtensionRecord,
@@ -76,6 +76,10 @@ INSERT INTO bind (gate_id, epoch, seq, event_id, ticket, uid, tag, code, time_us
 VALUES (:gate, :epoch, :seq, :event, :ticket, :uid, :tag, :code, :time_us, 0)
 ON CONFLICT (gate_id, epoch, seq) DO UPDATE SET time_us = excluded.time_us, state = 0
 """)
+_UNBIND = text("""
+UPDATE bind SET state = 0 WHERE gate_id = :gate AND epoch = :epoch AND seq = :seq
+""")
+"""A steward took back what may be a bind: it is settled anew, by what presence says of it."""
 _GATE_LOCKS = text("SELECT pg_advisory_xact_lock(one) FROM unnest(CAST(:keys AS bigint[])) AS one")
 _UNSAID = (
     text("""
@@ -221,6 +225,7 @@ class _Batch:
         self._forked: list[dict[str, object]] = []
         self._troubles: list[dict[str, object]] = []
         self._binds: list[dict[str, object]] = []
+        self._unbinds: list[dict[str, object]] = []
         self._signed_on: dict[GateId, dict[Epoch, None]] = {}
         self._ends: dict[GateId, dict[Epoch, int]] = {}
         """Unsigned ends of epochs that later ones vouch for by now."""
@@ -372,6 +377,11 @@ class _Batch:
                 self._resets.append(reset.as_columns())
         elif body.kind is Kind.BIND and row is not None:
             self._note_bind(gate, epoch, body, extensions, time_us)
+        elif body.kind is Kind.ANNUL and row is not None:
+            self._unbinds += [
+                {"gate": name.gate, "epoch": signed(name.epoch), "seq": name.seq}
+                for name in from_columns(row).names
+            ]
 
     def _note_bind(
         self, gate: GateId, epoch: Epoch, body: Record, extensions: tuple[ExtensionRecord, ...], time_us: int
@@ -436,6 +446,7 @@ class _Batch:
             (_FORKED, self._forked),
             (TROUBLE, self._troubles),
             (_BIND, self._binds),
+            (_UNBIND, self._unbinds),
         ):
             if rows:
                 connection.execute(statement, rows)

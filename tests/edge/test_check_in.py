@@ -8,7 +8,7 @@ from admission.ids import TicketId
 from admission.reasons import Reason
 from admission.records import Kind, Outcome, Record
 from drivers.sims.serial_scanner import SerialScanner
-from edge.link import CHECK_IN, Health, Part, Seen
+from edge.link import CHECK_IN, After, AnnulLast, Health, Part, Seen
 from tests.edge.rig import EVENT, UID, Gate, assert_verifies, code, quick, row, running, tag_row
 
 TAG = "04FF00112233AA"
@@ -86,6 +86,55 @@ async def test_a_ticket_is_scanned_and_a_tag_tapped_and_from_then_on_the_tag_ope
         await ready(gate)
         await gate.hardware.entry.scan(code(7))
         assert (await gate.seen()).reason == Reason.REPLACED, "it still is"
+    assert_verifies(tmp_path / "data")
+
+
+async def test_a_steward_takes_back_what_was_bound_and_the_tag_is_free_for_another(tmp_path: Path) -> None:
+    """The wrong band was tapped. No centre is about: what is undone here holds here."""
+    tags, adjust = desk(tmp_path)
+
+    async def bind(gate: Gate, ticket: int) -> Seen:
+        count = len([one for one in gate.daemon.recent if one.kind == CHECK_IN])
+        await gate.hardware.second.scan(code(ticket))
+        assert said(await told(gate, count + 1)) == TAP_TOLD
+        await tags.scan(TAG.encode())
+        bound = await told(gate, count + 2)
+        assert said(bound) == BIND_TOLD
+        return bound
+
+    def undo(bound: Seen, steward: int = 4711, reason: str = "wrong band") -> AnnulLast:
+        return AnnulLast(1, bound.lane, bound.epoch, bound.seq, steward, reason)
+
+    async with running(tmp_path, [row(7), row(8)], adjust=adjust) as gate:
+        await ready(gate)
+        bound = await bind(gate, 7)
+        assert (await gate.do(undo(bound, steward=0))).code == "command.no_steward"
+        assert (await gate.do(undo(bound, reason=" "))).code == "command.no_reason"
+        assert (await gate.do(undo(bound))).ok
+        assert (await gate.do(undo(bound))).code == "command.annulled"
+        record = await gate.recorded(Kind.ANNUL)
+        assert record.ticket == (EVENT, TicketId(7))
+        assert next(one for one in gate.daemon.recent if one.seq == bound.seq).after is After.ANNULLED
+        await gate.hardware.tags.scan(TAG)
+        await gate.until(lambda: gate.daemon.recent[0].reason == Reason.UNKNOWN, "the tag is nobody's")
+        await bind(gate, 8)
+        await gate.hardware.tags.scan(TAG)
+        await gate.walk(1)
+        assert (await gate.recorded(Kind.PASSAGE)).ticket == (EVENT, TicketId(8))
+        await gate.hardware.entry.scan(code(7))
+        await gate.walk(1)
+        assert (await gate.recorded(Kind.PASSAGE, 2)).ticket == (EVENT, TicketId(7)), "his paper opens"
+    async with running(tmp_path, adjust=adjust) as gate:
+        await ready(gate)
+        # After a start, what the last run bound can still be taken back.
+        (last,) = [
+            one for one in gate.daemon.scans.rows if one.line == "bound" and one.after is not After.ANNULLED
+        ]
+        assert (await gate.do(undo(last))).ok
+        await gate.hardware.entry.scan(code(8))
+        assert (await gate.seen()).reason == Reason.ALREADY_INSIDE, (
+            "the use that the tag took is the ticket's"
+        )
     assert_verifies(tmp_path / "data")
 
 

@@ -23,6 +23,7 @@ from admission.records import (
     Outcome,
     Record,
     pack_bound,
+    pack_record_ids,
     pack_tap,
     ticket_subject,
 )
@@ -345,6 +346,41 @@ def test_the_lists_word_on_a_tag_goes_before_a_bind() -> None:
     judge.use_list(ShortList(row(7), row(8), tag_row(7)))
     assert said(tapped(judge)) == GRANTED
     assert said(shown(judge, 7)) == (Outcome.DENY, Reason.REPLACED)
+
+
+def taken_back(ticket: int, name: RecordId, seq: int = 9, gate: int = 2) -> tuple[PresenceRow, ...]:
+    """What the record says by which a steward took a bind back."""
+    body = Record(
+        Kind.ANNUL, seq, 0, 0, flags=Flag.TICKET, subject=ticket_subject(EVENT, TicketId(ticket), PRODUCT)
+    )
+    extension = ExtensionRecord(Extension.OBSERVED, seq + 1, pack_record_ids((name,))[0])
+    return rows_of(GateId(gate), OLD, body, (extension,), seq)
+
+
+def test_a_bind_that_was_taken_back_is_undone_here_also_where_the_list_has_taken_it_over() -> None:
+    """The centre took the tag over, the station is cut off since, and its steward sees that it was the wrong one."""
+    memories = Memories()
+    judge = Judge(GATE, TrustedTime(HandClock(), rtc=True), memories)
+    made = bound(7)
+    memories.found = [*made, *taken_back(7, made[0].id)]
+    replaced = row(7)._replace(credential_standing=CredentialStanding.REPLACED)
+    for listed in ([row(7), row(8)], [replaced, tag_row(7), row(8)]):
+        judge.use_list(ShortList(*listed))
+        assert said(shown(judge, 7)) == GRANTED
+        assert tapped(judge).verdict.outcome is Outcome.DENY
+        assert not judge.tag_is_taken(UID)
+        memories.found += bound(8, seq=13)
+        assert judge.tag_is_taken(UID)
+        assert said(tapped(judge)) == GRANTED
+        assert tapped(judge).subject == ticket_subject(EVENT, TicketId(8), PRODUCT)
+        assert said(shown(judge, 8)) == (Outcome.DENY, Reason.REPLACED)
+        memories.found = memories.found[: -len(bound(8))]
+    # A code that was replaced for another reason stays so.
+    memories.found = []
+    judge.use_list(ShortList(replaced))
+    assert said(shown(judge, 7)) == (Outcome.DENY, Reason.REPLACED)
+    memories.found = [*made, *taken_back(7, made[0].id)]
+    assert said(shown(judge, 7)) == (Outcome.DENY, Reason.REPLACED), "the list gives the ticket no such tag"
 
 
 def test_a_second_tag_of_one_ticket_opens_nothing() -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import insert, select
 from admission.chain import ROOT
 from admission.credentials import Medium
 from admission.digests import CredentialKind, digest, ticket_digest
-from admission.ids import Epoch, GateId, TicketId
+from admission.ids import Epoch, GateId, RecordId, TicketId
 from admission.reasons import Reason
 from admission.records import (
     Bound,
@@ -17,6 +17,7 @@ from admission.records import (
     Record,
     Trust,
     pack_bound,
+    pack_record_ids,
     ticket_subject,
 )
 from sync.customers import tables, tags
@@ -186,3 +187,80 @@ def test_a_station_s_record_comes_in_once_also_cut_from_its_tag(office: BoxOffic
             ingest.take(connection, log.gate, PUBLIC.public_bytes_raw(), Push((log.chunk(1, last),)), NOW_S)
     assert settle(office) == [State.HOLDS]
     assert (tapped(office, UID), opens(office, 1)) == (Reason.NONE, Reason.REPLACED)
+
+
+class Station:
+    """A check-in station's log, and what of it came in."""
+
+    def __init__(self, office: BoxOffice, gate: int = STATION) -> None:
+        self.office, self.gate = office, GateId(gate)
+
+    def run(self, epoch: int) -> EpochLog:
+        return EpochLog(Epoch(epoch), self.gate).begin(ROOT)
+
+    def bind(self, log: EpochLog, ticket: int, uid: str, at: int) -> RecordId:
+        tag = digest(CredentialKind.UID, bytes.fromhex(uid), DIGEST_KEY)
+        code = ticket_digest(FIRST, TicketId(ticket), DIGEST_KEY)
+        payload = pack_bound(Bound(bytes.fromhex(uid), tag, code))
+        return self._add(log, Kind.BIND, ticket, at, Extension.BOUND, payload)
+
+    def undo(self, log: EpochLog, ticket: int, name: RecordId, at: int) -> None:
+        self._add(log, Kind.ANNUL, ticket, at, Extension.OBSERVED, pack_record_ids((name,))[0])
+
+    def _add(
+        self, log: EpochLog, kind: Kind, ticket: int, at: int, extension: Extension, payload: bytes
+    ) -> RecordId:
+        seq = len(log.blobs) + 1
+        subject = ticket_subject(FIRST, TicketId(ticket), DAY)
+        body = Record(kind, seq, at * 1_000_000, 0, flags=Flag.TICKET, subject=subject, trust=Trust.SYNCED)
+        log.add(body.to_bytes())
+        log.add(ExtensionRecord(extension, seq + 1, payload).to_bytes())
+        return RecordId(self.gate, log.epoch, seq)
+
+    def push(self, log: EpochLog) -> None:
+        log.sign()
+        with self.office.database.writing() as connection:
+            ingest.take(connection, log.gate, PUBLIC.public_bytes_raw(), Push((log.chunk(1, None),)), NOW_S)
+
+
+@pytest.mark.parametrize("order", ["settled between", "at once", "what takes it back comes first"])
+def test_what_a_station_took_back_is_nobody_s_tag_and_the_code_opens(office: BoxOffice, order: str) -> None:
+    office.buy(Wanted(FIRST, DAY), Wanted(FIRST, DAY))
+    station = Station(office)
+    first, later = station.run(11), station.run(12)
+    wrong = station.bind(first, 1, UID, 5)
+    station.undo(later, 1, wrong, 8)
+    station.bind(later, 2, UID, 9)
+    for log in (later, first) if order == "what takes it back comes first" else (first, later):
+        station.push(log)
+        if order != "at once":
+            settle(office)
+    settle(office)
+    assert {(one.ticket, State(one.state)) for one in query(office.database, gates.bind)} == {
+        (1, State.TAKEN_BACK), (2, State.HOLDS),
+    }  # fmt: skip
+    assert (opens(office, 1), opens(office, 2), tapped(office, UID)) == (
+        Reason.NONE, Reason.REPLACED, Reason.NONE,
+    )  # fmt: skip
+    (tag,) = query(office.database, tables.tag)
+    assert (tag.ticket, tag.active) == (2, True)
+
+
+def test_who_lost_the_tag_to_a_bind_that_is_taken_back_has_it(office: BoxOffice) -> None:
+    office.buy(Wanted(FIRST, DAY), Wanted(FIRST, DAY))
+    one, other = Station(office), Station(office, OTHER_STATION)
+    log, away = one.run(11), other.run(21)
+    wrong = one.bind(log, 1, UID, 5)
+    other.bind(away, 2, UID, 7)
+    one.push(log)
+    other.push(away)
+    settle(office)
+    assert (opens(office, 1), opens(office, 2)) == (Reason.REPLACED, Reason.NONE)
+    undoing = one.run(12)
+    one.undo(undoing, 1, wrong, 9)
+    one.push(undoing)
+    settle(office)
+    settle(office)
+    assert (opens(office, 1), opens(office, 2), tapped(office, UID)) == (
+        Reason.NONE, Reason.REPLACED, Reason.NONE,
+    )  # fmt: skip

@@ -30,7 +30,7 @@ from sync.gates.lookup import LookUp
 from sync.gates.own_log import Pages
 from sync.gates.room import Room
 from sync.gates.scans import MODES, ROUTE, Annul, Annulled, Redeem, Redeemed, Scan
-from sync.store.together import Ask, Insert
+from sync.store.together import Changes, Insert
 from sync.web.api import Refused, not_found
 
 _SAY = Insert(
@@ -79,9 +79,10 @@ class Desk:
         """Return the zones that somebody was let into, and of which no gate knows yet that scanners are answered here."""
         return frozenset(self._served - self._facts.served)
 
-    def keeping(self) -> list[Ask]:
-        """Return what keeps the answers, with the records that they tell of."""
-        return [_SAY.ask(self._connection, self._made)] if self._made else []
+    def keep(self, changes: Changes) -> None:
+        """Keep the answers, with the records that they tell of."""
+        if self._made:
+            changes.add("said", _SAY.ask(self._connection, self._made))
 
     def _one(self, one: Scan, identity: Identity | None) -> Redeemed | Annulled:
         if isinstance(one.body, Annul):

@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, te
 from admission.chain import link
 from admission.ids import Epoch, GateId
 from sync.store.schema import METADATA, signed, unsigned
-from sync.store.together import Ask, Statement
+from sync.store.together import Changes, Statement
 from sync.wire.feed import FEED_BYTES_MAX, Want
 from sync.wire.messages import CHUNKS_MAX, PUSH_RECORDS_MAX, Chunk
 
@@ -77,12 +77,12 @@ VALUES (:group, :n, :mark, :gate, :epoch, :first, :last)
 """)
 _ONE_MORE = Statement("""
 INSERT INTO arrival_count (group_id, n) VALUES (:group, 1)
-ON CONFLICT (group_id) DO UPDATE SET n = arrival_count.n + 1
+ON CONFLICT (group_id) DO UPDATE SET n = arrival_count.n + 1 RETURNING group_id, n
 """)
-_PIECE = Statement("""
+_PIECE_OF = """
 INSERT INTO arrival (group_id, n, mark, gate_id, epoch, first_seq, last_seq)
-SELECT :group, n, :mark, :gate, :epoch, :first, :last FROM arrival_count WHERE group_id = :group
-""")
+SELECT group_id, n, :mark, :gate, :epoch, :first, :last FROM """
+_PIECE = Statement(f"{_PIECE_OF} arrival_count WHERE group_id = :group", postgresql=f"{_PIECE_OF} counted")
 _FORWARDED = text("SELECT max(last_seq) FROM arrival WHERE gate_id = :gate AND epoch = :epoch")
 _HEADS = text("SELECT seq FROM head WHERE gate_id = :gate AND epoch = :epoch AND seq >= :after ORDER BY seq")
 _GROUP = text("SELECT group_id FROM gate WHERE id = :gate")
@@ -181,10 +181,11 @@ def forward(
     )
 
 
-def forwarding(group: int, gate: GateId, epoch: Epoch, first: int, last: int) -> tuple[Ask, ...]:
-    """Return what does as `forward`, for one piece."""
+def forwarding(changes: Changes, group: int, gate: GateId, epoch: Epoch, first: int, last: int) -> None:
+    """Do as `forward`, for one piece."""
     piece = {"group": group, "mark": secrets.randbits(63), "gate": gate, "epoch": signed(epoch)}
-    return _ONE_MORE.ask(group=group), _PIECE.ask(**piece, first=first, last=last)
+    changes.add("counted", _ONE_MORE.ask(group=group))
+    changes.add("piece", _PIECE.ask(**piece, first=first, last=last))
 
 
 def _pieces(connection: Connection, gate: GateId, epoch: Epoch) -> list[tuple[Epoch, int, int]]:

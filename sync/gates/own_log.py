@@ -21,8 +21,8 @@ from sync.events.rows import numbers, numbers_text
 from sync.gates import feed, ingest, tables
 from sync.store.database import Database
 from sync.store.schema import next_id, signed, unsigned
-from sync.store.together import Insert, Round, Statement
-from sync.tickets import changes
+from sync.store.together import Changes, Insert, Statement
+from sync.tickets.changes import change, events_of_group
 from sync.wire.messages import Chunk, Push
 
 _EPOCH = struct.Struct(">Q")
@@ -109,17 +109,17 @@ class Pages:
         self.link = chain.link(self.link, blob)
         self.blobs.append(blob)
 
-    def store(self, round_: Round, now_s: int) -> Position:
-        """Sign what was added and store it in a round; return where the log stands then.
+    def store(self, connection: Connection, changes: Changes, now_s: int) -> Position:
+        """Sign what was added and store it; return where the log stands then.
 
-        LogBroken, here or when the round is run, where it is not taken: nothing of the transaction may stand then.
+        LogBroken, here or when the changes are made, where it is not taken: nothing of the transaction may stand then.
         """
         head = chain.Head.sign(self.key, self.at.gate, self.at.epoch, self.seq, self.link)
         self._append(ExtensionRecord(Extension.HEAD, self.next_seq, head.payload()))
         if self.at.seq:
-            self._go_on(round_, head)
+            self._go_on(connection, changes, head)
         else:
-            self._begin(round_.connection, now_s)
+            self._begin(connection, now_s)
         return replace(self.at, seq=self.seq, link=self.link)
 
     def _begin(self, connection: Connection, now_s: int) -> None:
@@ -130,23 +130,23 @@ class Pages:
         if answer.troubles:
             raise LogBroken(answer.troubles[0].what)
 
-    def _go_on(self, round_: Round, head: chain.Head) -> None:
-        at, epoch, connection = self.at, signed(self.at.epoch), round_.connection
+    def _go_on(self, connection: Connection, changes: Changes, head: chain.Head) -> None:
+        at, epoch = self.at, signed(self.at.epoch)
         grown = _GROWN.ask(
             gate=at.gate, epoch=epoch, seq=at.seq, link=at.link,
             to_seq=self.seq, to_link=self.link, head_seq=head.seq,
         )  # fmt: skip
         # Taken with the row's lock: who else goes on from there, with a copy of the key, finds that it has moved.
-        round_.add(grown, _grown)
+        changes.add("grown", grown, _grown)
         records = [(at.gate, epoch, seq, blob) for seq, blob in enumerate(self.blobs, start=at.seq + 1)]
-        round_.add(_RECORDS.ask(connection, records))
+        changes.add("written", _RECORDS.ask(connection, records))
         if self._rows:
-            round_.add(_PRESENCE.ask(connection, list(map(_plain, self._rows))))
-        round_.add(
-            _HEAD.ask(gate=at.gate, epoch=epoch, seq=head.seq, link=head.link, signature=head.signature)
+            changes.add("moved", _PRESENCE.ask(connection, list(map(_plain, self._rows))))
+        signature = _HEAD.ask(
+            gate=at.gate, epoch=epoch, seq=head.seq, link=head.link, signature=head.signature
         )
-        for ask in feed.forwarding(at.group, at.gate, at.epoch, at.seq + 1, self.seq):
-            round_.add(ask)
+        changes.add("signed", signature)
+        feed.forwarding(changes, at.group, at.gate, at.epoch, at.seq + 1, self.seq)
 
 
 def _grown(rows: list[Any]) -> None:
@@ -177,7 +177,7 @@ def _gate(connection: Connection, group: int, key: Ed25519PrivateKey, now_s: int
     found = connection.execute(select(t.c.id).where(t.c.group_id == group, t.c.public == public)).scalar()
     if found is not None:
         return GateId(found)
-    with changes.change(connection, changes.events_of_group(connection, group), now_s):
+    with change(connection, events_of_group(connection, group), now_s):
         number = next_id(connection, t.c.id)
         connection.execute(
             insert(t).values(
@@ -192,8 +192,8 @@ def serve(connection: Connection, wanted: Mapping[GateId, Collection[ZoneId]], n
     """Tell the gates which zones replicas answer scanners of, as the transaction's last step: they share room with them."""
     t = tables.gate
     rows = connection.execute(select(t.c.id, t.c.group_id, t.c.zones).where(t.c.id.in_(wanted))).all()
-    events = [one for row in rows for one in changes.events_of_group(connection, row.group_id)]
-    with changes.change(connection, events, now_s):
+    events = [one for row in rows for one in events_of_group(connection, row.group_id)]
+    with change(connection, events, now_s):
         for row in rows:
             zones = numbers_text(sorted({*numbers(row.zones), *wanted[GateId(row.id)]}))
             connection.execute(update(t).where(t.c.id == row.id).values(zones=zones))
@@ -211,8 +211,8 @@ def retire(database: Database, now_s: int) -> int:
     retired = 0
     for group in groups:
         with database.writing() as connection:
-            events = changes.events_of_group(connection, group)
-            with changes.change(connection, events, now_s):
+            events = events_of_group(connection, group)
+            with change(connection, events, now_s):
                 gone = update(t).where(idle, t.c.group_id == group).values(zones="[]")
                 retired += connection.execute(gone).rowcount
     return retired

@@ -29,7 +29,7 @@ from sync.gates.room import COUNTED_EVERY_S, STALE_S, Room, Rooms
 from sync.gates.scans import ROUTE, Annul, Annulled, Presented, Redeem, Redeemed, Scan, presented
 from sync.store.database import CentreFault, Database
 from sync.store.schema import queueing
-from sync.store.together import Round
+from sync.store.together import Changes, Round
 from sync.web.api import Asked, Caller, Refused, Route, not_found
 
 __all__ = ["ROUTE", "Redeemer", "routes"]
@@ -261,14 +261,15 @@ class Redeemer:
 
     def _keep(self, round_: Round, group: int, pages: Pages, desk: Desk, room: Room, done: _Done) -> None:
         """Write down what a desk answered, and note what that leaves."""
-        for ask in desk.keeping():
-            round_.add(ask)
-        room.store(round_, group)
+        changes = Changes(round_.connection)
+        desk.keep(changes)
+        room.store(round_.connection, changes, group)
         done.rooms[group] = room
         if pages.blobs:
-            done.logs[group] = pages.store(round_, done.now_s)
+            done.logs[group] = pages.store(round_.connection, changes, done.now_s)
             if done.now_s - self._marked_s.get(group, 0) >= own_log.MARKED_EVERY_S:
-                round_.add(own_log.MARK.ask(now=done.now_s, gate=pages.at.gate))
+                changes.add("marked", own_log.MARK.ask(now=done.now_s, gate=pages.at.gate))
+        changes.add_to(round_)
 
     def _meet(self, connection: Connection, batch: Sequence[_Waiting], now_s: int) -> None:
         """Learn the tokens and events that were never seen here: for strangers nothing else is asked, nor locked."""

@@ -21,7 +21,7 @@ from admission.rules import share_of
 from sync.board.boards import Inside
 from sync.gates.known import GroupFacts, Unheard
 from sync.store.schema import signed
-from sync.store.together import Insert, Round, Statement
+from sync.store.together import Changes, Insert, Round, Statement
 
 COUNTED_EVERY_S = 1.0
 """A gate hears of others' entries as late."""
@@ -171,18 +171,18 @@ class Room:
                 self.moves.append(_Move(n, *self._log, seq, zone, people))
                 self._moved[zone] = self._moved.get(zone, 0) + people
 
-    def store(self, round_: Round, group: int) -> None:
+    def store(self, connection: Connection, changes: Changes, group: int) -> None:
         """Write what was let in and dealt out."""
         if self.moves:
             rows = [(group, *map(int, one)) for one in self.moves]
-            round_.add(_ADD.ask(round_.connection, rows))
+            changes.add("let_in", _ADD.ask(connection, rows))
             first, last = self.moves[0].n - 1, self.moves[-1].n
             if first // FORGOTTEN_EVERY != last // FORGOTTEN_EVERY and last > MOVES_KEPT:
-                round_.add(_FORGET.ask(group=group, last=last - MOVES_KEPT))
+                changes.add("forgotten", _FORGET.ask(group=group, last=last - MOVES_KEPT))
         for zone in sorted(self._over):
-            round_.add(_UNDEAL.ask(group=group, zone=zone))
+            changes.add(f"over_{zone}", _UNDEAL.ask(group=group, zone=zone))
         for zone, known in sorted(self._dealt.items()):
-            round_.add(_DEAL.ask(group=group, zone=zone, known=known))
+            changes.add(f"dealt_{zone}", _DEAL.ask(group=group, zone=zone, known=known))
 
 
 class Rooms:

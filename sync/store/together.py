@@ -9,6 +9,7 @@ import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 Values = Mapping[str, object]
 _NAME = re.compile(r"(?<!:):([a-z][a-z0-9_]*)")
+_VALUE = re.compile(r"%\(([a-z0-9_]+)\)s")
 
 
 class Statement:
@@ -26,6 +28,7 @@ class Statement:
 
     def __init__(self, sql: str, *columns: str, postgresql: str = "") -> None:
         self.sqlite = sql
+        self.columns = columns
         self.postgresql = _NAME.sub(r"%(\1)s", (postgresql or sql).replace("%", "%%"))
         self.row: Callable[[Iterable[Any]], Any] | None = None
         if columns:
@@ -42,6 +45,12 @@ class Ask(NamedTuple):
 
     statement: Statement
     values: Values | Sequence[Sequence[object]]
+
+    @property
+    def named(self) -> Values:
+        """Return its values by name; PostgreSQL has them so always."""
+        assert isinstance(self.values, Mapping), "several rows are for SQLite alone"
+        return self.values
 
 
 class Insert:
@@ -121,10 +130,10 @@ class Round:
             round_.add(_BY_KEYS.ask())
         return round_
 
-    def add(self, ask: Ask, take: Callable[[list[Any]], None] = lambda _rows: None) -> None:
+    def add(self, ask: Ask, take: Callable[[list[Any]], None] | None = None) -> None:
         """Ask this too."""
         self._asks.append(ask)
-        self._takers.append(take)
+        self._takers.append(take or _nothing)
 
     def run(self) -> None:
         """Ask, and hand the answers over in the same order."""
@@ -132,6 +141,58 @@ class Round:
             take(rows)
         self._asks.clear()
         self._takers.clear()
+
+
+class Changes:
+    """Changes of which none looks at what another did: on PostgreSQL one statement, which costs it and us a third.
+
+    There each is a part of a WITH (PostgreSQL, 7.8.4): all see the tables as they were before, in no order. What one
+    returns another may read by the name that it was given. On SQLite they are made one after the other.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._parts: dict[str, Ask] = {}
+        self._taker: tuple[str, Callable[[list[Any]], None]] | None = None
+
+    def add(self, name: str, ask: Ask, take: Callable[[list[Any]], None] | None = None) -> None:
+        """Make this change too. `take`: is told what it returns; only one may have one."""
+        assert name not in self._parts, "each has a name of its own"
+        self._parts[name] = ask
+        if take is not None:
+            assert self._taker is None, "one alone is told"
+            self._taker = name, take
+
+    def add_to(self, round_: "Round") -> None:
+        """Have them made in a round."""
+        told, take = self._taker or ("", _nothing)
+        if self._connection.dialect.name != "postgresql":
+            for name, ask in self._parts.items():
+                round_.add(ask, take if name == told else _nothing)
+        elif self._parts:
+            named = tuple((name, ask.statement) for name, ask in self._parts.items())
+            values = {
+                f"{name}_{key}": value
+                for name, ask in self._parts.items()
+                for key, value in ask.named.items()
+            }
+            round_.add(Ask(_as_one(named, told), values), take)
+
+
+def _nothing(_rows: list[Any]) -> None:
+    """Take no notice."""
+
+
+@cache
+def _as_one(parts: tuple[tuple[str, Statement], ...], told: str) -> Statement:
+    """Return one statement for these. There are as many as there are sets of changes: a dozen."""
+    renamed = [(name, _VALUE.sub(rf"%({name}_\1)s", part.postgresql)) for name, part in parts]
+    with_ = ", ".join([f"{name} AS ({sql})" for name, sql in renamed])
+    columns = dict(parts)[told].columns if told else ()
+    found = f"SELECT {', '.join(columns)} FROM {told}" if told else "SELECT 1"  # noqa: S608 - fixed names
+    made = Statement("", *columns)
+    made.postgresql = f"WITH {with_} {found}"
+    return made
 
 
 def _one_by_one(connection: Connection, asks: Sequence[Ask]) -> list[list[Any]]:

@@ -10,6 +10,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import IO, Annotated, Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -171,7 +172,7 @@ class Route:
     @property
     def parameters(self) -> tuple[tuple[str, bool], ...]:
         """Return the names in the path, in order, and whether each is a text."""
-        return tuple((name, kind == ":text") for name, kind in _PARAMETER.findall(self.path))
+        return _parameters(self.path)
 
     @property
     def plain_path(self) -> str:
@@ -185,6 +186,12 @@ class Route:
 
 
 _PARAMETER = re.compile(r"\{([a-z_]+)(:text)?\}")
+
+
+@cache
+def _parameters(path: str) -> tuple[tuple[str, bool], ...]:
+    """Return the names in a route's path, and whether each is a text: every request asks for them."""
+    return tuple((name, kind == ":text") for name, kind in _PARAMETER.findall(path))
 
 
 def cursor_of(*position: int | str) -> str:

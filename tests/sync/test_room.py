@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from admission.entitlements import Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId, ZoneId
@@ -23,7 +23,7 @@ from sync.gates.known import GroupFacts, Unheard
 from sync.gates.room import FORGOTTEN_EVERY, MOVES_KEPT, Room, Rooms, _Move
 from sync.store.database import Database
 from sync.store.schema import signed
-from sync.store.together import Round
+from sync.store.together import Changes, Round
 
 HALL, BALCONY = ZoneId(1), ZoneId(2)
 ZONES = ZoneTree((Zone(HALL, "Hall", capacity=10), Zone(BALCONY, "Balcony", parent=HALL, capacity=4)))
@@ -107,9 +107,7 @@ class House:
                 of = new.setdefault(ticket, [])
                 room.move(seq, of, row)
                 of.append(row)
-            writing = Round(connection)
-            room.store(writing, self.group)
-            writing.run()
+            store(connection, room, self.group)
             if not commits:
                 connection.rollback()
                 return room
@@ -126,6 +124,14 @@ class House:
                      "(SELECT max(n) FROM room_move WHERE group_id = :group)"),
                 {"group": self.group},
             )  # fmt: skip
+
+
+def store(connection: Connection, room: Room, group: int) -> None:
+    """Write what was let in and dealt out."""
+    writing, changes = Round(connection), Changes(connection)
+    room.store(connection, changes, group)
+    changes.add_to(writing)
+    writing.run()
 
 
 def presence(at: int, what: str, ticket: int, seq: int, zone: ZoneId) -> PresenceRow:
@@ -261,9 +267,7 @@ def test_old_moves_are_forgotten_and_the_newest_stay(database: Database) -> None
         asking.run()
         room = rooms.of(connection, 1, facts(), IN_TOUCH, LOGS[0], lambda _missed: None)
         room.moves = [_Move(first + n, LOGS[0][0], 1, n, HALL, 1) for n in range(1, 6)]
-        writing = Round(connection)
-        room.store(writing, 1)
-        writing.run()
+        store(connection, room, 1)
         left = (
             connection.execute(text("SELECT n FROM room_move WHERE group_id = 1 ORDER BY n")).scalars().all()
         )

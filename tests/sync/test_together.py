@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sync.store.database import Database
 from sync.store.engines import DatabaseFault
 from sync.store.schema import queue
-from sync.store.together import Insert, Round, Statement, together
+from sync.store.together import Changes, Insert, Round, Statement, together
 from tests.postgres import postgres, programs
 
 THINGS = Insert("thing", n="bigint", name="text", blob="bytea")
@@ -86,6 +86,43 @@ def test_a_round_hands_each_answer_to_who_asked_and_can_be_run_again(things: Dat
         round_.add(ALL.ask(least=0), told.extend)
         round_.run()
     assert told == [(1,), (1, "a", b"")]
+
+
+def test_changes_made_at_once_leave_what_they_leave_one_after_the_other(things: Database) -> None:
+    copy = "INSERT INTO thing (n, name, blob) SELECT n + 10, :name, :blob FROM "
+    told: list[object] = []
+    with things.writing() as connection:
+        together(connection, [THINGS.ask(connection, [(1, "a", b"\x01"), (2, "b", b"\x02")])])
+        round_, changes = Round(connection), Changes(connection)
+        changes.add("named", NAMED.ask(n=1, name="50 %"), told.extend)
+        changes.add("made", THINGS.ask(connection, [(3, "c:d", b"\x03"), (4, "%(n)s", b"")]))
+        copied = Statement(f"{copy} thing WHERE n = 1", postgresql=f"{copy} named")
+        changes.add("copied", copied.ask(name="of it", blob=b"\xff"))
+        changes.add_to(round_)
+        round_.add(COUNT.ask(), told.extend)
+        round_.run()
+        left = together(connection, [ALL.ask(least=0)])[0]
+    assert told == [(1,), (5,)]
+    assert left == [
+        (1, "50 %", b"\x01"), (2, "b", b"\x02"), (3, "c:d", b"\x03"), (4, "%(n)s", b""), (11, "of it", b"\xff"),
+    ]  # fmt: skip
+
+
+def test_changes_may_be_none_and_one_that_changed_nothing_says_so(things: Database) -> None:
+    told: list[list[object]] = []
+    with things.writing() as connection:
+        round_ = Round(connection)
+        Changes(connection).add_to(round_)
+        for _ in range(2):
+            changes = Changes(connection)
+            changes.add("named", NAMED.ask(n=9, name="nobody"), told.append)
+            changes.add_to(round_)
+        round_.run()
+        untold = Changes(connection)
+        untold.add("named", NAMED.ask(n=9, name="nobody"))
+        untold.add_to(round_)
+        round_.run()
+    assert told == [[], []]
 
 
 def test_what_fails_leaves_nothing_behind(things: Database) -> None:

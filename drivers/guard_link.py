@@ -36,11 +36,14 @@ STABLE_S = 10.0
 class GuardLimits:
     """How long the link bears with its guard, in seconds.
 
-    `start_s`: from start to READY (interpreter, driver and first write on a slow, busy Pi) · `ping_every_s`: well below the
+    `start_s`: from start to READY (interpreter, driver and first write on a slow, busy Pi); the next in a row has twice as long,
+    up to `start_s_max`: on a machine too busy for the first, each that is ended before it is ready costs what would have made
+    it so · `ping_every_s`: well below the
     daemon's watchdog period of 10 s · `pong_s`: a guard waits at most 0.5 s for a device, so a longer silence is a hang.
     """
 
     start_s: float = 5.0
+    start_s_max: float = 40.0
     ping_every_s: float = 2.0
     pong_s: float = 3.0
     backoff_s: Sequence[float] = BACKOFF_S
@@ -117,6 +120,7 @@ class GuardLink:
         self._argv = list(argv)
         self._events = events
         self._limits = limits
+        self._start_s = limits.start_s
         self._ready = asyncio.Event()
         self._id = 0
         self._send_fd = -1
@@ -290,9 +294,11 @@ class GuardLink:
         """Ping it; end its life when it does not start in time or does not answer."""
         limits = self._limits
         try:
-            async with asyncio.timeout(limits.start_s):
+            async with asyncio.timeout(self._start_s):
                 await self._ready.wait()
+            self._start_s = limits.start_s
         except TimeoutError:
+            self._start_s = min(2 * self._start_s, limits.start_s_max)
             self._finish(DeviceMisbehaved("the relay guard does not start", _WAIT_HINT))
             return
         while time.monotonic_ns() - self.last_pong_ns < (limits.ping_every_s + limits.pong_s) * 1e9:

@@ -186,7 +186,7 @@ def _set_up(base: Settings, path: Path, root: Path, devices: Devices) -> bool:
 
 
 def _off(arguments: argparse.Namespace, devices: Devices) -> int:
-    """Switch every relay off, all boards at once: systemd waits 10 s for all of it."""
+    """Switch every relay off, all boards at once: systemd waits 30 s for all of it."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     from drivers.base import DriverError  # noqa: PLC0415

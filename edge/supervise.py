@@ -16,6 +16,9 @@ WAIT_MAX_S = 2.0
 MISBEHAVED_WAIT_S = 1.0
 MISCONFIGURED_WAIT_S = 30.0
 """Opening again will not help until a person acts; a rare try notices that they did."""
+SETTLING_WAITS_S = (0.25, 0.5, 1.0)
+"""A device that was just plugged in may be forbidden for a moment: the kernel makes its node root's, and udev gives it to the
+gate only then. One that its last user has not let go of yet is taken. Both look like a wrong configuration."""
 
 log = logging.getLogger("edge.supervise")
 
@@ -45,7 +48,7 @@ async def keep(
     Anything else than a DriverError is our own defect: it is logged with its trace, shown, and the driver is started
     again, since a gate with one reader less still lets people in by the other.
     """
-    failures = 0
+    failures = unsettled = 0
     chance = chance or random.SystemRandom()
 
     def opened(what: str) -> None:
@@ -61,7 +64,10 @@ async def keep(
             raise
         except Exception as error:
             failures += 1
+            unsettled = unsettled + 1 if isinstance(error, Misconfigured) else 0
             state, wait_s = _judge(error, failures)
+            if 0 < unsettled <= len(SETTLING_WAITS_S):
+                wait_s = SETTLING_WAITS_S[unsettled - 1]
             on_state(state)
             if failures == 1:
                 log.warning(

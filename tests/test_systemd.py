@@ -88,6 +88,7 @@ def test_the_gate_is_watched_and_never_given_up() -> None:
         "Restart": "always",
         "StartLimitIntervalSec": "0",
         "ExecStopPost": f"{PROGRAMS}gatehouse-edge off",
+        "TimeoutStopSec": "30",
         "User": "gatehouse",
         "ProtectSystem": "strict",
         "DevicePolicy": "closed",

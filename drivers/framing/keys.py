@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 EV_SYN = 0x00
 EV_KEY = 0x01
+EV_MSC = 0x04
 EV_LED = 0x11
 
 SYN_REPORT = 0

@@ -26,6 +26,9 @@ from drivers.transport.evdev import pack_event  # noqa: E402 - see above
 
 EVIOCGRAB = 0x40044590
 """`_IOW('E', 0x90, int)` of the kernel's input.h."""
+EVIOCSMASK = 0x40104593
+"""`_IOW('E', 0x93, struct input_mask)`."""
+MASK = struct.Struct("@IIQ")
 NAME = "Symbol Technologies, Inc, 2008 Symbol Bar Code Scanner"
 CLIENT_S_MAX = 30
 
@@ -45,7 +48,7 @@ class Device:
         *,
         types: bool = True,
         caps: bool = False,
-        grabbed: bool = False,
+        answers: UMockdev.IoctlBase | None = None,
     ) -> None:
         self.testbed = testbed
         self.node = f"/dev/input/event{number}"
@@ -58,8 +61,8 @@ class Device:
         )
         name, phys = NAME.encode() + b"\0", b"usb-0000:01:00.0-1.%d/input%d\0" % (socket, not types)
         keys = ((1 << 128) - 2 if types else 1 << 113 | 1 << 114 | 1 << 115).to_bytes(96, "little")
-        if grabbed:
-            testbed.attach_ioctl(self.node, grabbed_by_another())
+        if answers is not None:
+            testbed.attach_ioctl(self.node, answers)
         else:
             self._answer(name, phys, keys, caps=caps)
         self.fd = testbed.get_dev_fd(self.node)
@@ -112,6 +115,21 @@ def grabbed_by_another() -> UMockdev.IoctlBase:
     def answer(_handler: UMockdev.IoctlBase, client: UMockdev.IoctlClient) -> bool:
         grabs = client.get_request() == EVIOCGRAB
         client.complete(-1 if grabs else 0, errno.EBUSY if grabs else 0)
+        return True
+
+    handler = UMockdev.IoctlBase()
+    handler.connect("handle-ioctl", answer)
+    return handler
+
+
+def that_says_what_is_masked() -> UMockdev.IoctlBase:
+    """Answer every ioctl with nothing, and print each mask that is set: the event type, and how many bytes of its codes."""
+
+    def answer(_handler: UMockdev.IoctlBase, client: UMockdev.IoctlClient) -> bool:
+        if client.get_request() == EVIOCSMASK:
+            kind, size, _ = MASK.unpack(client.get_arg().resolve(0, MASK.size).retrieve())
+            print(f"MASK type {kind}, {size} bytes of codes", flush=True)
+        client.complete(0, 0)
         return True
 
     handler = UMockdev.IoctlBase()
@@ -199,13 +217,21 @@ def replug(testbed: UMockdev.Testbed, python: str) -> None:
 
 def grabbed(testbed: UMockdev.Testbed, python: str) -> None:
     """Another program, such as a desktop's input method, has the scanner."""
-    device = Device(testbed, 0, 2, grabbed=True)
+    device = Device(testbed, 0, 2, answers=grabbed_by_another())
     client = Client(python, path=device.node)
     client.expect("MISCONFIGURED")
     client.end()
 
 
+def masked(testbed: UMockdev.Testbed, python: str) -> None:
+    """What is left out of the queue that the kernel keeps for the reader."""
+    device = Device(testbed, 0, 2, answers=that_says_what_is_masked())
+    client = Client(python, path=device.node)
+    client.expect("OPENED")
+    client.end()
+
+
 if __name__ == "__main__":
-    scenarios = {"read": read, "two_alike": two_alike, "replug": replug, "grabbed": grabbed}
+    scenarios = {"read": read, "two_alike": two_alike, "replug": replug, "grabbed": grabbed, "masked": masked}
     scenario = scenarios[sys.argv[1]]
     scenario(UMockdev.Testbed.new(), sys.argv[2])

@@ -89,6 +89,12 @@ def test_a_device_that_another_program_has_is_said_so_with_what_to_do(tmp_path: 
     assert rest == ["exit 0"]
 
 
+def test_scan_codes_take_no_room_in_the_kernels_short_queue(tmp_path: Path) -> None:
+    masked, *rest = play("masked", tmp_path / "log")
+    assert masked == "MASK type 4, 0 bytes of codes"  # EV_MSC, none of them
+    assert rest[1:] == ["exit 0"]
+
+
 def test_unplug_and_replug(tmp_path: Path) -> None:
     opened, gone, absent, opened_again, *rest = play("replug", tmp_path / "log")
     assert opened == opened_again == f"OPENED {NAME} at {PORT_2}, layout us"

@@ -527,6 +527,26 @@ async def test_link_a_guard_that_never_starts_is_a_fault() -> None:
     await asyncio.wait([task])
 
 
+async def test_link_a_machine_too_busy_to_start_it_in_time_gives_it_longer_each_time(tmp_path: Path) -> None:
+    told = Told()
+    board = LcusBoard(2, tmp_path / "relays", told.relays.put_nowait)
+    board.attach(asyncio.get_running_loop())
+    settings = GuardSettings("lcus", {"path": board.path, "lines": 2}, LONG_MS)
+    # 1 ms is less than any interpreter needs to start.
+    limits = GuardLimits(start_s=0.001, start_s_max=WAIT_S, backoff_s=(0.0,))
+    link = GuardLink(argv(settings), told.events(), limits)
+    task = asyncio.create_task(link.run())
+    try:
+        assert await soon(told.ready) == 2
+        assert link.starts > 1
+        fault: DriverError = await soon(told.faults)
+        assert "does not start" in str(fault)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        board.close()
+
+
 async def test_link_a_board_unplugged_is_back_when_plugged(tmp_path: Path) -> None:
     async with linked(tmp_path) as (link, board, told, _):
         board.unplug()

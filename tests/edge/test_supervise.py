@@ -8,7 +8,7 @@ import pytest
 
 from drivers.base import DeviceGone, DeviceMisbehaved, Misconfigured
 from edge.link import Health
-from edge.supervise import DeviceState, keep
+from edge.supervise import SETTLING_WAITS_S, DeviceState, keep
 
 TABLE = [
     (DeviceGone("pulled", "Plug it in."), Health.BAD, "device.gone", "pulled", "Plug it in."),
@@ -63,3 +63,39 @@ async def test_it_is_opened_again_and_failures_count_up_until_it_works() -> None
         ("device.ok", 0),
         ("device.gone", 1),
     ]
+
+
+async def test_a_device_that_is_plugged_in_is_tried_again_at_once_until_udev_has_given_it_to_us() -> None:
+    states: asyncio.Queue[DeviceState] = asyncio.Queue()
+    tries = iter([DeviceGone("pulled", ""), *(Misconfigured("may not be read", "") for _ in range(3))])
+
+    async def run(opened: Callable[[str], None]) -> NoReturn:
+        if (error := next(tries, None)) is not None:
+            raise error
+        opened("back")
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    task = asyncio.create_task(keep("thing", run, states.put_nowait))
+    # Four pauses, 2 s in all; one of those that wait for a person would be 24 s at least.
+    async with asyncio.timeout(10):
+        seen = [await states.get() for _ in range(6)]
+    task.cancel()
+    assert [state.code for state in seen[1:]] == ["device.gone", *["device.misconfigured"] * 3, "device.ok"]
+
+
+async def test_what_stays_misconfigured_is_tried_rarely() -> None:
+    states: asyncio.Queue[DeviceState] = asyncio.Queue()
+
+    async def run(_opened: Callable[[str], None]) -> NoReturn:
+        raise Misconfigured("no such port", "")
+
+    settling = 1 + len(SETTLING_WAITS_S)
+    task = asyncio.create_task(keep("thing", run, states.put_nowait))
+    async with asyncio.timeout(10):
+        seen = [await states.get() for _ in range(1 + settling)]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):  # longer than the first pause
+            await states.get()
+    task.cancel()
+    assert [state.failures for state in seen] == list(range(1 + settling))

@@ -100,6 +100,9 @@ need_test_packages() {
     $system_python -c 'import gi' 2>/dev/null || missing="$missing python3-gi"
     $system_python -c 'import gi; gi.require_version("UMockdev", "1.0")' 2>/dev/null ||
         missing="$missing gir1.2-umockdev-1.0"
+    # A PC/SC service with a virtual reader, and its cards.
+    command -v pcscd >/dev/null && [ -e /usr/lib/pcsc/drivers/serial/libifdvpcd.so ] ||
+        missing="$missing pcscd vsmartcard-vpcd"
     # A modem to ask, as ModemManager shows one on the bus.
     command -v dbus-daemon >/dev/null || missing="$missing dbus"
     $system_python -c 'import dbusmock' 2>/dev/null || missing="$missing python3-dbusmock"

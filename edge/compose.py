@@ -25,6 +25,7 @@ from edge.settings import (
     ModbusInputs,
     ModbusRelay,
     NumatoRelay,
+    PcscReader,
     Pn532Reader,
     ReaderSettings,
     RelayInputs,
@@ -60,6 +61,8 @@ def reader_of(settings: ReaderSettings) -> Reader:
             return _pn532(settings)
         case Twn4Reader():
             return _twn4(settings)
+        case PcscReader():
+            return _pcsc(settings)
         case WiegandReader():
             return _wiegand(settings)
 
@@ -220,6 +223,14 @@ def _twn4(settings: Twn4Reader) -> Reader:
             beep=settings.beep,
         )
     )
+
+
+def _pcsc(settings: PcscReader) -> Reader:
+    from drivers.readers.pcsc import PcscConfig  # noqa: PLC0415
+    from drivers.readers.pcsc import PcscReader as Pcsc  # noqa: PLC0415
+    from drivers.transport.pcsc import PcscLite  # noqa: PLC0415
+
+    return Pcsc(PcscConfig(settings.reader, settings.shows), PcscLite())
 
 
 def _wiegand(settings: WiegandReader) -> Reader:

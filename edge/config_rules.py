@@ -307,6 +307,9 @@ def _shared_devices(relays: list[_Table], inputs: list[_Table], readers: list[_T
         for key in ("d0", "d1"):
             if (line := table.number(key)) is not None:
                 yield from claim((table.text("chip"), line), (*table.path, key), owner, "this line")
+        if table.text("driver") == "pcsc":
+            wrong = "what this reader is found by"
+            yield from claim(("pcsc", table.text("reader")), table.path, owner, wrong)
         if table.text("driver") == "hid":
             found_by = ("hid", *(table.text(key) for key in HID_FINDERS))
             wrong = "what this board is found by (usb_port or name tells two of a kind apart)"
@@ -382,7 +385,7 @@ def _check_in(lane: _Table) -> Iterator[Problem]:
             yield (*lane.path, "check_in_s"), f"this station has no reader for {what}", "a reader for each"
 
 
-_TAG_DRIVERS: Final = ("pn532", "twn4", "wiegand")
+_TAG_DRIVERS: Final = ("pn532", "twn4", "pcsc", "wiegand")
 
 
 def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:

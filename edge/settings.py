@@ -288,6 +288,17 @@ class WiegandReader(_Strict, frozen=True, tag_field="driver", tag="wiegand"):
     bias: PinBias = PinBias.PULL_UP
 
 
+class PcscReader(_Strict, frozen=True, tag_field="driver", tag="pcsc"):
+    """A contactless reader behind the PC/SC service (`pcscd`)."""
+
+    id: Id16
+    way: Way
+    reader: str = ""
+    """So much of its name, as `pcsc_scan -r` lists it, that no other one fits; empty: the only one."""
+    shows: bool = True
+    """A verdict is seen and heard, on an ACR122U; it does not beep for each card then."""
+
+
 ReaderSettings = (
     SerialReader
     | WedgeReader
@@ -297,6 +308,7 @@ ReaderSettings = (
     | HidPosReader
     | Pn532Reader
     | Twn4Reader
+    | PcscReader
     | WiegandReader
 )
 

@@ -35,6 +35,8 @@ if [ "$what" = edge ]; then
     put sysctl.d/60-gatehouse.conf /etc/sysctl.d/60-gatehouse.conf
     put modules-load.d/gatehouse.conf /etc/modules-load.d/gatehouse.conf
     put modprobe.d/gatehouse.conf /etc/modprobe.d/gatehouse.conf
+    # polkitd belongs to a user of its own, who reads this; it takes it up by itself.
+    put polkit/60-gatehouse.rules /etc/polkit-1/rules.d/60-gatehouse.rules
     put system.conf.d/60-gatehouse.conf /etc/systemd/system.conf.d/60-gatehouse.conf
     ln -sfn /dev/null "$root/etc/systemd/system/ctrl-alt-del.target"
 fi

@@ -314,6 +314,7 @@ def test_installing_a_gate_puts_all_in_place_and_masks_ctrl_alt_del(tmp_path: Pa
     assert install("edge", tmp_path) == [
         "etc/modprobe.d/gatehouse.conf",
         "etc/modules-load.d/gatehouse.conf",
+        "etc/polkit-1/rules.d/60-gatehouse.rules",
         "etc/sysctl.d/60-gatehouse.conf",
         "etc/systemd/system.conf.d/60-gatehouse.conf",
         "etc/systemd/system/ctrl-alt-del.target",
@@ -331,7 +332,7 @@ def test_installing_a_gate_puts_all_in_place_and_masks_ctrl_alt_del(tmp_path: Pa
     # Above 15 s the Pi's watchdog cannot count.
     assert int(manager["RuntimeWatchdogSec"]) < 15
     # Again, as after an update.
-    assert len(install("edge", tmp_path)) == 9
+    assert len(install("edge", tmp_path)) == 10
 
 
 def test_installing_the_centre_leaves_the_keyboard_alone(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Devices that may become a gate's readers and relay boards, each with the settings by which a driver opens it."""
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from edge.settings import (
     ModbusInputs,
     ModbusRelay,
     NumatoRelay,
+    PcscReader,
     Pn532Reader,
     ReaderSettings,
     RelayInputs,
@@ -29,6 +31,8 @@ from edge.settings import (
     WedgeReader,
 )
 
+_SERIES: Final = re.compile("[A-Z]*[0-9]+")
+"""What a model's name has in common with the service's: `ACR1252U` is an "ACS ACR1252 Dual Reader", `5427CK` an "OMNIKEY 5427 CK"."""
 TWN4_SIMPLE: Final = "09d8:0420"
 _NODE_OF: Final = {
     Mode.SERIAL: NodeKind.SERIAL,
@@ -54,6 +58,12 @@ def candidates(
     made = []
     for device in found.plugged:
         what = known(device)
+        if what.mode is Mode.CCID and found.pcsc:
+            # The service calls it by its own name for the model, and a socket has none there.
+            named = _SERIES.match(what.model)
+            reader: ReaderSettings = PcscReader(id=1, way=Way.ENTRY, reader=named[0] if named else "")
+            made.append(Candidate(device.place, device, what, reader))
+            continue
         if what.mode not in READ or what.role in {Role.RELAY, Role.PRINTER, Role.MODEM}:
             continue
         kind = _NODE_OF[what.mode]

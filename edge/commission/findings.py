@@ -35,7 +35,6 @@ _WRONG: Final = {
     Mode.SNAPI: "mode.snapi",
     Mode.IBM: "mode.ibm",
     Mode.COM_HID: "mode.com_hid",
-    Mode.CCID: "mode.ccid",
 }
 _PN533: Final = frozenset({"pn533_usb"})
 _OURS: Final = frozenset({Role.SCANNER, Role.TAG_READER, Role.ADAPTER, Role.RELAY})
@@ -56,7 +55,10 @@ def _of_device(device: Plugged, what: Known, found: Inventory) -> Iterator[Troub
     if what.role is Role.RELAY:
         return  # it is driven, not read
     code = _WRONG.get(what.mode)
-    if code is not None:
+    if what.mode is Mode.CCID:
+        if not found.pcsc:
+            yield Trouble(Grade.BAD, "pcsc.missing", device.place, named)
+    elif code is not None:
         yield Trouble(Grade.BAD, code, device.place, named, to_serial(what))
     elif (
         what.mode is Mode.KEYBOARD and what.role is Role.SCANNER

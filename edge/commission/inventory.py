@@ -67,6 +67,8 @@ class Inventory:
     modem_manager: bool = False
     thieves: tuple[str, ...] = ()
     gpio: tuple[str, ...] = ()
+    pcsc: bool = False
+    """The PC/SC service can be asked."""
 
 
 @dataclass(slots=True)
@@ -93,6 +95,7 @@ def inventory(root: Path = Path("/")) -> Inventory:
         modem_manager=_runs(root, "ModemManager"),
         thieves=tuple(name for name in _THIEVES if (modules / name).exists()),
         gpio=tuple(sorted(one.name for one in _listed(root / "dev") if one.name.startswith("gpiochip"))),
+        pcsc=(root / "run/pcscd/pcscd.comm").exists(),
     )
 
 

@@ -74,14 +74,14 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence]]] = {
             "Scan the programming code for USB serial.",
         ),
     ),
-    "mode.ccid": (
+    "pcsc.missing": (
         Sentence(
-            "{what} spricht CCID, das diese Version nicht liest.",
-            "Den Leser auf Tastatur oder seriell stellen, wenn er das kann, sonst einen anderen nehmen.",
+            "{what} wird über den PC/SC-Dienst gelesen, der hier nicht läuft.",
+            "Einrichten: apt install pcscd libccid. Ist er da: systemctl start pcscd.socket",
         ),
         Sentence(
-            "{what} speaks CCID, which this version does not read.",
-            "Set the reader to keyboard or serial if it can, else take another one.",
+            "{what} is read through the PC/SC service, which does not run here.",
+            "Install it: apt install pcscd libccid. If it is there: systemctl start pcscd.socket",
         ),
     ),
     "mode.none": (

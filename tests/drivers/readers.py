@@ -29,6 +29,7 @@ from drivers.framing.uid import ByteOrder
 from drivers.framing.wiegand import BIT_COUNT, BITS_MAX, Bits, WiegandForm
 from drivers.readers.batch import BatchReader, BatchReaderConfig
 from drivers.readers.hid_pos import HidPosConfig, HidPosReader
+from drivers.readers.pcsc import PcscConfig, PcscReader
 from drivers.readers.pn532 import Pn532Config, Pn532Reader
 from drivers.readers.serial_scanner import SerialReader, SerialReaderConfig
 from drivers.readers.ssi import SsiReader, SsiReaderConfig
@@ -38,10 +39,11 @@ from drivers.readers.wiegand import WiegandConfig, WiegandReader
 from drivers.sims.gpio_chip import SimChips
 from drivers.sims.hid_pos_scanner import PLAIN_DESCRIPTOR, HidPosPort, HidPosScanner, HidPosSetting
 from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
+from drivers.sims.pcsc_service import ContactlessCard, SimService
 from drivers.sims.ports import SimPort
 from drivers.sims.serial_scanner import SerialScanner, SerialSetting
 from drivers.sims.ssi_scanner import SsiScanner, SsiScannerSetting
-from drivers.sims.tag_reader import Pn532Chip, TagReader, Twn4Device
+from drivers.sims.tag_reader import Pn532Chip, TagReader, Twn4Device, Type2Memory
 from drivers.sims.wiegand_reader import WiegandPort, WiegandSim, frame
 from drivers.transport.gpiochip import EDGES_KEPT
 from tests.drivers.reader_rig import WAIT_S
@@ -66,7 +68,7 @@ class Rig:
     """
 
     reader: Reader
-    port: SimPort | HidPosPort | WiegandPort
+    port: "SimPort | HidPosPort | WiegandPort | PcscPort"
     medium: Medium
     codes: tuple[Code, Code]
     send: Callable[[str, int | None, int | None], Awaitable[object]]
@@ -411,6 +413,66 @@ def wiegand(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     )
 
 
+@dataclass(slots=True)
+class PcscPort:
+    """A reader behind the service; `link` is named as it is."""
+
+    service: SimService
+    link: Path
+    slow_s: float = 0.0
+
+    @property
+    def sent_ns(self) -> int:
+        return self.service.answered_ns
+
+    def plug(self) -> None:
+        self.service.plug(self.link.name)
+
+    def unplug(self) -> None:
+        self.service.unplug(self.link.name)
+
+
+SERVICES: dict[Path, SimService] = {}
+"""One for each test's folder: two readers are readers of one service."""
+
+
+def pcsc(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    service = SERVICES.setdefault(link.parent, SimService())
+    port = PcscPort(service, link)
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
+        memory = Type2Memory(bytes(12) + bytes.fromhex("E1101200 0300FE00") + bytes(160))
+        card = ContactlessCard(bytes.fromhex(text), memory, answers_max=-1 if stop_after is None else 1)
+        async with asyncio.timeout(WAIT_S):
+            await service.tap(port.link.name, card)
+
+    async def nothing() -> None:
+        return
+
+    async def garbage() -> None:
+        await service.tap(port.link.name, ContactlessCard(b"\x04\xa1\xb2", atr=b"\x3b\x00"))
+
+    async def burst(count: int) -> None:
+        raise AssertionError("it says nothing unless it is asked")
+
+    return Rig(
+        PcscReader(PcscConfig(link.name), service),
+        port,
+        Medium.UID,
+        ASKED_UIDS,
+        send,
+        garbage,
+        lambda: None,
+        nothing,
+        burst,
+        tells_garbage=True,
+        by_text=False,
+        sim_files=0,
+        when_asked=True,
+        many=lambda number: f"04{number:012X}",
+    )
+
+
 BUILDERS = {
     "wedge scanner": (wedge, Medium.BARCODE),
     "wedge tag reader": (wedge, Medium.UID),
@@ -423,6 +485,7 @@ BUILDERS = {
     "hid-pos scanner without": (hid_pos_plain, Medium.BARCODE),
     "pn532": (pn532, Medium.UID),
     "twn4": (twn4, Medium.UID),
+    "pc/sc reader": (pcsc, Medium.UID),
     "wiegand reader": (wiegand, Medium.UID),
 }
 

@@ -23,6 +23,7 @@ way = "entry"
 TCP = LANE + 'driver = "tcp"\nsources = ["192.168.7.0/24"]\n'
 SSI = LANE + 'driver = "ssi"\nport = "/dev/a"\n'
 SERIAL = LANE + 'driver = "serial"\nport = "/dev/a"\n'
+PCSC = LANE + 'driver = "pcsc"\n'
 WIEGAND = LANE + 'driver = "wiegand"\nchip = "header"\nd0 = 23\nd1 = 24\nbits = 26\n'
 HID = LANE + 'driver = "hidpos"\nusb = "0c2e:0db3"\n'
 
@@ -69,6 +70,11 @@ def test_defaults() -> None:
         ),
         (HID + 'layout = "us"\n', "layout: there is no such key"),
         (HID + HID.split("\n", 3)[3].replace("id = 1", "id = 2"), "usb: what this reader is found by"),
+        (PCSC + 'model = "ACR122U"\n', "model: there is no such key"),
+        (
+            PCSC + PCSC.split("\n", 3)[3].replace("id = 1", "id = 2"),
+            "lanes[0].readers[1]: what this reader is found by is used by readers 1 already",
+        ),
         (WIEGAND.replace("26", "35"), "bits: 35 is not allowed (allowed: 26, 34, 37)"),
         (WIEGAND.replace("26", "true"), "bits: true is not allowed"),
         (WIEGAND.replace("d1 = 24", "d1 = 23"), "d1: this line is used by readers 1 already"),

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from admission.reasons import Language
+from edge.commission.candidates import candidates
 from edge.commission.detect import detect, lines
 from edge.commission.findings import Grade, troubles
 from edge.commission.inventory import inventory
 from edge.commission.words import LABELS, NAMES, SENTENCES, say
+from edge.settings import PcscReader, Way
 from tests.edge.commission.box import VENDOR_DESCRIPTOR, Box
 from tests.house import ROOT
 
@@ -46,7 +48,19 @@ def test_the_kernel_takes_a_tag_reader_and_lets_a_scanner_sleep(tmp_path: Path) 
     box.driver("1-1", "pn533_usb")
     box.usb("1-2", "1eab:1306", "NLS-FM430", control="auto")
     box.serial("1-2", "ttyACM0")
-    assert codes(tmp_path) == ["thief.pn533", "mode.ccid", "thief.autosuspend"]
+    assert codes(tmp_path) == ["thief.pn533", "pcsc.missing", "thief.autosuspend"]
+
+
+def test_a_pc_sc_reader_is_read_where_its_service_runs(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.usb("1-1", "072f:223b", "ACR1252 Dual Reader")
+    assert codes(tmp_path) == ["pcsc.missing"]
+    assert candidates(inventory(tmp_path)) == ()
+    (tmp_path / "run/pcscd").mkdir(parents=True)
+    (tmp_path / "run/pcscd/pcscd.comm").touch()
+    assert codes(tmp_path) == []
+    (one,) = candidates(inventory(tmp_path))
+    assert one.reader == PcscReader(id=1, way=Way.ENTRY, reader="ACR1252")
 
 
 @pytest.mark.parametrize(

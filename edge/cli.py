@@ -19,6 +19,8 @@ from edge.settings import Settings, Way
 EX_OK: Final = 0
 CODE_BYTES_MAX: Final = 1024 * 1024
 """Most that is read of a code on standard input; the longest code is 4 KiB, and longer ones are told apart here too."""
+PIN_CHARS_MAX: Final = 64
+"""More than anybody types of one."""
 TAG_WAIT_S: Final = 60.0
 """Somebody who has not held the tag to the reader by then has gone to look for it."""
 CENTRE_HINT: Final = "Make a code at the centre, then: gatehouse-edge enrol URL CODE"
@@ -260,10 +262,22 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 def _write_tag(arguments: argparse.Namespace, devices: Devices) -> int:
     import asyncio  # noqa: PLC0415
+    import getpass  # noqa: PLC0415
+    import time  # noqa: PLC0415
 
-    from edge.write_tag import write_tag  # noqa: PLC0415
+    from edge.front.pin import PinLock  # noqa: PLC0415
+    from edge.write_tag import recorded, unlocked, write_tag  # noqa: PLC0415
 
     uid, message = _uid(os.fsencode(arguments.uid)), _uid(os.fsencode(arguments.message))
+    data = _data(arguments)
+    _become_owner(data)
+    typed = (
+        getpass.getpass("PIN of the gate's page: ")
+        if sys.stdin.isatty()
+        else sys.stdin.readline(PIN_CHARS_MAX)
+    )
+    unlocked(PinLock(data, time.time, time.monotonic), typed.strip())
+    asyncio.run(recorded(data, uid, arguments.steward))
     writer = devices.tag_writer(str(arguments.port), uid, message, arguments.lock)
     asyncio.run(write_tag(writer, uid, message, _say, arguments.wait))
     _say("Written, and read back." + (" It is locked." if arguments.lock else ""))
@@ -438,7 +452,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument(
         "--way", choices=[way.value for way in Way], default=Way.ENTRY.value, help="(%(default)s)"
     )
-    _add_write_tag(commands)
+    _add_write_tag(commands, files)
     commands.add_parser("verify", parents=[files], help="say whether anything in the log was altered or lost")
     export = commands.add_parser("export", parents=[files], help="write the log's records to standard output")
     export.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="(%(default)s)")
@@ -451,8 +465,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_write_tag(commands: Any) -> None:
-    write = commands.add_parser("write-tag", help="write a wristband at a PN532 that no gate has open")
+def _steward(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**32:
+        raise argparse.ArgumentTypeError("a steward's number counts from 1")
+    return int(text)
+
+
+def _add_write_tag(commands: Any, files: argparse.ArgumentParser) -> None:
+    write = commands.add_parser(
+        "write-tag",
+        parents=[files],
+        help="write a wristband at a PN532 that no gate has open; asks for the PIN, or reads it from standard input",
+    )
+    write.add_argument("--steward", type=_steward, required=True, help="your number, as at the page")
     write.add_argument("uid", metavar="UID", help="the tag's number, in hexadecimal")
     write.add_argument("message", metavar="MESSAGE", help="what the centre signed for it, in hexadecimal")
     write.add_argument("--port", type=Path, required=True, help="the PN532's serial port")

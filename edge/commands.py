@@ -1,6 +1,7 @@
 """What the front may ask of the lane process. Whoever it is was checked there; here it is checked that it can be done."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 from admission.binds import taken_back
@@ -10,6 +11,7 @@ from admission.lane import Annul, LaneEffect, LaneState, Override, StaffCleared,
 from admission.presence import State, fold
 from admission.records import (
     Direction,
+    Extension,
     Flag,
     Kind,
     MalformedRecord,
@@ -21,6 +23,7 @@ from admission.records import (
 from admission.rules import mode_for
 from drivers.base import Signal
 from edge.gate import Gate
+from edge.journal import Stamp
 from edge.lane import LaneShell
 from edge.link import (
     Acknowledge,
@@ -40,6 +43,7 @@ from edge.link import (
     Restart,
     SetState,
     TakeList,
+    WriteTag,
     ZoneCommand,
 )
 from edge.presence_reset import count_people, readmission, reset_presence
@@ -53,6 +57,8 @@ _BLINKS = (Signal.WAIT, Signal.REJECT)
 """Never ACCEPT: whoever stands there would take it for theirs."""
 SAVED_S = 3.0
 """Longest wait for the disk: what is not urgent rides a commit within 1 s, a bad card stalls for 250 ms."""
+
+log = logging.getLogger("edge.commands")
 
 
 class Commands:
@@ -71,7 +77,7 @@ class Commands:
         """
         gate = self._gate
         try:
-            if isinstance(command, AdmitByHand | AnnulLast):
+            if isinstance(command, AdmitByHand | AnnulLast | WriteTag):
                 await self._acts.recall(gate.reader, gate.enrolment.gate, gate.now_s() * 1_000_000)
             done = self._do(command)
         except StoreFault as fault:
@@ -103,10 +109,29 @@ class Commands:
                 return Done(command.number, ok=True)
             case Identify():
                 return self._identify(command)
+            case WriteTag():
+                return self._write_tag(command)
             case Restart():
                 return Done(command.number, not (code := self._keeps_running()), code)
             case _:
                 return self._at_lane(command)
+
+    def _write_tag(self, command: WriteTag) -> Done:
+        """Record that a steward writes a wristband, before it is done: a BIND of no ticket, with the tag's digest and their number."""
+        if not command.steward:
+            return Done(command.number, ok=False, code="command.no_steward")
+        if not self._gate.judge.has_list:
+            return Done(command.number, ok=False, code="command.not_done")
+        why_not = self._acts.refused(Act.WRITE_TAG, command.steward, 1)
+        if why_not is not None:
+            return Done(command.number, ok=False, code=_LIMITS[Act.WRITE_TAG], args=why_not)
+        tag = self._gate.judge.band_digest(command.uid)
+        staff = (Extension.STAFF, command.steward.to_bytes(4, "big") + b"wristband written")
+        write = Write(0, Kind.BIND, flags=Flag.DIGEST, subject=tag, extensions=(staff,), urgent=True)
+        self._gate.journal.append((write,), Stamp())
+        self._acts.did(Act.WRITE_TAG, command.steward)
+        log.info("a wristband is written", extra={"steward": command.steward, "tag": tag.hex()})
+        return Done(command.number, ok=True)
 
     def _identify(self, command: Identify) -> Done:
         """Beep and blink by the readers, for some seconds; nothing is opened, and nobody is told that they may pass."""
@@ -294,7 +319,11 @@ class Commands:
 
 
 _ADMITS = frozenset({Kind.SCAN, Kind.STORED, Kind.OVERRIDE})
-_LIMITS = {Act.OVERRIDE: "command.overrides_done", Act.ANNUL: "command.annuls_done"}
+_LIMITS = {
+    Act.OVERRIDE: "command.overrides_done",
+    Act.ANNUL: "command.annuls_done",
+    Act.WRITE_TAG: "command.tags_done",
+}
 
 
 def _has_way(command: Pulse | AdmitByHand, shell: LaneShell) -> bool:

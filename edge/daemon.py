@@ -52,6 +52,7 @@ from edge.lane import LATCHED, LaneShell, fire_key, state_key
 from edge.last_scans import RECALLED_MAX, LastScans
 from edge.link import (
     HELD_MAX,
+    SOCKET,
     Acked,
     After,
     Answer,
@@ -108,7 +109,6 @@ RESTART_AFTER_S = 0.3
 """A restart is answered before it begins: the phone shall see that it was heard."""
 SHARES = "shares"
 """The name under which it is kept how many people were in each zone when it was cut off."""
-SOCKET = "lane.sock"
 
 
 log = logging.getLogger("edge.daemon")

@@ -262,6 +262,10 @@ class Judge:
         digests = [digest(kind, uid, self._digest_key) for kind in _OF_A_TAG]
         return any(self._listed_holders(one) or binds.of_tag(one, self._rows_of) for one in digests)
 
+    def band_digest(self, uid: bytes) -> bytes:
+        """Return what a wristband with a signed record of its own is known by."""
+        return digest(CredentialKind.BAND, uid, self._digest_key)
+
     def _listed_holders(self, tag: bytes) -> list[Ticket]:
         """Return the tickets that the list gives a tag, also where it opens none; not those whose bind was taken back."""
         listed = () if self._list is None else self._list.lookup(tag)

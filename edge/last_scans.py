@@ -85,7 +85,11 @@ class LastScans:
             elif record.ref and (after := after_of(record.kind, record.flags)) is not After.NOTHING:
                 name = RecordId(stored.gate, stored.epoch, record.ref)
                 fates[name] = max(after, fates.get(name, After.NOTHING), key=_ORDER.index)
-            elif record.kind in _ANSWERS and not record.flags & Flag.REPEATED:
+            elif (
+                record.kind in _ANSWERS
+                and not record.flags & Flag.REPEATED
+                and (record.kind is not Kind.BIND or record.ticket is not None)
+            ):
                 name = RecordId(stored.gate, stored.epoch, stored.seq)
                 self._earlier.append(became(_seen(stored.epoch, record), fates.get(name, After.NOTHING)))
             named.clear()

@@ -16,6 +16,8 @@ from admission.ids import Epoch, EventId, GateId
 from admission.presence import PresenceRow, Reset
 from sync.wire.counted import Limit
 
+SOCKET = "lane.sock"
+"""Of the lane process, in the data folder."""
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 """A status with 16 lanes is some 20 kB; a slice of records at most 1 MB."""
 
@@ -245,6 +247,14 @@ class AnnulLast(msgspec.Struct, frozen=True, tag="annul"):
     reason: str
 
 
+class WriteTag(msgspec.Struct, frozen=True, tag="write_tag"):
+    """A steward is about to write a wristband's signed record at a desk: it is recorded first, and counted."""
+
+    number: int
+    steward: int
+    uid: bytes
+
+
 class ResetPresence(msgspec.Struct, frozen=True, tag="reset"):
     """From now on everybody in a zone counts as outside."""
 
@@ -439,7 +449,9 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 ZoneCommand = ResetPresence | CountPeople | Readmission
 LaneCommand = Pulse | ClearFire | AdmitByHand | AnnulLast
-Command = SetState | LaneCommand | ZoneCommand | Acknowledge | Identify | Restart | TakeList | Changes
+Command = (
+    SetState | LaneCommand | ZoneCommand | Acknowledge | Identify | Restart | TakeList | Changes | WriteTag
+)
 Asked = Command | GiveHeld | Foreign | Believe | BelieveAgain
 Answer = Done | HeldRecords
 Said = UplinkSaid | PeersSaid | ModemSaid | PageSaid | Acked | HeardGates

@@ -556,6 +556,8 @@ class StaffSettings(_Strict, frozen=True):
     """People one steward lets in by hand within an hour; 0: nobody is let in by hand."""
     annuls_per_hour: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 60
     """Admissions one steward takes back within an hour; 0: none."""
+    tags_per_hour: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 120
+    """Wristbands one steward writes within an hour (`gatehouse-edge write-tag`); 0: none. Two a minute is a fast desk."""
 
 
 class Settings(_Strict, frozen=True):

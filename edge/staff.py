@@ -29,13 +29,19 @@ class Act(Enum):
 
     OVERRIDE = Kind.OVERRIDE
     ANNUL = Kind.ANNUL
+    WRITE_TAG = Kind.BIND
+    """A BIND with a steward's number: who binds at a check-in station gives none."""
 
 
 class StaffActs:
     """Counts acts; a person let in is one. Times are monotonic seconds."""
 
     def __init__(self, limits: StaffSettings, mono_s: Callable[[], float]) -> None:
-        self._limits = {Act.OVERRIDE: limits.overrides_per_hour, Act.ANNUL: limits.annuls_per_hour}
+        self._limits = {
+            Act.OVERRIDE: limits.overrides_per_hour,
+            Act.ANNUL: limits.annuls_per_hour,
+            Act.WRITE_TAG: limits.tags_per_hour,
+        }
         self._mono_s = mono_s
         self._acts: deque[tuple[float, Act, int]] = deque()
         self._done: Counter[tuple[Act, int]] = Counter()

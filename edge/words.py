@@ -736,6 +736,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Number {steward} took {done} admissions back within the last hour; {most} are allowed",
         "Wait, or call the supervisor; the limit is `annuls_per_hour` in the configuration.",
     ),
+    "command.tags_done": _row(
+        "Nummer {steward} hat in der letzten Stunde {done} Bänder beschrieben, erlaubt sind {most}",
+        "Warten, oder die Einsatzleitung rufen; die Grenze ist `tags_per_hour` in der Konfiguration.",
+        "Number {steward} wrote {done} wristbands within the last hour; {most} are allowed",
+        "Wait, or call the supervisor; the limit is `tags_per_hour` in the configuration.",
+    ),
     "command.annulled": _row(
         "Dieser Eintritt ist schon zurückgenommen", "", "This admission was taken back already", ""
     ),

@@ -1,18 +1,66 @@
 """`gatehouse-edge write-tag`: a wristband's signed record, written at a PN532 on a desk, read back, locked if asked for.
 
 The message is what the centre signed for this tag (`POST /api/v1/tags/{tag}/band`, which its journal names): a gate has no key to
-sign any. The tag is told by its UID; another one that is held to the reader is left as it is.
+sign any. The tag is told by its UID; another one that is held to the reader is left as it is. Only behind the page's PIN, with a
+steward's number and within the limit of `[staff]`; the running gate records it first, so that no band is written unseen.
 """
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from admission.credentials import tag_parts
+from admission.reasons import Language
 from drivers.base import Medium, Opened, Reader, ReaderEvent, Scan
 from edge.complaint import Complaint
+from edge.front.pin import Locked, NoPin, PinLock, Right, Wrong
+from edge.link import SOCKET, Done, LinkBroken, WriteTag, pack, read_from_lane
+from edge.words import sentence
 
 EVENTS_MAX: Final = 64
+CONSOLE: Final = "console"
+"""Who tries a PIN here, among the senders of tries."""
+ANSWER_S: Final = 10.0
+"""Longest wait for the gate: its disk takes 3 s at the most, and it says so."""
+
+
+def unlocked(lock: PinLock, pin: str) -> None:
+    """Complaint unless it is the PIN; wrong tries count with those at the page."""
+    match lock.check(pin, CONSOLE):
+        case Right():
+            return
+        case NoPin():
+            raise Complaint("there is no PIN yet", "Make one: gatehouse-edge pin.")
+        case Wrong(wait_s=wait_s) | Locked(wait_s=wait_s) if wait_s > 0:
+            raise Complaint(
+                f"too many wrong PINs; wait {int(wait_s) + 1} s", "Or make a new one: gatehouse-edge pin."
+            )
+        case _:
+            raise Complaint("this is not the PIN of the gate's page", "Type it again.")
+
+
+async def recorded(data: Path, uid: bytes, steward: int) -> None:
+    """Have the running gate record that a wristband is written. Complaint where it does not, or none runs."""
+    try:
+        stream, out = await asyncio.open_unix_connection(str(data / SOCKET))
+    except OSError as error:
+        raise Complaint(
+            "the gate does not run, and nothing is written unrecorded",
+            "Start gatehouse-edge, and call again.",
+        ) from error
+    try:
+        out.write(pack(WriteTag(1, steward, uid)))
+        async with asyncio.timeout(ANSWER_S):
+            while not isinstance(answer := await read_from_lane(stream), Done):
+                pass
+    except (LinkBroken, TimeoutError) as error:
+        raise Complaint("the gate does not answer", "Look at its page, and call again.") from error
+    finally:
+        out.close()
+    if not answer.ok:
+        said = sentence(answer.code, answer.args, Language.EN)
+        raise Complaint(said.cause, said.fix or "Look at the gate's page.")
 
 
 async def write_tag(

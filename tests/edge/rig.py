@@ -18,8 +18,8 @@ from admission.ids import Epoch, EventId, GateId, HolderId, LaneId, ProductId, S
 from admission.records import Kind, Record, record_from_bytes
 from edge import config, enrolment
 from edge.compose import factories
-from edge.daemon import SOCKET, Daemon
-from edge.link import BelieveAgain, Command, Done, Foreign, Health, Part, Seen, pack, read_from_lane
+from edge.daemon import Daemon
+from edge.link import SOCKET, BelieveAgain, Command, Done, Foreign, Health, Part, Seen, pack, read_from_lane
 from edge.parts import Factories
 from edge.store.list import build
 from edge.store.log_reader import LogReader

@@ -10,9 +10,8 @@ from admission.ids import GateId
 from admission.reasons import Reason
 from admission.records import Flag, Kind, Outcome
 from edge.asking import ASK_MAX_S, Asking
-from edge.daemon import SOCKET
 from edge.front.lane_client import LaneClient
-from edge.link import Health, HeardGates, UplinkSaid
+from edge.link import SOCKET, Health, HeardGates, UplinkSaid
 from sync.wire.lists import GateInfo
 from tests.edge.rig import ARENA, EVENT, GATE, PRODUCT, Gate, code, quick, row, running
 from tests.edge.test_gate_people import answers

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -149,12 +150,27 @@ def test_explain_sees_a_tampered_signature(box: Box) -> None:
     assert (said["outcome"], said["identity"], said["candidates"]) == ("deny", "forged", [])
 
 
-def test_write_tag_says_what_is_wrong_with_its_reader(box: Box) -> None:
-    code, _, err = box.call(
-        "write-tag", "--port", "/nowhere", "--wait", "5", "04:C1:28:5A:37:30:80", "D00000"
+def test_write_tag_asks_for_the_pin_and_for_a_gate_that_records_it(box: Box) -> None:
+    tag = (
+        "write-tag",
+        "--port",
+        "/nowhere",
+        "--wait",
+        "5",
+        "--steward",
+        "7",
+        "04:C1:28:5A:37:30:80",
+        "D00000",
     )
-    assert (code, "/nowhere" in err, "next:" in err) == (1, True, True)
-    code, _, err = box.call("write-tag", "--port", "/nowhere", "no uid", "D00000")
+    code, _, err = box.call(*tag)
+    assert (code, "no PIN yet" in err, "next:" in err) == (1, True, True)
+    _, out, _ = box.call("pin")
+    pin = re.findall(r"\d{8}", out)[0]
+    code, _, err = box.call(*tag, given=b"1\n")
+    assert (code, "not the PIN" in err) == (1, True)
+    code, _, err = box.call(*tag, given=pin.encode() + b"\n")
+    assert (code, "does not run" in err) == (1, True)
+    code, _, err = box.call("write-tag", "--port", "/nowhere", "--steward", "7", "no uid", "D00000")
     assert (code, "no tag number" in err) == (1, True)
 
 

@@ -16,8 +16,7 @@ from admission.reasons import Reason
 from admission.records import Flag, Kind, Outcome, Record, record_from_bytes
 from drivers.pulses import PULSE_MS_MAX_DEFAULT
 from edge import failpoints
-from edge.daemon import SOCKET
-from edge.link import LinkBroken, Status, read_from_lane
+from edge.link import SOCKET, LinkBroken, Status, read_from_lane
 from edge.store.log_reader import LogReader
 from tests.edge.rig import (
     EVENT,

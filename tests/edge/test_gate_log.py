@@ -15,9 +15,9 @@ from admission.reasons import Reason
 from admission.records import Flag, Kind, Outcome
 from edge import enrolment
 from edge.clock import BUILD_TIME_S, Clock, SystemClock
-from edge.daemon import EX_TEMPFAIL, FLOOR_STEP_S, SOCKET
+from edge.daemon import EX_TEMPFAIL, FLOOR_STEP_S
 from edge.journal import HEAD_EVERY, Stamp
-from edge.link import Health, UplinkSaid, pack
+from edge.link import SOCKET, Health, UplinkSaid, pack
 from edge.lists import FILE
 from edge.parts import Factories
 from edge.store.list import build

@@ -9,11 +9,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission.codecs import band, cose
 from admission.credentials import Known, Medium, identify, tag_data
+from admission.digests import CredentialKind, digest
 from admission.keys import IssuerKey, KeyFormat, KeyRing, kid_of
+from admission.records import Kind, Record
 from drivers.sims.tag_reader import Pn532Chip, Type2Memory
 from edge.complaint import Complaint
 from edge.compose import tag_writer
-from edge.write_tag import write_tag
+from edge.front.pin import TRIES_FREE, PinLock, new_pin
+from edge.link import CHECK_IN
+from edge.write_tag import recorded, unlocked, write_tag
+from tests.edge.rig import DIGEST_KEY, GATE, Gate, assert_verifies, row, running
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
@@ -68,3 +73,62 @@ async def test_a_tag_that_cannot_be_written_is_said(chip: Pn532Chip) -> None:
     chip.memory, chip.tag = ntag213(access=0x0F), UID
     with pytest.raises(Complaint, match="could not be written"):
         await written(chip, [])
+
+
+# --- who may ------------------------------------------------------------------------------------------------------
+
+STEWARD = 4711
+
+
+def bands_of(gate: Gate) -> list[Record]:
+    return [one for one in gate.records() if one.kind is Kind.BIND]
+
+
+async def test_each_band_is_recorded_before_it_is_written_and_counted(tmp_path: Path) -> None:
+    def limited(text: str) -> str:
+        return text + "\n[staff]\ntags_per_hour = 2\n"
+
+    async with running(tmp_path, [row(7)], adjust=limited) as gate:
+        await gate.ready()
+        await recorded(gate.data, UID, STEWARD)
+        (record,) = bands_of(gate)
+        assert (record.subject, record.ticket) == (digest(CredentialKind.BAND, UID, DIGEST_KEY), None)
+        assert STEWARD.to_bytes(4, "big") in b"".join(
+            one.blob for one in gate.reader().records(GATE, gate.daemon.journal.epoch, record.seq, 1)
+        )
+        with pytest.raises(Complaint, match="your number"):
+            await recorded(gate.data, UID, 0)
+        await recorded(gate.data, OTHER, STEWARD)
+        with pytest.raises(Complaint, match="2 are allowed"):
+            await recorded(gate.data, UID, STEWARD)
+        await recorded(gate.data, UID, STEWARD + 1)
+        assert len(bands_of(gate)) == 3
+        assert not [one for one in gate.daemon.scans.rows if one.kind == CHECK_IN], (
+            "it is no bind of a ticket"
+        )
+    async with running(tmp_path, adjust=limited) as gate:
+        await gate.ready()
+        assert not [one for one in gate.daemon.scans.rows if one.kind == CHECK_IN]
+        with pytest.raises(Complaint, match="2 are allowed"):
+            await recorded(gate.data, UID, STEWARD)  # also after a start
+    with pytest.raises(Complaint, match="does not run"):
+        await recorded(tmp_path / "data", UID, STEWARD)
+    assert_verifies(tmp_path / "data")
+
+
+def test_no_band_is_written_without_the_pin_and_wrong_ones_count(tmp_path: Path) -> None:
+    now_s = [1000.0]
+    lock = PinLock(tmp_path, lambda: now_s[0], lambda: now_s[0])
+    with pytest.raises(Complaint, match="no PIN yet"):
+        unlocked(lock, "12345678")
+    pin = new_pin(tmp_path)
+    wrong = "00000000" if pin != "00000000" else "11111111"
+    for _ in range(TRIES_FREE - 1):
+        with pytest.raises(Complaint, match="not the PIN"):
+            unlocked(lock, wrong)
+    with pytest.raises(Complaint, match="too many"):
+        unlocked(lock, wrong)
+    with pytest.raises(Complaint, match="too many"):
+        unlocked(lock, pin)
+    now_s[0] += 3600
+    unlocked(lock, pin)

@@ -10,11 +10,10 @@ from admission.credentials import Medium
 from admission.entitlements import LanePlan
 from admission.question import LaneFacts, Verdict
 from admission.records import Direction
-from edge.daemon import SOCKET
 from edge.enrolment import Enrolment
 from edge.front.lane_client import LaneClient
 from edge.front.uplink import Uplink
-from edge.link import Done, TakeList
+from edge.link import SOCKET, Done, TakeList
 from edge.settings import CentreSettings
 from edge.store.log_reader import LogReader
 from sync.demo import DemoTicket, demo_tickets

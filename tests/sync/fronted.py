@@ -8,12 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from edge.daemon import SOCKET
 from edge.enrolment import Enrolment, load, save
 from edge.front.__main__ import FrontSettings, uplink
 from edge.front.lane_client import LaneClient
 from edge.front.tls import PageTls
-from edge.link import Part, Tile, UplinkSaid
+from edge.link import SOCKET, Part, Tile, UplinkSaid
 from edge.settings import CentreSettings, PeerSettings
 from sync import demo
 from tests.edge.rig import Gate, running

@@ -14,14 +14,13 @@ import msgspec
 from admission.entitlements import Standing
 from admission.records import Outcome
 from edge.clock import SystemClock
-from edge.daemon import SOCKET
 from edge.enrolment import save
 from edge.front.centre import SILENCE_S
 from edge.front.lane_client import LaneClient
 from edge.front.pace import IDLE, Beat, Idle
 from edge.front.stream import POLL_S, STREAM_LATE_S
 from edge.front.uplink import Uplink
-from edge.link import Done, Part, TakeList
+from edge.link import SOCKET, Done, Part, TakeList
 from edge.store.log_reader import LogReader
 from tests.edge.front.slow_link import SlowLink
 from tests.edge.rig import running

@@ -282,7 +282,7 @@ def read(act: Act, number: int) -> Customer:
         )
         for (event, ticket), found in profiles.tickets_of(act.connection, number)
     )
-    worn = tags.tags_of(act, number)
+    worn = tags.worn_for(act, number)
     return Customer(**_head(row), tickets=held, tags=tuple(map(_tag, worn, tags.proofs_of(act, worn))))
 
 

@@ -24,6 +24,8 @@ from sync.tickets.minting import NewTicket
 from sync.tickets.ruling import Act, TicketRef
 from sync.web.api import Refused, not_found
 
+TAGS_SHOWN_MAX: Final = 200
+"""Of others who wear a buyer's tickets; a school class and its teachers."""
 TAGS_MAX: Final = 50
 """Of one customer in one event: lost and exchanged ones count too. More is a mistake."""
 
@@ -177,6 +179,24 @@ def tags_of(act: Act, customer: int) -> list[Any]:
     """Return all tags of a customer."""
     t = tables.tag.c
     return list(act.connection.execute(select(tables.tag).where(t.customer_id == customer).order_by(t.id)))
+
+
+def worn_for(act: Act, customer: int) -> list[Any]:
+    """Return the tags of a customer, then those that others wear for the customer's tickets, while they are active.
+
+    Whoever bought for four has four bands on their page, since that is who a box office looks up when one is lost. The other
+    three stay somebody's of their own: one band is banned or exchanged without a word about the rest.
+    """
+    t, k = tables.tag.c, ticket_tables.ticket.c
+    others = (
+        select(tables.tag)
+        .join(ticket_tables.ticket, (k.event_id == t.event_id) & (k.id == t.ticket))
+        .where(k.holder == signed(customer), t.organization_id == act.organization)
+        .where(t.customer_id != customer, t.active)
+        .order_by(t.id)
+        .limit(TAGS_SHOWN_MAX)
+    )
+    return [*tags_of(act, customer), *act.connection.execute(others)]
 
 
 def standing_of(tag: Any, *, customer_banned: bool = False) -> CredentialStanding:

@@ -50,6 +50,9 @@ async def test_a_message_opens_once_wherever_it_was_heard(tmp_path: Path) -> Non
         assert await gate.daemon.journal.saved(5)
         by_ticket = await tapped(gate, 8, lane=1, reader=3)
         assert by_ticket == (Outcome.DENY, Reason.ALREADY_INSIDE), "a new tap is judged by its ticket"
+    async with running(tmp_path / "south") as gate:
+        assert await tapped(gate, 7) == replayed, "what another gate told is kept over a start too"
+        assert await tapped(gate, 8, lane=1, reader=1) == replayed
 
 
 PN532 = """

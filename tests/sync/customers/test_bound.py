@@ -22,6 +22,7 @@ from admission.records import (
 )
 from sync.customers import tables, tags
 from sync.customers.bound import State, settle_due
+from sync.customers.handlers import read
 from sync.gates import ingest
 from sync.gates import tables as gates
 from sync.orders.sale import Wanted
@@ -117,6 +118,31 @@ def test_whoever_bought_for_two_has_two_tags_that_open(office: BoxOffice) -> Non
     bound(office, 2, OTHER_UID, 7)
     settle(office)
     assert (tapped(office, UID), tapped(office, OTHER_UID)) == (Reason.NONE, Reason.NONE)
+
+
+def test_whoever_bought_for_four_has_four_bands_on_their_page_and_each_is_banned_by_itself(
+    office: BoxOffice,
+) -> None:
+    office.buy(*[Wanted(FIRST, DAY)] * 4)
+    who = ada(office, 1, 2, 3, 4)
+    uids = [UID, OTHER_UID, "04C1285A373080", "04C1285A373081"]
+    for ticket, uid in enumerate(uids, 1):
+        bound(office, ticket, uid, 3 + 2 * ticket)
+    settle(office)
+    with office.act() as act:
+        shown = {one.uid: one for one in read(act, who).tags}
+    assert set(shown) == set(uids)
+    assert {one.ticket for one in shown.values()} == {1, 2, 3, 4}
+    wearers = {one.uid: one.customer_id for one in query(office.database, tables.tag)}
+    assert len(set(wearers.values())) == 4, "one active tag each"
+    with office.act() as act:
+        tags.ban(act, shown[uids[2]].id, banned=True)
+    assert [tapped(office, uid) for uid in uids] == [
+        Reason.NONE, Reason.NONE, Reason.BANNED_TAG, Reason.NONE,
+    ]  # fmt: skip
+    with office.act() as act:
+        (stranger,) = read(act, wearers[uids[1]]).tags
+    assert stranger.uid == uids[1], "and nobody else's page shows the buyer's"
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])

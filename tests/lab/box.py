@@ -92,8 +92,8 @@ driver = "hidpos"
 usb = "0c2e:0b81"
 """
 INSIDE: Final = sorted((Path(__file__).parent / "inside").glob("*.py"))
-TRUST: Final = "[Service]\nEnvironment=SSL_CERT_FILE=/etc/gatehouse/centre.pem\n"
-"""A drop-in, as an organizer with an authority of its own adds one."""
+TRUST: Final = "[Service]\nEnvironment=SSL_CERT_FILE=/etc/gatehouse/centre.pem\nTimeoutStartSec=300\n"
+"""A drop-in, as an organizer with an authority of its own adds one; and the start of a machine that is emulated takes its time."""
 
 
 @dataclass(frozen=True, slots=True)

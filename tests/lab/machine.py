@@ -3,7 +3,6 @@
 Slow, and therefore frozen whole once it is up: a snapshot is a running machine again in seconds.
 """
 
-import contextlib
 import json
 import socket
 import subprocess
@@ -14,8 +13,6 @@ from typing import Any
 
 from tests.venue.programs import leashed
 
-NICENESS = 10
-"""Emulation takes every cycle there is; whoever tests beside it comes first."""
 MEMORY_MIB, PROCESSORS = 1024, 2
 QMP_S = 120.0
 """A snapshot of the guest's memory takes some seconds to be written."""
@@ -46,9 +43,7 @@ class Machine:
         log = (self._run / "qemu.log").open("wb")
         with log:
             self._process = subprocess.Popen(
-                leashed(
-                    ["nice", "-n", str(NICENESS), *self._argv(), *(["-loadvm", snapshot] if snapshot else [])]
-                ),
+                leashed([*self._argv(), *(["-loadvm", snapshot] if snapshot else [])]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -84,9 +79,12 @@ class Machine:
     def _connected(self, path: Path) -> socket.socket:
         deadline = time.monotonic() + END_S
         while True:
-            with contextlib.suppress(OSError):
-                sock = socket.socket(socket.AF_UNIX)
+            sock = socket.socket(socket.AF_UNIX)
+            try:
                 sock.connect(str(path))
+            except OSError:
+                sock.close()
+            else:
                 return sock
             self.check()
             if time.monotonic() > deadline:

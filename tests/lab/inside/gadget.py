@@ -17,8 +17,12 @@ from pathlib import Path
 PORTS = 4
 """Dummy controllers, each with one socket."""
 GADGETS = Path("/sys/kernel/config/usb_gadget")
-PLUGGED_S = 10.0
+PLUGGED_S = 60.0
 """A device that is not enumerated by then never will be."""
+
+KEY_S = 0.01
+"""Between the reports of a scanner that types, as a keyboard at full speed is asked (bInterval 10). At the 1 ms of a fast one an
+emulated gate has a twentieth of the cycles that a real one has for each key."""
 
 KEYBOARD = bytes.fromhex(
     "05010906a101050719e029e71500250175019508810295017508810395057501050819012905910295017503910395067508"
@@ -128,8 +132,9 @@ def press(name: str, strokes: list[list[int]]) -> float:
     fd = os.open(node, os.O_RDWR)
     try:
         for modifier, usage in strokes:
-            os.write(fd, bytes((modifier, 0, usage, 0, 0, 0, 0, 0)))
-            os.write(fd, bytes(8))
+            for report in (bytes((modifier, 0, usage, 0, 0, 0, 0, 0)), bytes(8)):
+                os.write(fd, report)
+                time.sleep(KEY_S)
         return time.monotonic()
     finally:
         os.close(fd)
@@ -167,12 +172,12 @@ def send(name: str, data: str) -> float:
         os.close(fd)
 
 
-def heard(name: str, for_s: float) -> str:
-    """Return in hexadecimal what the host sent to a serial scanner within a time."""
+def heard(name: str, for_s: float, enough: int = 0) -> str:
+    """Return in hexadecimal what the host sent to a serial scanner within a time, or until it was `enough` bytes."""
     fd = os.open(_node(name), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     found, deadline = b"", time.monotonic() + for_s
     try:
-        while (left_s := deadline - time.monotonic()) > 0:
+        while (left_s := deadline - time.monotonic()) > 0 and not 0 < enough <= len(found):
             if select.select([fd], [], [], left_s)[0]:
                 try:
                     found += os.read(fd, 4096)

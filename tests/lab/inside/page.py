@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 HOST, PORT, ASK_S = "127.0.0.1", 8443, 10.0
-LOOK_S = 0.25
+LOOK_S = 0.5
+"""Between looks: each costs an emulated processor a tenth of a second, which the gate that starts has then not."""
 PARTS = ("reader", "relay", "sensor", "list")
 """What has to work before anybody is let in."""
 

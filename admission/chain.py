@@ -153,8 +153,8 @@ def anomalies(states: Mapping[Epoch, EpochState]) -> tuple[Anomaly, ...]:
     """Find the forks and rewinds in what is held of one gate; the order in which it came does not matter.
 
     FORK: epochs that name the same place of the same epoch, or one seq with two links. REWIND: an epoch that names a
-    place before a head held of the named epoch, or before the place a sibling names; also a second root (a factory
-    reset, or a new card for the same gate).
+    place before the end held of the named epoch, signed or not, or before the place a sibling names; also a second root
+    (a factory reset, or a new card for the same gate).
     """
     children: dict[Epoch, list[EpochState]] = {}
     for state in states.values():
@@ -175,7 +175,7 @@ def _of_children(after: Epoch, parent: EpochState | None, children: list[EpochSt
         if len(children) > 1:
             yield Anomaly(Finding.REWIND, after, tuple(sorted(child.epoch for child in children)))
         return
-    newest = max(*by_seq, parent.head_seq) if parent is not None else max(by_seq)
+    newest = max(*by_seq, parent.seq) if parent is not None else max(by_seq)
     rewound = [epoch for seq, epochs in by_seq.items() if seq < newest for epoch in epochs]
     if rewound:
         yield Anomaly(Finding.REWIND, after, tuple(sorted(rewound)))

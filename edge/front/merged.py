@@ -446,6 +446,9 @@ class Merged:
         if refused.why is Why.ALTERED and gate != self._own and at not in self._settled:
             self._doubted[at] = replica.have((refused.epoch,))[0].seq
             return
+        if refused.why is Why.UNSIGNED and gate == self._own:
+            self._say_set_back()
+            return
         if refused.why is Why.UNSIGNED:
             _, since_s = self._unsigned.get(at, (0, self._mono_s()))
             self._unsigned[at] = refused.seq, since_s
@@ -460,6 +463,17 @@ class Merged:
             },
         )
         self._say(gate, refused.why.value)
+
+    def _say_set_back(self) -> None:
+        """Neighbours hold an end of an own log that this card does not, and nothing of ours signed: it stays with them.
+
+        Whoever else hands it over might have made it up, and what this gate adopts it would sign for.
+        """
+        if self._own not in self._troubles:
+            log.error(
+                "neighbours know more of this gate's log than its card", extra={"code": "records.rewind"}
+            )
+            self._troubles[self._own] = "rewind"
 
     def _say(self, gate: GateId, what: str) -> None:
         if gate == self._own and what == "fork" and not self.own_is_forked:

@@ -314,9 +314,8 @@ class News:
         hinted = self.behind.is_set()
         self.behind.clear()
         for event in tuple(self._at):
-            async with self._taking:
-                if await self._catch_up(event) and not hinted:
-                    self._suspect()
+            if await self._catch_up(event) and not hinted:
+                self._suspect()
         if self.on_caught_up is not None:
             self.on_caught_up()
         while True:
@@ -346,7 +345,11 @@ class News:
             self._life.reschedule(asyncio.get_running_loop().time())
 
     async def _catch_up(self, event: EventId) -> bool:
-        """Bring an event up to date; whether there was anything new."""
+        """Bring an event up to date; whether there was anything new.
+
+        The centre is asked while nobody waits for it: on a link that is dead it takes seconds until that shows, and behind
+        what a neighbour gives on meanwhile stand its reservations.
+        """
         was_new = False
         while event in self._at:
             generation, version = self._at[event]
@@ -363,12 +366,15 @@ class News:
                 raise ListTrouble("changes.not_genuine", "the changes are other ones than were asked for")
             if delta.to == version:
                 return was_new
-            was_new = True
             if not self._knows_settings(delta):
                 await self._fetch_settings()
-            if not await self._bring(delta):
-                return was_new
-            self._keep(page)
+            async with self._taking:
+                if not self._follows(delta):
+                    continue  # somebody else led on from there meanwhile
+                was_new = True
+                if not await self._bring(delta):
+                    return was_new
+                self._keep(page)
             if delta.is_last:
                 return was_new
         return was_new

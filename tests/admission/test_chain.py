@@ -371,6 +371,10 @@ def family() -> dict[str, list[Writer]]:
         "cloned card": [old, Writer(NEW, after=old).head(), Writer(TWIN, after=old).head()],
         "restored image": [old, Writer(NEW, after=old), Writer(TWIN, after=Writer(OLD).bodies(1))],
         "lying card": [old, Writer(NEW, after=Writer(OLD).bodies(1))],
+        "end lost unsigned": [
+            Writer(OLD).head().bodies(2),
+            Writer(NEW, after=Writer(OLD).head().bodies(1)),
+        ],
         "factory reset": [Writer(OLD).body(), Writer(NEW).body()],
     }
 
@@ -383,6 +387,7 @@ def family() -> dict[str, list[Writer]]:
         ("cloned card", (Anomaly(Finding.FORK, Epoch(OLD), (Epoch(NEW), Epoch(TWIN))),)),
         ("restored image", (Anomaly(Finding.REWIND, Epoch(OLD), (Epoch(TWIN),)),)),
         ("lying card", (Anomaly(Finding.REWIND, Epoch(OLD), (Epoch(NEW),)),)),
+        ("end lost unsigned", (Anomaly(Finding.REWIND, Epoch(OLD), (Epoch(NEW),)),)),
         ("factory reset", (Anomaly(Finding.REWIND, Epoch(0), (Epoch(NEW), Epoch(OLD))),)),
     ],
 )

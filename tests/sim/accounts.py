@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from admission.entitlements import ZoneTree
-from admission.ids import EventId, TicketId, ZoneId
+from admission.ids import EventId, GateId, TicketId, ZoneId
 from admission.presence import Bounds, TicketPresence, fold
+from edge.daemon import Daemon
+from edge.link import Part
 from tests.sim.gate import SimGate
+from tests.sim.history import Log
 from tests.sim.premises import BOX, HALL, TODAY, ZONES, ticket_of
 
 TREE = ZoneTree(ZONES)
@@ -25,6 +28,12 @@ class Account:
     presence: dict[Key, Told]
     bounds: dict[ZoneId, Bounds | None]
     """People by zone."""
+    held: dict[Log, int]
+    """Up to where it holds each log."""
+    signed: dict[Log, int]
+    """Up to where those are signed."""
+    shows: frozenset[GateId]
+    """Of which gates its page says that their logs are not one."""
 
 
 def told_of(presence: TicketPresence, admits: int) -> Told:
@@ -52,5 +61,23 @@ def accounts_of(gates: Mapping[str, SimGate]) -> dict[str, Account]:
             for event, ticket in daemon.reader.presence_tickets()
         }
         bounds = {zone: memory.bounds(zone) for zone in (HALL, BOX)}
-        found[card] = Account(presence, bounds)
+        held = {(row.gate, row.epoch): row.last_seq for row in daemon.reader.epochs()}
+        found[card] = Account(
+            presence, bounds, held, {log: signed_end(gate, log) for log in held}, _shown(daemon)
+        )
     return found
+
+
+def signed_end(gate: SimGate, log: Log) -> int:
+    """Return the record of the last head that a gate holds of a log; 0 where there is none."""
+    assert gate.daemon is not None
+    heads = gate.daemon.reader.heads_backwards(*log, 1)
+    return heads[0].seq + 1 if heads else 0
+
+
+def _shown(daemon: Daemon) -> frozenset[GateId]:
+    return frozenset(
+        GateId(int(tile.name.removeprefix("gate ")))
+        for tile in daemon.board.tiles
+        if tile.part is Part.LOG and tile.code == "others.fork"
+    )

@@ -12,7 +12,7 @@ from admission import chain
 from admission.chain import Trouble
 from admission.entitlements import Mode
 from admission.ids import Epoch, GateId, RecordId, ZoneId
-from admission.presence import Bounds, DoubleKind, PresenceRow, Reset, State, TicketPresence, fold
+from admission.presence import Bounds, DoubleKind, PresenceRow, Reset, State, TicketPresence, fold, rows_of
 from admission.records import (
     Direction,
     ExtensionRecord,
@@ -31,6 +31,7 @@ from tests.sim.centre import Logs
 from tests.sim.evidence import Evidence, bodies_of, known_presence, meaning_of, placed_of
 from tests.sim.gate import SimGate
 from tests.sim.history import History, Log, Release, Shown
+from tests.sim.lost_ends import known_alone, lost_ends
 from tests.sim.nearness import pushed
 from tests.sim.people import LEAVES_S, PATIENCE_S
 from tests.sim.premises import BOX, EVENT, HALL, PRODUCT_OF, key_of, ticket_of
@@ -70,7 +71,7 @@ def check(
             _acknowledged_once, _durable_kept, _released_once, _durable_before_released, _passages, _known_uses, _physical_doubles,
             _doubles_reported, _annuls, _answers_recorded, _grants_right, _cancels, _exits, _exits_opened, _centre_folds,
             _presence_equal, _logs_verify, _forks_told, _unsure, refusals, waits, pushed,
-            alarms, quarantined, staleness,
+            alarms, quarantined, staleness, lost_ends,
         )
         for problem in look(evidence)
     ]  # fmt: skip
@@ -466,8 +467,10 @@ def _annul_kept(at: Evidence, name: RecordId) -> bool:
 
 
 def _annuls_of(at: Evidence, name: RecordId) -> RecordId | None:
-    body = at.bodies[name][0]
-    return RecordId(name.gate, name.epoch, body.ref) if body.ref else None
+    """Return which admission a record takes back, also one of a run before."""
+    body, extensions = at.bodies[name]
+    rows = rows_of(name.gate, name.epoch, body, extensions, at.placed_us[name])
+    return next((named for row in rows for named in row.names), None)
 
 
 # --- what all of them know ------------------------------------------------------------------------------------------
@@ -516,9 +519,7 @@ def _centre_folds(at: Evidence) -> Iterator[str]:
 
 def _presence_equal(at: Evidence) -> Iterator[str]:
     """Once healed everybody folds to the same presence, and counts the same people."""
-    centre = _presences(at, at.forwarded)
-    nobody = fold((), (), TREE)
-    totals = _people(at)
+    centre, totals = _presences(at, at.forwarded), _people(at)
     for card, gate in at.gates.items():
         account = at.accounts.get(card)
         if gate.id in at.history.shut_out:
@@ -526,16 +527,30 @@ def _presence_equal(at: Evidence) -> Iterator[str]:
         if account is None:
             yield f"{card} does not run"
             continue
-        for event, ticket in sorted({*centre, *account.presence}):
-            key, admits = (event, ticket), ticket_of(ticket).admits
-            found = account.presence.get(key) or told_of(nobody, admits)
-            wanted = told_of(centre.get(key) or nobody, admits)
-            if found != wanted:
-                yield f"presence of ticket {ticket} at {card} is {found}, at the centre {wanted}"
-        for zone, total in totals.items():
-            counted = account.bounds[zone]
-            if counted != total:
-                yield f"people in zone {zone} at {card}: {counted}, by the centre {total}"
+        alone = known_alone(at, account)
+        if alone is None:
+            yield from _as_the_centre(card, account, centre, totals)
+        else:
+            yield from _as_the_centre(card, account, _presences(alone, alone.forwarded), _people(alone))
+
+
+def _as_the_centre(
+    card: str,
+    account: Account,
+    centre: Mapping[Key, TicketPresence],
+    totals: Mapping[ZoneId, Bounds | None],
+) -> Iterator[str]:
+    nobody = fold((), (), TREE)
+    for event, ticket in sorted({*centre, *account.presence}):
+        key, admits = (event, ticket), ticket_of(ticket).admits
+        found = account.presence.get(key) or told_of(nobody, admits)
+        wanted = told_of(centre.get(key) or nobody, admits)
+        if found != wanted:
+            yield f"presence of ticket {ticket} at {card} is {found}, at the centre {wanted}"
+    for zone, total in totals.items():
+        counted = account.bounds[zone]
+        if counted != total:
+            yield f"people in zone {zone} at {card}: {counted}, by the centre {total}"
 
 
 def _logs_verify(at: Evidence) -> Iterator[str]:

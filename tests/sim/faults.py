@@ -20,11 +20,6 @@ PAUSE_S = (1.5, 9.0)
 TEN_YEARS_S = 10 * 365 * 86_400
 POINTS = ("before_pulse", "after_pulse", "before_passage", "after_passage")
 
-NOT_NEAR = frozenset({"rewind", "clone", "card_fails"})
-"""Not played where gates hear each other directly. The end of a log whose card was set back before anything signed it is
-known to its neighbours, and to the centre never (seeds 309, 554): what each of them is to say of presence then has no law yet.
-Seeds 249 and 279 are accused too, and nobody has judged whether rightly."""
-
 NOT_SHUT_OUT = frozenset({"rewind", "clone", "restore"})
 """Not played where a gate is shut out: a centre set back would let it in again, and a copied card is shut out twice."""
 
@@ -75,7 +70,7 @@ class Faults:
         self.menu = [name for name in self.all if chance.random() < rare.get(name, 0.3)]
         if history.near:
             self.all["lan"] = self._lan
-            self.menu = ["lan", *(name for name in self.menu if name not in NOT_NEAR)]
+            self.menu = ["lan", *self.menu]
         self.menu = [name for name in self.menu if name not in left_out]
 
     async def run(self) -> None:

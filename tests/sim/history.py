@@ -157,6 +157,8 @@ class History:
         self.unfounded: list[tuple[float, str, LaneId, Direction]] = []
         """Arms that were commanded without any record: when, on which card and lane, and which way."""
         self.shown: list[Shown] = []
+        self.unheard: list[Shown] = []
+        """Where nobody listened at first: what is read of them later is answered as any, and is owed nothing."""
         self.boots: list[Boot] = []
         self.standing_words: list[StandingWord] = []
         self.lane_words: list[LaneWord] = []

@@ -24,7 +24,9 @@ def pushed(at: Evidence) -> Iterator[str]:
         if one.body.ticket is None or not one.durable or not _is_well(at, one.card, one.at_s):
             continue
         for card in at.gates:
-            if card != one.card and _is_well(at, card, one.at_s) and not _heard(at, card, one):
+            # Two boxes on one card are one gate to everybody: they do not talk to each other.
+            is_other = card != one.card and at.gates[card].id != at.gates[one.card].id
+            if is_other and _is_well(at, card, one.at_s) and not _heard(at, card, one):
                 yield (
                     f"not told to a neighbour: record {one.record.seq} of {one.card} at {card}, {one.at_s:.3f} s"
                 )

@@ -119,8 +119,7 @@ class Crowd:
         place.release = None
         heard = gate.present(place.lane, place.reader, data)
         history.note("shown", gate.card, place.lane, int(place.way), ticket, heard)
-        if heard:
-            history.shown.append(shown)
+        (history.shown if heard else history.unheard).append(shown)
         try:
             if not await self._answered(place, data):
                 shown.gave_up = shown.answer is None

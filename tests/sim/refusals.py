@@ -202,7 +202,7 @@ def _is_shown_still(at: Evidence, shown: Shown) -> bool:
         and one.order < shown.order
         and (one.answered_s if one.answer is not None else one.at_s + PATIENCE_S + LEAVES_S) + UNSEEN_S
         > shown.at_s
-        for one in at.history.shown
+        for one in (*at.history.shown, *at.history.unheard)
     )
 
 

@@ -84,6 +84,17 @@ class Source:
             yield one
 
 
+class DeadLine(Source):
+    """Where nobody hears that the centre is gone."""
+
+    asked = False
+
+    async def changes(self, event: int, generation: int, since: int) -> bytes:  # noqa: ARG002 - never an answer
+        self.asked = True
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
 @dataclass
 class Pair:
     """A centre, and a gate that follows it."""
@@ -148,7 +159,7 @@ class Pair:
         code = self.desk.lists.change(asked)
         return Done(0, not code, code)
 
-    async def follow(self) -> None:
+    async def news(self) -> News:
         news = News(
             self.keys.list_key.public_key(), self.desk.data, self.desk.reader, self.source, self.hand_over,
             self.give_list, lambda: None, lambda: None, lambda: False, StillClock(), random.Random(1),
@@ -158,6 +169,10 @@ class Pair:
             return work()
 
         await news.look(here)
+        return news
+
+    async def follow(self) -> None:
+        news = await self.news()
         for event in (demo.EVENT, demo.OTHER_EVENT):
             await news._catch_up(event)
 
@@ -218,6 +233,35 @@ def test_a_gate_answers_as_the_tables_would(template: Path, steps: list[tuple[ob
         finally:
             desk.end()
             database.close()
+
+
+async def test_what_a_neighbour_gives_on_is_taken_while_the_centre_does_not_answer(
+    template: Path, tmp_path: Path
+) -> None:
+    """Behind it stand the neighbour's reservations."""
+    (tmp_path / "gate").mkdir()
+    for file in template.iterdir():
+        shutil.copy(file, tmp_path)
+    database, desk = Database.open(tmp_path), Desk(tmp_path / "gate", demo.MAIN_GATE)
+    line = DeadLine(Changes(database, KEYS))
+    pair = Pair(database, KEYS, desk, line, [])
+    line.centre.look(NOW_S)
+    desk.start()
+    pair.give_list()
+    news = await pair.news()
+    generation, since = news._at[demo.EVENT]
+    pair.change(("put", Ticket(TicketId(1), demo.EVENT, demo.DAY, standing=Standing.CANCELLED)))
+    line.centre.look(NOW_S)
+    page = line.centre.page(GROUP, demo.EVENT, generation, since)
+    asking = asyncio.create_task(news.catch_up())
+    while not line.asked:
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await news.of_neighbour("changes", page)
+    assert [(asked.since, asked.is_last) for asked in pair.given] == [(since, True)]
+    asking.cancel()
+    desk.end()
+    database.close()
 
 
 def code(number: int, keys: VenueKeys) -> str:

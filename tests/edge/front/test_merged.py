@@ -351,6 +351,18 @@ def test_the_own_log_comes_back_only_where_it_was_lost(keeper: Keeper) -> None:
     assert keeper.held(own) == own.blobs
 
 
+def test_an_end_of_the_own_log_that_nothing_signed_is_not_taken_back_and_said(keeper: Keeper) -> None:
+    """Whoever hands it over might have made it up."""
+    own = log_of(OWN, 7).scans(20, head_every=5)
+    own.sign()
+    signed_seq = len(own.blobs)
+    body(own, Kind.SCAN, Direction.ENTRY)
+    keeper.merged.lost({Epoch(7): 0})
+    keeper.take(own.chunk())
+    assert keeper.held(own) == own.blobs[:signed_seq]
+    assert keeper.merged.troubles == {OWN: "rewind"}
+
+
 def test_what_the_lane_did_not_take_comes_again(keeper: Keeper) -> None:
     log = log_of(ONE, 7).scans(100)
     log.sign()

@@ -2,7 +2,8 @@
 
 Any database thread may take a step; one at a time does, and one that comes within `FRESH_S` of the last is spared it.
 A step reads at most `STEP_RECORDS` records, so that a board opened on a million records says how far it has counted
-instead of holding a thread. What is shown is whole: a board that counts anew shows the old numbers until it is done.
+instead of holding a thread. It counts what gates pushed in the order in which it came, so that one that is behind shows
+how all of them stood a while ago; one that counts anew shows the old numbers until it is done.
 """
 
 import itertools
@@ -44,6 +45,8 @@ class _Count:
     weights: Weights
     known_resets: frozenset[tuple[int, int, int]]
     marks: dict[Log, int] = field(default_factory=dict)
+    piece: int = 0
+    """Of the merged log, up to which all is counted."""
     ends: dict[Log, int] = field(default_factory=dict)
     """How far each log was held at the last step."""
     clocks: dict[Log, EpochTime] = field(default_factory=dict)
@@ -93,8 +96,8 @@ class Inside:
 class Boards:
     """Hands out boards. `mono_s`: monotonic seconds."""
 
-    def __init__(self, mono_s: Callable[[], float]) -> None:
-        self._mono_s = mono_s
+    def __init__(self, mono_s: Callable[[], float], step_records: int = STEP_RECORDS) -> None:
+        self._mono_s, self._step_records = mono_s, step_records
         self._groups: dict[int, _Watched] = {}
         self._guard = threading.Lock()
 
@@ -151,7 +154,7 @@ class Boards:
         if count is None or count.shape != shape:
             count = watched.building = _begin(connection, group, shape)
             watched.version += 1
-        moved, anew = _advance(connection, group, count)
+        moved, anew = _advance(connection, group, count, self._step_records)
         if anew and count.marks:
             watched.building = _begin(connection, group, shape)
             watched.version += 1
@@ -200,7 +203,7 @@ def _take_resets(connection: Connection, group: int, count: _Count) -> bool:
     return count.tally.resets.counts != before
 
 
-def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, bool]:
+def _advance(connection: Connection, group: int, count: _Count, most: int) -> tuple[bool, bool]:
     """Count the next records; return whether there were any, and whether the count must begin anew.
 
     Anew: where rows have changed that were weighed before, because a push was cut between a record and its extensions, or
@@ -208,14 +211,14 @@ def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, b
     """
     ends = logs.ends(connection, group)
     before = dict(count.marks)
-    left = STEP_RECORDS
-    anew = False
+    upto, count.piece = logs.ahead(connection, group, before, ends, count.piece, most)
+    moved = anew = False
     touched: dict[tuple[EventId, TicketId], ProductId] = {}
-    for log, end in ends.items():
+    for log, last in upto.items():
         mark = before.get(log, 0)
-        if end <= mark or left <= 0:
+        if last <= mark:
             continue
-        last = min(end, mark + left)
+        moved = True
         clock = count.clocks.get(log) or count.clocks.setdefault(log, _clock_of(connection, log))
         for seq, blob in logs.records(connection, log, mark + 1, last):
             try:
@@ -227,10 +230,9 @@ def _advance(connection: Connection, group: int, count: _Count) -> tuple[bool, b
                 continue
             anew = anew or (clock.back is None and clock.revises(body))
             _count_record(count, log, body, clock.place(body), touched)
-        left -= last - mark
         count.marks[log] = last
     count.ends = ends
-    moved = left < STEP_RECORDS or bool(count.stale) or count.unknown_reset
+    moved = moved or bool(count.stale) or count.unknown_reset
     if not anew:
         if count.unknown_reset and not count.stale:
             anew = _take_resets(connection, group, count)

@@ -11,18 +11,23 @@ from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
 from admission.observed import COLUMNS, RESET_COLUMNS, Reset, reset_from_columns
 from sync.board.weights import Columns
 from sync.events.rows import numbers
-from sync.gates import quarantine
+from sync.gates import feed, quarantine
 from sync.store.keyed import Keyed
 from sync.store.schema import signed
 from sync.wire.counted import Limit
 
 Log = tuple[GateId, int]
 """A gate and an epoch, the epoch as the table has it."""
+PIECES_MAX = 5_000
+"""Of the merged log, looked at in one step: some 30 ms. Those that are old hold a thousand records each."""
 
 _LOGS = text("""
 SELECT e.gate_id, e.epoch, CASE WHEN r.seq = 0 THEN 0 WHEN r.seq + 1 < e.seq THEN r.seq + 1 ELSE e.seq END AS seq
 FROM log_epoch e JOIN gate g ON g.id = e.gate_id LEFT JOIN revoked_head r ON r.gate_id = e.gate_id AND r.epoch = e.epoch
 WHERE g.group_id = :group AND e.seq > 0 ORDER BY e.gate_id, e.epoch
+""")
+_ORDER = text("""
+SELECT n, gate_id, epoch, last_seq FROM arrival WHERE group_id = :group AND n > :after ORDER BY n LIMIT :most
 """)
 _RECORDS = text("""
 SELECT seq, blob FROM record WHERE gate_id = :gate AND epoch = :epoch AND seq BETWEEN :first AND :last ORDER BY seq
@@ -90,6 +95,40 @@ def tree(parents: Sequence[tuple[int, int]]) -> ZoneTree:
 def ends(connection: Connection, group: int) -> dict[Log, int]:
     """Return how far each log of the group's gates is held and counts."""
     return {(GateId(row.gate_id), row.epoch): row.seq for row in connection.execute(_LOGS, {"group": group})}
+
+
+def ahead(
+    connection: Connection,
+    group: int,
+    marks: Mapping[Log, int],
+    ends: Mapping[Log, int],
+    after: int,
+    most: int,
+) -> tuple[dict[Log, int], int]:
+    """Return up to where in each log to count next, about `most` records in all, and up to which piece that is.
+
+    In the order in which the centre came to know them (`sync.gates.feed`): read log by log, somebody who came in at one
+    gate and left by another would be inside until the other's turn came. `after`: the piece that was counted last.
+    """
+    if sum(max(0, end - marks.get(log, 0)) for log, end in ends.items()) <= most:
+        return dict(ends), feed.newest(connection, group)
+    upto, left = dict(marks), most
+    pieces = connection.execute(_ORDER, {"group": group, "after": after, "most": PIECES_MAX}).all()
+    for n, gate, epoch, last_seq in pieces:
+        log = (GateId(gate), epoch)
+        end = min(last_seq, ends.get(log, 0))
+        more = max(0, end - upto.get(log, 0))
+        if more > left and left < most:
+            return upto, after
+        if more:
+            upto[log], left = end, left - more
+        after = n
+    if len(pieces) < PIECES_MAX:  # what no head covers yet is in no piece, and nobody else heard of it
+        for log, end in ends.items():
+            more = min(max(0, end - upto.get(log, 0)), max(0, left))
+            if more:
+                upto[log], left = upto.get(log, 0) + more, left - more
+    return upto, after
 
 
 def records(connection: Connection, log: Log, first: int, last: int) -> Sequence[Any]:

@@ -55,8 +55,7 @@ class House:
     rows: dict[int, list[PresenceRow]] = field(default_factory=dict)
     seqs: list[int] = field(default_factory=lambda: [0, 0])
     order: list[int] = field(default_factory=list)
-    """Whose each record is, as they were committed. What a board that keeps up has counted is a beginning of it; one that is
-    behind by more than a look reads log by log, and its bound may be off by who is in both parts until it has caught up."""
+    """Whose each record is, as they were committed. What a board has counted is a beginning of it, however far it is behind."""
     marks: list[list[int]] = field(default_factory=lambda: [[0, 0], [0, 0]])
     """How far the board of each replica has counted each log."""
 

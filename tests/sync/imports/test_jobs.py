@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,14 +13,18 @@ import pytest
 from sqlalchemy import func, select, update
 
 from admission.entitlements import CredentialStanding, Standing
+from admission.ids import GateId, ZoneId
 from sync.customers.tables import customer
 from sync.events import tables as events
+from sync.gates import roster
+from sync.gates import tables as gates
 from sync.imports import export, jobs, tables
 from sync.imports.faults import BadFile, CellFault
 from sync.imports.files import How
 from sync.store.database import Database
 from sync.tickets import tables as sold
 from tests.sync.imports.house import ACTOR, EVENT, NOW_S, check, furnish, known, run
+from tests.sync.pages.evening import GateLog, enrolled
 
 LIST = b"code;product;name;email;order\nA-1;VIP;Zo\xc3\xab M;z@example.org;O-1\nA-2;Tageskarte;;Z@Example.org;O-1\nA-3;VIP;No One;;\n"
 
@@ -229,6 +234,38 @@ def test_no_export_holds_a_formula_whoever_wrote_it(database: Database) -> None:
     assert len(rows) >= 3 + 2 * (len(FORMULAS) - 1)
     for cell in (one for row in rows for one in row):
         assert not cell.lstrip().startswith(("=", "+", "-", "@")), cell
+
+
+NAMED = (
+    (events.product, "name"), (events.session, "name"), (events.zone, "name"), (gates.gate, "name"),
+    (tables.import_source, "shop"), (tables.import_source, "reference"), (sold.credential, "text"),
+    *((customer, name) for name in
+      ("first_name", "last_name", "email", "phone", "address", "postcode", "city", "country", "gender", "origin")),
+)  # fmt: skip
+"""Every column of text that goes into an export."""
+
+
+def test_a_formula_in_any_column_is_a_text_in_every_export(database: Database) -> None:
+    furnish(database)
+    run(
+        database,
+        check(database, b"code;product;zone;session;name\nA-1;VIP;Arena;Freitag;Ada L\n", keeps_text=True),
+    )
+    log = GateLog(GateId(5), EVENT)
+    with database.writing() as connection:
+        roster.add_gate(connection, roster.Gate(GateId(5), "Gate", (ZoneId(1),)), (), 1)
+        enrolled(connection, GateId(5))
+        log.enter(1, 2, 1, NOW_S)
+        log.push(connection, NOW_S)
+        for number, (table, name) in enumerate(NAMED):
+            connection.execute(update(table).values({name: f"=1+{number:02}"}))
+    found: set[str] = set()
+    with database.reading() as connection:
+        for one, of in (("tickets", EVENT), ("scans", EVENT), ("customers", 1)):
+            for row in csv.reader(io.StringIO("".join(export.EXPORTS[one](connection, of)))):
+                assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in row), row
+                found.update(text for cell in row for text in re.findall(r"=1\+\d\d", cell))
+    assert found == {f"=1+{number:02}" for number in range(len(NAMED))}, "each of them was seen"
 
 
 def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The board's numbers: by differences, in any cut of the same records, equal to counting all at once."""
 
+import random
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from admission.entitlements import Mode
 from admission.ids import EventId, GateId, ProductId, RecordId, SessionId, TicketId, ZoneId
 from admission.presence import fold, from_columns
 from admission.reasons import Language, Reason
 from admission.records import Direction, Fire, Flag
 from edge.front.slices import meaning_of
 from sync.board import logs
-from sync.board.boards import Boards, Inside
+from sync.board.boards import Boards, Inside, Seen
 from sync.board.sheet import sheet
 from sync.demo import ARENA, EVENT, FLOOR, MAIN_GATE, TERRACE, TERRACE_GATE, VIP, make_demo
 from sync.events import programme
@@ -54,6 +56,10 @@ def figures(database: Database, boards: Boards, event: EventId = EVENT) -> dict[
         if not seen.behind:
             break
     assert seen is not None
+    return shown(seen, event)
+
+
+def shown(seen: Seen, event: EventId = EVENT) -> dict[str, Any]:
     tally = seen.tally.events[event]
     return {
         "zones": {
@@ -150,6 +156,42 @@ def test_counted_by_differences_equals_counted_at_once(
         assert figures(database, watched) == figures(database, Boards(Clock()))
     finally:
         database.close()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_board_that_is_behind_shows_how_all_gates_stood_together_a_while_ago(
+    filled: Database, seed: int
+) -> None:
+    """Log by log, whoever came in at one gate and left by the other would be inside until it has caught up."""
+    chance = random.Random(seed)
+    at_once, slow = Boards(Clock()), Boards(Clock(), step_records=7)
+    gates = [GateLog(MAIN_GATE, EVENT), GateLog(TERRACE_GATE, EVENT)]
+    moments = [figures(filled, at_once)]
+    inside: dict[int, GateLog] = {}
+    for at in range(40):
+        ticket, gate = chance.randrange(1, 9), chance.choice(gates)
+        if ticket in inside:
+            came = inside.pop(ticket)
+            gate = next(one for one in gates if one is not came)
+            gate.enter(ticket, 1 + ticket % 2, ARENA, NOW_S - 600 + at, way=Direction.EXIT)
+        else:
+            inside[ticket] = gate
+            gate.enter(
+                ticket, 1 + ticket % 2, ARENA, NOW_S - 600 + at, mode=Mode.ENTRY_EXIT, passes=at % 3 > 0
+            )
+        push(filled, gate)
+        moments.append(figures(filled, at_once))
+        if at == 9:
+            assert figures(filled, slow) == moments[-1]
+    looks, place, behind = 0, 10, 1
+    while behind:
+        with filled.reading() as connection:
+            seen = slow.see(connection, 1, EVENT, NOW_S)
+        assert seen is not None
+        behind, looks = seen.behind, looks + 1
+        place = moments.index(shown(seen), place)
+    assert looks > 5, "it was behind by more than one look"
+    assert moments[place] == moments[-1]
 
 
 def test_who_comes_straight_into_an_inner_zone_is_admitted_once(filled: Database) -> None:

@@ -25,6 +25,7 @@ from edge.settings import (
     ModbusInputs,
     ModbusRelay,
     NumatoRelay,
+    OsdpReader,
     PcscReader,
     Pn532Reader,
     ReaderSettings,
@@ -63,6 +64,8 @@ def reader_of(settings: ReaderSettings) -> Reader:
             return _twn4(settings)
         case PcscReader():
             return _pcsc(settings)
+        case OsdpReader():
+            return _osdp(settings)
         case WiegandReader():
             return _wiegand(settings)
 
@@ -231,6 +234,26 @@ def _pcsc(settings: PcscReader) -> Reader:
     from drivers.transport.pcsc import PcscLite  # noqa: PLC0415
 
     return Pcsc(PcscConfig(settings.reader, settings.shows), PcscLite())
+
+
+def _osdp(settings: OsdpReader) -> Reader:
+    from drivers.framing.osdp import Carries  # noqa: PLC0415
+    from drivers.framing.uid import ByteOrder  # noqa: PLC0415
+    from drivers.readers.osdp import OsdpConfig  # noqa: PLC0415
+    from drivers.readers.osdp import OsdpReader as Osdp  # noqa: PLC0415
+    from drivers.transport.serial_port import Line  # noqa: PLC0415
+
+    return Osdp(
+        OsdpConfig(
+            path=settings.port,
+            address=settings.address,
+            key_file=settings.key_file,
+            line=Line(baud=settings.baud),
+            carries=Carries(settings.carries.value),
+            order=ByteOrder(settings.uid_order.value),
+            beep=settings.beep,
+        )
+    )
 
 
 def _wiegand(settings: WiegandReader) -> Reader:

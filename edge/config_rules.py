@@ -26,6 +26,7 @@ from edge.settings import (
     ModbusInputs,
     ModbusRelay,
     NumatoRelay,
+    OsdpReader,
     PageSettings,
     PeerSettings,
     TcpReader,
@@ -138,7 +139,7 @@ _RELAYS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "numato": NumatoRelay,
     "hid": HidRelay,
 }
-_READERS: Final[Mapping[str, type[msgspec.Struct]]] = {"tcp": TcpReader}
+_READERS: Final[Mapping[str, type[msgspec.Struct]]] = {"tcp": TcpReader, "osdp": OsdpReader}
 _INPUTS: Final[Mapping[str, type[msgspec.Struct]]] = {"modbus": ModbusInputs, "gpio": GpioInputs}
 
 
@@ -204,6 +205,7 @@ def _board(board: _Table, lines: int | None) -> Iterator[Problem]:
 def _reader(reader: _Table) -> Iterator[Problem]:
     yield from _path_from_root(reader, "port")
     yield from _path_from_root(reader, "device")
+    yield from _path_from_root(reader, "key_file")
     found = FOUND.get(reader.text("driver"))
     if found and not any(reader.get(key) for key in FINDERS):
         yield reader.path, f"nothing says which {found} this reader is", "one of " + ", ".join(FINDERS)
@@ -301,24 +303,35 @@ def _shared_devices(relays: list[_Table], inputs: list[_Table], readers: list[_T
     for table in (*relays, *inputs, *readers):
         owner = f"{table.path[-2]} {table.get('id')!r:.40}"
         if port := table.text("port"):
-            yield from claim(port, (*table.path, "port"), owner, "this port")
+            shares = table.text("driver") == "osdp"
+            # Readers of one OSDP bus share its port, each with an address of its own; nobody else does.
+            taken = f"readers {port!r:.40}" if shares else owner
+            if owners.get(port) != taken or not shares:
+                yield from claim(port, (*table.path, "port"), taken, "this port")
+        if table.text("driver") == "osdp":
+            address = ("osdp", port, table.number("address"))
+            yield from claim(address, (*table.path, "address"), owner, "this address")
         for at, offset in table.numbers("offsets"):
             yield from claim((table.text("chip"), offset), (*table.path, "offsets", at), owner, "this line")
         for key in ("d0", "d1"):
             if (line := table.number(key)) is not None:
                 yield from claim((table.text("chip"), line), (*table.path, key), owner, "this line")
-        if table.text("driver") == "pcsc":
-            wrong = "what this reader is found by"
-            yield from claim(("pcsc", table.text("reader")), table.path, owner, wrong)
-        if table.text("driver") == "hid":
-            found_by = ("hid", *(table.text(key) for key in HID_FINDERS))
-            wrong = "what this board is found by (usb_port or name tells two of a kind apart)"
-            yield from claim(found_by, table.path, owner, wrong)
-        if table.text("driver") in FOUND and any(table.get(key) for key in FINDERS):
-            found_by = (table.text("driver"), *(table.text(key).lower() for key in FINDERS))
-            path = (*table.path, next(key for key in FINDERS if table.get(key)))
-            wrong = "what this reader is found by (usb_port tells two of a kind apart)"
+        for found_by, path, wrong in _found_by(table):
             yield from claim(found_by, path, owner, wrong)
+
+
+def _found_by(table: _Table) -> Iterator[tuple[Hashable, KeyPath, str]]:
+    """What a device without a port of its own is found by, where that is said, and how to say that it is taken."""
+    driver = table.text("driver")
+    if driver == "pcsc":
+        yield ("pcsc", table.text("reader")), table.path, "what this reader is found by"
+    if driver == "hid":
+        found_by = ("hid", *(table.text(key) for key in HID_FINDERS))
+        yield found_by, table.path, "what this board is found by (usb_port or name tells two of a kind apart)"
+    if driver in FOUND and any(table.get(key) for key in FINDERS):
+        path = (*table.path, next(key for key in FINDERS if table.get(key)))
+        wrong = "what this reader is found by (usb_port tells two of a kind apart)"
+        yield (driver, *(table.text(key).lower() for key in FINDERS)), path, wrong
 
 
 def _shared_ports(top: _Table, readers: list[_Table]) -> Iterator[Problem]:
@@ -385,7 +398,7 @@ def _check_in(lane: _Table) -> Iterator[Problem]:
             yield (*lane.path, "check_in_s"), f"this station has no reader for {what}", "a reader for each"
 
 
-_TAG_DRIVERS: Final = ("pn532", "twn4", "pcsc", "wiegand")
+_TAG_DRIVERS: Final = ("pn532", "twn4", "pcsc", "osdp", "wiegand")
 
 
 def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:

@@ -299,6 +299,21 @@ class PcscReader(_Strict, frozen=True, tag_field="driver", tag="pcsc"):
     """A verdict is seen and heard, on an ACR122U; it does not beep for each card then."""
 
 
+class OsdpReader(_Strict, frozen=True, tag_field="driver", tag="osdp"):
+    """An OSDP reader on an RS-485 bus, in a secure channel. Several may share a port, each with an address of its own."""
+
+    id: Id16
+    way: Way
+    port: Path
+    key_file: Path
+    """The reader's SCBK: 32 hexadecimal digits, readable by the gate alone."""
+    address: Annotated[int, msgspec.Meta(ge=0, le=126)] = 0
+    baud: Baud = 9600
+    carries: WiegandCarries = WiegandCarries.CARD
+    uid_order: UidOrder = UidOrder.BIG
+    beep: bool = True
+
+
 ReaderSettings = (
     SerialReader
     | WedgeReader
@@ -309,6 +324,7 @@ ReaderSettings = (
     | Pn532Reader
     | Twn4Reader
     | PcscReader
+    | OsdpReader
     | WiegandReader
 )
 

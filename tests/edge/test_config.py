@@ -129,7 +129,7 @@ accept_bytes = "7"
         "line 16: lanes[0].entry_line: -1 is not allowed (allowed: a whole number from 0 to 63)",
         (
             "line 17: lanes[0].readers[0].driver: is missing; did you mean driver where it says drivr? "
-            '(allowed: "serial", "wedge", "ssi", "tcp", "batch", "hidpos", "pn532", "twn4", "pcsc", "wiegand")'
+            '(allowed: "serial", "wedge", "ssi", "tcp", "batch", "hidpos", "pn532", "twn4", "pcsc", "osdp", "wiegand")'
         ),
         "line 22: lanes[0].readers[1].port: is missing (allowed: a text of 1 to 4096 characters)",
         "line 23: lanes[0].readers[1].id: another reader has the id 1 already (allowed: an id of its own)",

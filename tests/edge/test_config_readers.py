@@ -23,6 +23,7 @@ way = "entry"
 TCP = LANE + 'driver = "tcp"\nsources = ["192.168.7.0/24"]\n'
 SSI = LANE + 'driver = "ssi"\nport = "/dev/a"\n'
 SERIAL = LANE + 'driver = "serial"\nport = "/dev/a"\n'
+OSDP = LANE + 'driver = "osdp"\nport = "/dev/a"\nkey_file = "/etc/k"\n'
 PCSC = LANE + 'driver = "pcsc"\n'
 WIEGAND = LANE + 'driver = "wiegand"\nchip = "header"\nd0 = 23\nd1 = 24\nbits = 26\n'
 HID = LANE + 'driver = "hidpos"\nusb = "0c2e:0db3"\n'
@@ -70,6 +71,16 @@ def test_defaults() -> None:
         ),
         (HID + 'layout = "us"\n', "layout: there is no such key"),
         (HID + HID.split("\n", 3)[3].replace("id = 1", "id = 2"), "usb: what this reader is found by"),
+        (OSDP.replace("/etc/k", "k"), "key_file: 'k' is no device path"),
+        (OSDP + "address = 127\n", "address: 127 is not allowed"),
+        (
+            OSDP + OSDP.split("\n", 3)[3].replace("id = 1", "id = 2"),
+            "lanes[0].readers[1].address: this address is used by readers 1 already",
+        ),
+        (
+            SERIAL + OSDP.split("\n", 3)[3].replace("id = 1", "id = 2"),
+            "lanes[0].readers[1].port: this port is used by readers 1 already",
+        ),
         (PCSC + 'model = "ACR122U"\n', "model: there is no such key"),
         (
             PCSC + PCSC.split("\n", 3)[3].replace("id = 1", "id = 2"),

@@ -1,0 +1,190 @@
+"""OSDP: the specification's own examples, a secure channel against a reader of another make, keys that are refused, a bus of two."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from drivers.base import DeviceGone, DeviceMisbehaved, Garbled, Medium, Misconfigured, Opened, Scan, Signal
+from drivers.framing.osdp import Carries, Replies, card_of
+from drivers.framing.uid import ByteOrder
+from drivers.readers.osdp import OsdpConfig, OsdpReader, read_key
+from drivers.sims.osdp_reader import BUZ, KEYSET, SCBK_D, OsdpBus, OsdpDevice, crc, ecb, session_keys
+from drivers.sims.wiegand_reader import frame
+from tests.drivers.reader_rig import WAIT_S, open_files, running, scanned
+
+KEY = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
+RND_A, RND_B = bytes.fromhex("B0B1B2B3B4B5B6B7"), bytes.fromhex("A0A1A2A3A4A5A6A7")
+POLLED = bytes.fromhex("53810E000D0216408AC447329653")
+"""An acknowledged poll within a channel, as it came over a wire."""
+
+
+def test_the_simulators_channel_is_that_of_annex_e() -> None:
+    """SIA OSDP specification, Annex E: random numbers B0… and A0…, SCBK-D."""
+    enc, first, second = session_keys(SCBK_D, RND_A)
+    assert enc == bytes.fromhex("BF8DC2A8329ACB8C67C6D0CD9A451682")
+    assert first == bytes.fromhex("5E86C676603BDEE2D8BEAFE178637332")
+    assert second == bytes.fromhex("6FDA86E857777E81132035758239172E")
+    cp = ecb(enc, RND_B + RND_A)
+    assert cp == bytes.fromhex("26D3356E07762D262801FC8E6665A891")
+    assert ecb(enc, RND_A + RND_B) == bytes.fromhex("FDE5D2F428EC16312471EA3C02BD7796")
+    assert ecb(second, ecb(first, cp)) == bytes.fromhex("B2A30057EB98BA2229EC1F875662B524")
+    assert crc(bytes.fromhex("537F0D00046E0080250000")) == bytes.fromhex("6E38")
+    assert crc(bytes.fromhex("53000900046100")) == bytes.fromhex("C066")
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 14, 100])
+def test_replies_are_found_however_they_are_cut(chunk: int) -> None:
+    replies = Replies()
+    data = b"\xff\x53\x01\x00" + POLLED + b"\x53\x81" + POLLED
+    found = [one for at in range(0, len(data), chunk) for one in replies.feed(data[at : at + chunk])]
+    assert found == [POLLED, POLLED]
+    assert Replies().feed(POLLED[:-1] + b"\x00") == []
+    assert Replies().feed(bytes.fromhex("5301090004610060230000")) == []  # a command is no reply
+    checksum = bytes.fromhex("538107000040")
+    checksum += bytes((-sum(checksum) & 0xFF,))
+    assert Replies().feed(checksum) == [checksum]
+
+
+@pytest.mark.parametrize(
+    ("data", "size", "carries", "order", "found"),
+    [
+        ("80800080", 26, Carries.CARD, ByteOrder.UID0_FIRST, "571A000000010001"),
+        ("808000C0", 26, Carries.CARD, ByteOrder.UID0_FIRST, None),
+        ("04A1B2C3", 32, Carries.CARD, ByteOrder.UID0_FIRST, None),
+        ("04A1B2C3", 32, Carries.UID, ByteOrder.UID0_FIRST, "04A1B2C3"),
+        ("C3B2A104", 32, Carries.UID, ByteOrder.UID0_LAST, "04A1B2C3"),
+        ("04E10CDA993C80", 56, Carries.UID, ByteOrder.UID0_FIRST, "04E10CDA993C80"),
+        ("08A1B2C3", 32, Carries.UID, ByteOrder.UID0_FIRST, None),
+        ("04A1B2", 32, Carries.UID, ByteOrder.UID0_FIRST, None),
+        ("80", 26, Carries.CARD, ByteOrder.UID0_FIRST, None),
+    ],
+)
+def test_a_cards_reply(data: str, size: int, carries: Carries, order: ByteOrder, found: str | None) -> None:
+    event = card_of(bytes.fromhex(data), size, carries, order, 7)
+    if found is None:
+        assert isinstance(event, Garbled)
+    else:
+        assert event == Scan(bytes.fromhex(found), Medium.UID, "", 7, 7)
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    file = tmp_path / "scbk"
+    file.write_text(KEY.hex() + "\n")
+    file.chmod(0o600)
+    return file
+
+
+def test_a_key_that_others_know_is_refused(key_file: Path) -> None:
+    assert read_key(str(key_file)) == KEY
+    for text, mode, said in (
+        (KEY.hex(), 0o640, "others can read"),
+        (SCBK_D.hex(), 0o600, "printed in the specification"),
+        (KEY.hex()[:-2], 0o600, "no key"),
+        ("no key at all", 0o600, "no key"),
+    ):
+        key_file.write_text(text)
+        key_file.chmod(mode)
+        with pytest.raises(Misconfigured, match=said) as wrong:
+            read_key(str(key_file))
+        assert wrong.value.hint
+    key_file.unlink()
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        read_key(str(key_file))
+
+
+# --- with the library ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def bus(tmp_path: Path) -> AsyncIterator[OsdpBus]:
+    pytest.importorskip("osdp_sys", reason="libosdp is not installed: pip install 'gatehouse[osdp]'")
+    made = OsdpBus(tmp_path / "tty", OsdpDevice(1, KEY), OsdpDevice(2, KEY))
+    made.port.plug()
+    yield made
+    made.port.unplug()
+
+
+def reader(bus: OsdpBus, key_file: Path, address: int = 1) -> OsdpReader:
+    link = str(bus.port.link)
+    return OsdpReader(OsdpConfig(link, address, str(key_file), open_ns=600_000_000, silent_ns=1_400_000_000))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 4096])
+async def test_a_card_in_the_secure_channel_and_a_verdict_that_is_heard(
+    bus: OsdpBus, key_file: Path, chunk: int
+) -> None:
+    before = open_files()
+    bus.chunk = chunk
+    one = reader(bus, key_file)
+    async with running(one) as (listener, _):
+        assert isinstance(listener.seen[0], Opened)
+        bus.devices[1].card(frame(41, 41394))
+        assert scanned(await listener.next()) == (Medium.UID, bytes.fromhex("571A00000029A1B2"))
+        assert bus.devices[1].secured
+        one.feedback(Signal.ACCEPT)
+        async with asyncio.timeout(WAIT_S):
+            while BUZ not in {command for command, _ in bus.devices[1].heard}:
+                await asyncio.sleep(0.01)
+        assert KEYSET not in {command for command, _ in bus.devices[1].heard}
+    assert open_files() == before
+
+
+async def test_two_readers_on_one_bus(bus: OsdpBus, key_file: Path) -> None:
+    async with running(reader(bus, key_file)) as (left, _), running(reader(bus, key_file, 2)) as (right, _):
+        bus.devices[2].card(frame(2, 2))
+        assert scanned(await right.next())[1] == bytes.fromhex("571A000000020002")
+        bus.devices[1].card(frame(1, 1))
+        assert scanned(await left.next())[1] == bytes.fromhex("571A000000010001")
+        with pytest.raises(Misconfigured, match="two readers have the address 2"):
+            async with running(reader(bus, key_file, 2)):
+                raise AssertionError("two had one address")
+
+
+async def test_a_reader_with_the_key_of_the_specification_is_not_read(bus: OsdpBus, key_file: Path) -> None:
+    bus.devices[1].scbk = SCBK_D
+    bus.devices[1].card(frame(1, 1))
+    with pytest.raises(DeviceMisbehaved, match="no secure channel") as refused:
+        async with running(reader(bus, key_file)):
+            raise AssertionError("opened with a key that everybody has")
+    assert "key" in refused.value.hint
+    assert len(bus.devices[1].cards) == 1
+
+
+async def test_a_pulled_adapter_is_gone_at_once_and_comes_back(bus: OsdpBus, key_file: Path) -> None:
+    async with running(reader(bus, key_file)) as (_, task):
+        bus.stop_after = 6
+        bus.port.unplug()
+        with pytest.raises(DeviceGone):
+            await asyncio.wait_for(task, WAIT_S)
+    bus.port.plug()
+    bus.stop_after = -1
+    async with running(reader(bus, key_file)) as (listener, _):
+        bus.devices[1].card(frame(1, 1))
+        assert scanned(await listener.next())[1] == bytes.fromhex("571A000000010001")
+
+
+async def test_a_damaged_answer_is_asked_for_again_and_a_card_in_it_is_not_lost(
+    bus: OsdpBus, key_file: Path
+) -> None:
+    async with running(reader(bus, key_file)) as (listener, task):
+        device = bus.devices[1]
+        wrong = {device.answered + 1}
+        device.damaged = wrong.__contains__
+        device.card(frame(1, 1))
+        assert scanned(await listener.next())[1] == bytes.fromhex("571A000000010001")
+        assert device.answered not in wrong
+        assert not task.done()
+
+
+async def test_a_reader_that_falls_silent_is_gone_and_comes_back(bus: OsdpBus, key_file: Path) -> None:
+    async with running(reader(bus, key_file)) as (_, task):
+        bus.devices[1].silent = True
+        with pytest.raises(DeviceGone, match="no OSDP reader answers at address 1") as gone:
+            await asyncio.wait_for(task, WAIT_S)
+        assert "wires" in gone.value.hint
+    bus.devices[1].silent = False
+    async with running(reader(bus, key_file)) as (listener, _):
+        assert isinstance(listener.seen[0], Opened)

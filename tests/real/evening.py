@@ -211,7 +211,7 @@ class Evening:
             gate.disk.copy(twin.root)
         finally:
             gate.signal_all(signal.SIGCONT)
-        twin.enrol(twin.seen_as().enrolment)
+        twin.enrol(twin.enrolment())
         twin.look()
         await twin.start()
         return twin

@@ -409,10 +409,9 @@ class RealGate:
         except (LaneAway, TimeoutError):
             return None
 
-    def seen_as(self) -> SimpleNamespace:
-        """Return what the checker asks a daemon: its log as the card holds it."""
-        reader = self.reader()
-        return SimpleNamespace(reader=reader, enrolment=enrolment.load(self.root))
+    def enrolment(self) -> Enrolment:
+        """Return who its card says that it is."""
+        return enrolment.load(self.root)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

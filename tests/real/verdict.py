@@ -1,18 +1,22 @@
 """The simulation's checker on a real evening: what is read from logs, tables and people is put before it as it wants it."""
 
 from collections.abc import Iterator, Mapping
-from types import SimpleNamespace
-from typing import Any, cast
+from dataclasses import dataclass
+from pathlib import Path
 
-from admission.ids import EventId, TicketId, ZoneId
+from admission.ids import EventId, GateId, TicketId, ZoneId
 from admission.presence import Bounds, PresenceRow, Reset
 from admission.records import Direction
+from edge.enrolment import Enrolment
+from edge.link import Tile
+from edge.settings import LaneSettings
 from edge.store.log_reader import LogReader
 from tests.real.centre import RealCentre
 from tests.real.devices import CONTACT_S_MAX
 from tests.real.gate import RealGate
 from tests.sim.accounts import accounts_of
 from tests.sim.checker import check
+from tests.sim.hardware import Arm
 from tests.sim.history import History
 
 UNANSWERED_S = 12.0
@@ -31,6 +35,34 @@ TROUBLES_S = {
 }
 """What keeps a gate from knowing of a passage, so long after it began and before it ended. One that is told to stop asks for no
 contact any more, and is gone only a moment later."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Board:
+    """What its page shows."""
+
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Daemon:
+    """A gate's program, as it is in the end."""
+
+    enrolment: Enrolment
+    reader: LogReader
+    board: _Board
+    memory: "_Told"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A gate, as it is in the end."""
+
+    id: GateId
+    root: Path
+    settings: tuple[LaneSettings, ...]
+    arms: dict[int, Arm]
+    daemon: _Daemon | None
 
 
 class _Told:
@@ -62,7 +94,7 @@ def problems(history: History, centre: RealCentre, gates: Mapping[str, RealGate]
             one for one in history.releases if one.card == gate.card and one.way is Direction.EXIT
         )
     _settle_releases(history, gates)
-    seen = cast(Any, {card: _seen(gate) for card, gate in gates.items()})
+    seen = {card: _seen(gate) for card, gate in gates.items()}
     accounts = accounts_of(seen)
     return [
         *_unfounded(history, gates),
@@ -71,12 +103,14 @@ def problems(history: History, centre: RealCentre, gates: Mapping[str, RealGate]
     ]
 
 
-def _seen(gate: RealGate) -> SimpleNamespace:
+def _seen(gate: RealGate) -> _Seen:
     daemon = None
     if gate.client.connected and gate.client.status is not None:
-        daemon = gate.seen_as()
-        daemon.memory = _Told(daemon.reader, gate.client.status.inside)
-    return SimpleNamespace(id=gate.id, card=gate.card, root=gate.root, arms=gate.arms, daemon=daemon)
+        reader = gate.reader()
+        daemon = _Daemon(
+            gate.enrolment(), reader, _Board(gate.tiles), _Told(reader, gate.client.status.inside)
+        )
+    return _Seen(gate.id, gate.root, gate.settings, gate.arms, daemon)
 
 
 def _settle_releases(history: History, gates: Mapping[str, RealGate]) -> None:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from admission.entitlements import ZoneTree
 from admission.ids import EventId, GateId, TicketId, ZoneId
 from admission.presence import Bounds, TicketPresence, fold
-from edge.daemon import Daemon
 from edge.link import Part
-from tests.sim.gate import SimGate
 from tests.sim.history import Log
+from tests.sim.met import DaemonSeen, GateSeen
 from tests.sim.premises import BOX, HALL, TODAY, ZONES, ticket_of
 
 TREE = ZoneTree(ZONES)
@@ -46,7 +45,7 @@ def told_of(presence: TicketPresence, admits: int) -> Told:
     )
 
 
-def accounts_of(gates: Mapping[str, SimGate]) -> dict[str, Account]:
+def accounts_of(gates: Mapping[str, GateSeen]) -> dict[str, Account]:
     """Ask every gate that runs."""
     found: dict[str, Account] = {}
     for card, gate in gates.items():
@@ -68,14 +67,14 @@ def accounts_of(gates: Mapping[str, SimGate]) -> dict[str, Account]:
     return found
 
 
-def signed_end(gate: SimGate, log: Log) -> int:
+def signed_end(gate: GateSeen, log: Log) -> int:
     """Return the record of the last head that a gate holds of a log; 0 where there is none."""
     assert gate.daemon is not None
     heads = gate.daemon.reader.heads_backwards(*log, 1)
     return heads[0].seq + 1 if heads else 0
 
 
-def _shown(daemon: Daemon) -> frozenset[GateId]:
+def _shown(daemon: DaemonSeen) -> frozenset[GateId]:
     return frozenset(
         GateId(int(tile.name.removeprefix("gate ")))
         for tile in daemon.board.tiles

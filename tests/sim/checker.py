@@ -29,9 +29,9 @@ from tests.sim.accounts import TREE, Account, Key, told_of
 from tests.sim.alarms import alarms
 from tests.sim.centre import Logs
 from tests.sim.evidence import Evidence, bodies_of, known_presence, meaning_of, placed_of
-from tests.sim.gate import SimGate
 from tests.sim.history import History, Log, Release, Shown
 from tests.sim.lost_ends import known_alone, lost_ends
+from tests.sim.met import GateSeen
 from tests.sim.nearness import pushed
 from tests.sim.people import LEAVES_S, PATIENCE_S
 from tests.sim.premises import BOX, EVENT, HALL, PRODUCT_OF, key_of, ticket_of
@@ -49,7 +49,7 @@ def check(
     history: History,
     logs: Logs,
     forwarded: Mapping[Log, int],
-    gates: Mapping[str, SimGate],
+    gates: Mapping[str, GateSeen],
     accounts: Mapping[str, Account],
 ) -> list[str]:
     """Return what is wrong."""

@@ -11,8 +11,8 @@ from admission.presence import reset_of as the_reset_of
 from admission.records import Direction, ExtensionRecord, Fire, Kind, Record, record_from_bytes
 from tests.sim.accounts import TREE, Account, Key
 from tests.sim.centre import Logs
-from tests.sim.gate import SimGate
 from tests.sim.history import History, Log
+from tests.sim.met import GateSeen
 
 Knows = Callable[[RecordId], bool]
 """Whether somebody knows a record."""
@@ -26,7 +26,7 @@ class Evidence:
     logs: Logs
     forwarded: Mapping[Log, int]
     """Up to where each log is told to gates: what a card set back left unsigned is not."""
-    gates: Mapping[str, SimGate]
+    gates: Mapping[str, GateSeen]
     accounts: Mapping[str, Account]
     """By card, what its gate says of everybody."""
     rows: dict[RecordId, PresenceRow]

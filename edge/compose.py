@@ -19,8 +19,6 @@ from edge.settings import (
     HidPosReader,
     HidRelay,
     InputSettings,
-    KmtronicRelay,
-    LcusRelay,
     MediumSetting,
     ModbusInputs,
     ModbusRelay,
@@ -291,34 +289,13 @@ def _feedback(settings: SerialReader | HidPosReader) -> Mapping[Signal, bytes]:
 
 def guard_settings_of(settings: RelaySettings) -> GuardSettings:
     """Return what the relay guard is started with; the board's driver is imported in its process only."""
+    options: dict[str, object]
     match settings:
-        case LcusRelay() | KmtronicRelay():
-            options: dict[str, object] = {"path": settings.port, "lines": settings.lines}
         case GpioRelay():
             options = {
                 "chip": settings.chip,
                 "offsets": list(settings.offsets),
                 "active_low": settings.active_low,
-            }
-        case ModbusRelay():
-            options = {
-                "path": settings.port,
-                "lines": settings.lines,
-                "unit": settings.unit,
-                "baud": settings.baud,
-                "flash": settings.flash,
-                "flash_unit_ms": settings.flash_unit_ms,
-                "inputs": settings.inputs,
-                "poll_ms": settings.poll_ms,
-                "debounce_ms": settings.debounce_ms,
-            }
-        case NumatoRelay():
-            options = {
-                "path": settings.port,
-                "lines": settings.lines,
-                "inputs": settings.inputs,
-                "poll_ms": settings.poll_ms,
-                "debounce_ms": settings.debounce_ms,
             }
         case HidRelay():
             options = {
@@ -327,6 +304,12 @@ def guard_settings_of(settings: RelaySettings) -> GuardSettings:
                 "usb_port": settings.usb_port,
                 "name": settings.name,
             }
+        case _:
+            options = {"path": settings.port, "lines": settings.lines}
+    if isinstance(settings, ModbusRelay | NumatoRelay):
+        options |= {key: getattr(settings, key) for key in ("inputs", "poll_ms", "debounce_ms")}
+    if isinstance(settings, ModbusRelay):
+        options |= {key: getattr(settings, key) for key in ("unit", "baud", "flash", "flash_unit_ms")}
     return GuardSettings(settings.__struct_config__.tag, options, settings.pulse_max_ms)  # type: ignore[arg-type]
 
 

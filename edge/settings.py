@@ -329,31 +329,41 @@ ReaderSettings = (
 )
 
 
-class LcusRelay(_Strict, frozen=True, tag_field="driver", tag="lcus"):
+class _Relay(_Strict, frozen=True, kw_only=True):
+    """What every relay board has."""
+
+    id: Name
+    pulse_max_ms: PulseMs = 1000
+
+
+class _SerialRelay(_Relay, frozen=True, kw_only=True):
+    """A board on a serial port."""
+
+    port: Path
+
+
+class _ReadingRelay(_SerialRelay, frozen=True, kw_only=True):
+    """A board on a serial port with contacts of its own, which its guard reads."""
+
+    poll_ms: Annotated[int, msgspec.Meta(ge=5, le=1000)] = 20
+    debounce_ms: Millis = 20
+
+
+class LcusRelay(_SerialRelay, frozen=True, tag_field="driver", tag="lcus"):
     """An LCUS-1/2/4/8 board on a CH340."""
 
-    id: Name
-    port: Path
     lines: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
-    pulse_max_ms: PulseMs = 1000
 
 
-class GpioRelay(_Strict, frozen=True, tag_field="driver", tag="gpio"):
-    """Relays on the box's own header or an expander, by libgpiod."""
+class KmtronicRelay(_SerialRelay, frozen=True, tag_field="driver", tag="kmtronic"):
+    """A KMTronic USB relay board."""
 
-    id: Name
-    chip: Name
-    """The chip's label, such as `pinctrl-rp1`: numbers change with kernels."""
-    offsets: Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=16)]
-    active_low: bool = True
-    pulse_max_ms: PulseMs = 1000
+    lines: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
 
 
-class ModbusRelay(_Strict, frozen=True, tag_field="driver", tag="modbus"):
+class ModbusRelay(_ReadingRelay, frozen=True, tag_field="driver", tag="modbus"):
     """Relays of a Modbus RTU board on RS-485, and its inputs."""
 
-    id: Name
-    port: Path
     lines: Annotated[int, msgspec.Meta(ge=1, le=32)] = 8
     baud: Baud = 9600
     unit: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
@@ -362,37 +372,28 @@ class ModbusRelay(_Strict, frozen=True, tag_field="driver", tag="modbus"):
     flash_unit_ms: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     inputs: Annotated[int, msgspec.Meta(ge=0, le=32)] = 0
     """Inputs of the same board that are read, from 0 on; named by an input board with `driver = "relay"`."""
-    poll_ms: Annotated[int, msgspec.Meta(ge=5, le=1000)] = 20
-    debounce_ms: Millis = 20
-    pulse_max_ms: PulseMs = 1000
 
 
-class KmtronicRelay(_Strict, frozen=True, tag_field="driver", tag="kmtronic"):
-    """A KMTronic USB relay board."""
-
-    id: Name
-    port: Path
-    lines: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
-    pulse_max_ms: PulseMs = 1000
-
-
-class NumatoRelay(_Strict, frozen=True, tag_field="driver", tag="numato"):
+class NumatoRelay(_ReadingRelay, frozen=True, tag_field="driver", tag="numato"):
     """A Numato relay module on USB, and its GPIO pins as inputs."""
 
-    id: Name
-    port: Path
     lines: Annotated[int, msgspec.Meta(ge=1, le=32)] = 1
     inputs: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
     """Pins that are read, from 0 on; named by an input board with `driver = "relay"`."""
-    poll_ms: Annotated[int, msgspec.Meta(ge=5, le=1000)] = 20
-    debounce_ms: Millis = 20
-    pulse_max_ms: PulseMs = 1000
 
 
-class HidRelay(_Strict, frozen=True, tag_field="driver", tag="hid"):
+class GpioRelay(_Relay, frozen=True, tag_field="driver", tag="gpio"):
+    """Relays on the box's own header or an expander, by libgpiod."""
+
+    chip: Name
+    """The chip's label, such as `pinctrl-rp1`: numbers change with kernels."""
+    offsets: Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=16)]
+    active_low: bool = True
+
+
+class HidRelay(_Relay, frozen=True, tag_field="driver", tag="hid"):
     """A HID relay board "USBRelay1" to "USBRelay8", driven over hidraw."""
 
-    id: Name
     lines: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     device: Path = ""
     """`/dev/hidraw0`, which changes with the order of plugging; empty: found by the two keys below."""
@@ -401,7 +402,6 @@ class HidRelay(_Strict, frozen=True, tag_field="driver", tag="hid"):
     name: Annotated[
         str, msgspec.Meta(pattern=r"\A([!-~]{5})?\Z", description="the five characters it calls itself")
     ] = ""
-    pulse_max_ms: PulseMs = 1000
 
 
 RelaySettings = LcusRelay | GpioRelay | ModbusRelay | KmtronicRelay | NumatoRelay | HidRelay

@@ -1,7 +1,7 @@
 """Devices that may become a gate's readers and relay boards, each with the settings by which a driver opens it."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -91,7 +91,13 @@ def _reader(device: Plugged, node: Node, *, simulated: bool) -> ReaderSettings:
             return SerialReader(id=1, way=Way.ENTRY, port=node.path)
 
 
-BOARDS: Final = ("lcus", "kmtronic", "numato", "modbus", "hid")
+_SERIAL_BOARDS: Final[Mapping[str, type[LcusRelay | KmtronicRelay | NumatoRelay | ModbusRelay]]] = {
+    "lcus": LcusRelay,
+    "kmtronic": KmtronicRelay,
+    "numato": NumatoRelay,
+    "modbus": ModbusRelay,
+}
+BOARDS: Final = (*_SERIAL_BOARDS, "hid")
 """Relay drivers that the page offers. Boards on the header stay with the file: no program can find out what is wired there."""
 LINES: Final = (1, 2, 4, 8, 16)
 """Lines that boards are sold with; which a driver takes is checked when it is opened."""
@@ -104,17 +110,9 @@ def board_of(device: Plugged, driver: str, lines: int) -> RelaySettings | None:
     node = next((one for one in device.nodes if one.kind is kind), None)
     if node is None:
         return None
-    match driver:
-        case "lcus":
-            return LcusRelay(id="relays", port=node.path, lines=lines)
-        case "kmtronic":
-            return KmtronicRelay(id="relays", port=node.path, lines=lines)
-        case "numato":
-            return NumatoRelay(id="relays", port=node.path, lines=lines)
-        case "hid":
-            return HidRelay(id="relays", usb_port=node.port, lines=lines)
-        case _:
-            return ModbusRelay(id="relays", port=node.path, lines=lines)
+    if driver == "hid":
+        return HidRelay(id="relays", usb_port=node.port, lines=lines)
+    return _SERIAL_BOARDS[driver](id="relays", port=node.path, lines=lines)
 
 
 def likely_board(device: Plugged) -> str:

@@ -1,6 +1,7 @@
 """`gatehouse-edge`: the one place where commands and concrete parts meet."""
 
 import sys
+from pathlib import Path
 
 from edge import cli
 from edge.devices import Devices
@@ -12,10 +13,10 @@ def main() -> int:
     return cli.main(sys.argv[1:], _run, _devices)
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, configuration: Path | None) -> int:
     from edge import compose  # noqa: PLC0415 - everything there is, needed by few commands
 
-    return compose.run(settings)
+    return compose.run(settings, configuration)
 
 
 def _devices() -> Devices:

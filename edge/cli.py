@@ -25,7 +25,7 @@ TAG_WAIT_S: Final = 60.0
 """Somebody who has not held the tag to the reader by then has gone to look for it."""
 CENTRE_HINT: Final = "Make a code at the centre, then: gatehouse-edge enrol URL CODE"
 
-Run = Callable[[Settings], int]
+Run = Callable[[Settings, Path | None], int]
 
 
 def main(arguments: Sequence[str], run: Run, devices: Callable[[], Devices]) -> int:
@@ -97,8 +97,9 @@ def _run(arguments: argparse.Namespace, run: Run, devices: Callable[[], Devices]
     if _is_bare(arguments):
         # A box from nothing: it is set up on its own page, and then begins anew as a gate, without what that took.
         logs.start()
-        _shut(Path(config.bare().gate.data))
-        if _set_up(config.bare(), arguments.config, Path("/"), devices()):
+        base = _at_port(config.bare(), arguments.port)
+        _shut(Path(base.gate.data))
+        if _set_up(base, arguments.config, arguments.root, devices()):
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line, once more
         return EX_OK
     settings = config.load(arguments.config)
@@ -106,7 +107,7 @@ def _run(arguments: argparse.Namespace, run: Run, devices: Callable[[], Devices]
     _enrolment(data)  # says what to do where there is none
     _shut(data)
     logs.start()
-    return run(settings)
+    return run(settings, arguments.config if arguments.config == config.default_path() else None)
 
 
 def _check(arguments: argparse.Namespace, devices: Devices) -> int:
@@ -134,14 +135,11 @@ def _detect(arguments: argparse.Namespace) -> int:
 
 
 def _commission(arguments: argparse.Namespace, devices: Devices) -> int:
-    import msgspec  # noqa: PLC0415
-
     from edge import logs  # noqa: PLC0415
     from edge.front.pin import first_pin  # noqa: PLC0415
 
     base = config.load(arguments.config) if arguments.config.exists() else config.bare()
-    if arguments.port is not None:
-        base = msgspec.structs.replace(base, page=msgspec.structs.replace(base.page, port=arguments.port))
+    base = _at_port(base, arguments.port)
     data = Path(base.gate.data)
     _become_owner(data)
     _shut(data)
@@ -152,6 +150,15 @@ def _commission(arguments: argparse.Namespace, devices: Devices) -> int:
     if _set_up(base, arguments.config, arguments.root, devices):
         _say("Written. Start the gate: systemctl start gatehouse-edge")
     return EX_OK
+
+
+def _at_port(base: Settings, port: int | None) -> Settings:
+    """Return settings with the page at this port; None: where it was."""
+    import msgspec  # noqa: PLC0415
+
+    if port is None:
+        return base
+    return msgspec.structs.replace(base, page=msgspec.structs.replace(base.page, port=port))
 
 
 def _set_up(base: Settings, path: Path, root: Path, devices: Devices) -> bool:
@@ -417,7 +424,10 @@ def _parser() -> argparse.ArgumentParser:
     files = argparse.ArgumentParser(add_help=False, parents=[where])
     files.add_argument("--data", type=Path, help="the data folder, instead of the one in the TOML")
 
-    commands.add_parser("run", parents=[where], help="run the gate until it is told to stop")
+    started = commands.add_parser("run", parents=[where], help="run the gate until it is told to stop")
+    # Of the commissioning page, where this box has no configuration yet.
+    started.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    started.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
     commands.add_parser(
         "check", parents=[where], help="try configuration, devices and files, and say what to do"
     )

@@ -42,6 +42,7 @@ from edge.link import (
     ResetPresence,
     Restart,
     SetState,
+    SetUpAnew,
     TakeList,
     WriteTag,
     ZoneCommand,
@@ -49,6 +50,8 @@ from edge.link import (
 from edge.presence_reset import count_people, readmission, reset_presence
 from edge.staff import Act, StaffActs
 from edge.store.faults import StoreFault
+
+log = logging.getLogger("edge.commands")
 
 BLINKS = 8
 BLINK_S = 0.5
@@ -87,7 +90,10 @@ class Commands:
             return Done(command.number, ok=False, code="command.refused")
         if done.ok and not await self._gate.journal.saved(SAVED_S):
             return Done(command.number, ok=False, code="command.not_saved")
-        if done.ok and isinstance(command, Restart):
+        if done.ok and isinstance(command, SetUpAnew):
+            code = await asyncio.to_thread(_set_aside, gate.configuration)
+            done = Done(command.number, not code, code)
+        if done.ok and isinstance(command, Restart | SetUpAnew):
             gate.restart()
         return done
 
@@ -111,7 +117,7 @@ class Commands:
                 return self._identify(command)
             case WriteTag():
                 return self._write_tag(command)
-            case Restart():
+            case Restart() | SetUpAnew():
                 return Done(command.number, not (code := self._keeps_running()), code)
             case _:
                 return self._at_lane(command)
@@ -346,3 +352,14 @@ def _is_admission(record: Record) -> bool:
     entry = record.direction is Direction.ENTRY and bool(record.flags & Flag.TICKET)
     counted = entry and not record.flags & Flag.REHEARSAL
     return counted and record.kind in _ADMITS and record.outcome is Outcome.GRANT
+
+
+def _set_aside(configuration: Path | None) -> str:
+    """Put away what the commissioning page wrote; "", or why not. What a person wrote is a person's to put away."""
+    from edge.commission.placing import set_aside  # noqa: PLC0415 - once in a gate's life
+
+    try:
+        return "" if configuration is not None and set_aside(configuration) else "command.by_hand"
+    except OSError:
+        log.exception("the configuration could not be put aside")
+        return "command.by_hand"

@@ -383,13 +383,16 @@ def factories() -> Factories:
     return Factories(reader_of, inputs_of, relay_of, SystemClock(), front_argv)
 
 
-def run(settings: Settings) -> int:
-    """Run a gate until a signal. NotEnrolled, ValueError or StoreFault where it cannot start."""
+def run(settings: Settings, configuration: Path | None = None) -> int:
+    """Run a gate until a signal. NotEnrolled, ValueError or StoreFault where it cannot start.
+
+    `configuration`: the file of these settings, where the next run would read it by itself.
+    """
     from edge.daemon import Daemon  # noqa: PLC0415 - half of all imports: who only switches off must not wait for them
 
     own = enrolment.load(Path(settings.gate.data))
 
     async def main() -> int:
-        return await Daemon(settings, own, factories()).run()
+        return await Daemon(settings, own, factories(), configuration).run()
 
     return asyncio.run(main())

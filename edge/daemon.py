@@ -117,8 +117,12 @@ log = logging.getLogger("edge.daemon")
 class Daemon:
     """One gate, alive from `run` to its end. StoreFault from the constructor where the log cannot be had."""
 
-    def __init__(self, settings: Settings, enrolment: Enrolment, parts: Factories) -> None:
+    def __init__(
+        self, settings: Settings, enrolment: Enrolment, parts: Factories, configuration: Path | None = None
+    ) -> None:
         self.settings = settings
+        self.configuration = configuration
+        """The file that they were read from, where the next run would read it by itself."""
         self.enrolment = enrolment
         self.scans = LastScans()
         self.recent = self.scans.answers

@@ -50,6 +50,7 @@ class Gate(Protocol):
 
     data: Path
     settings: Settings
+    configuration: Path | None
     enrolment: Enrolment
     reader: LogReader
     journal: Journal

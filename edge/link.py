@@ -311,6 +311,13 @@ class Restart(msgspec.Struct, frozen=True, tag="restart"):
     steward: int = 0
 
 
+class SetUpAnew(msgspec.Struct, frozen=True, tag="set_up_anew"):
+    """Put the configuration that the commissioning page wrote aside, and end this run: the next one is commissioned."""
+
+    number: int
+    steward: int
+
+
 class TakeList(msgspec.Struct, frozen=True, tag="take_list"):
     """A newer list file was built and verified; switch to it."""
 
@@ -450,7 +457,16 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 ZoneCommand = ResetPresence | CountPeople | Readmission
 LaneCommand = Pulse | ClearFire | AdmitByHand | AnnulLast
 Command = (
-    SetState | LaneCommand | ZoneCommand | Acknowledge | Identify | Restart | TakeList | Changes | WriteTag
+    SetState
+    | LaneCommand
+    | ZoneCommand
+    | Acknowledge
+    | Identify
+    | Restart
+    | SetUpAnew
+    | TakeList
+    | Changes
+    | WriteTag
 )
 Asked = Command | GiveHeld | Foreign | Believe | BelieveAgain
 Answer = Done | HeldRecords

@@ -772,6 +772,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Somebody is passing",
         "Try again in a moment.",
     ),
+    "command.by_hand": _row(
+        "Diese Konfiguration wurde von Hand geschrieben",
+        "Die Datei gate.toml von Hand wegräumen und neu starten.",
+        "This configuration was written by hand",
+        "Move gate.toml away by hand, then restart.",
+    ),
     "command.unsaved": _row(
         "Einträge sind erst im Arbeitsspeicher: ein Neustart verlöre sie",
         "Kachel Protokoll ansehen; erst muss der Speicher wieder annehmen.",

@@ -1,11 +1,22 @@
-"""Puts a new configuration in the place of the old one: checked by the gate's own loader first, whole or not at all."""
+"""Puts a new configuration in the place of the old one, checked by the gate's own loader first, whole or not at all; and puts
+one away, so that the box is commissioned anew."""
 
 import os
 from pathlib import Path
 
 from edge import config
+from edge.commission.toml_text import HEAD
 
 BACKUP_SUFFIX = ".bak"
+
+
+def set_aside(path: Path) -> bool:
+    """Put a configuration away as `.bak`, durably; False, and nothing done, where this page did not write it."""
+    if not path.read_text("utf-8").startswith(HEAD):
+        return False
+    path.replace(path.with_name(path.name + BACKUP_SUFFIX))
+    _sync(path.parent)
+    return True
 
 
 def place(path: Path, text: str) -> None:
@@ -26,8 +37,13 @@ def place(path: Path, text: str) -> None:
         aside.hardlink_to(path)
         aside.replace(backup)
     new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have what was renamed in a folder outlive a power cut."""
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)

@@ -1,7 +1,8 @@
 """What a browser asks for: bodies read and checked, turned into commands; the language it wants."""
 
 import asyncio
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
@@ -21,6 +22,7 @@ from edge.link import (
     ResetPresence,
     Restart,
     SetState,
+    SetUpAnew,
 )
 
 BODY_S = 5.0
@@ -111,6 +113,12 @@ class BoxBody(Asked, frozen=True):
     steward: Steward = 0
 
 
+class AnewBody(Asked, frozen=True):
+    """POST /api/box/anew: nobody passes until somebody has commissioned this box anew."""
+
+    steward: Named
+
+
 class BelieveBody(Asked, frozen=True):
     """POST /api/gate/{id}/believe: somebody looked at that gate."""
 
@@ -131,6 +139,9 @@ class Refused(Exception):
         super().__init__(code)
         self.code = code
         self.args_said = args or {}
+
+
+_OF_BOX: Final[Mapping[str, type[Identify | Restart]]] = {"identify": Identify, "restart": Restart}
 
 
 async def command(request: web.Request) -> Command | BelieveAgain:
@@ -156,10 +167,10 @@ async def command(request: web.Request) -> Command | BelieveAgain:
         case "readmission":
             readmit = await body(request, ReadmitBody)
             return Readmission(0, number, readmit.open, readmit.steward)
-        case "identify":
-            return Identify(0, (await body(request, BoxBody)).steward)
-        case "restart":
-            return Restart(0, (await body(request, BoxBody)).steward)
+        case "identify" | "restart" as what:
+            return _OF_BOX[what](0, (await body(request, BoxBody)).steward)
+        case "anew":
+            return SetUpAnew(0, (await body(request, AnewBody)).steward)
         case "believe":
             return BelieveAgain(0, number, (await body(request, BelieveBody)).steward)
         case "acknowledge":

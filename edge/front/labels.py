@@ -71,6 +71,15 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "restart": ("Neu starten", "Restart"),
     "js_restart_sure": ("Kurz kommt niemand durch. Nochmals tippen", "Nobody passes for a moment. Tap again"),
+    "set_up": ("Neu einrichten", "Set up anew"),
+    "set_up_why": (
+        "Neu einrichten legt die Konfiguration beiseite (gate.toml.bak). Bis sie neu geschrieben ist, kommt hier niemand durch.",
+        "Setting up anew puts the configuration aside (gate.toml.bak). Until it is written anew nobody passes here.",
+    ),
+    "js_set_up_sure": (
+        "Niemand kommt durch, bis alles neu steht. Nochmals tippen",
+        "Nobody passes until all is set up. Tap again",
+    ),
     "js_lost": ("Keine Verbindung zur Box seit", "No connection to the box since"),
     "js_tap_again": ("Nochmals tippen", "Tap again"),
     "js_pulse_entry": ("Test: Eingang öffnen", "Test: open entry"),

@@ -142,7 +142,7 @@ class Page:
                 web.post("/api/logout", self._unlock.leave),
                 web.post(r"/api/lane/{id:\d{1,5}}/{what:state|pulse|fire|admit|annul}", self._post_command),
                 web.post(r"/api/zone/{id:\d{1,5}}/{what:reset|count|readmission}", self._post_command),
-                web.post("/api/box/{what:identify|restart}", self._post_command),
+                web.post("/api/box/{what:identify|restart|anew}", self._post_command),
                 web.post(r"/api/gate/{id:\d{1,10}}/{what:believe}", self._post_command),
                 web.post("/api/box/sync", self._post_sync),
                 web.get("/api/bundle", self._get_bundle),

@@ -6,7 +6,7 @@ from admission.records import Kind
 from drivers.base import Signal
 from edge.daemon import EX_TEMPFAIL
 from edge.lane import LaneShell
-from edge.link import Done, Identify, Restart
+from edge.link import Done, Identify, Restart, SetUpAnew
 from tests.edge.rig import Gate, assert_verifies, code, quick, row, running
 from tests.venue.hardware import FIRE_LINE
 
@@ -42,6 +42,13 @@ async def test_a_restart_is_answered_then_ends_the_run_for_systemd_to_begin_anew
     assert_verifies(gate.data)
     async with running(tmp_path, adjust=quick) as gate:
         await gate.ready()
+
+
+async def test_a_gate_whose_configuration_is_by_hand_is_not_set_up_anew(tmp_path: Path) -> None:
+    async with running(tmp_path, [row(7)], adjust=quick) as gate:
+        await gate.ready()
+        assert await gate.do(SetUpAnew(1, 42)) == Done(1, ok=False, code="command.by_hand")
+        assert not gate.daemon._stopping.is_set()
 
 
 async def test_no_restart_while_somebody_passes_or_an_alarm_stands(tmp_path: Path) -> None:

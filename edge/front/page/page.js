@@ -384,6 +384,7 @@ $("go").addEventListener("submit", async (event) => {
 $("story-of").addEventListener("submit", (event) => { event.preventDefault(); tell($("story"), $("story-of").number.value.trim()); });
 sure($("sync"), false, () => send("box/sync", {}));
 sure($("identify"), false, () => send("box/identify", {}));
+sure($("set-up"), true, () => { if (hasSteward()) send("box/anew", {}); }, () => words.set_up_sure);
 sure($("restart"), true, () => send("box/restart", {}), () => words.restart_sure);
 
 // --- the live stream ----------------------------------------------------------------------------------------------

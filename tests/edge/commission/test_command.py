@@ -1,5 +1,6 @@
-"""`gatehouse-edge commission` as a process of its own, and where it writes."""
+"""`gatehouse-edge commission` and a bare `run` as processes of their own, and where they write."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -8,17 +9,24 @@ import signal
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from drivers.sims.serial_scanner import SerialScanner
 from edge import config
-from edge.front.pin import PIN_DIGITS
+from edge.commission.placing import place, set_aside
+from edge.commission.toml_text import HEAD
+from edge.daemon import EX_TEMPFAIL
+from edge.front.pin import PIN_DIGITS, new_pin
 from edge.reset import LOCK
 from edge.settings import GateSettings, Settings
 from edge.store.disk import LocalDisk, hold
 from edge.store.faults import FaultKind, StoreFault
 from tests.edge.commission.box import Box
+from tests.edge.rig import prepare, row
 from tests.house import ROOT
 
 GATE = '[gate]\nname = "N"\n[[lanes]]\nid = 1\nname = "A"\n[[lanes.readers]]\nid = 1\nway = "entry"\ndriver = "serial"\nport = "/dev/x"\n'
@@ -100,3 +108,91 @@ def test_there_is_nothing_to_switch_off_before_there_is_a_configuration(tmp_path
     with start(tmp_path, "off") as process:
         assert process.communicate(timeout=30) == ("", "")
     assert process.returncode == 0
+
+
+class Technician:
+    """Somebody with the PIN at a page, whose certificate was looked at."""
+
+    def __init__(self, address: str, pin: str) -> None:
+        port = int(address.rstrip("/").rpartition(":")[2])
+        self._connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=_no_check())
+        self._headers = {"Origin": f"https://127.0.0.1:{port}", "Content-Type": "application/json"}
+        self._connection.request("POST", "/api/pin", json.dumps({"pin": pin}), self._headers)
+        answer = self._connection.getresponse()
+        assert answer.status == 200, answer.read()
+        answer.read()
+        self._headers["Cookie"] = answer.headers["Set-Cookie"].partition(";")[0]
+
+    def do(self, path: str, body: object = None) -> dict[str, Any]:
+        """Press something, or look (without a body)."""
+        method = "GET" if body is None else "POST"
+        self._connection.request(method, path, None if body is None else json.dumps(body), self._headers)
+        answer = self._connection.getresponse()
+        told: dict[str, Any] = json.loads(answer.read())
+        assert answer.status == 200, told
+        return told
+
+    def leave(self) -> None:
+        """Close the page."""
+        self._connection.close()
+
+    async def until(self, path: str, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Look until something is so."""
+        async with asyncio.timeout(30):
+            while not holds(told := await asyncio.to_thread(self.do, path)):
+                await asyncio.sleep(0.02)
+        return told
+
+
+def address_of(lines: Iterable[str]) -> str:
+    """Wait for what says where the page is; a log line, or the console's."""
+    return next(found[0] for line in lines if (found := re.search(r"https://[0-9.]+:[0-9]+/", line)))
+
+
+async def test_a_bare_box_becomes_the_gate_that_was_written_and_can_be_set_up_anew(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    prepare(data, [row(1)])
+    pin = new_pin(data)
+    scanner = SerialScanner(tmp_path / "scanner")
+    scanner.port.plug()
+    box = Box(tmp_path / "box")
+    box.usb("1-1", "1eab:1306", "NLS-FM430")
+    box.serial("1-1", "ttyACM0", tmp_path / "scanner")
+    bare = ("run", "--port", "0", "--root", str(tmp_path / "box"))
+    with start(tmp_path, *bare) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        technician = Technician(await asyncio.to_thread(address_of, process.stdout), pin)
+        technician.do("/api/commission/plan", {"name": "North", "lanes": [{"name": "A"}]})
+        technician.do("/api/commission/ask", {"lane": 1, "way": "entry", "medium": "barcode"})
+        asked = await technician.until("/api/commission", lambda told: told["devices"][0]["listening"])
+        await scanner.scan(asked["asked"]["code"].encode())
+        await technician.until("/api/commission", lambda told: not told["missing"])
+        technician.do("/api/commission/write", {})
+        technician.leave()
+        # The same process goes on as a gate: systemd sees no end, and nothing of the page is left in it.
+        at_gate = Technician(await asyncio.to_thread(address_of, process.stderr), pin)
+        status = await at_gate.until("/api/status", lambda told: told["gate"])
+        assert [lane["name"] for lane in status["lanes"]] == ["A"]
+        assert process.poll() is None
+        command = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+        assert [os.fsencode(one) for one in bare] == command[3:-1]
+        assert at_gate.do("/api/box/anew", {"steward": 7})["ok"]
+        at_gate.leave()
+        await asyncio.to_thread(process.communicate, timeout=30)
+        assert process.returncode == EX_TEMPFAIL
+    kept = config.load(tmp_path / "etc/gate.toml.bak", {})
+    assert [lane.name for lane in kept.lanes] == ["A"]
+    assert not (tmp_path / "etc/gate.toml").exists()  # so the next start is commissioned
+    scanner.port.unplug()
+
+
+def test_what_a_person_wrote_is_a_persons_to_put_away(tmp_path: Path) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text(GATE)
+    assert not set_aside(path)
+    assert path.read_text() == GATE
+    place(path, HEAD + GATE)
+    assert set_aside(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["gate.toml.bak"]
+    assert (tmp_path / "gate.toml.bak").read_text() == HEAD + GATE

@@ -1,4 +1,4 @@
-"""A traffic light and a buzzer at a lane, on lines of its relay board: what was answered, told by light and rhythm.
+"""A traffic light and a buzzer at a lane, on lines of its relay board or of another: what was answered, told by light and rhythm.
 
 The relay guard ends each flash as it ends each pulse, so no lamp outlives us. Nothing flashes more than three times in a
 second (WCAG 2.3.1), and rhythms are those of the display, so that they are told apart without hearing a pitch. A new answer
@@ -49,7 +49,7 @@ PATTERNS: Final[Mapping[DisplayState, tuple[Flash, ...]]] = {
 
 
 class Lines(Protocol):
-    """The lane's relay board."""
+    """The relay board that the lamps hang on."""
 
     def pulse(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> None:
         """Switch a line on for a while; `done(ok)` when that was commanded, or could not be."""

@@ -89,6 +89,7 @@ def problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     yield from _shared_ports(top, readers)
     for lane in lanes:
         yield from _barrier(lane, relays)
+        yield from _lamps(lane, relays)
         yield from _check_in(lane)
         yield from _contacts(lane, inputs, relays)
         yield from _kind_of_barrier(lane)
@@ -366,7 +367,7 @@ def _named(lane: _Table, key: str, boards: list[_Table], what: str) -> Iterator[
 
 def _boards_table(key: str) -> str:
     """Return the table that a lane's key names an entry of."""
-    return {"relay": "relays", "inputs": "inputs"}[key]
+    return {"relay": "relays", "lamp_relay": "relays", "inputs": "inputs"}[key]
 
 
 def _find(boards: list[_Table], name: str) -> _Table | None:
@@ -404,7 +405,7 @@ _TAG_DRIVERS: Final = ("pn532", "twn4", "pcsc", "osdp", "wiegand")
 def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
     yield from _named(lane, "relay", relays, "relay")
     relay = _find(relays, lane.text("relay"))
-    outputs = ("entry_line", "exit_line", *LAMPS)
+    outputs = ("entry_line", "exit_line")
     yield from _on_board(lane, outputs, None if relay is None else _lines_of(relay))
     lines = [key for key in ("entry_line", "exit_line") if lane.get(key) is not None]
     if not lane.text("relay"):
@@ -424,22 +425,34 @@ def _barrier(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
                 )
                 yield (*reader.path, "way"), wrong, allowed
     longest_ms = None if relay is None else relay.number("pulse_max_ms")
-    if (
-        longest_ms is not None
-        and longest_ms < FLASH_MS_MAX
-        and any(lane.get(key) is not None for key in LAMPS)
-    ):
-        yield (
-            (*lane.path, "relay"),
-            f"its lamps flash for {FLASH_MS_MAX} ms",
-            f"pulse_max_ms = {FLASH_MS_MAX}",
-        )
     pulse_ms = (
         lane.number("pulse_ms") if "pulse_ms" in lane.values else lengths_of(lane.values).get("pulse_ms")
     )
     if longest_ms is not None and pulse_ms is not None and pulse_ms > longest_ms:
         path = (*lane.path, "pulse_ms" if "pulse_ms" in lane.values else "relay")
         yield path, f"pulses of {pulse_ms} ms are longer than the relay's pulse_max_ms", f"up to {longest_ms}"
+
+
+def _lamps(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
+    """A traffic light and a buzzer, on the lane's own relay board or on the one named for them."""
+    yield from _named(lane, "lamp_relay", relays, "relay")
+    own = "lamp_relay" if lane.text("lamp_relay") else "relay"
+    board = _find(relays, lane.text(own))
+    yield from _on_board(lane, LAMPS, None if board is None else _lines_of(board))
+    used = [key for key in LAMPS if lane.get(key) is not None]
+    if not lane.text(own):
+        for key in used:
+            yield (
+                (*lane.path, key),
+                "there is no relay for this line",
+                "name the lane's relay too, or lamp_relay",
+            )
+    elif own == "lamp_relay" and not used:
+        yield (*lane.path, own), "no line of this relay is used", "give one of " + ", ".join(LAMPS)
+    longest_ms = None if board is None else board.number("pulse_max_ms")
+    if used and longest_ms is not None and longest_ms < FLASH_MS_MAX:
+        wrong = f"its lamps flash for {FLASH_MS_MAX} ms"
+        yield (*lane.path, own), wrong, f"pulse_max_ms = {FLASH_MS_MAX}"
 
 
 _WAYS: Final = {"entry": "in", "exit": "out"}
@@ -480,14 +493,14 @@ def _shared_lines(lanes: list[_Table]) -> Iterator[Problem]:
     outputs: dict[Hashable, KeyPath] = {}
     contacts: dict[Hashable, tuple[KeyPath, str]] = {}
     for lane in lanes:
-        barrier = {lane.number("entry_line"), lane.number("exit_line")} - {None}
-        lamps = [lane.number(key) for key in LAMPS if lane.number(key) is not None]
+        board = dict.fromkeys(("entry_line", "exit_line"), lane.text("relay"))
+        board |= dict.fromkeys(LAMPS, lane.text("lamp_relay") or lane.text("relay"))
+        used = {key: (board[key], lane.number(key)) for key in board if lane.number(key) is not None}
         for key in LAMPS:
-            if lane.number(key) in barrier or lamps.count(lane.number(key)) > 1:
+            if key in used and list(used.values()).count(used[key]) > 1:
                 yield (*lane.path, key), "this lane uses this output line already", "a line of its own"
-        for key in ("entry_line", "exit_line", *LAMPS):
-            line = (lane.text("relay"), lane.number(key))
-            if line[0] and line[1] is not None and outputs.setdefault(line, lane.path) != lane.path:
+        for key, line in used.items():
+            if line[0] and outputs.setdefault(line, lane.path) != lane.path:
                 yield (*lane.path, key), "another lane uses this output line", "a line of its own"
         for key in CONTACTS:
             contact = (lane.text("inputs"), lane.number(key))

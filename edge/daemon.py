@@ -242,6 +242,7 @@ class Daemon:
             journal=self.journal,
             clock=self.time,
             relay=self.barriers.get(settings.relay),
+            lamps=self.barriers.get(settings.lamp_relay or settings.relay),
             on_seen=self._seen,
             on_layout=partial(self._layout, settings.id),
             on_fault=self.unreadable,
@@ -380,7 +381,9 @@ class Daemon:
 
     def _relay_state(self, device: Device, state: DeviceState) -> None:
         self._device_log.changed(device, state)
-        self.board.device(Part.RELAY, device.name, state, stops=True)
+        # A board that only lamps hang on stops nobody.
+        opens = any(lane.relay == device.name for lane in self.settings.lanes)
+        self.board.device(Part.RELAY, device.name, state, stops=opens)
         self.tell_lanes()
 
     def _layout(self, lane: int, reader: int, *, wrong: bool) -> None:

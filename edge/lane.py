@@ -145,6 +145,7 @@ class LaneShell:
         on_alert: Callable[[str], None] = lambda _what: None,
         heard: Callable[[], tuple[RecordId, ...]] = tuple,
         on_fire: Callable[[], None] = lambda: None,
+        lamps: RelayLines | None = None,
     ) -> None:
         self.settings = settings
         self.machine = machine
@@ -162,7 +163,7 @@ class LaneShell:
         self._stored = StoredScans(
             judge=judge, time=clock, rows=self._rows, drive=self.drive, seq_of=self.seq_of, on_fault=on_fault
         )
-        self._lamps = None if relay is None else Annunciator(settings, relay)
+        self._lamps = None if lamps is None else Annunciator(settings, lamps)
         self._check_in = self._desk() if settings.check_in_s else None
         self._readers = {reader.id: _AtReader(reader) for reader in settings.readers}
         self._seqs: OrderedDict[int, int] = OrderedDict()

@@ -461,8 +461,10 @@ class LaneSettings(_Strict, frozen=True):
     relay: str = ""
     entry_line: Line | None = None
     exit_line: Line | None = None
+    lamp_relay: str = ""
+    """The relay board that a traffic light and a buzzer hang on; empty: the lane's own."""
     green_line: Line | None = None
-    """Lines of the same relay board that a traffic light and a buzzer hang on (`edge.annunciator`)."""
+    """Lines of that board (`edge.annunciator`)."""
     red_line: Line | None = None
     buzzer_line: Line | None = None
     inputs: str = ""

@@ -1,5 +1,6 @@
 """A lane's lamps: each answer has its own pattern, none flashes fast, and the lines of the board really switch."""
 
+import asyncio
 import itertools
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from admission.entitlements import Standing
 from admission.reasons import DisplayState
 from drivers.sims.lcus_board import LcusBoard
 from edge.annunciator import FLASH_MS_MAX, FLASHES_PER_S_MAX, PATTERNS, Lamp
+from edge.board import VerdictWord, verdict
 from edge.config import ConfigErrors, load
+from edge.link import Health, Part
 from tests.edge.rig import Gate, code, quick, row, running
 from tests.edge.test_config import BARRIER
 
@@ -67,12 +70,40 @@ async def test_the_lines_switch_with_each_answer(tmp_path: Path) -> None:
         assert [one.line for one in board.changes if one.on].count(3) == 1, "another rhythm than before"
 
 
+async def test_lamps_hang_on_a_board_of_their_own_whose_loss_stops_nobody(tmp_path: Path) -> None:
+    lamps = LcusBoard(2, tmp_path / "lamps")
+    lamps.attach(asyncio.get_running_loop())
+
+    def adjust(text: str) -> str:
+        head, first, second = quick(text).split("[[lanes]]")
+        named = second.replace("relay =", 'lamp_relay = "lamps"\nred_line = 1\nrelay =', 1)
+        board = f'[[relays]]\nid = "lamps"\ndriver = "lcus"\nport = "{tmp_path / "lamps"}"\nlines = 2\n'
+        return f"{head}[[lanes]]{first}[[lanes]]{named}\n{board}"
+
+    async with running(tmp_path, [row(1), row(2, Standing.CANCELLED)], adjust=adjust) as gate:
+        await gate.ready()
+        await gate.until(lambda: gate.health(Part.RELAY, "lamps") is Health.OK, "the lamps' board is open")
+        await gate.hardware.second.scan(code(2))
+        await lit(gate, lamps, 1)
+        assert not any(gate.hardware.relays.levels)
+        lamps.unplug()
+        await gate.until(
+            lambda: gate.health(Part.RELAY, "lamps") is Health.BAD, "the board is seen to be gone"
+        )
+        assert verdict(gate.daemon.board.tiles).word is VerdictWord.DEGRADED
+        await gate.hardware.second.scan(code(1))
+        await gate.walk(2)
+
+
 @pytest.mark.parametrize(
     ("keys", "wrong"),
     [
         ("green_line = 9", "the board has no line 9"),
         ("red_line = 0", "this lane uses this output line already"),
         ("green_line = 3\nred_line = 3", "this lane uses this output line already"),
+        ('lamp_relay = "arm"\nred_line = 0', "this lane uses this output line already"),
+        ('lamp_relay = "amr"\nred_line = 2', "did you mean arm"),
+        ('lamp_relay = "arm"', "no line of this relay is used"),
     ],
 )
 def test_a_lamp_has_a_line_of_its_own(keys: str, wrong: str) -> None:

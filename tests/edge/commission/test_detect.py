@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 
 from admission.reasons import Language
 from edge.commission.candidates import candidates
+from edge.commission.contacts import Contact
 from edge.commission.detect import detect, lines
 from edge.commission.findings import Grade, troubles
 from edge.commission.inventory import inventory
+from edge.commission.server import PAGE
 from edge.commission.words import LABELS, NAMES, SENTENCES, say
 from edge.settings import PcscReader, Way
 from tests.edge.commission.box import VENDOR_DESCRIPTOR, Box
@@ -91,6 +94,9 @@ def test_each_sentence_is_said_in_both_languages() -> None:
         assert both[0] != both[1]
         assert all(one.cause and one.fix and "{" not in one.cause + one.fix for one in both)
     assert all(all(pair) for pair in (*NAMES.values(), *LABELS.values()))
+    script = (PAGE / "commission.js").read_text()
+    assert {f"js_{one}" for one in re.findall(r"words\.([a-z_0-9]+)", script)} <= LABELS.keys()
+    assert {f"move_{one.value}" for one in Contact} | {one.value for one in Contact} <= LABELS.keys()
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

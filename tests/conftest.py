@@ -1,7 +1,12 @@
 """What holds for every test."""
 
+import asyncio
 import os
+import signal
+from collections.abc import Generator
+from io import StringIO
 
+import pytest
 from hypothesis import settings
 
 from tests.thaw import thaw
@@ -16,3 +21,38 @@ settings.load_profile("ci" if os.environ.get("CI") else "gatehouse")
 def pytest_runtest_logfinish() -> None:
     """Here a thousand gates live, one after the other."""
     thaw()
+
+
+HANGS_AFTER_S = 240
+"""Sooner than the test is ended for it (`faulthandler_timeout`), which tells of threads alone."""
+
+
+_stderr_fd = 2
+
+
+def pytest_configure() -> None:
+    """Keep the real standard error before tests' output is caught."""
+    global _stderr_fd  # noqa: PLW0603 - pytest's hooks have no other place
+    _stderr_fd = os.dup(2)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Have a test that hangs say which of its tasks waits where."""
+    signal.signal(signal.SIGALRM, lambda *_: _tell_of_tasks())
+    signal.alarm(HANGS_AFTER_S)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+
+
+def _tell_of_tasks() -> None:
+    try:
+        tasks = asyncio.all_tasks()
+    except RuntimeError:
+        return  # no loop runs: the threads' stacks say it all
+    told = StringIO()
+    for task in tasks:
+        task.print_stack(file=told)
+    os.write(_stderr_fd, told.getvalue().encode())

@@ -32,11 +32,10 @@ run:
 	$(SETUP) run
 	@$(PYTHON) -m tests.venue $(ARGS)
 
-# worksteal: no worker idles at the end, and a test that killed its worker is not tried again and again. Two workers a core:
-# half of the time a test waits for a process, a timer or the disk.
+# worksteal: no worker idles at the end, and a test that killed its worker is not tried again and again.
 test:
 	$(SETUP) test
-	@$(PYTHON) -m pytest -n $$((2 * $$(nproc))) --dist worksteal $(ARGS)
+	@$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
 
 # The guest is built once, into build/lab; after that it is back within seconds. ARGS goes to pytest.
 lab:

@@ -144,7 +144,7 @@ class Round:
 
 
 class Changes:
-    """Changes of which none looks at what another did: on PostgreSQL one statement, which costs it and us a third.
+    """Changes of which none looks at what another did: on PostgreSQL one statement, which costs it and us less.
 
     There each is a part of a WITH (PostgreSQL, 7.8.4): all see the tables as they were before, in no order. What one
     returns another may read by the name that it was given. On SQLite they are made one after the other.

@@ -105,6 +105,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     key: IssuerKey | None
     counter: int | None = None
     """Of a SUN tag: it rises with each tap, so one that is not above all that were seen is a message sent again."""
+    genuine: bool = True
+    """False for a tag whose chip is to show that its maker signed its UID, and does not (`admission.codecs.originality`)."""
 
 
 class Forged(msgspec.Struct, frozen=True, gc=False):

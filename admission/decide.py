@@ -142,6 +142,8 @@ def _refused_outright(question: Question) -> Reason:
         return Reason.UNKNOWN_ISSUER
     if isinstance(identity, Copied):
         return Reason.COPIED_TAG
+    if isinstance(identity, Known) and not identity.genuine:
+        return Reason.NOT_GENUINE
     return Reason.REPLAYED_TAP if question.replayed else Reason.NONE
 
 

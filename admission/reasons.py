@@ -47,6 +47,8 @@ class Reason(IntEnum):
     # of a check-in station
     TAG_TAKEN = 27
     RANDOM_TAG = 28
+    # of a reader that lets only genuine chips count; judged after `copied_tag`
+    NOT_GENUINE = 29
     # reasons of `check` and `wait`
     UNLISTED = 40
     AFTER_RESTART = 41
@@ -409,6 +411,21 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Son numéro change à chaque fois: téléphone ou carte bancaire. Prendre un bracelet.",
             "Il numero cambia ogni volta: telefono o carta bancaria. Prendere un braccialetto.",
             "Its number changes with each tap: a phone or bank card. Take a wristband.",
+        ),
+    ),
+    Reason.NOT_GENUINE: _Row(
+        _R,
+        (
+            "Band nicht angenommen. Nochmals anhalten",
+            "Bracelet refusé. Approchez-le encore",
+            "Braccialetto non accettato. Riprovi",
+            "Wristband not accepted. Tap it again",
+        ),
+        (
+            "Keine gültige Herstellersignatur auf dem Chip. Ruhig halten, sonst anderes Band.",
+            "Pas de signature valable du fabricant sur la puce. Tenir calme, sinon autre bracelet.",
+            "Il chip non ha una firma valida del produttore. Tener fermo, se no un altro.",
+            "The chip has no valid signature of its maker. Hold it still, else another band.",
         ),
     ),
     Reason.REPLAYED_TAP: _Row(

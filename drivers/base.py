@@ -65,6 +65,8 @@ class Scan:
     aim: str
     first_ns: int
     last_ns: int
+    signature: bytes = b""
+    """Of a tag whose reader asks for it: what its maker signed of its UID, as the tag says it; nobody has checked it."""
 
 
 @dataclass(frozen=True, slots=True)

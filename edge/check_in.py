@@ -18,14 +18,13 @@ from admission.question import LaneFacts, Verdict
 from admission.reasons import Line, Reason
 from admission.records import Bound, Extension, Flag, Kind, Outcome, pack_bound
 from admission.rules import mode_for
-from drivers.base import Scan, Signal
+from drivers.base import Signal
 from edge.clock import Clock
 from edge.journal import Journal, Stamp
 from edge.judge import Answer, Judge
 from edge.lane_rows import LaneRows
 from edge.store.faults import StoreFault
 
-_MEDIA: Final = {one.value: one for one in Medium}
 _NOT_BOUND: Final = (Reason.UNLISTED, Reason.AFTER_RESTART)
 """A check that a look at the visitor does not settle."""
 _TAGS: Final = (CredentialKind.UID, CredentialKind.SUN)
@@ -69,17 +68,16 @@ class CheckIn:
         """By record, whom to tell once it is durable."""
         journal.on_durable(self._durable)
 
-    def scanned(self, reader: int, scan: Scan) -> None:
-        """A reader delivered a frame."""
-        medium = _MEDIA[scan.medium]
-        identity = self._judge.identify(scan.data, medium)
+    def scanned(self, reader: int, data: bytes, medium: Medium, signature: bytes | None) -> None:
+        """A reader delivered a frame; `signature` as for `Judge.identify`."""
+        identity = self._judge.identify(data, medium, signature)
         if isinstance(identity, Malformed) and identity.why == "empty":
             return
         try:
             if medium is Medium.BARCODE:
                 self._ticket(reader, identity)
             else:
-                uid = scan.data if medium is Medium.UID else tag_parts(scan.data)[0]
+                uid = data if medium is Medium.UID else tag_parts(data)[0]
                 self._tag(reader, identity, uid)
         except StoreFault as fault:
             self._on_fault(fault)
@@ -112,7 +110,7 @@ class CheckIn:
         held, self._held = self._held, None
         if held is not None and self._clock.mono_ns() >= held.until_ns:
             held = None
-        if not isinstance(identity, Known):
+        if not isinstance(identity, Known) or not identity.genuine:
             self._refuse(reader, self._judge.answer_at_desk(identity, self._facts()))
             self._held = held
             return

@@ -197,7 +197,7 @@ def _pn532(settings: Pn532Reader) -> Reader:
     from drivers.readers.pn532 import Pn532Reader as Pn532  # noqa: PLC0415
     from drivers.transport.serial_port import Line  # noqa: PLC0415
 
-    return Pn532(Pn532Config(settings.port, Line(baud=settings.baud)))
+    return Pn532(Pn532Config(settings.port, Line(baud=settings.baud), signature=settings.genuine_only))
 
 
 def tag_writer(port: str, uid: bytes, message: bytes, lock: bool) -> Reader:
@@ -231,7 +231,7 @@ def _pcsc(settings: PcscReader) -> Reader:
     from drivers.readers.pcsc import PcscReader as Pcsc  # noqa: PLC0415
     from drivers.transport.pcsc import PcscLite  # noqa: PLC0415
 
-    return Pcsc(PcscConfig(settings.reader, settings.shows), PcscLite())
+    return Pcsc(PcscConfig(settings.reader, settings.shows, settings.genuine_only), PcscLite())
 
 
 def _osdp(settings: OsdpReader) -> Reader:

@@ -82,7 +82,14 @@ from edge.parts import Factories
 from edge.presence_reset import heard_by
 from edge.revision import Revision
 from edge.settings import Barrier as BarrierKind
-from edge.settings import InputSettings, LaneSettings, ReaderSettings, RelayInputs, Settings
+from edge.settings import (
+    InputSettings,
+    LaneSettings,
+    ReaderSettings,
+    RelayInputs,
+    Settings,
+    is_genuine_only,
+)
 from edge.status import StatusView
 from edge.store.faults import StoreFault
 from edge.store.list import ListUnusable
@@ -320,6 +327,8 @@ class Daemon:
     async def _keep_reader(self, lane: LaneSettings, settings: ReaderSettings) -> None:
         shell, name = self.lanes[lane.id], f"{lane.id}.{settings.id}"
         device = Device(DeviceKind.READER, settings.id, lane.id)
+        if is_genuine_only(settings):
+            self.board.put(Part.READER, f"{name} chips", Health.OK, "reader.genuine", lane=lane.id)
 
         def on_state(state: DeviceState) -> None:
             self._device_log.changed(device, state)

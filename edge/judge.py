@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from admission import binds
+from admission.codecs.originality import is_original
 from admission.credentials import (
     Copied,
     CredentialKind,
@@ -22,6 +23,7 @@ from admission.credentials import (
     Medium,
     UnknownIssuer,
     identify,
+    tag_parts,
 )
 from admission.decide import decide, synthesize
 from admission.digests import digest
@@ -195,9 +197,19 @@ class Judge:
         """Return what a lane serves now; None where the list's plans do not name it."""
         return self._plans.get(lane)
 
-    def identify(self, data: bytes, medium: Medium) -> Identity:
-        """Say what was presented; total on any bytes."""
-        return identify(data, medium, self._ring, self._digest_key)
+    def identify(self, data: bytes, medium: Medium, signature: bytes | None = None) -> Identity:
+        """Say what was presented; total on any bytes.
+
+        `signature`: what a tag says that its maker signed, where only genuine chips count; of one that proves itself anew at
+        each tap it is not asked.
+        """
+        identity = identify(data, medium, self._ring, self._digest_key)
+        if signature is None or medium is Medium.BARCODE or not isinstance(identity, Known):
+            return identity
+        uid = data if medium is Medium.UID else tag_parts(data)[0]
+        if identity.counter is not None or is_original(uid, signature):
+            return identity
+        return replace(identity, genuine=False)
 
     def answer(
         self, identity: Identity, direction: Direction, lane: LaneFacts, *, blind: bool = False

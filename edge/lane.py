@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
+from admission.codecs import originality
 from admission.companions import together
 from admission.credentials import Identity, Known, Malformed, Medium, presentation_of
 from admission.entitlements import LanePlan
@@ -53,7 +54,7 @@ from edge.lane_rows import LaneRows, said_at, way_of
 from edge.last_scans import after_of, asked_at
 from edge.link import After, Seen
 from edge.parts import HeldPulse
-from edge.settings import LaneSettings, ReaderSettings
+from edge.settings import LaneSettings, ReaderSettings, is_genuine_only
 from edge.store.faults import StoreFault
 from edge.stored import StoredScans
 
@@ -114,6 +115,8 @@ class _Presentation(msgspec.Struct, frozen=True, gc=False):
     medium: Medium
     direction: Direction
     last_ns: int
+    signature: bytes | None
+    """Of a tag at a reader where only genuine chips count."""
 
 
 @dataclass(slots=True)
@@ -121,6 +124,7 @@ class _AtReader:
     """What a lane remembers of one reader."""
 
     settings: ReaderSettings
+    genuine_only: bool
     bad_signatures: int = 0
     latest: _Presentation | None = None
     feedback: Callable[[Signal], None] | None = None
@@ -165,7 +169,9 @@ class LaneShell:
         )
         self._lamps = None if lamps is None else Annunciator(settings, lamps)
         self._check_in = self._desk() if settings.check_in_s else None
-        self._readers = {reader.id: _AtReader(reader) for reader in settings.readers}
+        self._readers = {one.id: _AtReader(one, is_genuine_only(one)) for one in settings.readers}
+        if any(one.genuine_only for one in self._readers.values()):
+            originality.prepare()
         self._seqs: OrderedDict[int, int] = OrderedDict()
         self._awaiting: deque[tuple[int, int]] = deque()
         self._scan_ns: dict[int, int] = {}
@@ -282,12 +288,13 @@ class LaneShell:
         if not self.machine.presented(ReaderId(reader), presentation_of(scan.data, medium), now_ms):
             return
         failpoint("after_read")
+        at = self._readers[reader]
+        signature = scan.signature if at.genuine_only else None
         if self._check_in is not None:
             if not self._ended:
-                self._check_in.scanned(reader, scan)
+                self._check_in.scanned(reader, scan.data, medium, signature)
             return
-        at = self._readers[reader]
-        shown = _Presentation(scan.data, medium, way_of(at.settings.way), scan.last_ns)
+        shown = _Presentation(scan.data, medium, way_of(at.settings.way), scan.last_ns, signature)
         self._present(at, shown)
 
     def stored(self, reader: int, event: Stored) -> None:
@@ -308,7 +315,7 @@ class LaneShell:
         if self._ended:
             return
         self._settle_held()
-        identity = self._judge.identify(shown.data, shown.medium)
+        identity = self._judge.identify(shown.data, shown.medium, shown.signature)
         bad = not isinstance(identity, Known)
         if bad and isinstance(identity, Malformed) and identity.why == "empty":
             return

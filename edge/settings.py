@@ -232,6 +232,8 @@ class Pn532Reader(_Strict, frozen=True, tag_field="driver", tag="pn532"):
     way: Way
     port: Path
     baud: Baud = 115_200
+    genuine_only: bool = False
+    """Only chips count whose UID their maker signed (NXP); a weak filter, since signatures can be copied."""
 
 
 class Twn4Reader(_Strict, frozen=True, tag_field="driver", tag="twn4"):
@@ -297,6 +299,8 @@ class PcscReader(_Strict, frozen=True, tag_field="driver", tag="pcsc"):
     """So much of its name, as `pcsc_scan -r` lists it, that no other one fits; empty: the only one."""
     shows: bool = True
     """A verdict is seen and heard, on an ACR122U; it does not beep for each card then."""
+    genuine_only: bool = False
+    """As at a PN532; the reader has to pass commands on to a tag."""
 
 
 class OsdpReader(_Strict, frozen=True, tag_field="driver", tag="osdp"):
@@ -498,6 +502,11 @@ class LaneSettings(_Strict, frozen=True):
     let_in_after_restart: bool = True
     check_in_s: Annotated[int, msgspec.Meta(ge=0, le=120)] = 0
     """Not 0: a check-in station, where a ticket waits so long for the tag that is to stand for it."""
+
+
+def is_genuine_only(reader: ReaderSettings) -> bool:
+    """Whether a tag counts at a reader only with its maker's signature."""
+    return isinstance(reader, Pn532Reader | PcscReader) and reader.genuine_only
 
 
 class GateSettings(_Strict, frozen=True):

@@ -137,6 +137,13 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Ten bad codes in a row: the scanner's keyboard layout",
         "Set the scanner to US layout, or change `layout` in the configuration.",
     ),
+    "reader.genuine": _row(
+        "Nur Chips mit Signatur des Herstellers. Ein schwacher Filter: sie zeigt, dass der Chip von NXP kommt, nicht, dass er "
+        "keine Kopie ist",
+        "",
+        "Only chips that their maker signed. A weak filter: it shows that a chip came from NXP, not that it is no copy",
+        "",
+    ),
     # --- list ----------------------------------------------------------------------------------------------------
     "list.ok": _row(
         "Aktuell[: Version {version}][, {rows} Einträge]",

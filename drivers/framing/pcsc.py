@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers.base import Signal
-from drivers.framing.tag_content import Reading, type_2, type_4
+from drivers.framing.tag_content import Reading, signature_2, signature_4, type_2, type_4, whole
 from drivers.framing.uid import UID_SIZES
 
 GET_UID: Final = bytes.fromhex("FFCA000000")
@@ -56,14 +56,16 @@ def uid_of(answer: bytes) -> bytes:
     return uid if answer[-2:] == OK and len(uid) in UID_SIZES else b""
 
 
-def reading_of(atr: bytes) -> Reading | None:
-    """How a card is read, by its kind. MIFARE Classic and what nobody knows go by their UID alone."""
+def reading_of(atr: bytes, *, signature: bool = False) -> Reading | None:
+    """How a card is read, by its kind; `signature`: its maker's too. MIFARE Classic and what nobody knows go by their UID alone."""
     kind = kind_of(atr)
     if kind is None:
         return None
     if kind.name is None:
-        return type_4()
-    return type_2() if kind.standard == _TYPE_A_PART_3 and kind.name in _ULTRALIGHT else None
+        return whole(type_4(), signature_4() if signature else None)
+    if kind.standard != _TYPE_A_PART_3 or kind.name not in _ULTRALIGHT:
+        return None
+    return whole(type_2(), signature_2() if signature else None)
 
 
 def to_card(command: bytes) -> bytes:
@@ -85,6 +87,50 @@ def from_card(command: bytes, answer: bytes) -> bytes | None:
 ACR122U: Final = "ACR122U"
 """The one of our readers whose light and beeper are told through the card's own channel; others want an escape command, which
 their driver refuses unless it is edited."""
+THROUGH: Final = bytes.fromhex("FF000000")
+"""Of an ACR122U: a command for the PN532 in it follows (ACR122U API, Direct Transmit)."""
+_COMMUNICATE_THRU: Final = bytes.fromhex("D442")
+_COMMUNICATED: Final = bytes.fromhex("D54300")
+BEGIN_THROUGH: Final = bytes.fromhex("FFC20000028100")
+END_THROUGH: Final = bytes.fromhex("FFC20000028200")
+_EXCHANGE: Final = bytes.fromhex("FFC20001")
+_TIMER: Final = bytes.fromhex("5F4604") + (50_000).to_bytes(4, "little")
+"""In microseconds; a tag answers READ_SIG within 5 ms."""
+_SENT, _RECEIVED, _STATUS = 0x95, 0x97, 0xC0
+
+
+def through(name: str, command: bytes) -> tuple[bytes, ...]:
+    """The APDUs by which a reader passes a storage card's own command on; the answer is that of the one before the last, if there
+    are several.
+
+    An ACR122U hands it to its PN532. Others are to know the transparent session of PC/SC part 3 (supplement, 2.02): begun, one
+    exchange, ended.
+    """
+    if ACR122U in name:
+        inner = _COMMUNICATE_THRU + command
+        return (THROUGH + bytes((len(inner),)) + inner,)
+    objects = _TIMER + bytes((_SENT, len(command))) + command
+    return BEGIN_THROUGH, _EXCHANGE + bytes((len(objects),)) + objects + b"\0", END_THROUGH
+
+
+def from_through(name: str, answer: bytes) -> bytes | None:
+    """What the card said to a command that was passed on; None where it said nothing."""
+    if answer[-2:] != OK:
+        return None
+    data = answer[:-2]
+    if ACR122U in name:
+        return data[len(_COMMUNICATED) :] if data.startswith(_COMMUNICATED) else None
+    said: bytes | None = None
+    while len(data) >= 2:
+        tag, size = data[0], data[1]
+        value, data = data[2 : 2 + size], data[2 + size :]
+        if tag == _STATUS and value[-2:] != OK:
+            return None
+        if tag == _RECEIVED:
+            said = value
+    return said
+
+
 SILENCE: Final = bytes.fromhex("FF00520000")
 """No beep of its own for each card: a beep is for the verdict."""
 SHOWS: Final = {

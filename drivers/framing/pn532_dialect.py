@@ -5,7 +5,17 @@ from typing import Final
 
 from drivers.base import Garbled, Signal
 from drivers.framing.pn532 import Answer, Frames, Sign, encode
-from drivers.framing.tag_content import Reading, ToWrite, type_2, type_4, write_type_2
+from drivers.framing.tag_content import (
+    READ_SIGNATURE,
+    Reading,
+    ToWrite,
+    signature_2,
+    signature_4,
+    type_2,
+    type_4,
+    whole,
+    write_type_2,
+)
 from drivers.framing.uid import UID_SIZES
 
 WAKE: Final = bytes.fromhex("5555") + bytes(14)
@@ -20,6 +30,8 @@ LIST_TYPE_A: Final = bytes.fromhex("4A0100")
 
 IN_DATA_EXCHANGE: Final = bytes.fromhex("4001")
 """With the first tag that was listed; a status byte precedes its answer."""
+IN_COMMUNICATE_THRU: Final = bytes.fromhex("42")
+"""As it is, to the tag that was listed: what InDataExchange does not know of. A status byte precedes its answer too."""
 _TYPE_2_SAK: Final = 0x00
 _ISO_DEP: Final = 0x20
 """In SEL_RES (AN10833): the tag speaks ISO/IEC 14443-4, and the chip has begun that already when it lists it."""
@@ -27,14 +39,20 @@ _STATUS_ERROR: Final = 0x3F
 
 
 class Pn532:
-    """A PN532 on a serial line. `answer_ns`: from a question to the next try. `writes`: a tag that is written where it comes."""
+    """A PN532 on a serial line. `answer_ns`: from a question to the next try. `writes`: a tag that is written where it comes.
+
+    `signature`: tags are asked for their maker's signature.
+    """
 
     opening: Sequence[bytes] = (GET_FIRMWARE, SAM_NORMAL, FEW_RETRIES)
     question = LIST_TYPE_A
     wrong_hint = "Set the PN532 to HSU (serial) by its switches, and the port to 115200 baud."
 
-    def __init__(self, *, gap_ns: int, answer_ns: int, writes: ToWrite | None = None) -> None:
+    def __init__(
+        self, *, gap_ns: int, answer_ns: int, writes: ToWrite | None = None, signature: bool = False
+    ) -> None:
         self.answer_ns = answer_ns
+        self._signature = signature
         self._writes = writes
         self._frames = Frames(gap_ns=gap_ns)
 
@@ -71,17 +89,19 @@ class Pn532:
         """By SEL_RES. What neither says it is of type 2 nor of type 4 (MIFARE Classic) is known by its UID alone."""
         sak = answer[5]
         if sak & _ISO_DEP:
-            return type_4()
+            return whole(type_4(), signature_4() if self._signature else None)
         if self._writes is not None and sak == _TYPE_2_SAK and self.uid(answer) == self._writes.uid:
-            return write_type_2(self._writes)
-        return type_2() if sak == _TYPE_2_SAK else None
+            return whole(write_type_2(self._writes))
+        if sak != _TYPE_2_SAK:
+            return None
+        return whole(type_2(), signature_2() if self._signature else None)
 
     def to_tag(self, data: bytes) -> bytes:
-        """InDataExchange."""
-        return IN_DATA_EXCHANGE + data
+        """InDataExchange; READ_SIG goes as it is: the chip passes on by InDataExchange what it knows itself."""
+        return (IN_COMMUNICATE_THRU if data == READ_SIGNATURE else IN_DATA_EXCHANGE) + data
 
     def from_tag(self, answer: bytes) -> bytes | None:
-        """`41 status [data]`: a status with an error is a tag that is gone, or one that refuses."""
+        """`41` or `43`, `status [data]`: a status with an error is a tag that is gone, or one that refuses."""
         return None if len(answer) < 2 or answer[1] & _STATUS_ERROR else answer[2:]
 
     def name(self, command: bytes, answer: bytes) -> str:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from drivers.base import RANDOM_UID, Garbled, Medium, Removed, Scan
+from drivers.framing.tag_content import Content
 from drivers.framing.uid import is_random
 
 MISSES: Final = 2
@@ -11,6 +12,7 @@ SAID_AGAIN_NS: Final = 400_000_000
 """A tag that stays is said again so often, that it counts as seen: below the 500 ms after which it would be unseen."""
 
 TagEvent = Scan | Garbled | Removed
+_NOTHING: Final = Content()
 
 
 class Presence:
@@ -18,7 +20,7 @@ class Presence:
 
     def __init__(self) -> None:
         self._uid = b""
-        self._content = b""
+        self._content = _NOTHING
         self._misses = 0
         self._said_ns = 0
 
@@ -26,8 +28,8 @@ class Presence:
         """Whether this tag was not here a moment ago: what it carries is not known yet."""
         return uid != self._uid
 
-    def seen(self, uid: bytes, now_ns: int, content: bytes = b"") -> list[TagEvent]:
-        """A tag answered. `content`: the NDEF message of one that is new, where it was read.
+    def seen(self, uid: bytes, now_ns: int, content: Content = _NOTHING) -> list[TagEvent]:
+        """A tag answered. `content`: of one that is new, where it was read.
 
         A random UID is nobody's, unless the tag carries what may say which it is.
         """
@@ -37,16 +39,17 @@ class Presence:
             if self._uid:
                 out.append(Removed(now_ns))
             self._content = content
-        elif (is_random(uid) and not self._content) or now_ns < self._said_ns + SAID_AGAIN_NS:
+        elif (is_random(uid) and not self._content.message) or now_ns < self._said_ns + SAID_AGAIN_NS:
             return out
         self._uid, self._said_ns = uid, now_ns
-        if self._content:
-            data = bytes((len(uid),)) + uid + self._content
-            out.append(Scan(data, Medium.TAG, "", now_ns, now_ns))
+        message, signature = self._content.message, self._content.signature
+        if message:
+            data = bytes((len(uid),)) + uid + message
+            out.append(Scan(data, Medium.TAG, "", now_ns, now_ns, signature))
         elif is_random(uid):
             out.append(Garbled(RANDOM_UID, len(uid), now_ns))
         else:
-            out.append(Scan(uid, Medium.UID, "", now_ns, now_ns))
+            out.append(Scan(uid, Medium.UID, "", now_ns, now_ns, signature))
         return out
 
     def missed(self, now_ns: int) -> list[TagEvent]:

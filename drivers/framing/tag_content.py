@@ -1,7 +1,8 @@
 """Reading and writing what a tag carries, without I/O: what is sent to the tag, what it answers, and the NDEF message in the end.
 
-A `Reading` is a generator: it yields commands for the tag, is sent each one's answer, and returns the message; empty where
-the tag has none that we read. It never judges what it read.
+A `Reading` is a generator: it yields commands for the tag, is sent each one's answer, and returns what was read; `NoAnswer` is
+thrown into it where the tag gave none. Its parts return bytes: the message, empty where the tag has none that we read, and the
+signature of its maker. It never judges what it read.
 """
 
 from collections.abc import Generator
@@ -13,7 +14,31 @@ MESSAGE_BYTES_MAX: Final = 888
 PAGES_MAX: Final = 256
 """A page has one byte as its number."""
 
-Reading = Generator[bytes, bytes, bytes]
+
+class NoAnswer(Exception):
+    """The tag did not answer a command: it is gone, or does not know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What was read of a tag. `signed`: False where it was asked for its maker's signature and gave no answer."""
+
+    message: bytes = b""
+    signature: bytes = b""
+    signed: bool = True
+
+
+Part = Generator[bytes, bytes, bytes]
+Reading = Generator[bytes, bytes, Content]
+
+READ_SIGNATURE: Final = bytes.fromhex("3C00")
+"""READ_SIG of an NTAG21x or Ultralight EV1 (data sheet, 10.7)."""
+READ_SIGNATURE_4: Final = bytes.fromhex("903C0000010000")
+"""Read_Sig of an NTAG 424 DNA or DESFire EV2, wrapped (AN12196)."""
+_SIGNATURE_BYTES: Final = 32
+_SIGNATURE_4_BYTES: Final = 56
+_SIGNED_4: Final = frozenset({bytes.fromhex("9190"), bytes.fromhex("9100")})
+"""AN12196 has 91 90 here, where other commands end by 91 00."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +77,30 @@ _PIECE_BYTES: Final = 128
 """Read at once from a file: below what any of these tags (MLe) and a PN532's frame take."""
 
 
-def type_2() -> Reading:
+def whole(message: Part, signature: Part | None = None) -> Reading:
+    """Read a tag's message, and last its signature where that is asked for: one that knows no such command then says no more."""
+    found = yield from message
+    if signature is None:
+        return Content(found)
+    try:
+        return Content(found, (yield from signature))
+    except NoAnswer:
+        return Content(found, signed=False)
+
+
+def signature_2() -> Part:
+    """Read the signature of an NTAG21x or an Ultralight EV1."""
+    said = yield READ_SIGNATURE
+    return said if len(said) == _SIGNATURE_BYTES else b""
+
+
+def signature_4() -> Part:
+    """Read the signature of an NTAG 424 DNA or a DESFire EV2."""
+    said = yield READ_SIGNATURE_4
+    return said[:-2] if said[-2:] in _SIGNED_4 and len(said) == _SIGNATURE_4_BYTES + 2 else b""
+
+
+def type_2() -> Part:
     """Read an NTAG21x or another tag of NFC Forum type 2: READ (30h) gives four pages of four bytes.
 
     Page 3 is the capability container: E1, version, size in units of 8 bytes, access. TLVs follow from page 4: 00 is
@@ -74,7 +122,7 @@ def type_2() -> Reading:
         memory += more
 
 
-def write_type_2(wanted: ToWrite) -> Reading:
+def write_type_2(wanted: ToWrite) -> Part:
     """Write an NTAG21x (WRITE, A2h: a page), read it back, and lock it where that is wanted; returns what it carries then.
 
     The message's length is 0 until all else is written: a tag that is pulled off carries nothing, never half. One that
@@ -99,7 +147,7 @@ def write_type_2(wanted: ToWrite) -> Reading:
     return found
 
 
-def type_4() -> Reading:
+def type_4() -> Part:
     """Read an NTAG 424 DNA or another tag of NFC Forum type 4, by ISO/IEC 7816-4 commands.
 
     The capability file names the NDEF file; that begins with the message's length, u16. A tag that makes a message for

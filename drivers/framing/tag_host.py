@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from drivers.base import DeviceGone, DeviceMisbehaved, Garbled, Signal
 from drivers.framing.presence import Presence, TagEvent
-from drivers.framing.tag_content import Reading
+from drivers.framing.tag_content import Content, NoAnswer, Reading
 
 SILENT_NS: Final = 800_000_000
 """A command is sent again and again for so long, then the reader is gone. By time and not by tries: where a fifth of all
@@ -20,6 +20,8 @@ POLL_NS: Final = 100_000_000
 """From an answer to the next question: removal is told within 300 ms, and the line stays idle most of the time."""
 READ_TRIES: Final = 5
 """A tag whose content cannot be read so often goes by its UID alone: whoever holds it long enough is told something."""
+SIGNATURE_TRIES: Final = 3
+"""A tag that gives no signature so often has none. Asked once, a tag at the edge of the field would pass for a copy."""
 FIRST_ANSWER_NS: Final = 1_900_000_000
 """The first answer over a USB adapter can take 1.5 s (nfcpy, on a Raspberry Pi); a reader must be ready 2 s after it came."""
 
@@ -101,6 +103,8 @@ class TagHost:
         self._read: _Read | None = None
         self._failed = 0
         """Readings in a row that came to no end."""
+        self._unsigned = 0
+        """Readings in a row in which the tag was asked for its signature and gave no answer."""
         self._output = bytearray()
         self._command = b""
         self._again_ns = 0
@@ -181,20 +185,28 @@ class TagHost:
                 self._read = _Read(uid, reading, self._dialect.to_tag(next(reading)))
                 return
         out += self._presence.seen(uid, now_ns) if uid else self._presence.missed(now_ns)
-        self._failed = 0
+        self._failed = self._unsigned = 0
 
     def _heard_of_tag(self, read: _Read, answer: bytes, now_ns: int, out: list[TagEvent]) -> None:
         """Go on reading a tag; once it is read it is there. One that went away meanwhile was not."""
         heard = self._dialect.from_tag(answer)
-        if heard is None:
-            self._give_up_reading(now_ns)
-            return
         try:
-            read.command = self._dialect.to_tag(read.reading.send(heard))
+            command = read.reading.throw(NoAnswer) if heard is None else read.reading.send(heard)
+            read.command = self._dialect.to_tag(command)
+        except NoAnswer:
+            self._give_up_reading(now_ns)
         except StopIteration as end:
-            self._read, self._failed = None, 0
-            self._ask_ns = now_ns + POLL_NS
-            out += self._presence.seen(read.uid, now_ns, end.value)
+            self._was_read(read.uid, end.value, now_ns, out)
+
+    def _was_read(self, uid: bytes, content: Content, now_ns: int, out: list[TagEvent]) -> None:
+        self._read = None
+        self._unsigned = 0 if content.signed else self._unsigned + 1
+        if 0 < self._unsigned < SIGNATURE_TRIES:
+            self._ask_ns = now_ns
+            return
+        self._failed = self._unsigned = 0
+        self._ask_ns = now_ns + POLL_NS
+        out += self._presence.seen(uid, now_ns, content)
 
     def _give_up_reading(self, now_ns: int) -> None:
         self._read = None

@@ -16,15 +16,21 @@ from typing import Final, NoReturn
 from drivers.base import DeviceGone, Emit, Misconfigured, Opened, ReaderEvent, Signal
 from drivers.framing.pcsc import (
     ACR122U,
+    BEGIN_THROUGH,
     GET_UID,
+    OK,
     SHOWS,
     SILENCE,
     from_card,
+    from_through,
     reading_of,
+    through,
     to_card,
     uid_of,
 )
 from drivers.framing.presence import MISSES, Presence
+from drivers.framing.tag_content import READ_SIGNATURE, Content, NoAnswer
+from drivers.framing.tag_host import SIGNATURE_TRIES
 from drivers.transport.pcsc import Cancelled, CardLost, Link, Service, Session, reader_gone
 
 WAIT_MS: Final = 500
@@ -42,10 +48,14 @@ END_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class PcscConfig:
-    """Which reader: a part of its name as the service lists it; empty: the only one. `shows`: verdicts, on an ACR122U."""
+    """Which reader: a part of its name as the service lists it; empty: the only one. `shows`: verdicts, on an ACR122U.
+
+    `signature`: each card is asked for its maker's signature.
+    """
 
     reader: str = ""
     shows: bool = True
+    signature: bool = False
 
 
 class PcscReader:
@@ -146,6 +156,8 @@ class _Worker:
         """Times in a row that the card did not let itself be powered, or did not say its UID."""
         self._unread = 0
         """Times in a row that what it carries could not be read to the end."""
+        self._unsigned = 0
+        """Times in a row that it was asked for its signature and gave no answer."""
         self._silenced = False
 
     def stop(self) -> None:
@@ -202,7 +214,7 @@ class _Worker:
             self._show(name)
 
     def _wait_ms(self) -> int:
-        if self._unread or 0 < self._failed <= READ_TRIES:
+        if self._unread or self._unsigned or 0 < self._failed <= READ_TRIES:
             return RETRY_MS
         return STAYS_MS if self._link is not None else WAIT_MS
 
@@ -210,7 +222,7 @@ class _Worker:
         """The card is not there, or is another one now."""
         now_ns = time.monotonic_ns()
         self._let_go()
-        self._failed = self._unread = 0
+        self._failed = self._unread = self._unsigned = 0
         return [event for _ in range(MISSES) for event in self._presence.missed(now_ns)]
 
     def _let_go(self) -> None:
@@ -228,15 +240,19 @@ class _Worker:
         self._failed = 0
         if not uid:
             return
-        content = b""
+        content = Content()
         if self._presence.is_new(uid) and self._unread < READ_TRIES:
             try:
-                content = _content(self._link)
+                content = _content(self._link, name, signature=self._config.signature)
             except CardLost:
                 self._unread += 1
                 self._let_go()
                 return
-        self._unread = 0
+            self._unsigned = 0 if content.signed else self._unsigned + 1
+            if 0 < self._unsigned < SIGNATURE_TRIES:
+                self._let_go()
+                return
+        self._unread = self._unsigned = 0
         # The time of after the reading: that is when the whole of it was there.
         events += self._presence.seen(uid, time.monotonic_ns(), content)
 
@@ -253,21 +269,42 @@ class _Worker:
             self._link.transmit(SHOWS[signal])
 
 
-def _content(link: Link) -> bytes:
-    """What a card carries; b"" where nothing of ours. CardLost where it could not be read to the end."""
-    reading = reading_of(link.atr)
+def _content(link: Link, name: str, *, signature: bool) -> Content:
+    """What a card carries; nothing where nothing of ours. CardLost where it could not be read to the end."""
+    reading = reading_of(link.atr, signature=signature)
     if reading is None:
-        return b""
+        return Content()
     command = next(reading)
     for _ in range(COMMANDS_MAX):
-        answer = from_card(command, link.transmit(to_card(command)))
-        if answer is None:
-            raise CardLost
         try:
-            command = reading.send(answer)
+            answer = _passed_on(link, name) if command == READ_SIGNATURE else _told(link, command)
+            command = reading.throw(NoAnswer) if answer is None else reading.send(answer)
+        except NoAnswer:
+            raise CardLost from None
         except StopIteration as end:
-            return bytes(end.value)
-    return b""
+            content: Content = end.value
+            return content
+    return Content()
+
+
+def _told(link: Link, command: bytes) -> bytes | None:
+    return from_card(command, link.transmit(to_card(command)))
+
+
+def _passed_on(link: Link, name: str) -> bytes | None:
+    """What a storage card says to a command that its reader has no APDU for. Misconfigured where the reader passes none on."""
+    answer: bytes | None = None
+    apdus = through(name, READ_SIGNATURE)
+    for apdu in apdus:
+        said = link.transmit(apdu)
+        if apdu == BEGIN_THROUGH and said[-2:] != OK:
+            raise Misconfigured(
+                "this PC/SC reader passes no commands on to a tag, so no signature can be read",
+                "Set genuine_only = false at this reader, or take an ACR122U, ACR1252U or a PN532.",
+            )
+        if len(apdus) == 1 or apdu == apdus[-2]:
+            answer = from_through(name, said)
+    return answer
 
 
 def _find(names: tuple[str, ...], wanted: str) -> str:

@@ -25,6 +25,8 @@ class Pn532Config:
     answer_ms: int = 100
     writes: ToWrite | None = None
     """A tag that is written when it is held to the reader: its event says what it carries then."""
+    signature: bool = False
+    """Each tag is asked for its maker's signature, one exchange more."""
 
 
 class Pn532Reader(AskedReader[TagEvent]):
@@ -35,6 +37,7 @@ class Pn532Reader(AskedReader[TagEvent]):
 
         def make(now_ns: int) -> TagHost:
             answer_ns = config.answer_ms * 1_000_000
-            return TagHost(Pn532(gap_ns=gap, answer_ns=answer_ns, writes=config.writes), now_ns)
+            dialect = Pn532(gap_ns=gap, answer_ns=answer_ns, writes=config.writes, signature=config.signature)
+            return TagHost(dialect, now_ns)
 
         super().__init__(config.path, config.line, make, "tag reader", reports_removal=True)

@@ -25,6 +25,8 @@ ATR_TYPE_4: Final = bytes.fromhex("3B8180018080")
 """DESFire and NTAG 424 DNA: one historical byte, 80 (the same list)."""
 
 GET_UID: Final = bytes.fromhex("FFCA000000")
+DIRECT_TRANSMIT: Final = bytes.fromhex("FF000000")
+TRANSPARENT: Final = bytes.fromhex("FFC200")
 SW_OK: Final = b"\x90\x00"
 SW_FAILED: Final = b"\x63\x00"
 SW_UNSUPPORTED: Final = b"\x6a\x81"
@@ -39,12 +41,14 @@ _KNOWN: Final = 0x10
 class ContactlessCard:
     """A card, and what a reader makes of it. `memory`: None where nothing but the UID can be read.
 
-    `answers_max`: it is pulled out of the field after so many answers. `heard`: commands, the reader's own among them.
+    `passes`: how its reader hands commands on to it: b"" not at all, the class bytes of a Direct Transmit (ACR122U) or of a
+    transparent session. `answers_max`: it is pulled out of the field after so many answers. `heard`: commands, the reader's own among them.
     """
 
     uid: bytes
     memory: Memory | None = None
     atr: bytes = ATR_ULTRALIGHT
+    passes: bytes = b""
     answers_max: int = -1
     heard: list[bytes] = field(default_factory=list)
 
@@ -58,6 +62,8 @@ class ContactlessCard:
         if apdu[:3] == b"\xff\xb0\x00" and len(apdu) == 5 and self.atr == ATR_ULTRALIGHT:
             said = None if self.memory is None else self.memory.answer(bytes((0x30, apdu[3])))
             return SW_FAILED if said is None else said[: apdu[4]] + SW_OK
+        if self.passes and apdu.startswith(self.passes):
+            return self._passed(apdu)
         if apdu[:1] == b"\xff":
             return (
                 SW_OK
@@ -66,6 +72,18 @@ class ContactlessCard:
             )
         said = None if self.memory is None or self.atr != ATR_TYPE_4 else self.memory.answer(apdu)
         return b"\x6d\x00" if said is None else said
+
+    def _passed(self, apdu: bytes) -> bytes:
+        """A command that the reader hands on: behind D4 42 to its PN532, or in object 95 of a transparent session."""
+        if apdu in {bytes.fromhex("FFC20000028100"), bytes.fromhex("FFC20000028200")}:
+            return bytes.fromhex("C003009000") + SW_OK
+        inner = apdu[7:] if self.passes == DIRECT_TRANSMIT else apdu[14:-1]
+        said = None if self.memory is None else self.memory.answer(inner)
+        if self.passes == DIRECT_TRANSMIT:
+            return (b"\xd5\x43\x01" if said is None else b"\xd5\x43\x00" + said) + SW_OK
+        if said is None:
+            return bytes.fromhex("C003016401") + SW_OK
+        return bytes.fromhex("C0030090009201009602") + b"\0\0" + bytes((0x97, len(said))) + said + SW_OK
 
 
 @dataclass(slots=True)

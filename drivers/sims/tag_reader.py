@@ -132,15 +132,18 @@ class Type2Memory:
     """The pages of an NTAG213 from page 0 on, read four at a time (READ, 30h), written singly (WRITE, A2h).
 
     Lock bytes and the capability container only ever gain bits, and what they lock is not written any more. `written`: pages,
-    in order.
+    in order. `signature`: what it says to READ_SIG; b"" for a tag that does not know the command, as cheap copies do not.
     """
 
     pages: bytes
     sak: int = 0x00
+    signature: bytes = b""
     written: list[int] = field(default_factory=list)
 
     def answer(self, command: bytes) -> bytes | None:
-        """READ and WRITE alone; beyond its end a read starts over."""
+        """READ, WRITE and READ_SIG alone; beyond its end a read starts over."""
+        if command == b"\x3c\x00":
+            return self.signature or None
         number = command[1] if len(command) > 1 else 256
         at = number * 4
         if command[:1] == b"\x30" and len(command) == 2 and at < len(self.pages):
@@ -170,12 +173,15 @@ class Type4Memory:
 
     message: Callable[[int], bytes]
     sak: int = 0x20
+    signature: bytes = b""
     taps: int = 0
     _selected: bytes = b""
     _now: bytes | None = None
 
     def answer(self, command: bytes) -> bytes | None:
-        """SELECT and READ BINARY."""
+        """SELECT, READ BINARY and Read_Sig."""
+        if command == bytes.fromhex("903C0000010000") and self.signature:
+            return self.signature + b"\x91\x90"
         if command == bytes.fromhex("00A4040007D276000085010100"):
             self._selected, self._now = b"\xd2\x76", None
             return b"\x90\x00"
@@ -223,10 +229,14 @@ class Pn532Chip(TagReader):
             sak = 0x08 if self.memory is None else self.memory.sak
             found = bytes.fromhex("01010004") + bytes([sak, len(self.tag)]) + self.tag
             data = (found + self.ats if sak & 0x20 else found) if self.tag else b"\x00"
-        elif command[:2] == bytes.fromhex("4001"):
+        elif command[:2] == bytes.fromhex("4001") or command[0] == 0x42:
             self.asked += 1
             lost = not self.tag or self.memory is None or self.refuses(self.asked)
-            said = None if lost or self.memory is None else self.memory.answer(command[2:])
+            said = (
+                None
+                if lost or self.memory is None
+                else self.memory.answer(command[1:] if command[0] == 0x42 else command[2:])
+            )
             data = b"\x01" if said is None else b"\x00" + said
         answer = encode(bytes([command[0] + 1]) + data, FROM_CHIP)
         return [Sign.ACK.value, answer], command[0] == 0x4A

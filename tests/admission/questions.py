@@ -89,6 +89,9 @@ SPOILERS: dict[Reason, Parts] = {
     Reason.FORGED: {"question": {"identity": Forged(CredentialKind.TK1, bytes(16))}},
     Reason.UNKNOWN_ISSUER: {"question": {"identity": UnknownIssuer(CredentialKind.TK1, b"none", bytes(16))}},
     Reason.COPIED_TAG: {"question": {"identity": Copied(CredentialKind.BAND, bytes(16))}},
+    Reason.NOT_GENUINE: {
+        "question": {"identity": Known(CredentialKind.UID, bytes(16), None, None, genuine=False)}
+    },
     Reason.REPLAYED_TAP: {
         "question": {"identity": Known(CredentialKind.SUN, bytes(16), None, None, 9), "tapped": 9}
     },

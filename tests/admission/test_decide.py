@@ -102,12 +102,15 @@ CANNOT_BOTH_BE = {
     *((one, Reason.COPIED_TAG) for one in (Reason.MALFORMED, Reason.FORGED, Reason.UNKNOWN_ISSUER)),
     *((one, Reason.REPLAYED_TAP) for one in (Reason.MALFORMED, Reason.FORGED, Reason.UNKNOWN_ISSUER)),
     (Reason.COPIED_TAG, Reason.REPLAYED_TAP),
+    *((one, Reason.NOT_GENUINE) for one in (Reason.MALFORMED, Reason.FORGED, Reason.UNKNOWN_ISSUER)),
+    (Reason.COPIED_TAG, Reason.NOT_GENUINE),
+    (Reason.REPLAYED_TAP, Reason.NOT_GENUINE),
     # one plan has one list of sessions and one mode
     (Reason.WRONG_EVENT, Reason.WRONG_DATE),
     (Reason.ALREADY_USED, Reason.ALREADY_INSIDE),
     (Reason.ALREADY_INSIDE, Reason.AFTER_RESTART),
 }
-OF_TAGS = (Reason.COPIED_TAG, Reason.REPLAYED_TAP)
+OF_TAGS = (Reason.COPIED_TAG, Reason.REPLAYED_TAP, Reason.NOT_GENUINE)
 """Judged with who it is, and numbered after all others: numbers in records never change."""
 DENIALS = sorted(reason for reason in SPOILERS if reason not in CHECKS + WAITS)
 PAIRS = [

@@ -52,6 +52,7 @@ NUMBERS = {
     "REPLAYED_TAP": 26,
     "TAG_TAKEN": 27,
     "RANDOM_TAG": 28,
+    "NOT_GENUINE": 29,
     "UNLISTED": 40,
     "AFTER_RESTART": 41,
     "CHECK_ID": 42,

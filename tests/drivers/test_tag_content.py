@@ -13,7 +13,7 @@ from drivers.framing.pn532_dialect import Pn532
 from drivers.framing.presence import TagEvent
 from drivers.framing.tag_content import (
     MESSAGE_BYTES_MAX,
-    Reading,
+    Part,
     ToWrite,
     type_2,
     type_4,
@@ -37,7 +37,7 @@ def ntag213(data: bytes, cc: bytes = CC_213) -> Type2Memory:
     return Type2Memory(HEAD + cc + data.ljust(144, b"\0") + bytes(20))
 
 
-def read(reading: Reading, answer: Callable[[bytes], bytes | None]) -> bytes:
+def read(reading: Part, answer: Callable[[bytes], bytes | None]) -> bytes:
     """Play a reading against a tag that answers everything."""
     command = next(reading)
     while True:

@@ -8,10 +8,23 @@ from admission.ids import TicketId
 from admission.reasons import Reason
 from admission.records import Kind, Outcome, Record
 from drivers.sims.serial_scanner import SerialScanner
+from drivers.sims.tag_reader import Pn532Chip, Type2Memory
 from edge.link import CHECK_IN, After, AnnulLast, Health, Part, Seen
 from tests.edge.rig import EVENT, UID, Gate, assert_verifies, code, quick, row, running, tag_row
 
 TAG = "04FF00112233AA"
+GENUINE = bytes.fromhex("04E10CDA993C80")
+SIGNATURE = bytes.fromhex("8B76052EE42F5567BEB53238B3E3F9950707C0DCC956B5C5EFCFDB709B2D82B3")
+"""Of an NTAG21x that exists (facts/hardware.md)."""
+CHIPS = """check_in_s = 60
+
+[[lanes.readers]]
+id = 8
+way = "entry"
+driver = "pn532"
+port = "{port}"
+genuine_only = {genuine_only}
+"""
 TAGS = """check_in_s = {window_s}
 
 [[lanes.readers]]
@@ -27,16 +40,28 @@ def desk(folder: Path, window_s: int = 60) -> tuple[SerialScanner, Callable[[str
     """A tag reader for lane 2, which becomes a check-in station, and how a TOML comes to that."""
     tags = SerialScanner(folder / "desk-tags")
     tags.port.plug()
+    return tags, station(TAGS.format(window_s=window_s, port=tags.port.link))
+
+
+def chips(folder: Path, genuine_only: str) -> tuple[Pn532Chip, Callable[[str], str]]:
+    """A station with a PN532."""
+    tags = Pn532Chip(folder / "desk-pn532")
+    tags.port.plug()
+    return tags, station(CHIPS.format(genuine_only=genuine_only, port=tags.port.link))
+
+
+def station(reader: str) -> Callable[[str], str]:
+    """How a TOML comes to a check-in station with this tag reader."""
 
     def adjust(text: str) -> str:
         head, first, second = quick(text).split("[[lanes]]")
         own = ("relay", "entry_line", "inputs", "entry_contact", "ready_contact", "fire_contact")
         kept = [one for one in second.splitlines() if one.partition(" = ")[0] not in own]
         at = kept.index("[[lanes.readers]]")
-        kept.insert(at, TAGS.format(window_s=window_s, port=tags.port.link))
+        kept.insert(at, reader)
         return "[[lanes]]".join((head, first, "\n".join(kept)))
 
-    return tags, adjust
+    return adjust
 
 
 async def told(gate: Gate, count: int) -> Seen:
@@ -183,3 +208,49 @@ async def test_a_ticket_waits_no_longer_than_its_while(tmp_path: Path) -> None:
         await tags.scan(TAG.encode())
         assert said(await told(gate, 2)) == ("ticket_first", Outcome.WAIT, Reason.NONE)
         assert Kind.BIND not in gate.kinds()
+
+
+def chip_of(signature: bytes) -> Type2Memory:
+    """A new NTAG213 with that UID; b"" for a copy that knows no signature."""
+    head = bytes.fromhex("04E10C61DA993C80FF480000E1101200")
+    return Type2Memory(head + bytes.fromhex("0103A00C340300FE") + bytes(156), signature=signature)
+
+
+async def held(gate: Gate, tags: Pn532Chip, signature: bytes, count: int) -> Seen:
+    """Hold a chip to the station's reader until it has answered so often, and take it away."""
+    tags.memory, tags.tag = chip_of(signature), GENUINE
+    seen = await told(gate, count)
+    tags.tag, none = b"", tags.told_of(b"")
+    await gate.until(lambda: tags.told_of(b"") >= none + 3, "it was taken away")
+    return seen
+
+
+async def test_where_only_genuine_chips_count_a_copy_is_not_bound_and_the_ticket_waits_for_another(
+    tmp_path: Path,
+) -> None:
+    tags, adjust = chips(tmp_path, "true")
+    async with running(tmp_path, [row(7), row(8)], adjust=adjust) as gate:
+        await ready(gate)
+        (weak,) = [one for one in gate.daemon.board.tiles if one.name == "2.8 chips"]
+        assert (weak.code, weak.health) == ("reader.genuine", Health.OK), "the page says what it is worth"
+        await gate.hardware.second.scan(code(7))
+        assert said(await told(gate, 1)) == TAP_TOLD
+        forged = SIGNATURE[:-1] + b"\0"
+        for count, wrong in enumerate((b"", forged, bytes(32)), 2):
+            assert said(await held(gate, tags, wrong, count)) == ("", Outcome.DENY, Reason.NOT_GENUINE)
+        refused = await _scans(gate, 0)  # repeats of one code are counted
+        assert {one.reason for one in refused} == {Reason.NOT_GENUINE}
+        assert Kind.BIND not in gate.kinds()
+        assert said(await held(gate, tags, SIGNATURE, 5)) == BIND_TOLD
+        assert (await gate.recorded(Kind.BIND)).ticket == (EVENT, TicketId(7))
+    assert_verifies(tmp_path / "data")
+
+
+async def test_where_any_chip_counts_nobody_asks_it_for_a_signature(tmp_path: Path) -> None:
+    tags, adjust = chips(tmp_path, "false")
+    async with running(tmp_path, [row(7)], adjust=adjust) as gate:
+        await ready(gate)
+        await gate.hardware.second.scan(code(7))
+        await told(gate, 1)
+        assert said(await held(gate, tags, b"", 2)) == BIND_TOLD
+        assert bytes.fromhex("423C00") not in tags.heard

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from admission.credentials import Medium
+from admission.credentials import Known, Medium
 from admission.digests import CredentialKind, digest
 from admission.entitlements import CredentialStanding, LanePlan, Standing, Ticket, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, RecordId, TicketId, ZoneId
@@ -391,3 +391,19 @@ def test_a_second_tag_of_one_ticket_opens_nothing() -> None:
     memories.found = [*bound(7, seq=9, uid=other, gate=3), *bound(7)]
     assert said(tapped(judge)) == GRANTED
     assert said(tapped(judge, other)) == (Outcome.DENY, Reason.INACTIVE_TAG)
+
+
+def test_where_only_genuine_chips_count_one_without_is_refused_at_the_entry_and_goes_out(desk: Desk) -> None:
+    plan = LaneFacts(desk.plan(2))
+    shown = desk.judge.identify(UID, Medium.UID, b"")
+    assert told(desk.judge.answer(shown, Direction.ENTRY, plan)) == (Outcome.DENY, Reason.NOT_GENUINE)
+    leaving = desk.judge.answer(shown, Direction.EXIT, plan)
+    assert told(leaving) == (Outcome.GRANT, Reason.NONE)
+    assert leaving.verdict.candidate is not None, "and the exit is the ticket's own"
+    for medium, data in ((Medium.BARCODE, code(7)), (Medium.TAG, sun_tap(5, DIGEST_KEY))):
+        known = desk.judge.identify(data, medium, b"")
+        assert isinstance(known, Known), medium
+        assert known.genuine, "a code has no chip, and a tag that proves itself needs no weaker proof"
+    assert desk.judge.identify(UID, Medium.UID) == msgspec.structs.replace(shown, genuine=True), (
+        "where nobody asks"
+    )

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -14,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from sync.store.schema import METADATA
+from sync.store.schema import METADATA, sqlite_only
 
 FIELD_CHARS = 200
 """Longest name, street or city taken; RFC 5321 allows e-mail addresses of 254, which are kept apart."""
@@ -34,7 +35,7 @@ customer = Table(
     "customer",
     METADATA,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
-    Column("organization_id", BigInteger, ForeignKey("organization.id"), nullable=False),
+    Column("organization_id", BigInteger, nullable=False),
     Column("email", String(EMAIL_CHARS), nullable=False),
     Column("first_name", String(FIELD_CHARS), nullable=False),
     Column("last_name", String(FIELD_CHARS), nullable=False),
@@ -51,6 +52,7 @@ customer = Table(
     Column("email_key", bytewise(KEY_CHARS), nullable=False),
     Column("first_key", bytewise(KEY_CHARS), nullable=False),
     Column("last_key", bytewise(KEY_CHARS), nullable=False),
+    sqlite_only(ForeignKeyConstraint(["organization_id"], ["organization.id"])),
     Index("ix_customer_email", "organization_id", "email_key", "id"),
     Index("ix_customer_first", "organization_id", "first_key", "id"),
     Index("ix_customer_last", "organization_id", "last_key", "id"),

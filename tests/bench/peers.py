@@ -3,16 +3,26 @@
 import asyncio
 import random
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from admission.codecs import cose
+from admission.ids import GateId
+from admission.presence import PresenceRow, rows_of
 from admission.reasons import Reason
-from admission.records import Outcome
+from admission.records import Outcome, Record, record_from_bytes
 from edge import enrolment as enrolments
 from edge.held_roster import ROSTER_FILE
+from edge.store import log_schema
+from edge.store.committer import GROUP_RECORDS_MAX
+from edge.store.log import LogStore
+from edge.store.log_reader import log_path
 from sync import demo
 from tests.bench.centre import child
+from tests.bench.hops import hops
 from tests.bench.report import Goal, Row, median, percentile
 from tests.bench.scale import Scale
 from tests.bench.snapshots import SEED, sell
@@ -23,12 +33,15 @@ from tests.edge.front.slow_link import GSM_BYTES_S
 from tests.edge.rig import Gate
 from tests.sync.gates import codes
 from tests.sync.lan import lan, peers_toml, with_front
+from tests.sync.logs import EpochLog, a_day
 from tests.sync.swapped import swap_in
 from tests.sync.venue import NOW_S, Venue, venue_at
 
 GATES: Final = 6
 MEAN_S: Final = 0.4
 """Between two arrivals, over all gates."""
+TOLD_BYTES: Final = 256
+"""About what one entry is on the way between two gates."""
 COLD_RECORDS: Final = 100_000
 COLD_MAX_S: Final = 120.0
 WARM: Final = 9
@@ -48,22 +61,27 @@ def _hurry(text: str) -> str:
 async def _refusal(size: Scale) -> Row:
     chance = random.Random(2)
     known_s: list[float] = []
+    bare_s: list[float] = []
     folder = size.folder / "lan"
     async with venue_at(folder / "centre") as venue, lan(venue, folder, GATES, _hurry) as gates:
         await venue.stop()
-        for number in range(size.doubles):
-            at = chance.randrange(GATES)
-            known_s += await _one(venue, gates, at, number)
-            await asyncio.sleep(chance.expovariate(1 / MEAN_S))
+        with hops(folder / "hops", GATES - 1, TOLD_BYTES) as bare:
+            for number in range(size.doubles):
+                at = chance.randrange(GATES)
+                known_s += await _one(venue, gates, at, number)
+                bare_s += await bare.once_s()
+                await asyncio.sleep(chance.expovariate(1 / MEAN_S))
     return Row(
         name="peer_refusal_p99_ms",
         value=percentile(known_s, 99) * 1000,
         unit="ms",
+        floor=percentile(bare_s, 99) * 1000,
         goal=Goal(100),
         conditions=f"n={len(known_s)}: {size.doubles} grants, each at {GATES - 1} other gates; {GATES} gates, uplink down; "
         f"from the arm's release at one to the entry known to the next decision at the other; p50 "
         f"{median(known_s) * 1000:.0f} ms, max {max(known_s) * 1000:.0f} ms; lanes of all gates in one process, fronts "
-        "apart, talking over loopback",
+        f"apart, talking over loopback; looked at every {LOOK_S * 1000:.0f} ms; floor: {TOLD_BYTES} bytes by as many processes "
+        f"and hops, after each grant, p50 {median(bare_s) * 1000:.1f} ms",
     )
 
 
@@ -128,14 +146,45 @@ async def _cold(size: Scale) -> Row:
     with child(folder / "warm.log", *warm) as process:
         port, records = map(int, (await asyncio.to_thread(process.line, "warm", COLD_MAX_S)).split())
         took_s = await _catch_up(folder / "cold", port, records)
+    alone_s = await asyncio.to_thread(_stored_alone, folder / "alone", grants)
     return Row(
         name="peer_catch_up_100k_s",
         value=took_s,
         unit="s",
+        floor=alone_s,
         goal=Goal(5) if records >= COLD_RECORDS else None,
         conditions=f"{records} records of one neighbour, from the first of them until all are durable at a real gate and "
-        "known to its decisions; neighbour, lane and front in processes of their own, over loopback",
+        "known to its decisions; neighbour, lane and front in processes of their own, over loopback; floor: as many records "
+        f"with their presence written to such a file, {GROUP_RECORDS_MAX} a commit, and nothing else",
     )
+
+
+def _stored_alone(data: Path, grants: int) -> float:
+    """Write a day's records and its presence in one thread; return the seconds of the writing."""
+    data.mkdir(parents=True)
+    LogStore.open(data).close()
+    day = a_day(grants)
+    stored = [
+        ((WARM, day.epoch, seq, blob), [row.as_columns() for row in _presence(day, blob)])
+        for seq, blob in enumerate(day.blobs, 1)
+    ]
+    log = apsw.Connection(str(log_path(data)))
+    log.execute("PRAGMA synchronous=FULL")
+    began_s = time.monotonic()
+    for at in range(0, len(stored), GROUP_RECORDS_MAX):
+        group = stored[at : at + GROUP_RECORDS_MAX]
+        log.execute("BEGIN IMMEDIATE")
+        log.executemany(log_schema.INSERT_RECORD, [record for record, _ in group])
+        log.executemany(log_schema.UPSERT_PRESENCE, [row for _, rows in group for row in rows])
+        log.execute("COMMIT")
+    took_s = time.monotonic() - began_s
+    log.close()
+    return took_s
+
+
+def _presence(day: EpochLog, blob: bytes) -> Iterable[PresenceRow]:
+    body = record_from_bytes(blob)
+    return rows_of(GateId(WARM), day.epoch, body, (), body.time_us) if isinstance(body, Record) else ()
 
 
 async def _catch_up(home: Path, port: int, records: int) -> float:

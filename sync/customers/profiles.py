@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 from admission.entitlements import Standing
 from admission.ids import EventId, HolderId, TicketId
 from sync.customers import search, tables
+from sync.events.tables import organization
 from sync.store.schema import next_id, signed, unsigned
 from sync.tickets import tables as ticket_tables
 from sync.tickets.ruling import Act, TicketRef
@@ -62,8 +63,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add(act: Act, profile: Profile, origin: Origin) -> int:
-    """Make a customer; returns the id. For activations, claims and imports only: they bring a tag or tickets."""
+    """Make a customer; returns the id. For activations, claims and imports only: they bring a tag or tickets.
+
+    LookupError where there is no such organization, for PostgreSQL has no foreign key there.
+    """
     clean = checked(profile)
+    o = organization.c.id
+    if act.connection.execute(select(o).where(o == act.organization)).first() is None:
+        raise LookupError(f"there is no organization {act.organization}")
     number = max(next_id(act.connection, tables.customer.c.id), FIRST_ID)
     act.connection.execute(
         insert(tables.customer).values(

@@ -14,6 +14,7 @@ from admission.ids import EventId
 from sync.accounts.principal import Actor
 from sync.imports import export, jobs, keeping, pretix, wording
 from sync.imports.catalogue import Catalogue, catalogue, outer_zones
+from sync.imports.chunks import Ahead
 from sync.imports.columns import Column, named
 from sync.imports.faults import BadFile
 from sync.imports.files import How, Reading, read_file
@@ -164,8 +165,9 @@ def _go_on(database: Database, job: jobs.Job, options: argparse.Namespace, say: 
     job = database.transact(
         lambda connection: jobs.start(connection, number, BY_HAND, _now_s(), keeps_good=options.keep_good)
     )
+    ahead = Ahead()
     while job.state is jobs.State.RUNNING:
-        job = database.transact(lambda connection: jobs.advance(connection, number, _now_s()))
+        job = database.transact(lambda connection: jobs.advance(connection, number, _now_s(), ahead))
         say(f"{job.rows_done} of {job.rows_good} rows")
     say(
         f"Done: {job.rows_new} new, {job.rows_changed} changed, {job.rows_same} as they were"

@@ -4,7 +4,7 @@ Within one organization an address is one customer. A row with a name and no add
 two people may have one name. A row with neither belongs to nobody.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, update
@@ -14,13 +14,30 @@ from sync.customers.search import key_of
 from sync.customers.tables import customer
 from sync.imports import slabs
 from sync.imports.entries import Entry
-from sync.store.schema import next_id
+from sync.store.schema import numbering
+from sync.store.together import Round, Statement
 
 ORIGIN = "import"
+_LAST = Statement("SELECT max(id) FROM customer", "id")
 
 
 Holders = Mapping[int, int]
 """Whose the ticket of a row is, by the row's number; who is not named belongs to nobody."""
+
+
+class Said(NamedTuple):
+    """Whom entries name, as far as nobody has to be asked. `keys`: rows with their address, as it is looked for."""
+
+    keys: list[tuple[int, str]]
+    speaking: dict[str, Entry]
+    """By address, the first row that has a name."""
+    alone: list[Entry]
+    """Those with a name and no address."""
+
+    @property
+    def is_nobody(self) -> bool:
+        """Whether no customer can come of them."""
+        return not self.speaking and not self.alone
 
 
 class Found(NamedTuple):
@@ -31,44 +48,49 @@ class Found(NamedTuple):
     renamed: list[tuple[Entry, int]]
 
 
-def first_of(connection: Connection, entries: Sequence[Entry]) -> int:
-    """Return the id of the first customer that these entries make, if they do; none is made by others meanwhile."""
-    if not any(one.email or _is_named(one) for one in entries):
-        return 0
-    return max(next_id(connection, customer.c.id), FIRST_ID)
-
-
-def find(
-    connection: Connection,
-    organization: int,
-    new: Sequence[Entry],
-    changed: Sequence[tuple[Entry, int]],
-    first: int,
-) -> Found:
-    """Return the customers of these entries. `changed`: with the customer that each ticket has now, who is kept
-    where the row names no address, and renamed where nobody else knows that customer. `first`: of `first_of`."""
-    holders = {one.row: holder for one, holder in changed if not one.email and holder}
-    kept = [(one, holder) for one, holder in changed if one.row in holders]
+def said(entries: Iterable[Entry]) -> Said:
+    """Return whom these entries name."""
     keys: list[tuple[int, str]] = []
     speaking: dict[str, Entry] = {}
-    """By address, the first row that has a name."""
     alone: list[Entry] = []
-    for one in (*new, *[one for one, _ in changed]):
+    for one in entries:
         if one.email:
             key = key_of(one.email)
             keys.append((one.row, key))
-            said = speaking.get(key)
-            if said is None or (not said.last_name and one.last_name):
+            before = speaking.get(key)
+            if before is None or (not before.last_name and one.last_name):
                 speaking[key] = one
-        elif one.row not in holders and _is_named(one):
+        elif _is_named(one):
             alone.append(one)
-    found = _known(connection, organization, list(speaking))
-    missing = [(key, one) for key, one in speaking.items() if key not in found]
-    people = [*missing, *[("", one) for one in alone]]
+    return Said(keys, speaking, alone)
+
+
+def ask_first(round_: Round, take: Callable[[int], None]) -> None:
+    """Ask for the id of the first customer that is made; none is made by others to the end of the transaction."""
+    round_.add(numbering(customer.name))
+    round_.add(_LAST.ask(), lambda rows: take(max((rows[0].id or 0) + 1, FIRST_ID)))
+
+
+def kept_of(changed: Sequence[tuple[Entry, int]]) -> list[tuple[Entry, int]]:
+    """Return those of changed entries, each with the customer its ticket has now, that go on being that one's."""
+    return [(one, holder) for one, holder in changed if not one.email and holder]
+
+
+def find(
+    connection: Connection, organization: int, new: Said, kept: Sequence[tuple[Entry, int]], first: int
+) -> Found:
+    """Return the customers of entries. `kept`: of `kept_of`, who are renamed where nobody else knows that customer.
+
+    `first`: the id that the first customer gets who is made; none is made by others meanwhile.
+    """
+    holders = {one.row: holder for one, holder in kept}
+    found = _known(connection, organization, list(new.speaking))
+    missing = [(key, one) for key, one in new.speaking.items() if key not in found]
+    people = [*missing, *[("", one) for one in new.alone]]
     found.update((key, number) for number, (key, _) in enumerate(missing, start=first))
-    holders.update((row, found[key]) for row, key in keys)
-    holders.update((one.row, number) for number, one in enumerate(alone, start=first + len(missing)))
-    return Found(holders, people, kept)
+    holders.update((row, found[key]) for row, key in new.keys)
+    holders.update((one.row, number) for number, one in enumerate(new.alone, start=first + len(missing)))
+    return Found(holders, people, list(kept))
 
 
 def add(adding: slabs.Adding, organization: int, found: Found, first: int, now_s: int) -> None:

@@ -4,20 +4,34 @@ A list says what its shop knows. What people did here stays: a ban or a redeem i
 ticket that a list does not name any more is not touched.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, exists, func, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
 from admission.entitlements import Attention, CredentialStanding, Standing
 from admission.ids import EventId
 from sync.imports import holders, slabs, tables
+from sync.imports.chunks import Chunk, NewCode, chunk_of
 from sync.imports.entries import Entry
+from sync.store.together import Round, Statement
 from sync.tickets import changes
 from sync.tickets import tables as sold
 
 SHOPS = Standing.CANCELLED | Standing.REPLACED | Standing.UNPAID | Standing.UNAPPROVED
 """The parts of a standing that a list may set and clear; the rest is said by people here."""
+
+
+_LAST_TICKET = Statement("SELECT max(id) FROM ticket WHERE event_id = :event", "id")
+
+
+class Place(NamedTuple):
+    """Where entries go: the event of an organization, and the shop whose list they are of."""
+
+    event: int
+    organization: int
+    shop: str
 
 
 class Compared(NamedTuple):
@@ -79,97 +93,122 @@ def compare(connection: Connection, event: int, shop: str, entries: Sequence[Ent
 
 def write(
     connection: Connection,
-    event: int,
-    shop: str,
-    organization: int,
-    entries: Sequence[Entry],
+    place: Place,
+    chunk: Chunk,
     new_at: int | None,
     now_s: int,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Written:
     """Write a chunk. The caller raises the list's version where something is new or changed.
 
     `new_at`: the version of the list at which all of it was new. Whoever adds a ticket or a code raises the version,
-    so that it need not be looked for again while it is the same.
+    so that it need not be looked for again while it is the same. `meanwhile`: is called while the database may still be
+    busy with what it was given.
     """
-    # Customers' ids first and the event after them, as whoever makes a customer and sells to him; then nobody else
-    # writes what is looked at here.
-    first = holders.first_of(connection, entries)
-    changes.take(connection, (EventId(event),))
-    version = changes.coming(connection, EventId(event))
-    if version - 1 == new_at:
-        found = Compared(list(entries), [], 0, frozenset())
-        new_at = version  # ours alone, as codes of one file are told apart
+    event = place.event
+    at = _begin(connection, event, chunk)
+    if at.version - 1 == new_at:
+        found = Compared(list(chunk.entries), [], 0, frozenset())
+        new_at = at.version  # ours alone, as codes of one file are told apart
     else:
-        found = compare(connection, event, shop, entries)
+        found = compare(connection, event, place.shop, chunk.entries)
         new_at = None
+    new = chunk if len(found.new) == len(chunk.entries) else chunk_of(found.new)
     before = _before(connection, event, [number for _, number in found.changed])
-    changed = [(one, before[number].holder) for one, number in found.changed]
-    people = holders.find(connection, organization, found.new, changed, first)
-    t = sold.ticket.c
-    last = connection.execute(select(func.max(t.id)).where(t.event_id == event)).scalar() or 0
+    kept = holders.kept_of([(one, before[number].holder) for one, number in found.changed])
+    said = new.said
+    if found.changed:
+        rows = {one.row for one, _ in kept}
+        said = holders.said((*new.entries, *(one for one, _ in found.changed if one.row not in rows)))
+    people = holders.find(connection, place.organization, said, kept, at.customer)
     with slabs.adding(connection) as adding:
-        _add(adding, event, shop, found.new, last, version)
-        _add_tickets(adding, event, found.new, people.holders, last, version)
-        holders.add(adding, organization, people, first, now_s)
+        _add_sources(adding, place, new, at.ticket)
+        _add_tickets(adding, event, new.entries, people.holders, at)
+        holders.add(adding, place.organization, people, at.customer, now_s)
+        # Last, for it takes longest, and small enough that all of it is on its way.
+        _add_codes(adding, event, new.codes, range(at.ticket, at.ticket + len(new.entries)), at.version)
+        meanwhile()
     holders.rename(connection, people.renamed)
-    _change(connection, event, shop, found.changed, people.holders, before)
+    _change(connection, event, place.shop, found.changed, people.holders, before)
     return Written(len(found.new), len(found.changed), found.same, len(found.taken), new_at)
 
 
-def _add(
-    adding: slabs.Adding, event: int, shop: str, entries: Sequence[Entry], last: int, version: int
-) -> None:
-    """Add codes and where they came from, in the order of their keys, which are digests: neighbours share pages."""
-    # The event is ours to the end of the transaction, so its next version is known: written now, the rows need not
-    # be written once more to be stamped.
-    numbered = enumerate(entries, start=last + 1)
-    codes = sorted(
-        (code.digest, number, code.kind, code.text) for number, one in numbered for code in one.codes
-    )
-    _add_codes(adding, event, codes, version)
-    sources = sorted((one.key, number, one) for number, one in enumerate(entries, start=last + 1))
+@dataclass(slots=True)
+class _Begun:
+    """What the rows of a chunk are numbered from, and the list's version that they come with."""
+
+    customer: int = 0
+    ticket: int = 0
+    version: int = 0
+
+
+def _begin(connection: Connection, event: int, chunk: Chunk) -> _Begun:
+    """Keep others from writing what is looked at, and return what is next."""
+    begun = _Begun()
+
+    def customer(number: int) -> None:
+        begun.customer = number
+
+    def version(rows: list[Any]) -> None:
+        begun.version = rows[0].version + 1
+
+    def ticket(rows: list[Any]) -> None:
+        begun.ticket = (rows[0].id or 0) + 1
+
+    # Customers' ids first and the event after them, as whoever makes a customer and sells to him; then nobody else
+    # writes what is looked at here.
+    round_ = Round(connection)
+    if not chunk.said.is_nobody:
+        holders.ask_first(round_, customer)
+    round_.add(changes.taking(EventId(event)), version)
+    round_.add(_LAST_TICKET.ask(event=event), ticket)
+    round_.run()
+    return begun
+
+
+def _add_sources(adding: slabs.Adding, place: Place, new: Chunk, first: int) -> None:
+    entries = new.entries
     adding.add(
         tables.import_source,
         {
-            "event_id": slabs.Same(event), "key": [key for key, _, _ in sources], "shop": slabs.Same(shop),
-            "ticket": [number for _, number, _ in sources], "print": [one.print for _, _, one in sources],
-            "reference": [one.order for _, _, one in sources],
+            "event_id": slabs.Same(place.event), "key": [key for key, _ in new.sources],
+            "shop": slabs.Same(place.shop), "ticket": [first + at for _, at in new.sources],
+            "print": [entries[at].print for _, at in new.sources],
+            "reference": [entries[at].order for _, at in new.sources],
         },
-        len(sources),
+        len(new.sources),
     )  # fmt: skip
 
 
 def _add_codes(
-    adding: slabs.Adding, event: int, codes: Sequence[tuple[bytes, int, str, str | None]], version: int | None
+    adding: slabs.Adding, event: int, codes: Sequence[NewCode], tickets: Sequence[int], version: int | None
 ) -> None:
     adding.add(
         sold.credential,
         {
-            "event_id": slabs.Same(event), "digest": [one[0] for one in codes], "ticket": [one[1] for one in codes],
-            "kind": [one[2] for one in codes], "text": [one[3] for one in codes],
-            "standing": slabs.Same(int(CredentialStanding.ACTIVE)), "version": slabs.Same(version),
+            "event_id": slabs.Same(event), "digest": [one[0] for one in codes],
+            "ticket": [tickets[one[1]] for one in codes], "kind": [one[2] for one in codes],
+            "text": [one[3] for one in codes], "standing": slabs.Same(int(CredentialStanding.ACTIVE)),
+            "version": slabs.Same(version),
         },
         len(codes),
     )  # fmt: skip
 
 
 def _add_tickets(
-    adding: slabs.Adding,
-    event: int,
-    entries: Sequence[Entry],
-    people: holders.Holders,
-    last: int,
-    version: int,
+    adding: slabs.Adding, event: int, entries: Sequence[Entry], people: holders.Holders, at: _Begun
 ) -> None:
+    # The event is ours to the end of the transaction, so its next version is known: written now, the rows need not
+    # be written once more to be stamped.
     adding.add(
         sold.ticket,
         {
-            "event_id": slabs.Same(event), "id": range(last + 1, last + 1 + len(entries)),
+            "event_id": slabs.Same(event), "id": range(at.ticket, at.ticket + len(entries)),
             "product": [one.product for one in entries], "holder": [people.get(one.row, 0) for one in entries],
             "zones": [one.zones for one in entries], "session": [one.session for one in entries],
             "standing": [max(one.standing, 0) for one in entries], "not_before": [one.valid_from for one in entries],
             "not_after": [one.valid_until for one in entries], "admits": [one.admits for one in entries],
-            "home_gate": slabs.Same(0), "attention": slabs.Same(int(Attention.NONE)), "version": slabs.Same(version),
+            "home_gate": slabs.Same(0), "attention": slabs.Same(int(Attention.NONE)), "version": slabs.Same(at.version),
         },
         len(entries),
     )  # fmt: skip
@@ -224,13 +263,13 @@ def _change(
     for row in slabs.find(connection, wanted, c.c.ticket, numbers, event_id=event):
         held[row.ticket][row.digest] = row.standing
     added = [
-        (code.digest, number, code.kind, code.text)
-        for one, number in entries
+        (code.digest, at, code.kind, code.text)
+        for at, (one, number) in enumerate(entries)
         for code in one.codes
         if code.digest not in held[number]
     ]
     with slabs.adding(connection) as adding:
-        _add_codes(adding, event, added, None)
+        _add_codes(adding, event, added, numbers, None)
     moved = [
         {"of": number, "digest_": digest, "new_standing": after}
         for one, number in entries

@@ -20,9 +20,11 @@ from sync.customers.tables import customer
 from sync.events import tables as events
 from sync.imports import intake, slabs, tables
 from sync.imports.catalogue import Catalogue
+from sync.imports.chunks import Ahead
 from sync.imports.faults import NOTHING, BadCell, BadFile, CellFault, FileFault, Values
-from sync.imports.files import How, unpacked
-from sync.store.schema import queue
+from sync.imports.files import How
+from sync.store.schema import queue, queueing
+from sync.store.together import Ask, Round, Statement, together
 from sync.tickets import changes
 from sync.tickets import tables as sold
 
@@ -33,6 +35,25 @@ PIECE_BYTES = 256 * 1024
 
 _GROWING = (customer, sold.ticket, sold.credential, tables.import_source)
 """What a chunk writes to, and looks things up in."""
+_JOB = Statement(
+    f"SELECT {', '.join(f'job.{column.name}' for column in tables.import_job.c)}, event_group.organization_id "  # noqa: S608 - fixed names
+    "FROM import_job AS job JOIN event ON event.id = job.event_id JOIN event_group ON event_group.id = event.group_id "
+    "WHERE job.id = :number AND job.state <> 'keeping'",
+    *(column.name for column in tables.import_job.c),
+    "organization_id",
+)
+_CHUNKS = Statement(
+    "SELECT number, rows, entries FROM import_chunk WHERE job_id = :job ORDER BY number LIMIT 2",
+    "number", "rows", "entries",
+)  # fmt: skip
+_CHUNK_GONE = Statement("DELETE FROM import_chunk WHERE job_id = :job AND number = :number")
+_MOVING = (
+    "state", "rows_done", "rows_new", "rows_changed", "rows_same", "rows_taken", "new_at", "changed_at_s",
+)  # fmt: skip
+"""What a chunk changes of its job."""
+_MOVED = Statement(
+    f"UPDATE import_job SET {', '.join(f'{name} = :{name}' for name in _MOVING)} WHERE id = :number"  # noqa: S608 - fixed names
+)
 
 
 KEEPING = "keeping"
@@ -161,48 +182,68 @@ def start(connection: Connection, number: int, actor: Actor, now_s: int, *, keep
     return job(connection, number)
 
 
-def advance(connection: Connection, number: int, now_s: int) -> Job:
+def advance(connection: Connection, number: int, now_s: int, ahead: Ahead | None = None) -> Job:
     """Write one chunk of a running job, as one version of the event's list; the job is done after its last one.
 
-    Nothing of the transaction may follow. BadFile where the job does not run.
+    `ahead`: readies the chunk behind it meanwhile, for whoever goes on with that. Nothing of the transaction may follow.
+    BadFile where the job does not run.
     """
-    slabs.prepare(connection, _GROWING)
-    queue(connection, f"import {number}")
-    row = _row(connection, number)
+    found, chunks = _running(connection, number)
+    if found is None:
+        raise LookupError(number)
+    row = found._asdict()
     if row["state"] == State.DONE:
         return _job(row)
     if row["state"] != State.RUNNING:
         raise BadFile(FileFault.NOT_STARTED)
-    t, c = tables.import_job, tables.import_chunk
-    # The one behind tells whether this is the last.
-    behind = select(c.c.number).where(c.c.job_id == number).order_by(c.c.number).offset(1).limit(1)
-    chunk = connection.execute(
-        select(c, behind.scalar_subquery().label("behind"))
-        .where(c.c.job_id == number)
-        .order_by(c.c.number)
-        .limit(1)
-    ).first()
-    if chunk is None:
-        connection.execute(update(t).where(t.c.id == number).values(state=State.DONE, changed_at_s=now_s))
-        return job(connection, number)
-    event, house = row["event_id"], _organization(connection, row["event_id"])
-    entries = unpacked(chunk.entries)
-    written = intake.write(connection, event, row["shop"], house, entries, row["new_at"], now_s)
-    connection.execute(delete(c).where(c.c.job_id == number, c.c.number == chunk.number))
-    after: dict[str, Any] = {
-        "rows_done": row["rows_done"] + chunk.rows,
-        "rows_new": row["rows_new"] + written.new,
-        "rows_changed": row["rows_changed"] + written.changed,
-        "rows_same": row["rows_same"] + written.same,
-        "rows_taken": row["rows_taken"] + written.taken,
-        "state": State.DONE if chunk.behind is None else State.RUNNING,
-        "new_at": written.new_at,
-        "changed_at_s": now_s,
-    }
-    connection.execute(update(t).where(t.c.id == number).values(after))
+    if not chunks:
+        row.update(state=State.DONE, changed_at_s=now_s)
+        together(connection, [_moved(row)])
+        return _job(row)
+    chunk, *behind = chunks
+    place = intake.Place(row["event_id"], row["organization_id"], row["shop"])
+
+    def meanwhile() -> None:
+        if ahead is not None and behind:
+            ahead.ready(behind[0].number, behind[0].entries)
+
+    ready = (ahead or Ahead()).take(chunk.number, chunk.entries)
+    written = intake.write(connection, place, ready, row["new_at"], now_s, meanwhile)
+    row.update(
+        rows_done=row["rows_done"] + chunk.rows,
+        rows_new=row["rows_new"] + written.new,
+        rows_changed=row["rows_changed"] + written.changed,
+        rows_same=row["rows_same"] + written.same,
+        rows_taken=row["rows_taken"] + written.taken,
+        state=State.RUNNING if behind else State.DONE,
+        new_at=written.new_at,
+        changed_at_s=now_s,
+    )
+    asks = [_CHUNK_GONE.ask(job=number, number=chunk.number), _moved(row)]
     if written.new or written.changed:
-        changes.stamp(connection, (EventId(event),), now_s)
-    return _job({**row, **after})
+        asks += changes.stamping(connection, EventId(place.event), now_s)
+    together(connection, asks)
+    return _job(row)
+
+
+def _moved(row: Mapping[str, Any]) -> Ask:
+    return _MOVED.ask(
+        number=row["id"], **{name: row[name] for name in _MOVING} | {"state": str(row["state"])}
+    )
+
+
+def _running(connection: Connection, number: int) -> tuple[Any | None, list[Any]]:
+    """Return a job's row and its next two chunks; no other transaction goes on with it until ours ends."""
+    rows: list[Any] = []
+    chunks: list[Any] = []
+    round_ = Round(connection)
+    look = slabs.prepare(round_, _GROWING)
+    round_.add(queueing(f"import {number}"))
+    round_.add(_JOB.ask(number=number), rows.extend)
+    round_.add(_CHUNKS.ask(job=number), chunks.extend)
+    round_.run()
+    look()
+    return (rows[0] if rows else None), chunks
 
 
 def discard(connection: Connection, number: int, now_s: int) -> Job:

@@ -10,8 +10,10 @@ from itertools import chain, repeat
 from struct import Struct
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, LargeBinary, Table, text
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, LargeBinary, Table
 from sqlalchemy.exc import DBAPIError
+
+from sync.store.together import Round, Statement, array
 
 ASKED_MAX = 10_000
 """Values in one statement; SQLite takes 32,766 (SQLITE_MAX_VARIABLE_NUMBER)."""
@@ -206,35 +208,45 @@ def find(
     return list(connection.exec_driver_sql(statement, (list(keys), *where.values())).all())
 
 
-def prepare(connection: Connection, tables: Sequence[Table]) -> None:
-    """Ready a transaction for many rows; ask before anything else of it.
+def prepare(round_: Round, tables: Sequence[Table]) -> Callable[[], None]:
+    """Ready a transaction for many rows: asks in its first round, and returns what is to be called behind that.
 
     PostgreSQL looks at tables that grew far since it last did. It would within minutes by itself; until then it takes a
     table for small and any index for as good as another: the first list of a new centre would be looked up row by row.
     And it keeps the plan by which a foreign key is checked: made anew for each row, it takes half of the time.
     """
-    if connection.dialect.name == "sqlite":
-        return
-    connection.exec_driver_sql("SET LOCAL plan_cache_mode = auto")
-    names = [table.name for table in tables]
-    asked = {"names": names, "unknown": UNKNOWN_PAGES, "times": GROWN_TIMES}
-    for name in connection.execute(_GROWN, asked).scalars():
-        # Who is looking at it already does so for us.
-        connection.exec_driver_sql(
-            f"ANALYZE (SKIP_LOCKED) {connection.dialect.identifier_preparer.quote(name)}"
-        )
+    grown: list[str] = []
+    connection = round_.connection
+    if connection.dialect.name == "postgresql":
+        names = array([table.name for table in tables])
+        round_.add(_PLANS.ask())
+        asked = _GROWN.ask(names=names, unknown=UNKNOWN_PAGES, times=GROWN_TIMES)
+        round_.add(asked, lambda rows: grown.extend(row.name for row in rows))
+
+    def look() -> None:
+        for name in grown:
+            # Who is looking at it already does so for us.
+            quoted = connection.dialect.identifier_preparer.quote(name)
+            connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {quoted}")
+
+    return look
 
 
 UNKNOWN_PAGES = 8
 """Of a table nobody looked at yet: from here on it matters which index is taken."""
 GROWN_TIMES = 100
 """What PostgreSQL knows of a table it scales by the table's size; only what is true of few rows alone misleads it."""
-_GROWN = text("""
+_PLANS = Statement("", postgresql="SET LOCAL plan_cache_mode = auto")
+_GROWN = Statement(
+    "",
+    "name",
+    postgresql="""
 SELECT relname FROM pg_class
-WHERE oid = ANY(CAST(:names AS regclass[]))
+WHERE oid = ANY(CAST(CAST(:names AS text[]) AS regclass[]))
   AND pg_relation_size(oid) > 8192 * CASE WHEN relpages = 0 THEN :unknown ELSE :times * CAST(relpages AS bigint) END
 ORDER BY relname
-""")
+""",
+)
 
 
 def _kind(column: "Column[Any]") -> str:

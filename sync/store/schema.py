@@ -57,7 +57,12 @@ def queue(connection: Connection, what: str) -> None:
     together(connection, [queueing(what)])
 
 
+def numbering(table: str) -> Ask:
+    """Return what keeps others from giving numbers of a table to the end of our transaction."""
+    return queueing(f"id of {table}")
+
+
 def next_id(connection: Connection, column: "Column[Any]", *where: Any) -> int:
     """Return the next free number of a column, from 1, within a writing transaction; `where` narrows it."""
-    queue(connection, f"id of {column.table}")
+    together(connection, [numbering(str(column.table))])
     return (connection.execute(select(func.max(column)).where(*where)).scalar() or 0) + 1

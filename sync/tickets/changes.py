@@ -8,18 +8,25 @@ in which transactions become visible.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from admission.ids import EventId
 from sync.events import tables
 from sync.store.database import Database
+from sync.store.together import Ask, Statement, together
 
 CHANNEL = "gatehouse_lists"
 """PostgreSQL's channel on which replicas hear of each other's changes. Only of these: NOTIFY takes a lock for commit."""
-_RAISE = text("UPDATE event SET version = version + 1, sealed_at_s = :now_s WHERE id = :event")
-_NOTIFY = text("SELECT pg_notify(:channel, id || ':' || version) FROM event WHERE id = :event")
+_TAKE = Statement(
+    "SELECT version FROM event WHERE id = :event",  # SQLite's one writer took it with all else
+    "version",
+    # Not the key: rows that name it go on.
+    postgresql="SELECT version FROM event WHERE id = :event FOR NO KEY UPDATE",
+)
+_RAISE = Statement("UPDATE event SET version = version + 1, sealed_at_s = :now_s WHERE id = :event")
+_NOTIFY = Statement("SELECT pg_notify(:channel, id || ':' || version) FROM event WHERE id = :event")
 _STAMPS = tuple(
-    text(
+    Statement(
         f"UPDATE {table} SET version = (SELECT version FROM event WHERE id = :event) "  # noqa: S608 - two fixed names
         "WHERE event_id = :event AND version IS NULL"
     )
@@ -45,10 +52,13 @@ def change(where: Database | Connection, events: Iterable[EventId], now_s: int) 
 
 def take(connection: Connection, events: Iterable[EventId]) -> None:
     """Wait until no other transaction changes these events' lists, and keep others waiting to the end of ours."""
-    e = tables.event.c
-    # Always in this order, so that two changes never wait for each other. Not the key: rows that name it go on.
-    wanted = select(e.id).where(e.id.in_(sorted(events))).order_by(e.id)
-    connection.execute(wanted.with_for_update(key_share=True))  # SQLite's one writer needs no such words
+    # Always in this order, so that two changes never wait for each other.
+    together(connection, [taking(event) for event in sorted(events)])
+
+
+def taking(event: EventId) -> Ask:
+    """Return what takes an event as `take` does; its one row is the `version` as it is until `stamp`."""
+    return _TAKE.ask(event=event)
 
 
 def coming(connection: Connection, event: EventId) -> int:
@@ -61,13 +71,16 @@ def coming(connection: Connection, event: EventId) -> int:
 
 def stamp(connection: Connection, events: Iterable[EventId], now_s: int) -> None:
     """Raise the versions of these events and stamp their rows; nothing of the transaction may follow."""
-    for event in sorted(events):  # always in this order, so that two changes never wait for each other
-        values = {"event": event, "now_s": now_s}
-        connection.execute(_RAISE, values)
-        for statement in _STAMPS:
-            connection.execute(statement, {"event": event})
-        if connection.dialect.name == "postgresql":
-            connection.execute(_NOTIFY, {"channel": CHANNEL, "event": event})
+    # Always in this order, so that two changes never wait for each other.
+    together(connection, [ask for event in sorted(events) for ask in stamping(connection, event, now_s)])
+
+
+def stamping(connection: Connection, event: EventId, now_s: int) -> list[Ask]:
+    """Return what stamps a change of one event, in this order; nothing of the transaction may follow."""
+    asks = [_RAISE.ask(event=event, now_s=now_s), *(one.ask(event=event) for one in _STAMPS)]
+    if connection.dialect.name == "postgresql":
+        asks.append(_NOTIFY.ask(channel=CHANNEL, event=event))
+    return asks
 
 
 def events_of_group(connection: Connection, group: int) -> tuple[EventId, ...]:

@@ -10,6 +10,7 @@ from sync.accounts.principal import Actor
 from sync.events import rows, tables
 from sync.imports import jobs, keeping
 from sync.imports.catalogue import Catalogue, catalogue
+from sync.imports.chunks import Ahead
 from sync.imports.files import How, Reading, read_file
 from sync.store.database import Database
 
@@ -58,6 +59,7 @@ def kept(database: Database, reading: Reading, came: jobs.Source, catalogue: Cat
 
 def run(database: Database, job: jobs.Job, *, keeps_good: bool = False) -> jobs.Job:
     job = database.transact(lambda c: jobs.start(c, job.id, ACTOR, NOW_S, keeps_good=keeps_good))
+    ahead = Ahead()
     while job.state is jobs.State.RUNNING:
-        job = database.transact(lambda c, number=job.id: jobs.advance(c, number, NOW_S))  # type: ignore[misc]  # bound
+        job = database.transact(lambda c, number=job.id: jobs.advance(c, number, NOW_S, ahead))  # type: ignore[misc]  # bound
     return job

@@ -19,6 +19,7 @@ from sync.events import tables as events
 from sync.gates import roster
 from sync.gates import tables as gates
 from sync.imports import export, jobs, tables
+from sync.imports.chunks import Ahead
 from sync.imports.faults import BadFile, CellFault
 from sync.imports.files import How
 from sync.store.database import Database
@@ -139,14 +140,17 @@ def test_chunks_are_versions_and_any_replica_goes_on(database: Database) -> None
     data = rows_of(4_100)
     job = check(database, data)
     database.transact(lambda c: jobs.start(c, job.id, ACTOR, NOW_S, keeps_good=False))
-    halfway = database.transact(lambda c: jobs.advance(c, job.id, NOW_S))
+    ours = Ahead()
+    halfway = database.transact(lambda c: jobs.advance(c, job.id, NOW_S, ours))
     assert (halfway.rows_done, halfway.state) == (2_000, "running")
     with database.reading() as connection:
         found = jobs.open_job(connection, jobs.source("shop", "list.csv", data, How()), known(database))
     assert found is not None
     assert found.id == job.id
-    done = run(database, found)
-    assert (done.rows_done, done.rows_new) == (4_100, 4_100)
+    database.transact(lambda c: jobs.advance(c, job.id, NOW_S))  # another's: what we readied is over
+    done = database.transact(lambda c: jobs.advance(c, job.id, NOW_S, ours))
+    assert (done.rows_done, done.rows_new, done.state) == (4_100, 4_100, "done")
+    assert len(tickets(database)) == 4_100
     assert version(database) == 3
     with database.reading() as connection:
         assert connection.execute(select(func.count()).select_from(tables.import_chunk)).scalar() == 0

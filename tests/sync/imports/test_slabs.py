@@ -4,10 +4,11 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from sync.customers.tables import customer
+from sync.customers.tables import customer, tag
 from sync.imports import slabs
 from sync.store.database import Database
 from sync.store.engines import DatabaseFault
+from sync.store.together import Round
 from sync.tickets.tables import credential
 from tests.sync.imports.house import EVENT, furnish
 
@@ -23,6 +24,12 @@ PEOPLE = {
     "anonymous": [True, False], "banned": slabs.Same(False), "origin": slabs.Same("import"), "created_s": slabs.Same(0),
     "email_key": slabs.Same(""), "first_key": slabs.Same(""), "last_key": slabs.Same(""),
 }  # fmt: skip
+
+TAG: dict[str, slabs.Values] = {
+    "id": [1], "organization_id": [1], "customer_id": [77], "event_id": [int(EVENT)], "digest": [bytes(16)],
+    "uid": ["04"], "product": [0], "ticket": [0], "active": [True], "banned": [False], "created_s": [0],
+}  # fmt: skip
+"""Of a customer that there is none of."""
 
 
 def test_rows_come_out_as_they_went_in(database: Database) -> None:
@@ -75,14 +82,14 @@ def test_what_is_there_already_is_refused_and_nothing_of_it_stays(
         assert connection.execute(select(customer.c.id)).all() == []
 
 
-def test_a_holder_of_no_organization_is_refused_by_the_database_itself(database: Database) -> None:
-    def orphans() -> None:
+def test_what_names_something_that_is_not_there_is_refused_by_the_database_itself(database: Database) -> None:
+    def orphan() -> None:
         with database.writing() as connection, slabs.adding(connection) as adding:
-            adding.add(customer, {**PEOPLE, "organization_id": slabs.Same(77)}, 2)
+            adding.add(tag, TAG, 1)
 
     furnish(database)
     with pytest.raises(IntegrityError):
-        orphans()
+        orphan()
 
 
 def test_a_connection_that_is_lost_meanwhile_is_the_databases_fault(database: Database) -> None:
@@ -112,5 +119,7 @@ def test_a_check_of_a_foreign_key_is_planned_once(database: Database) -> None:
     if database.is_postgresql:
         with database.writing() as connection:
             connection.execute(text("SET plan_cache_mode = force_custom_plan"))
-            slabs.prepare(connection, (customer,))
+            round_ = Round(connection)
+            slabs.prepare(round_, (customer,))
+            round_.run()
             assert connection.execute(text("SHOW plan_cache_mode")).scalar_one() == "auto"

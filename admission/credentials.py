@@ -165,6 +165,12 @@ def classify(data: bytes, medium: Medium) -> Presented | Malformed:
         return _classify_uid(data)
     if medium is Medium.TAG:
         return _classify_tag(data)
+    if data.isalnum() and len(data) < TK1_CHARS_MIN:  # most codes; nothing that is signed is so short
+        return Presented(CredentialKind.OPAQUE, data)
+    return _classify_text(data)
+
+
+def _classify_text(data: bytes) -> Presented | Malformed:
     if len(data) > TEXT_BYTES_MAX:
         return Malformed("too_long")
     if data[:1] == b"\\" and _ECI.match(data):

@@ -79,6 +79,18 @@ def ticket_digests(key: bytes) -> Callable[[int, int], bytes]:
     return found
 
 
+def digests(kind: CredentialKind, key: bytes) -> Callable[[bytes], bytes]:
+    """Return `digest` for one kind and key: half its cost where a list's codes are gone through."""
+    keyed = _begun(_PERSON[kind], key).copy
+
+    def found(material: bytes) -> bytes:
+        begun = keyed()
+        begun.update(material)
+        return begun.digest()
+
+    return found
+
+
 def text_digest(kind: CredentialKind, text: bytes, key: bytes) -> bytes:
     """The digest of a barcode by its exact text, whatever it claims; for TK1 apart from every ticket's digest."""
     return _keyed(PERSON_TK1_TEXT if kind is CredentialKind.TK1 else _PERSON[kind], text, key)

@@ -8,7 +8,7 @@ from operator import itemgetter
 import msgspec
 
 from admission.credentials import TEXT_BYTES_MAX, Malformed, Medium, classify
-from admission.digests import CredentialKind, digest
+from admission.digests import CredentialKind, digests
 from sync.imports.catalogue import Catalogue
 from sync.imports.choices import CHOICES, Chooser, Refusal
 from sync.imports.columns import Column, Layout
@@ -73,7 +73,8 @@ class RowReader:
 
     def __init__(self, catalogue: Catalogue, layout: Layout, *, product: int, keeps_text: bool) -> None:
         """`product`: of rows that name none; 0 where each must."""
-        self._digest_key, self._layout, self._keeps_text = catalogue.digest_key, layout, keeps_text
+        self._layout, self._keeps_text = layout, keeps_text
+        self._kinds = {kind: (digests(kind, catalogue.digest_key), kind.value) for kind in CredentialKind}
         self._columns = tuple(layout.places)
         self._width, self._headings = max(layout.places.values()) + 1, len(layout.headings)
         self._marks = Marks()
@@ -194,7 +195,8 @@ class RowReader:
     def _code(self, kind: CredentialKind, material: bytes, text: str) -> Code:
         # A tag's UID is always kept: people look for it by what is printed on the tag.
         kept = text if self._keeps_text or kind is CredentialKind.UID else None
-        return Code(digest(kind, material, self._digest_key), kind.value, kept)
+        digest_of, name = self._kinds[kind]
+        return Code(digest_of(material), name, kept)
 
     def _key(self, cells: Sequence[str]) -> bytes:
         own = cells[self._external_at]

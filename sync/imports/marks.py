@@ -5,7 +5,9 @@ from struct import Struct
 
 BYTES = 16
 """Of a mark: a digest, so that its bits are spread evenly and nobody chooses them."""
-PLACES_MIN = 1 << 12
+PLACES_MIN = 1 << 14
+PLACES_LARGE = 1 << 18
+"""Of five megabytes. Up to here a table that is full is made four times as large: filling a new one costs as much again."""
 _TWO = Struct("=QQ")
 
 
@@ -54,7 +56,8 @@ class Marks:
 
     def _grow(self) -> None:
         lows, highs, rows = self._low, self._high, self._rows
-        self._make(2 * (self._last + 1))
+        places = self._last + 1
+        self._make(places * (4 if places < PLACES_LARGE else 2))
         for low, high, row in zip(lows, highs, rows, strict=True):
             if row:
                 place = self._place(low, high)

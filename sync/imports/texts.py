@@ -179,25 +179,21 @@ class _LongLine(Exception):
 def _rows(text: io.TextIOBase, delimiter: str, skipped: int) -> Iterator[Row]:
     reader = csv.reader(_lines(text), delimiter=delimiter)
     number, filled, line = 0, 0, 0
-    while True:
-        number += 1
-        try:
-            cells = next(reader)
-        except (
-            csv.Error,
-            _LongLine,
-        ) as error:  # a cell beyond the parser's limit of 128 KiB, a line beyond ours
-            raise BadFile(FileFault.ROW_UNREADABLE, row=number) from error
-        if cells and cells[-1].endswith(_END):
-            if cells == [_END] and next(reader, None) is None:
-                return
-            raise BadFile(FileFault.CUT_OFF, row=number)
-        before, line = line, reader.line_num
-        if number <= skipped or not any(cells):
-            continue
-        filled += 1
-        if filled > ROWS_MAX + 1:
-            raise BadFile(FileFault.TOO_MANY_ROWS, most=ROWS_MAX)
-        if len(cells) > COLUMNS_MAX:
-            raise BadFile(FileFault.TOO_MANY_COLUMNS, row=number, n=len(cells), most=COLUMNS_MAX)
-        yield Row(number, cells, line - before)
+    try:
+        for cells in reader:
+            number += 1
+            if cells and cells[-1].endswith(_END):
+                if cells == [_END] and next(reader, None) is None:
+                    return
+                raise BadFile(FileFault.CUT_OFF, row=number)
+            before, line = line, reader.line_num
+            if number <= skipped or not any(cells):
+                continue
+            filled += 1
+            if filled > ROWS_MAX + 1:
+                raise BadFile(FileFault.TOO_MANY_ROWS, most=ROWS_MAX)
+            if len(cells) > COLUMNS_MAX:
+                raise BadFile(FileFault.TOO_MANY_COLUMNS, row=number, n=len(cells), most=COLUMNS_MAX)
+            yield Row(number, cells, line - before)
+    except (csv.Error, _LongLine) as error:  # a cell beyond the parser's limit of 128 KiB, a line beyond ours
+        raise BadFile(FileFault.ROW_UNREADABLE, row=number + 1) from error

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from admission import codecs
-from admission.digests import CredentialKind, digest, text_digest, ticket_digest
+from admission.digests import CredentialKind, digest, digests, text_digest, ticket_digest
 
 VECTORS: dict[str, Any] = json.loads((Path(codecs.__path__[0]) / "vectors.json").read_text())["digests"]
 KEY = bytes(range(32, 64))
@@ -58,11 +58,18 @@ def test_a_ticket_is_event_then_number_big_endian_as_its_kind() -> None:
 
 @given(st.binary(max_size=40))
 def test_kinds_never_meet(material: bytes) -> None:
-    digests = {digest(kind, material, KEY) for kind in CredentialKind}
-    digests.add(text_digest(CredentialKind.TK1, material, KEY))
-    assert len(digests) == len(CredentialKind) + 1
+    found = {digest(kind, material, KEY) for kind in CredentialKind}
+    found.add(text_digest(CredentialKind.TK1, material, KEY))
+    assert len(found) == len(CredentialKind) + 1
     for kind in (CredentialKind.SIG1, CredentialKind.JWS, CredentialKind.OPAQUE):
         assert text_digest(kind, material, KEY) == digest(kind, material, KEY)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=3))
+def test_one_after_the_other_they_are_the_same(materials: list[bytes]) -> None:
+    for kind in CredentialKind:
+        digest_of = digests(kind, KEY)
+        assert [digest_of(one) for one in materials] == [digest(kind, one, KEY) for one in materials]
 
 
 def test_event_groups_never_meet() -> None:

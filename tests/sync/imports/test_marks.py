@@ -29,7 +29,7 @@ def test_the_first_row_of_a_mark_stays(halves: list[tuple[bytes, bytes]]) -> Non
 
 
 def test_it_grows_and_forgets_nothing() -> None:
-    marks, count = Marks(), 10 * PLACES_MIN
+    marks, count = Marks(), 5 * PLACES_MIN  # fills it twice
     assert all(marks.say(mark(number), number) == 0 for number in range(1, count))
     assert all(marks.said(mark(number)) == number for number in range(1, count))
     assert marks.said(mark(count)) == 0

@@ -44,7 +44,6 @@ from edge.front.perimeter import (
     BODY_BYTES_MAX,
     BURST,
     REQUESTS_PER_S,
-    Bucket,
     Hosts,
     harden,
     is_trustworthy,
@@ -55,6 +54,7 @@ from edge.front.template import filled
 from edge.front.unlock import Unlock
 from edge.settings import MediumSetting, Settings, Way
 from edge.words import Sentence, sentence
+from sync.wire.pace import Pace
 
 PAGE: Final = Path(__file__).parent / "page"
 FRONT_PAGE: Final = Path(__file__).parent.parent / "front" / "page"
@@ -170,7 +170,7 @@ class CommissionPage:
         self._files = {file: (folder / file).read_bytes() for file, (folder, _) in _FILES.items()}
         around = (
             counting(lambda: self.doors),
-            perimeter(hosts, Bucket(REQUESTS_PER_S, BURST, mono_s)),
+            perimeter(hosts, Pace(REQUESTS_PER_S, BURST, mono_s)),
             saying(self._sentence),
         )
         self.app = web.Application(

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from edge.front.connection import Connection
-from edge.front.perimeter import Bucket, place
+from edge.front.perimeter import place
+from sync.wire.pace import Pace
 
 CONNECTIONS_MAX = 32
 """Each costs some 100 kB with TLS; a box has a few technicians."""
@@ -56,7 +57,7 @@ class Doors:
         self._server = server
         self._tls = tls
         self._mono_s = mono_s
-        self._paces = Bucket(CONNECTIONS_PER_S, CONNECTIONS_PER_S, mono_s)
+        self._paces = Pace(CONNECTIONS_PER_S, CONNECTIONS_PER_S, mono_s)
         self._knocking: dict[asyncio.Task[None], tuple[str, float]] = {}
         self._since_s: dict[asyncio.BaseProtocol, float] = {}
         self._under_way: Counter[asyncio.BaseProtocol] = Counter()

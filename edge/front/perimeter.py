@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import hdrs, web
 
+from sync.wire.pace import Pace
+
 REQUESTS_PER_S = 200
 """A page needs one or two; what is beyond is shed, so that a flood leaves the processor to the lane."""
 BURST = 200
@@ -39,27 +41,6 @@ _SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Bucket:
-    """Lets `rate` things a second through, and up to `burst` at once. Times are monotonic seconds."""
-
-    def __init__(self, rate: float, burst: float, mono_s: Callable[[], float]) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._mono_s = mono_s
-        self._left = burst
-        self._at_s = mono_s()
-
-    def take(self) -> bool:
-        """Take one; False where there is none left."""
-        now_s = self._mono_s()
-        self._left = min(self._burst, self._left + (now_s - self._at_s) * self._rate)
-        self._at_s = now_s
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 class Hosts:
@@ -147,14 +128,12 @@ def refusal(status: int, words: str, headers: dict[str, str] | None = None) -> w
     return web.Response(status=status, text=words + "\n", headers=headers)
 
 
-def perimeter(
-    hosts: Hosts, bucket: Bucket
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def perimeter(hosts: Hosts, pace: Pace) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
     """Return the middleware that stands before every route; the cheapest question comes first."""
 
     @web.middleware
     async def stand(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not bucket.take():
+        if not pace.take():
             answer = refusal(503, "Too many requests.", {hdrs.RETRY_AFTER: str(RETRY_AFTER_S)})
             answer.force_close()  # what comes next must knock anew, and knocking is paced
             return answer

@@ -30,7 +30,6 @@ from edge.front.perimeter import (
     BODY_BYTES_MAX,
     BURST,
     REQUESTS_PER_S,
-    Bucket,
     Hosts,
     harden,
     is_trustworthy,
@@ -45,6 +44,7 @@ from edge.front.view import Viewer, go_view, judged, scan_view, status_view, tim
 from edge.link import Seen
 from edge.store.faults import StoreFault
 from edge.words import Sentence, sentence
+from sync.wire.pace import Pace
 
 STREAMS_MAX = 16
 """Half of all connections: the page itself must still load."""
@@ -121,8 +121,8 @@ class Page:
         self._index = {language: _index(language, fingerprint) for language in PAGE_LANGUAGES}
         self._display = (PAGE / "display.html").read_text("utf-8")
         self._files = {file: (PAGE / file).read_bytes() for file in _FILES}
-        bucket = Bucket(REQUESTS_PER_S, BURST, mono_s)
-        around = (counting(lambda: self.doors), perimeter(hosts, bucket), saying(self._sentence))
+        pace = Pace(REQUESTS_PER_S, BURST, mono_s)
+        around = (counting(lambda: self.doors), perimeter(hosts, pace), saying(self._sentence))
         self.app = web.Application(
             middlewares=[cast(Middleware, one) for one in around],
             client_max_size=BODY_BYTES_MAX,

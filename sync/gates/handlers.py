@@ -23,7 +23,6 @@ from sync.gates.published import PublishedApi
 from sync.gates.requests import claim_of, nonce_is_formed
 from sync.keys import VenueKeys
 from sync.store.database import Database
-from sync.web.pace import Pace
 from sync.web.problems import problem
 from sync.wire.feed import ASK_BYTES_MAX, Ask
 from sync.wire.gate_keys import OFFER_BYTES_MAX, KeyOffer
@@ -36,6 +35,7 @@ from sync.wire.messages import (
     Push,
     sign_time,
 )
+from sync.wire.pace import Pace
 from sync.wire.record_columns import is_packed, unpack_chunks
 
 ENROL_BYTES_MAX = 4096

@@ -16,9 +16,9 @@ from functools import lru_cache
 
 from aiohttp import web
 
-from sync.web.pace import Pace
 from sync.web.problems import Handler, problem
 from sync.web.uploads import STREAMED
+from sync.wire.pace import Pace
 
 CONNECTIONS_MAX = 6144
 """2,000 gates that each hold a stream, a question for news, and one more now and then; some 100 kB each with TLS."""

@@ -13,8 +13,8 @@ from aiohttp import web
 from sync.journal import LINES_PER_MINUTE_MAX, Seldom
 from sync.web import doors as limits
 from sync.web.doors import BODIES_MAX, IDLE_S, Doors, house_of, listening
-from sync.web.pace import Pace
 from sync.web.problems import problems
+from sync.wire.pace import Pace
 from tests.sync.venue import venue_at
 
 ROOM = 16
@@ -123,6 +123,8 @@ def test_a_pace_lets_a_burst_through_and_then_its_rate() -> None:
     assert sum(pace.take() for _ in range(100)) == 5
     now_s = 0.5
     assert sum(pace.take() for _ in range(100)) == 2
+    now_s = 3600.0
+    assert sum(pace.take() for _ in range(100)) == 5, "a rest saves up no more than the burst"
 
 
 # --- the journal ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from collections.abc import Callable, Coroutine
 from typing import NoReturn
 
 from edge.front.doors import listen
-from edge.front.perimeter import Bucket, place
+from edge.front.perimeter import place
+from sync.wire.pace import Pace
 
 KNOCKING_MAX = 24
 """Connections that have not proved themselves: 32 gates that come at once take a second."""
@@ -56,8 +57,8 @@ class Listener:
         self._welcome = welcome
         self._near_only = near_only
         self._mono_s = mono_s
-        self._accepts = Bucket(ACCEPTS_PER_S, ACCEPTS_PER_S, mono_s)
-        self._proofs = Bucket(PROOFS_PER_S, PROOFS_BURST, mono_s)
+        self._accepts = Pace(ACCEPTS_PER_S, ACCEPTS_PER_S, mono_s)
+        self._proofs = Pace(PROOFS_PER_S, PROOFS_BURST, mono_s)
         self._knocking: dict[asyncio.Task[None], str] = {}
         """Who has not proved itself, by its place, the first first."""
         self._proved: set[asyncio.Task[None]] = set()

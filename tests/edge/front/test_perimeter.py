@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.front.perimeter import Bucket, Hosts, host_name, place
+from edge.front.perimeter import Hosts, host_name, place
 
 HOSTS = Hosts(["Gate-7.local", "pages.venue.example"])
 
@@ -37,16 +37,6 @@ def test_only_the_names_of_this_box_are_answered(host: str, local: str, allowed:
 def test_a_host_is_read_without_its_port() -> None:
     assert host_name("A.example.:443") == "a.example"
     assert host_name("[2001:DB8::1]:443") == "2001:db8::1"
-
-
-def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
-    now_s = 0.0
-    bucket = Bucket(200, 200, lambda: now_s)
-    assert sum(bucket.take() for _ in range(1000)) == 200
-    now_s = 0.5
-    assert sum(bucket.take() for _ in range(1000)) == 100
-    now_s = 3600.0
-    assert sum(bucket.take() for _ in range(1000)) == 200
 
 
 @pytest.mark.parametrize(

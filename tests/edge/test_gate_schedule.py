@@ -109,7 +109,12 @@ def listed(folder: Path, head: ListHead) -> None:
 
 
 def box(folder: Path, clock: VenueClock) -> AbstractAsyncContextManager[Gate]:
-    return running(folder, adjust=quick, change=lambda parts: replace(parts, clock=clock))
+    # Nobody turns back here: the window is as long as a busy machine needs to walk somebody through.
+    return running(
+        folder,
+        adjust=lambda text: quick(text, hold_ms=4000),
+        change=lambda parts: replace(parts, clock=clock),
+    )
 
 
 @asynccontextmanager

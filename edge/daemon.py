@@ -450,7 +450,7 @@ class Daemon:
     # --- the page -----------------------------------------------------------------------------------------------
 
     def _seen(self, seen: Seen) -> None:
-        self.recent.appendleft(seen)
+        self.recent.appendleft(msgspec.structs.replace(seen, holder=0))
         self._telling.seen(seen)
 
     def became(self, epoch: Epoch, seq: int, after: After) -> None:

@@ -36,6 +36,11 @@ class ListInUse(Protocol):
         """The newest version of any event in it."""
         ...
 
+    @property
+    def names(self) -> bytes:
+        """The mark of the names in force; empty where nobody asked to be shown by one."""
+        ...
+
     def take(self, path: Path) -> str:
         """Switch to a list file; "" when done, else the code of what is wrong."""
         ...

@@ -74,6 +74,7 @@ class LaneRows:
                 epoch=self._epoch,
                 row=row,
                 product=self._product(verdict.candidate),
+                holder=_greeted(verdict),
             )
         )
 
@@ -167,6 +168,13 @@ class LaneRows:
 
 def _ticket(found: Candidate | None) -> str:
     return "" if found is None else str(found.ticket.id)
+
+
+def _greeted(verdict: Verdict) -> int:
+    """Return whose name may be shown: of who comes in, or is to be looked at. A refusal tells nobody whose ticket it was."""
+    if verdict.candidate is None or verdict.direction is not Direction.ENTRY:
+        return 0
+    return verdict.candidate.ticket.holder if verdict.outcome in (Outcome.GRANT, Outcome.CHECK) else 0
 
 
 def way_of(way: Way) -> Direction:

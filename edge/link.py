@@ -132,6 +132,8 @@ class Seen(msgspec.Struct, frozen=True, tag="seen"):
     """How long it stays on a display; 0: as ever."""
     product: str = ""
     """What its ticket is called, as the list says; of no person. "" where nothing was found, and after a restart."""
+    holder: int = 0
+    """Whose ticket was let in or is to be looked at, by number; 0: nobody's, or nobody is greeted. Not kept."""
 
 
 class StaffAlert(msgspec.Struct, frozen=True):
@@ -181,6 +183,8 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
     """Zones of which nobody knows since a fire alarm how many are inside: staff count by hand."""
     alarms: dict[int, Rung] = {}
     """Zones in which a fire alarm rang and is not all over, and how far it is."""
+    names: bytes = b""
+    """Mark of the names in force (`sync.wire.shown_names`); empty: nobody asked to be greeted."""
     in_memory: int = 0
     """The last seq that is in memory only, because the disk takes nothing; 0: all is durable, or on its way."""
     counters: dict[str, float] = {}

@@ -64,6 +64,12 @@ class Lists:
         head = self._deltas.head
         return 0 if head is None else max((event.version for event in head.events), default=0)
 
+    @property
+    def names(self) -> bytes:
+        """The mark of the names in force; empty where nobody asked to be shown by one."""
+        head = self._deltas.head
+        return head.names if head is not None and isinstance(head.names, bytes) else b""
+
     def open_newest(self) -> None:
         """Take the list that lies in the data folder, if there is a usable one."""
         path = self._gate.data / FILE

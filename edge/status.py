@@ -143,6 +143,7 @@ class StatusView:
             started_s=self._started_s,
             recent=gate.scans.rows if recent else (),
             alerts=gate.alerts.open,
+            names=gate.lists.names,
             admit_max=gate.settings.staff.admit_max,
             in_memory=gate.in_memory_seq,
             counters=self._counters(),

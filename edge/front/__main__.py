@@ -31,6 +31,7 @@ from edge.front.peers.neighbours import Neighbours
 from edge.front.perimeter import Hosts
 from edge.front.pin import PinLock
 from edge.front.server import Page
+from edge.front.shown_names import ShownNames
 from edge.front.uplink import Uplink
 from edge.link import Done, Health, PageSaid, TakeList, UplinkSaid
 from edge.settings import CentreSettings, ModemDriver, ModemSettings, PageSettings, PeerSettings
@@ -67,7 +68,9 @@ class FrontSettings(msgspec.Struct, frozen=True):
     modem: ModemSettings = ModemSettings()
 
 
-async def serve(settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls) -> NoReturn:
+async def serve(
+    settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls, shown: ShownNames
+) -> NoReturn:
     """Serve the page until cancelled; while its address is taken, try again."""
     page_settings, data = settings.page, Path(settings.data)
     host = socket.gethostname()
@@ -85,6 +88,7 @@ async def serve(settings: FrontSettings, client: LaneClient, page_tls: tls.PageT
         hosts=Hosts(names),
         mono_s=time.monotonic,
         fingerprint=certificate.fingerprint if certificate else "",
+        names=shown,
     )
     listening = await _listen(page_settings)
     context = page_tls.serve(certificate, names, tls.own_addresses()) if certificate else None
@@ -111,11 +115,13 @@ async def serve(settings: FrontSettings, client: LaneClient, page_tls: tls.PageT
         await runner.cleanup()
 
 
-async def keep_serving(settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls) -> NoReturn:
+async def keep_serving(
+    settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls, names: ShownNames
+) -> NoReturn:
     """Serve until cancelled; whatever ends the page, the uplink goes on and the page is tried again."""
     while True:
         try:
-            await serve(settings, client, page_tls)
+            await serve(settings, client, page_tls, names)
         except Exception:
             log.exception("the page failed, it starts again", extra={"code": "page.defect"})
         await asyncio.sleep(LISTEN_AGAIN_S)
@@ -147,7 +153,9 @@ def _url(settings: PageSettings, port: int, host: str) -> str:
     return f"{'https' if settings.tls else 'http'}://{shown}:{port}/"
 
 
-async def uplink(settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls) -> None:
+async def uplink(
+    settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls, names: ShownNames
+) -> None:
     """Keep the uplink running where this box is enrolled."""
     try:
         enrolment = load(Path(settings.data))
@@ -161,7 +169,7 @@ async def uplink(settings: FrontSettings, client: LaneClient, page_tls: tls.Page
     client.say(UplinkSaid(Health.DEGRADED, "uplink.starting"))
     while True:
         try:
-            await _uplink(settings, client, enrolment, page_tls)
+            await _uplink(settings, client, enrolment, page_tls, names)
             enrolment = await asyncio.to_thread(
                 load, Path(settings.data)
             )  # the centre may have rolled its keys
@@ -171,7 +179,11 @@ async def uplink(settings: FrontSettings, client: LaneClient, page_tls: tls.Page
 
 
 async def _uplink(
-    settings: FrontSettings, client: LaneClient, enrolment: Enrolment, page_tls: tls.PageTls
+    settings: FrontSettings,
+    client: LaneClient,
+    enrolment: Enrolment,
+    page_tls: tls.PageTls,
+    names: ShownNames,
 ) -> None:
     """One life of the uplink."""
     data = Path(settings.data)
@@ -184,7 +196,9 @@ async def _uplink(
     async def take_list(path: Path) -> Done:
         return await client.command(TakeList(0, str(path)))
 
-    link = Uplink(enrolment, data, settings.centre, reader, client.say, take_list, client, page=page_tls)
+    link = Uplink(
+        enrolment, data, settings.centre, reader, client.say, take_list, client, page=page_tls, names=names
+    )
     client.on_appended = link.appended
     client.on_in_memory = link.held
     client.on_list_lost = link.list_lost
@@ -259,12 +273,13 @@ async def _parent_gone(stop: asyncio.Event) -> None:
 async def main(settings: FrontSettings) -> None:
     """Run the front until its parent is gone."""
     client = LaneClient(Path(settings.socket))
-    page_tls = tls.PageTls(Path(settings.data))
+    page_tls, names = tls.PageTls(Path(settings.data)), ShownNames()
+    client.on_names = names.wants
     stop = asyncio.Event()
     tasks = [
         asyncio.create_task(client.run()),
-        asyncio.create_task(keep_serving(settings, client, page_tls)),
-        asyncio.create_task(uplink(settings, client, page_tls)),
+        asyncio.create_task(keep_serving(settings, client, page_tls, names)),
+        asyncio.create_task(uplink(settings, client, page_tls, names)),
         asyncio.create_task(modem(settings, client)),
         asyncio.create_task(keep_list_near(Path(settings.data))),
     ]

@@ -48,6 +48,7 @@ from sync.wire.messages import (
     time_is_genuine,
 )
 from sync.wire.record_columns import pack_chunks
+from sync.wire.shown_names import NamesTold
 from sync.wire.snapshots import Manifest, Published
 
 CONNECT_S = 10.0
@@ -253,6 +254,10 @@ class Centre:
     async def settings(self) -> bytes:
         """Return the settings in force, not yet read."""
         return (await self._ask("GET", "/api/v1/gate/settings")).body
+
+    async def names(self) -> NamesTold:
+        """Return the names that people asked to be shown by."""
+        return _decoded((await self._ask("GET", "/api/v1/gate/names")).body, NamesTold)
 
     async def tell(self, status: GateStatus) -> None:
         """Say how this gate is."""

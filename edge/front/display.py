@@ -1,6 +1,7 @@
 """The display at a lane: the words of its states in four languages, and the page that shows them.
 
-What is shown of one scan is `edge.front.view.scan_view`, as on the technician's page, without the PIN: no ticket, no name.
+What is shown of one scan is `edge.front.view.scan_view`, as on the technician's page, without the PIN: no ticket, and a name only of
+who asked to be greeted, where the display may show it (`edge.front.shown_names`).
 """
 
 from collections.abc import Mapping

@@ -114,6 +114,9 @@ class LaneClient:
         self.on_list_lost: Callable[[], None] | None = None
         """Called whenever there is a status that says that the list cannot be read: the uplink's."""
 
+        self.on_names: Callable[[bytes], None] | None = None
+        """Told with each status which names are in force."""
+
     @property
     def connected(self) -> bool:
         """Whether the lane process is there and has spoken."""
@@ -266,6 +269,8 @@ class LaneClient:
 
     def _take_status(self, now: Status) -> None:
         before, self.status = self.status, now
+        if self.on_names is not None:
+            self.on_names(now.names)
         if before is None or before.in_memory != now.in_memory:
             for told in (self.on_in_memory, self.on_held_pushable):
                 if told is not None:
@@ -281,13 +286,13 @@ class LaneClient:
 
     def _seen(self, scan: Seen) -> None:
         """Take a new row in, or the same again: in its place."""
-        key = (scan.epoch, scan.lane, scan.row)
+        key, kept = (scan.epoch, scan.lane, scan.row), msgspec.structs.replace(scan, holder=0)
         known = (at for at, one in enumerate(self.recent) if (one.epoch, one.lane, one.row) == key)
         at = next(known, None)
         if at is not None:
-            self.recent[at] = scan
+            self.recent[at] = kept
         elif scan.after is After.NOTHING:
-            self.recent.appendleft(scan)
+            self.recent.appendleft(kept)
         else:
             return  # it fell out of the last scans before something became of it
         for listener in tuple(self._listeners):

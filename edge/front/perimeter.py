@@ -98,8 +98,11 @@ def is_trustworthy(request: web.BaseRequest) -> bool:
 
     A proxy on the box is no browser: it forwards a name that is not loopback's.
     """
-    if request.secure:
-        return True
+    return request.secure or is_on_box(request)
+
+
+def is_on_box(request: web.BaseRequest) -> bool:
+    """Whether a browser on the box itself asks, or somebody through a tunnel that ends there."""
     remote = _address(request.remote or "")
     name = host_name(request.host)
     named = _address(name)

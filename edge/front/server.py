@@ -32,12 +32,14 @@ from edge.front.perimeter import (
     REQUESTS_PER_S,
     Hosts,
     harden,
+    is_on_box,
     is_trustworthy,
     perimeter,
     place,
     refusal,
 )
 from edge.front.pin import PinLock
+from edge.front.shown_names import ShownNames
 from edge.front.template import filled
 from edge.front.unlock import Unlock
 from edge.front.view import Viewer, go_view, judged, scan_view, status_view, timeline_view, verdict_view
@@ -95,7 +97,10 @@ class _Stream:
 
 
 class Page:
-    """The web application. `doors` is told which connections work; it is None where a test needs none."""
+    """The web application. `doors` is told which connections work; it is None where a test needs none.
+
+    `names`: what people asked to be called; only a display on the box itself shows them, or one where the PIN was given.
+    """
 
     def __init__(
         self,
@@ -107,11 +112,13 @@ class Page:
         hosts: Hosts,
         mono_s: Callable[[], float],
         fingerprint: str = "",
+        names: ShownNames | None = None,
     ) -> None:
         self.url = ""
         self.doors: Doors | None = None
         self.closing = asyncio.Event()
         self._client = client
+        self._names = names or ShownNames()
         self._data = data
         self._bundle_turn = asyncio.Lock()
         self._unlock = Unlock(pin, mono_s)
@@ -272,7 +279,14 @@ class Page:
             scans = list(stream.scans)
             stream.scans.clear()
             viewer = self._viewer(request)
-            text = "".join(_event("seen", scan_view(scan, client.status, viewer)) for scan in scans)
+            may_name = is_display and (is_on_box(request) or self._has_session(request, touch=False))
+            text = "".join(
+                _event(
+                    "seen",
+                    scan_view(scan, client.status, viewer, self._names.of(scan.holder) if may_name else ""),
+                )
+                for scan in scans
+            )
             view = status_view(client.status, None, viewer, connected=client.connected, name=self._name)
             await _write(answer, text + _event("status", view))
 

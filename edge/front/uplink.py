@@ -35,6 +35,7 @@ from edge.front.pace import IDLE, Idle
 from edge.front.past import Past
 from edge.front.peers.shared import Shared
 from edge.front.rounds import Rounds
+from edge.front.shown_names import ShownNames
 from edge.front.snapshot import ANNOUNCED_FILE, SNAPSHOT_FILE, SeenVersions, Snapshots
 from edge.front.status_up import StatusUp, WaysKnown
 from edge.front.stream import News
@@ -117,7 +118,9 @@ class Uplink:
         page: PageTls | None = None,
         centre: Centre | None = None,
         idle: Idle = IDLE,
+        names: ShownNames | None = None,
     ) -> None:
+        self._names = names or ShownNames()
         self._settings, self._reader, self._lane = settings, log_reader, lane
         self._clock = clock or SystemClock()
         self._chance = chance or random.SystemRandom()
@@ -206,6 +209,9 @@ class Uplink:
         self._status = StatusUp(
             self._centre, self._news, self.upload, self._tile, self._rounds, lane, self._chance
         )
+
+    async def _ask_names(self) -> float:
+        return await self._names.ask(self._centre, is_dear=self._is_dear())
 
     @property
     def is_up(self) -> bool:
@@ -318,6 +324,7 @@ class Uplink:
                 tasks.create_task(self._loops.keep("changes", self._news.catch_up))
                 tasks.create_task(self._loops.keep("status", self._status.tell))
                 tasks.create_task(self._loops.keep("documents", self._follow))
+                tasks.create_task(self._loops.keep("names", self._ask_names))
                 tasks.create_task(self.carrying.run())
                 tasks.create_task(self._watch())
                 tasks.create_task(self._check_lists())

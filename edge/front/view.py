@@ -180,6 +180,8 @@ class ScanView(msgspec.Struct, frozen=True):
     shown_s: int = 0
     """How long a display shows it; 0: as ever."""
     product: str = ""
+    name: str = ""
+    """What the visitor asked to be called; on a display that may show it, and in no other answer."""
 
 
 class StatusView(msgspec.Struct, frozen=True):
@@ -264,7 +266,7 @@ def status_view(
     )
 
 
-def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
+def scan_view(seen: Seen, status: Status | None, viewer: Viewer, name: str = "") -> ScanView:
     """Say one scan. Numbers that this version does not know are shown as a denial without a reason."""
     words = labels(viewer.page)
     outcome = Outcome(seen.outcome) if seen.outcome in set(Outcome) else Outcome.DENY
@@ -318,6 +320,7 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer) -> ScanView:
         word=seen.line if seen.line in set(Line) else "",
         shown_s=seen.shown_s,
         product=seen.product,
+        name=name if seen.after is After.NOTHING else "",
     )
 
 

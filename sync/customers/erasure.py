@@ -1,6 +1,6 @@
 """What is held of a customer, given to them whole, and taken away: by hand, or after a while by itself.
 
-Erased: every field of the customer, the search keys, the UIDs of their tags in readable form, codes kept readable, and
+Erased: every field of the customer, their name at the gate, the search keys, the UIDs of their tags in readable form, codes kept readable, and
 the link from their tickets. Kept: tickets, which stay valid and are then nobody's; orders with their amounts, as the
 law of accounts asks; and in the audit log that it was done. Records of gates name tickets by number and nobody else,
 so they become anonymous with the link.
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, func, select, update
 from admission.ids import EventId
 from sync.accounts import audit
 from sync.accounts.principal import SYSTEM, Actor
-from sync.customers import tables
+from sync.customers import shown_names, tables
 from sync.customers.profiles import FIELDS
 from sync.events import tables as programme
 from sync.orders import tables as orders
@@ -42,6 +42,7 @@ def export(connection: Connection, organization: int, number: int) -> bytes | No
     ).all()
     said = {
         "customer": {"id": row.id, **{name: getattr(row, name) for name in FIELDS}, "banned": row.banned,
+                     "shown_name": shown_names.name_of(connection, row.id),
                      "origin": row.origin, "created_s": row.created_s},
         "tags": [_of(tag, ("event_id", "uid", "product", "active", "banned", "created_s")) for tag in
                  connection.execute(select(tables.tag).where(g.customer_id == number).order_by(g.id))],
@@ -97,6 +98,7 @@ def _erase(
         )
     connection.execute(update(sold.ticket).where(of_theirs).values(holder=0, version=None))
     connection.execute(update(tables.tag).where(g.customer_id == number).values(uid=""))
+    shown_names.forget(connection, number)
     audit.note(connection, actor, organization, "customer.erase", f"customer {number}", now_s=now_s)
     return events
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from admission.entitlements import Standing
 from admission.ids import EventId, ProductId, TicketId
-from sync.customers import holding, profiles, search, tables, tags
+from sync.customers import holding, profiles, search, shown_names, tables, tags
 from sync.customers.profiles import Origin, Profile
 from sync.customers.search import Hit
 from sync.tickets.ruling import Act, TicketRef
@@ -92,6 +92,12 @@ class AssignTag(Body, frozen=True, kw_only=True):
     proof: tags.Proof = tags.Proof.UID
 
 
+class ShownName(Body, frozen=True, kw_only=True):
+    """What a customer asked to be called at the gate; empty: they take it back."""
+
+    name: Annotated[str, msgspec.Meta(max_length=tables.EMAIL_CHARS)] = ""
+
+
 class Why(Body, frozen=True, kw_only=True):
     """Why it is done."""
 
@@ -143,6 +149,8 @@ class Customer(CustomerHead, frozen=True, kw_only=True):
 
     tickets: tuple[HeldTicket, ...]
     tags: tuple[Tag, ...]
+    shown_name: str
+    """What they asked to be called at the gate; "" for those who did not."""
 
 
 class SearchFor(Query, frozen=True, kw_only=True):
@@ -184,6 +192,13 @@ def edit(connection: Connection, asked: Asked) -> Customer:
     """Replace the fields of a customer."""
     act = Act.of(connection, asked)
     profiles.edit(act, asked.path["customer"], asked.body.profile())
+    return read(act, asked.path["customer"])
+
+
+def put_shown_name(connection: Connection, asked: Asked) -> Customer:
+    """Have a customer's name shown at the gate, or no longer."""
+    act = Act.of(connection, asked)
+    shown_names.put(act, asked.path["customer"], asked.body.name)
     return read(act, asked.path["customer"])
 
 
@@ -283,7 +298,12 @@ def read(act: Act, number: int) -> Customer:
         for (event, ticket), found in profiles.tickets_of(act.connection, number)
     )
     worn = tags.worn_for(act, number)
-    return Customer(**_head(row), tickets=held, tags=tuple(map(_tag, worn, tags.proofs_of(act, worn))))
+    return Customer(
+        **_head(row),
+        tickets=held,
+        tags=tuple(map(_tag, worn, tags.proofs_of(act, worn))),
+        shown_name=shown_names.name_of(act.connection, number),
+    )
 
 
 def routes() -> tuple[Route, ...]:
@@ -295,6 +315,7 @@ def routes() -> tuple[Route, ...]:
         Route(method="GET", path="/api/v1/customers", handler=listed, answer=Page[CustomerHead], query=Paged, summary="List customers"),
         Route(method="GET", path=at, handler=one, answer=Customer, summary="Show a customer"),
         Route(method="PUT", path=at, handler=edit, answer=Customer, body=Fields, summary="Replace the fields of a customer", **box),
+        Route(method="PUT", path=f"{at}/shown-name", handler=put_shown_name, answer=Customer, body=ShownName, summary="Show a customer's name at the gate, as they ask", **box),
         Route(method="GET", path=f"{at}/csv", handler=as_csv, answer=Download, role=Role.BOX_OFFICE, summary="Download a customer as CSV"),
         Route(method="POST", path="/api/v1/activations", handler=activate, answer=Customer, body=Activation, status=201, summary="Activate a tag for a new customer", **box),
         Route(method="POST", path="/api/v1/claims", handler=claim, answer=Customer, body=Claim, status=201, summary="Claim tickets for a new customer", **box),

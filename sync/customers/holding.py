@@ -87,7 +87,7 @@ def ban(act: Act, customer: int, reason: str = "") -> None:
     who = profiles.held(act, customer)
     if who.banned:
         raise Refused(409, "already_banned", "This customer is banned already.")
-    with act.changing(_events(act, customer)):
+    with act.changing(events_of(act, customer)):
         for ref, row in _all_tickets(act, customer):
             if row.standing & Standing.BANNED:
                 _keep_own_ban(act, ref)
@@ -105,7 +105,7 @@ def unban(act: Act, customer: int, reason: str = "") -> None:
     if not who.banned:
         raise Refused(409, "not_banned", "This customer is not banned.")
     b = tables.ticket_ban
-    with act.changing(_events(act, customer)):
+    with act.changing(events_of(act, customer)):
         for ref, _ in _all_tickets(act, customer):
             mine = (b.c.event_id == ref[0], b.c.ticket == signed(ref[1]))
             if act.connection.execute(delete(b).where(*mine)).rowcount:
@@ -144,7 +144,7 @@ def _all_tickets(act: Act, customer: int) -> list[tuple[TicketRef, Any]]:
     return [((EventId(row.event_id), TicketId(unsigned(row.id))), row) for row in found.all()]
 
 
-def _events(act: Act, customer: int) -> list[EventId]:
+def events_of(act: Act, customer: int) -> list[EventId]:
     """Return the events a customer has tickets of. None is added meanwhile: whoever adds one holds the customer."""
     t = ticket_tables.ticket.c
     found = act.connection.execute(select(t.event_id).where(t.holder == signed(customer)).distinct())

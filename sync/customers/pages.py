@@ -105,6 +105,7 @@ def _button(form: Form, customer: int) -> Act | None:
         return Act("POST /api/v1/events/{event}/tickets/{ticket}/standing", ticket, {"verb": verb, **why})
     return {
         "edit": Act(f"PUT {base}", at, {name: form.text(name) for name in FIELDS}),
+        "shown_name": Act(f"PUT {base}/shown-name", at, {"name": form.text("shown_name")}),
         "ban": Act(f"POST {base}/ban", at, why),
         "unban": Act(f"POST {base}/unban", at, why),
         "assign_ticket": Act(

@@ -24,6 +24,8 @@ KEY_CHARS = 420
 """First and last name together, and an e-mail address."""
 UID_CHARS = 20
 """Ten bytes in hex."""
+SHOWN_NAME_CHARS = 24
+"""A first name and an initial; a small display has no room for more."""
 
 
 def bytewise(chars: int) -> "String":
@@ -94,3 +96,12 @@ ticket_ban = Table(
     sqlite_with_rowid=False,
 )
 """Tickets that stay banned when their customer's own ban is lifted."""
+shown_name = Table(
+    "shown_name",
+    METADATA,
+    Column("customer_id", BigInteger, ForeignKey("customer.id"), primary_key=True, autoincrement=False),
+    Column("organization_id", BigInteger, nullable=False, index=True),
+    Column("name", String(SHOWN_NAME_CHARS), nullable=False),
+    Column("mark", BigInteger, nullable=False),
+)
+"""What people asked to be greeted by at the gate: those who did have a row. `mark`: random, drawn anew with each change."""

@@ -7,13 +7,14 @@ and comparing them costs a tenth of putting together what they say.
 import threading
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, bindparam, select
 
 from admission.entitlements import LanePlan
 from admission.ids import EventId, GateId
 from sync.events import rows as events
 from sync.events import tables
-from sync.gates import roster
+from sync.gates import roster, shown_names
 from sync.gates import tables as gates
 from sync.keys import VenueKeys
 from sync.tickets import rows as tickets
@@ -43,6 +44,7 @@ _BEHIND = (
         gates.lane_schedule.c.gate_id, gates.lane_schedule.c.lane, gates.lane_schedule.c.from_s
     ),
     select(gates.lane_order).where(gates.lane_order.c.group_id == _GROUP).order_by(gates.lane_order.c.version),
+    shown_names.MARKS,
 )  # fmt: skip
 """Every row that `settings_of` reads. What is missing here would be told only after a restart: a test compares."""
 
@@ -108,5 +110,6 @@ def settings_of(connection: Connection, group: int) -> ListHead:
         digest_key=b"",
         schedules=roster.schedules(connection, group),
         orders=roster.orders(connection, group),
+        names=shown_names.mark(connection, group) or msgspec.UNSET,
     )
     return settings_head(head)

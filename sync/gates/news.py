@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from admission.ids import EventId, GateId
-from sync.gates import hints, roster
+from sync.gates import hints, roster, shown_names
 from sync.gates.changes import Changes, TooFar
 from sync.gates.hints import Full, Hints
 from sync.gates.proofs import Asker, Known, Proofs
@@ -44,6 +44,7 @@ class NewsApi:
         return [
             web.get("/api/v1/gate/changes", self.page, allow_head=False),
             web.get("/api/v1/gate/settings", self.settings, allow_head=False),
+            web.get("/api/v1/gate/names", self.names, allow_head=False),
             web.get("/api/v1/gate/events", self.events, allow_head=False),
             web.post("/api/v1/gate/status", self.status),
         ]
@@ -86,6 +87,15 @@ class NewsApi:
             return self._answer(known, await asyncio.to_thread(self.changes.settings, group))
         except TooFar:
             return self._proofs.problem(known, 409, TAKE_LIST, "There is no event yet.")
+
+    async def names(self, request: web.Request) -> web.StreamResponse:
+        """GET names: what people asked to be greeted by."""
+        known = await self._known(request, b"")
+        if isinstance(known, web.Response):
+            return known
+        group = await self._group(known.gate)
+        told = await self._database.read(lambda connection: shown_names.names(connection, group))
+        return self._answer(known, msgspec.msgpack.encode(told))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """GET events: a stream of what is new, as long as the gate listens."""

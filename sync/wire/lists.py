@@ -17,7 +17,8 @@ repeats then stands together, and zstd (`sync.wire.snapshots`) makes almost noth
 The digest of a TK1 ticket follows from event, ticket number and the group's digest key (`admission.digests`), so it does
 not travel. Nor does that key: it comes to each gate sealed (`sync.wire.sealed`).
 
-The file says nothing a gate may not know: no names, no codes, only keyed digests.
+The file says nothing a gate may not know: no names, no codes, only keyed digests. Of names that people asked to be greeted
+by it has a mark (`sync.wire.shown_names`), where there are any.
 """
 
 import hashlib
@@ -142,6 +143,8 @@ class ListHead(msgspec.Struct, frozen=True):
     """Never travels with the list: whoever reads one has it from elsewhere (`sync.wire.sealed`)."""
     schedules: tuple[LaneSchedule, ...] = ()
     orders: tuple[LaneOrder, ...] = ()
+    names: bytes | msgspec.UnsetType = msgspec.UNSET
+    """Mark of the names that people asked to be shown by (`sync.wire.shown_names`). Where nobody did, a list says nothing of it."""
 
     def ticket(self, row: ListRow) -> Ticket:
         """Return the ticket a row stands for."""

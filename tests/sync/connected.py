@@ -12,6 +12,7 @@ from admission.question import LaneFacts, Verdict
 from admission.records import Direction
 from edge.enrolment import Enrolment
 from edge.front.lane_client import LaneClient
+from edge.front.shown_names import ShownNames
 from edge.front.uplink import Uplink
 from edge.link import SOCKET, Done, TakeList
 from edge.settings import CentreSettings
@@ -32,6 +33,7 @@ class Connected:
     client: LaneClient
     uplink: Uplink
     enrolment: Enrolment
+    names: ShownNames
 
     def verdict(self, data: str, medium: Medium = Medium.BARCODE, lane: int = 1) -> Verdict:
         """What the gate would answer now."""
@@ -67,13 +69,15 @@ async def linked(
         return await client.command(TakeList(0, str(path)))
 
     reader = LogReader.open(gate.data)
-    uplink = Uplink(enrolment, gate.data, settings, reader, client.say, take_list, client)
+    names = ShownNames()
+    uplink = Uplink(enrolment, gate.data, settings, reader, client.say, take_list, client, names=names)
+    client.on_names = names.wants
     client.on_appended, client.on_ask_others = uplink.appended, uplink.ask_others
     talking = asyncio.create_task(client.run())
     await gate.until(lambda: client.connected, "the front is connected")
     running_ = asyncio.create_task(uplink.run())
     try:
-        yield Connected(gate, client, uplink, enrolment)
+        yield Connected(gate, client, uplink, enrolment, names)
     finally:
         for task in (running_, talking):
             task.cancel()

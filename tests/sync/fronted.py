@@ -11,6 +11,7 @@ import msgspec
 from edge.enrolment import Enrolment, load, save
 from edge.front.__main__ import FrontSettings, uplink
 from edge.front.lane_client import LaneClient
+from edge.front.shown_names import ShownNames
 from edge.front.tls import PageTls
 from edge.link import SOCKET, Part, Tile, UplinkSaid
 from edge.settings import CentreSettings, PeerSettings
@@ -48,7 +49,7 @@ class Fronted:
     judged: Connected = field(init=False)
 
     def __post_init__(self) -> None:
-        self.judged = Connected(self.gate, self.client, None, self.enrolment)  # type: ignore[arg-type]  # an uplink of many lives
+        self.judged = Connected(self.gate, self.client, None, self.enrolment, ShownNames())  # type: ignore[arg-type]  # an uplink of many lives
 
     @property
     def enrolment(self) -> Enrolment:
@@ -85,7 +86,7 @@ async def front_of(gate: Gate, settings: CentreSettings = SELDOM) -> AsyncIterat
     )
     talking = asyncio.create_task(client.run())
     await gate.until(lambda: client.connected, "the front is connected")
-    living = asyncio.create_task(uplink(told, client, PageTls(gate.data)))
+    living = asyncio.create_task(uplink(told, client, PageTls(gate.data), ShownNames()))
     try:
         yield Fronted(gate, client)
     finally:

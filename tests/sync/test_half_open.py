@@ -18,6 +18,7 @@ from edge.enrolment import save
 from edge.front.centre import SILENCE_S
 from edge.front.lane_client import LaneClient
 from edge.front.pace import IDLE, Beat, Idle
+from edge.front.shown_names import ShownNames
 from edge.front.stream import POLL_S, STREAM_LATE_S
 from edge.front.uplink import Uplink
 from edge.link import SOCKET, Done, Part, TakeList
@@ -140,7 +141,7 @@ async def evening(
             tasks: list[asyncio.Task[None]] = [asyncio.create_task(client.run())]
             await gate.until(lambda: client.connected, "the front is connected")
             tasks.append(asyncio.create_task(uplink.run()))
-            one = Connected(gate, client, uplink, behind)
+            one = Connected(gate, client, uplink, behind, ShownNames())
             try:
                 await one.listed()
                 made_evening = Evening(loop, venue, link, one)

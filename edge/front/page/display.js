@@ -45,14 +45,14 @@ function now() {
   if (own?.fire || own?.state === "emergency") return unready(words.leave, "", "");
   if (status.verdict.word === "not_ready" || !own?.ready) return unready(words.not_ready, words.staff, "");
   if (scan && Date.now() < until) {
-    return { state: scan.display, word: words[scan.word] ?? words[scan.display], text: scan.text, product: scan.product, hint: scan.steward, key: `${scan.key} ${scan.display}` };
+    return { state: scan.display, word: words[scan.word] ?? words[scan.display], text: scan.text, name: scan.name, product: scan.product, hint: scan.steward, key: `${scan.key} ${scan.display}` };
   }
   if (["closed", "out_of_service"].includes(own.state)) return unready(words.not_ready, words.closed, "");
   return { state: "idle", word: words.idle };
 }
 
 function paint() {
-  const { state, word, text = "", product = "", hint = "", key = "" } = now();
+  const { state, word, text = "", name = "", product = "", hint = "", key = "" } = now();
   const before = document.body.dataset.state;
   if (state !== before) {
     const early = before ? changed + CHANGE_MS - performance.now() : 0;
@@ -68,6 +68,7 @@ function paint() {
   put($("word"), word);
   $("word").style.setProperty("--letters", Math.max(...word.split(" ").map((one) => one.length)));
   put($("text"), text);
+  put($("name"), name);
   put($("product"), product);
   put($("hint"), hint);
   const own = status?.lanes.find((one) => one.id === lane);
@@ -90,7 +91,7 @@ function show(one) {
   const shownMs = one.shown_s * 1000 || SHOWN_MS;
   until = Date.now() + shownMs;
   paint();
-  setTimeout(paint, shownMs + 1);
+  setTimeout(() => { one.name = ""; paint(); }, shownMs + 1); // a name is kept no longer than it is shown
 }
 
 // A correction may come after others were shown: it tells nothing new.

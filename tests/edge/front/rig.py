@@ -15,6 +15,7 @@ from edge.front.lane_client import LaneClient
 from edge.front.perimeter import Hosts
 from edge.front.pin import PinLock, new_pin
 from edge.front.server import Page
+from edge.front.shown_names import ShownNames
 from edge.link import Seen
 from tests.edge.front.fake_lane import FakeLane
 
@@ -44,6 +45,7 @@ class Rig:
     heard: Heard
     page: Page
     doors: Doors
+    names: ShownNames
     pin: str
     url: str
     now_s: list[float] = field(default_factory=lambda: [1000.0])
@@ -75,6 +77,7 @@ async def rig(data: Path, *, with_tls: bool = True, frozen: bool = True) -> Asyn
     await lane.hub.start()
     client, heard = LaneClient(data / "lane.sock"), Heard()
     certificate = tls.certificate(data, ("localhost",), tls.own_addresses())
+    names = ShownNames()
     page = Page(
         client,
         PinLock(data, lambda: now_s[0], lambda: now_s[0]),
@@ -83,6 +86,7 @@ async def rig(data: Path, *, with_tls: bool = True, frozen: bool = True) -> Asyn
         hosts=Hosts(["gate.local"]),
         mono_s=mono,
         fingerprint=certificate.fingerprint,
+        names=names,
     )
     runner = web.AppRunner(page.app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
@@ -95,7 +99,7 @@ async def rig(data: Path, *, with_tls: bool = True, frozen: bool = True) -> Asyn
         tasks = [loop.create_task(client.run()), loop.create_task(doors.run(listening))]
         await heard.changes.get()
         try:
-            yield Rig(lane, client, heard, page, doors, pin, page.url, now_s)
+            yield Rig(lane, client, heard, page, doors, names, pin, page.url, now_s)
         finally:
             page.closing.set()
             for task in tasks:

@@ -25,6 +25,7 @@ from edge.front.server import PAGE
 from edge.front.view import Viewer, scan_view
 from edge.link import After
 from edge.parts import Factories
+from sync.wire.shown_names import NamesTold
 from tests.edge.front.fake_lane import NOW_S, TICKET, seen, status
 from tests.edge.front.rig import Rig, rig
 from tests.edge.front.test_page_browser import CONTRAST, SMALL, WIDE
@@ -321,3 +322,71 @@ async def test_a_display_hears_no_ticket_also_where_the_pin_was_given(tmp_path: 
                     assert line
                 heard[query] = TICKET.encode() in line
         assert heard == {"": True, "?display=1": False}
+
+
+class Greeting:
+    """A centre that gives names."""
+
+    def __init__(self, **names: str) -> None:
+        self.told = NamesTold(b"mark", {int(holder[1:]): name for holder, name in names.items()})
+
+    async def names(self) -> NamesTold:
+        return self.told
+
+
+async def greets(r: Rig, **names: str) -> None:
+    r.names.wants(b"mark")
+    await r.names.ask(Greeting(**names), is_dear=False)
+
+
+@pytest.mark.browser
+async def test_a_display_greets_by_name_who_asked_for_it_and_nobody_else(tmp_path: Path) -> None:
+    PICTURES.mkdir(exist_ok=True)
+    name = "Anna-Maria Wunderbar-Wol"  # as long as one may be
+    async with lane_display(tmp_path) as (window, r):
+        await greets(r, h7=name)
+        r.lane.hub.push(seen(1, holder=7, product="Day"))
+        await window.wait_for_selector("body.admit.scan")
+        assert await window.inner_text("#name") == name
+        await look(window, "name")
+        await window.clock.fast_forward(5100)
+        await window.wait_for_selector("body.idle")
+        assert name not in await window.content(), "it is gone after 5 s, out of the page too"
+        for number, holder in enumerate((8, 0), 2):
+            r.lane.hub.push(seen(number, holder=holder))
+            await window.wait_for_selector("body.scan")
+            assert await window.inner_text("#name") == ""
+            await window.clock.fast_forward(5100)
+            await window.wait_for_selector("body.idle")
+        r.names.wants(b"another")  # taken back: the settings say so before anybody is asked
+        r.lane.hub.push(seen(9, holder=7))
+        await window.wait_for_selector("body.admit.scan")
+        assert await window.inner_text("#name") == ""
+
+
+@pytest.mark.parametrize("has_pin", [False, True])
+async def test_a_name_goes_to_displays_that_may_show_it_and_into_nothing_else(
+    tmp_path: Path, has_pin: bool
+) -> None:
+    """Over TLS, so not from the box itself: the page of a phone, a display, and what anybody may ask for."""
+    async with rig(tmp_path) as r, r.browser() as session:
+        if has_pin:
+            await r.log_in(session)
+        await greets(r, h7="Anna M.")
+        heard = {}
+        for query in ("", "?display=1"):
+            async with session.get(f"/api/events{query}", headers={"Host": "gate.local"}) as stream:
+                while not (await stream.content.readline()).startswith(b"data:"):
+                    pass
+                r.lane.hub.push(seen(len(query) + 1, holder=7))
+                while not (line := await stream.content.readline()).startswith(b"data:"):
+                    pass
+                heard[query] = b"Anna" in line
+        assert heard == {"": False, "?display=1": has_pin}
+        async with session.get("/api/status") as answer:
+            assert b"Anna" not in await answer.read()
+        assert all(one.holder == 0 for one in r.client.recent)
+        if has_pin:
+            async with session.get("/api/bundle") as answer:
+                assert answer.status == 200
+                assert b"Anna" not in await answer.read()

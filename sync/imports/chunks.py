@@ -36,16 +36,16 @@ class Ahead:
 
     def __init__(self) -> None:
         """Nothing yet."""
-        self._number = 0
+        self._of = (0, 0)
         self._chunk: Chunk | None = None
 
-    def take(self, number: int, packed: bytes) -> Chunk:
+    def take(self, job: int, number: int, packed: bytes) -> Chunk:
         """Return the chunk of this number, which is there readied at best."""
-        if self._chunk is None or number != self._number:
-            self.ready(number, packed)
+        if self._chunk is None or (job, number) != self._of:
+            self.ready(job, number, packed)
         assert self._chunk is not None, "readied now, if not before"
         return self._chunk
 
-    def ready(self, number: int, packed: bytes) -> None:
+    def ready(self, job: int, number: int, packed: bytes) -> None:
         """Ready the chunk of this number, from what the job keeps of it."""
-        self._number, self._chunk = number, chunk_of(unpacked(packed))
+        self._of, self._chunk = (job, number), chunk_of(unpacked(packed))

@@ -80,11 +80,12 @@ class RowReader:
         self._marks = Marks()
         chosen = tuple(column for column in CHOICES if column in layout.places)
         self._chooser = Chooser(catalogue, chosen, product)
-        # Keyed once and copied for each row: keying costs more than the row.
+        # Begun once and copied for each row: beginning costs more than the row.
         self._own, self._coded = (
             blake2b(digest_size=KEY_BYTES, key=catalogue.digest_key, person=kind)
             for kind in (b"external", b"code")
         )
+        self._nothing_said = blake2b(digest_size=PRINT_BYTES)
         self._pick = _picker(tuple(layout.places.values()))
         # A row's cells stand in the order of the columns; one more, empty, is what a column holds that is not there.
         place = {column: place for place, column in enumerate(self._columns)}
@@ -125,9 +126,10 @@ class RowReader:
             return self._bad(row, cells, refused)
         if whole and not first and not last:
             first, last = _person(whole)
-        said = _UNITS.join((*self._said(cells), first, last))
+        said = self._nothing_said.copy()
+        said.update(_UNITS.join((*self._said(cells), first, last)).encode())
         return Entry(
-            row.number, key, blake2b(said.encode(), digest_size=PRINT_BYTES).digest(), codes, chosen.product,
+            row.number, key, said.digest(), codes, chosen.product,
             chosen.zones, chosen.session, chosen.valid_from, chosen.valid_until, chosen.admits, chosen.standing, order,
             first, last, email, phone,
         )  # fmt: skip
@@ -171,7 +173,7 @@ class RowReader:
             presented = classify(text.encode(), Medium.BARCODE)
             if isinstance(presented, Malformed):
                 refused.append(Refusal(Column.CODE, CellFault.CODE_SIZE, {"most": TEXT_BYTES_MAX}))
-            elif _ROUNDED.fullmatch(text):
+            elif not text.isalnum() and _ROUNDED.fullmatch(text):
                 refused.append(Refusal(Column.CODE, CellFault.ROUNDED))
             elif presented.kind is CredentialKind.TK1:
                 refused.append(Refusal(Column.CODE, CellFault.SIGNED_TICKET))

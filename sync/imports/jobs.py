@@ -205,9 +205,9 @@ def advance(connection: Connection, number: int, now_s: int, ahead: Ahead | None
 
     def meanwhile() -> None:
         if ahead is not None and behind:
-            ahead.ready(behind[0].number, behind[0].entries)
+            ahead.ready(number, behind[0].number, behind[0].entries)
 
-    ready = (ahead or Ahead()).take(chunk.number, chunk.entries)
+    ready = (ahead or Ahead()).take(number, chunk.number, chunk.entries)
     written = intake.write(connection, place, ready, row["new_at"], now_s, meanwhile)
     row.update(
         rows_done=row["rows_done"] + chunk.rows,

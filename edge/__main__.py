@@ -29,6 +29,7 @@ def _devices() -> Devices:
         compose.tag_writer,
         compose.relay_of,
         compose.free_gpio,
+        compose.gpio_level,
     )
 
 

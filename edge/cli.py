@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,9 +98,8 @@ def _run(arguments: argparse.Namespace, run: Run, devices: Callable[[], Devices]
     if _is_bare(arguments):
         # A box from nothing: it is set up on its own page, and then begins anew as a gate, without what that took.
         logs.start()
-        base = _at_port(config.bare(), arguments.port)
-        _shut(Path(base.gate.data))
-        if _set_up(base, arguments.config, arguments.root, devices()):
+        _shut(Path(config.bare().gate.data))
+        if _set_up(arguments, devices()):
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line, once more
         return EX_OK
     settings = config.load(arguments.config)
@@ -139,7 +139,6 @@ def _commission(arguments: argparse.Namespace, devices: Devices) -> int:
     from edge.front.pin import first_pin  # noqa: PLC0415
 
     base = config.load(arguments.config) if arguments.config.exists() else config.bare()
-    base = _at_port(base, arguments.port)
     data = Path(base.gate.data)
     _become_owner(data)
     _shut(data)
@@ -147,7 +146,7 @@ def _commission(arguments: argparse.Namespace, devices: Devices) -> int:
     if pin is not None:
         _say(f"PIN of its page, shown this once: {pin}")
     logs.start()
-    if _set_up(base, arguments.config, arguments.root, devices):
+    if _set_up(arguments, devices):
         _say("Written. Start the gate: systemctl start gatehouse-edge")
     return EX_OK
 
@@ -161,23 +160,28 @@ def _at_port(base: Settings, port: int | None) -> Settings:
     return msgspec.structs.replace(base, page=msgspec.structs.replace(base.page, port=port))
 
 
-def _set_up(base: Settings, path: Path, root: Path, devices: Devices) -> bool:
+def _set_up(arguments: argparse.Namespace, devices: Devices) -> bool:
     """Serve the commissioning page; whether a configuration was written. No gate may run on the same data meanwhile."""
     import asyncio  # noqa: PLC0415
 
     import msgspec  # noqa: PLC0415
 
+    from edge.commission.placing import earlier  # noqa: PLC0415
     from edge.commission.process import EVERYWHERE, Commission  # noqa: PLC0415
     from edge.reset import LOCK  # noqa: PLC0415
     from edge.store.disk import LocalDisk, hold  # noqa: PLC0415
 
-    data = Path(base.gate.data)
+    path = arguments.config
     written = config.writable_path(path)
     if written != path and path.exists():
         hint = f"Run this as whoever owns {path}, or move that file away: it would be read instead of the new one."
         raise Complaint(f"{path} was put there by hand, and cannot be replaced", hint)
-    if not path.exists():  # nobody has said yet who may see the page: the PIN stands before everything on it
-        base = msgspec.structs.replace(base, page=msgspec.structs.replace(base.page, listen=EVERYWHERE))
+    bare = config.bare()
+    # Nobody has said yet who may see the page: the PIN stands before everything on it.
+    page = msgspec.structs.replace(bare.page, listen=EVERYWHERE)
+    before = earlier(path, msgspec.structs.replace(bare, page=page))
+    before = replace(before, settings=_at_port(before.settings, arguments.port))
+    data = Path(before.settings.gate.data)
 
     def say(line: str) -> None:
         _say(line)
@@ -185,7 +189,7 @@ def _set_up(base: Settings, path: Path, root: Path, devices: Devices) -> bool:
 
     lock = hold(LocalDisk(), data / LOCK)
     try:
-        commission = Commission(data, written, base, root, devices, say)
+        commission = Commission(data, written, before, arguments.root, devices, say)
         return asyncio.run(commission.run())
     except OSError as error:
         hint = "Is another program on its port? Name another one: gatehouse-edge commission --port"

@@ -362,6 +362,14 @@ def free_gpio() -> dict[str, tuple[int, ...]]:
         return {}
 
 
+def gpio_level(label: str, offset: int) -> bool:
+    """Return whether a line of the GPIO chip with this label is high; DriverError where it cannot be asked."""
+    from drivers.relays.gpio import chips_of  # noqa: PLC0415
+    from drivers.transport.gpiochip import level_of  # noqa: PLC0415
+
+    return level_of(chips_of(None), label, offset)
+
+
 def relay_of(settings: RelaySettings, events: RelayEvents) -> Relay:
     """Return the lane's end of a relay guard."""
     argv = [sys.executable, "-m", "drivers.guard", guard_settings_of(settings).to_json()]

@@ -13,7 +13,7 @@ class Devices:
     """How settings become devices that can be tried. `relay_off` switches a board's every line off, returns its name.
 
     `tag_writer`: a reader at this port that writes a tag: its UID, the NDEF message, whether it is locked then.
-    `free_gpio`: the GPIO lines that nothing holds, by their chip's label.
+    `free_gpio`: the GPIO lines that nothing holds, by their chip's label. `gpio_level`: whether a line is high, as it stands.
     """
 
     reader: Callable[[ReaderSettings], Reader]
@@ -22,3 +22,4 @@ class Devices:
     tag_writer: Callable[[str, bytes, bytes, bool], Reader]
     relay: Callable[[RelaySettings, RelayEvents], Relay]
     free_gpio: Callable[[], Mapping[str, tuple[int, ...]]]
+    gpio_level: Callable[[str, int], bool]

@@ -179,6 +179,12 @@ class SimChips:
         lines = range(json.loads((root / "chip.json").read_text())["lines"])
         return tuple(line for line in lines if _held_settings(root, line) is None)
 
+    def level(self, path: str, offset: int) -> bool:
+        """Whether a free line is high."""
+        if offset not in self.free(path):
+            raise OSError(errno.EBUSY, "a line is in use")
+        return _level(Path(path), offset)
+
     def request(self, path: str, lines: Sequence[OutputLine] | Sequence[InputLine]) -> "SimLines":
         """Take the lines, all or none; outputs go to inactive."""
         return SimLines(Path(path), lines)

@@ -112,6 +112,10 @@ class Chips(Protocol):
         """Offsets of a chip that nothing holds; raises OSError."""
         ...
 
+    def level(self, path: str, offset: int) -> bool:
+        """Whether a line that nothing holds is high; it is neither driven nor pulled by the question. Raises OSError."""
+        ...
+
     def request(self, path: str, lines: Sequence[OutputLine] | Sequence[InputLine]) -> Lines:
         """Take lines of a chip; raises OSError: EBUSY where one is in use, EINVAL where one does not exist."""
         ...
@@ -123,16 +127,28 @@ def request_lines(chips: Chips, label: str, lines: Sequence[OutputLine] | Sequen
     By label, since numbers moved: the header of a Pi 5 was gpiochip4 and is gpiochip0 from kernel 6.6.45 on.
     """
     try:
-        labels = chips.labels()
-        path = labels.get(label)
-        if path is None:
-            there = ", ".join(sorted(labels)) or "none"
-            raise DeviceGone(
-                f"no GPIO chip with label {label} (there: {there})", "Correct `chip`, or load its overlay."
-            )
-        return chips.request(path, lines)
+        return chips.request(_path_of(chips, label), lines)
     except OSError as error:
         raise line_error(label, error) from error
+
+
+def level_of(chips: Chips, label: str, offset: int) -> bool:
+    """Return whether a line of the chip with this label is high, as it stands; raises DeviceGone or Misconfigured."""
+    try:
+        return chips.level(_path_of(chips, label), offset)
+    except OSError as error:
+        raise line_error(label, error) from error
+
+
+def _path_of(chips: Chips, label: str) -> str:
+    labels = chips.labels()
+    path = labels.get(label)
+    if path is None:
+        there = ", ".join(sorted(labels)) or "none"
+        raise DeviceGone(
+            f"no GPIO chip with label {label} (there: {there})", "Correct `chip`, or load its overlay."
+        )
+    return path
 
 
 def line_error(label: str, error: OSError) -> DriverError:
@@ -178,6 +194,13 @@ class KernelChips:
         with self._gpiod.Chip(path) as chip:
             lines = range(chip.get_info().num_lines)
             return tuple(line for line in lines if not chip.get_line_info(line).used)
+
+    def level(self, path: str, offset: int) -> bool:
+        """A request that leaves direction and pull as they are only reads."""
+        line = self._gpiod.line
+        as_is = self._gpiod.LineSettings(direction=line.Direction.AS_IS, bias=line.Bias.AS_IS)
+        with self._gpiod.request_lines(path, config={offset: as_is}, consumer=CONSUMER) as request:
+            return request.get_value(offset) is line.Value.ACTIVE
 
     def request(self, path: str, lines: Sequence[OutputLine] | Sequence[InputLine]) -> "KernelLines":
         """One ioctl for all lines, so that no output twitches between request and first value."""

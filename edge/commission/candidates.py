@@ -12,6 +12,7 @@ from edge.commission.inventory import Inventory, Node, NodeKind, Plugged
 from edge.commission.known import READ, Known, Mode, Role, known
 from edge.settings import (
     GpioInputs,
+    GpioRelay,
     HidPosReader,
     HidRelay,
     InputSettings,
@@ -20,15 +21,18 @@ from edge.settings import (
     ModbusInputs,
     ModbusRelay,
     NumatoRelay,
+    OsdpReader,
     PcscReader,
     Pn532Reader,
     ReaderSettings,
     RelayInputs,
     RelaySettings,
     SerialReader,
+    TcpReader,
     Twn4Reader,
     Way,
     WedgeReader,
+    WiegandReader,
 )
 
 _SERIES: Final = re.compile("[A-Z]*[0-9]+")
@@ -98,7 +102,7 @@ _SERIAL_BOARDS: Final[Mapping[str, type[LcusRelay | KmtronicRelay | NumatoRelay 
     "modbus": ModbusRelay,
 }
 BOARDS: Final = (*_SERIAL_BOARDS, "hid")
-"""Relay drivers that the page offers. Boards on the header stay with the file: no program can find out what is wired there."""
+"""Relay drivers that the page offers for a device; lines of a GPIO chip are pulsed one by one."""
 LINES: Final = (1, 2, 4, 8, 16)
 """Lines that boards are sold with; which a driver takes is checked when it is opened."""
 _BOARD_OF: Final = {"1a86": "lcus", "0403": "kmtronic", "2a19": "numato", "16c0": "hid"}
@@ -135,6 +139,18 @@ _HEADERS: Final = dict.fromkeys(("pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-
 _EXPANDERS: Final = ("mcp23", "pcf857", "pca953", "pca955", "gpio-sim")
 GPIO_LINES_MAX: Final = 32
 """Of one input board (`edge.settings.GpioInputs`)."""
+
+
+PINS_KEY: Final = "pins:"
+"""What the key of a chip's outputs of one polarity begins with; its label follows, and which."""
+
+
+def chip_of(key: str) -> str:
+    """Return the label of the GPIO chip that a key names; "" for any other device."""
+    for head in (GPIO_KEY, PINS_KEY):
+        if key.startswith(head):
+            return key.removeprefix(head).partition(":")[0]
+    return ""
 
 
 def header_lines(label: str, free: tuple[int, ...]) -> tuple[int, ...]:
@@ -180,6 +196,46 @@ def with_inputs(board: RelaySettings, lines: int) -> RelaySettings:
 
 _NUMATO_PINS: Final = 8
 """GPIO 0 to 7 of its modules."""
+
+
+# --- devices of a file ----------------------------------------------------------------------------------------------
+
+Written = ReaderSettings | RelaySettings | InputSettings
+
+
+def opens(device: Written) -> tuple[object, ...]:
+    """Return what a device is opened by: two settings with the same open the same device."""
+    if isinstance(device, TcpReader):
+        return ("tcp", device.port)
+    if isinstance(device, OsdpReader):
+        return ("osdp", device.port, device.address)
+    if isinstance(device, WiegandReader | GpioInputs | GpioRelay):
+        return ("gpio", device.chip, getattr(device, "offsets", getattr(device, "d0", 0)))
+    if isinstance(device, RelayInputs):
+        return ("relay", device.relay)
+    if isinstance(device, PcscReader):
+        return ("pcsc", device.reader)
+    if isinstance(device, WedgeReader | HidPosReader | HidRelay):
+        by = (getattr(device, key, "") for key in ("device", "usb", "usb_port", "model", "name"))
+        return (device.__struct_config__.tag, *by)
+    return ("port", device.port)
+
+
+def device_of(found: Inventory, device: Written) -> Plugged | None:
+    """Return the plugged device that such settings open; None where it is away, or no device of a socket."""
+    return next((one for one in found.plugged if _is_opened_by(one, device)), None)
+
+
+def _is_opened_by(one: Plugged, device: Written) -> bool:
+    if isinstance(device, PcscReader):
+        what = known(one)
+        named = _SERIES.match(what.model)
+        return what.mode is Mode.CCID and named is not None and named[0] in device.reader
+    path = getattr(device, "port", "") or getattr(device, "device", "")
+    usb, socket = getattr(device, "usb", ""), getattr(device, "usb_port", "")
+    if isinstance(path, str) and path:
+        return any(node.path == path for node in one.nodes)
+    return bool(socket) and (not usb or usb.lower() == one.usb) and any(n.port == socket for n in one.nodes)
 
 
 def is_simulated(root: Path) -> bool:

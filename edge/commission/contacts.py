@@ -7,6 +7,7 @@ the fire contact: the one input that leaves its rest and comes back is that cont
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 
 class Contact(StrEnum):
@@ -16,7 +17,14 @@ class Contact(StrEnum):
     ENTRY = "entry_contact"
     EXIT = "exit_contact"
     FIRE = "fire_contact"
+    FAULT = "fault_contact"
+    DETECTOR = "detector_contact"
+    DOOR = "door_contact"
+    BUTTON = "exit_button"
 
+
+USUAL: Final = (Contact.READY, Contact.ENTRY, Contact.EXIT, Contact.FIRE)
+"""What a turnstile has; the others only a file names."""
 
 Place = tuple[str, int]
 """An input: its board's key, and its line."""

@@ -1,13 +1,46 @@
 """Puts a new configuration in the place of the old one, checked by the gate's own loader first, whole or not at all; and puts
 one away, so that the box is commissioned anew."""
 
+import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge import config
 from edge.commission.toml_text import HEAD
+from edge.settings import Settings
 
 BACKUP_SUFFIX = ".bak"
+log = logging.getLogger("edge.commission.placing")
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The gate before: its settings, and its file with the text. `unread`: a file that was put aside and cannot be read."""
+
+    settings: Settings
+    path: Path | None = None
+    text: str = ""
+    unread: Path | None = None
+
+
+def earlier(path: Path, bare: Settings) -> Earlier:
+    """Return the gate of this file; where there is none, the one that was put aside from there; else a bare one.
+
+    ConfigErrors where the file itself cannot be read: it stays what it is.
+    """
+    if path.exists():
+        return Earlier(config.load(path), path, path.read_text("utf-8"))
+    for place in (config.writable_path(path), path):
+        aside = place.with_name(place.name + BACKUP_SUFFIX)
+        if not aside.exists():
+            continue
+        try:
+            return Earlier(config.load(aside), aside, aside.read_text("utf-8"))
+        except (config.ConfigErrors, OSError) as error:
+            log.warning("the gate before cannot be read: %s", error, extra={"code": "commission.unread"})
+            return Earlier(bare, unread=aside)
+    return Earlier(bare)
 
 
 def set_aside(path: Path) -> bool:

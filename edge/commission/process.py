@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
+from edge.commission.placing import Earlier
 from edge.commission.server import CommissionPage
 from edge.commission.shell import Shell
 from edge.devices import Devices
@@ -20,7 +21,6 @@ from edge.front.doors import Doors, listen
 from edge.front.perimeter import Hosts
 from edge.front.pin import PinLock
 from edge.notify import notify, watchdog_s
-from edge.settings import Settings
 
 ANSWERED_S: Final = 0.5
 """What was asked last is answered before the page goes."""
@@ -32,29 +32,29 @@ log = logging.getLogger("edge.commission")
 
 @dataclass(frozen=True, slots=True)
 class Commission:
-    """What is commissioned, and with which drivers. `path`: where the configuration goes; `base`: what it is based on."""
+    """What is commissioned, and with which drivers. `path`: where the configuration goes; `before`: the gate that it was."""
 
     data: Path
     path: Path
-    base: Settings
+    before: Earlier
     root: Path
     devices: Devices
     say: Callable[[str], None]
 
     async def run(self) -> bool:
         """Serve until written (True) or until a signal (False). OSError where the page's port cannot be had."""
-        page_settings = self.base.page
+        page_settings = self.before.settings.page
         names = (*tls.own_names(socket.gethostname()), *page_settings.names)
         certificate = None
         if page_settings.tls:
             certificate = await asyncio.to_thread(tls.certificate, self.data, names, tls.own_addresses())
-        shell = Shell(self.root, self.devices)
+        shell = Shell(self.root, self.devices, self.before.settings)
         page = CommissionPage(
             shell,
             PinLock(self.data, time.time, time.monotonic),
             data=self.data,
             path=self.path,
-            base=self.base,
+            before=self.before,
             hosts=Hosts(names),
             mono_s=time.monotonic,
         )

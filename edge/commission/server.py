@@ -18,20 +18,23 @@ from edge.commission.candidates import (
     INPUTS,
     LINES,
     board_of,
-    gpio_inputs,
     header_lines,
     inputs_of_device,
 )
 from edge.commission.contacts import Contact
 from edge.commission.known import known
+from edge.commission.labels import LABELS
+from edge.commission.made import settings_of
 from edge.commission.orders import lock, to_serial
-from edge.commission.placing import place
+from edge.commission.placing import Earlier, place
+from edge.commission.remarks import with_remarks
+from edge.commission.sentences import SENTENCES
 from edge.commission.session import LANES_MAX, Lane, Seat
 from edge.commission.shell import PulseFailed, Shell
 from edge.commission.toml_text import toml_of
 from edge.commission.uid_form import known_uid
 from edge.commission.view import CommissionShown, commission_view
-from edge.commission.words import LABELS, SENTENCES, label, say
+from edge.commission.words import label, say
 from edge.enrol import EnrolFailed, enrol
 from edge.enrolment import Enrolment, NotEnrolled
 from edge.enrolment import load as load_enrolment
@@ -52,7 +55,7 @@ from edge.front.perimeter import (
 from edge.front.pin import PinLock
 from edge.front.template import filled
 from edge.front.unlock import Unlock
-from edge.settings import MediumSetting, Settings, Way
+from edge.settings import MediumSetting, Way
 from edge.words import Sentence, sentence
 from sync.wire.pace import Pace
 
@@ -67,7 +70,9 @@ _FILES: Final = {
 log = logging.getLogger("edge.commission.server")
 
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-LaneNumber = Annotated[int, msgspec.Meta(ge=1, le=LANES_MAX)]
+LaneNumber = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+Chip = Annotated[str, msgspec.Meta(min_length=1, max_length=96)]
+Offset = Annotated[int, msgspec.Meta(ge=0, lt=1024)]
 OneWay = Literal["entry", "exit"]
 
 
@@ -116,6 +121,28 @@ class TurnedBody(Asked, frozen=True):
     way: OneWay
 
 
+class PinBody(Asked, frozen=True):
+    """POST pulse-pin: a line of a GPIO chip, by the chip's label."""
+
+    chip: Chip
+    offset: Offset
+
+
+class UnlockedBody(PinBody, frozen=True):
+    """POST unlocked: the arm that gave way when this line was pulsed. `inverse`: it was free all the time, and locked meanwhile."""
+
+    lane: LaneNumber
+    way: OneWay
+    inverse: bool = False
+
+
+class OtherBody(Asked, frozen=True):
+    """POST drop: a reader that no seat is for, by its number."""
+
+    lane: LaneNumber
+    number: LaneNumber
+
+
 class AdapterBody(Asked, frozen=True):
     """POST adapter: whether a PN532 is behind it."""
 
@@ -134,7 +161,16 @@ class ContactBody(Asked, frozen=True):
     """POST move, unwire."""
 
     lane: LaneNumber
-    contact: Literal["ready_contact", "entry_contact", "exit_contact", "fire_contact"]
+    contact: Literal[
+        "ready_contact",
+        "entry_contact",
+        "exit_contact",
+        "fire_contact",
+        "fault_contact",
+        "detector_contact",
+        "door_contact",
+        "exit_button",
+    ]
 
 
 class EnrolBody(Asked, frozen=True):
@@ -145,7 +181,7 @@ class EnrolBody(Asked, frozen=True):
 
 
 class CommissionPage:
-    """The web application. `written` is set once the configuration is in its place. `base`: what the page leaves alone."""
+    """The web application. `written` is set once the configuration is in its place. `before`: the gate that it was."""
 
     def __init__(
         self,
@@ -154,7 +190,7 @@ class CommissionPage:
         *,
         data: Path,
         path: Path,
-        base: Settings,
+        before: Earlier,
         hosts: Hosts,
         mono_s: Callable[[], float],
     ) -> None:
@@ -163,7 +199,8 @@ class CommissionPage:
         self._shell = shell
         self._data = data
         self._path = path
-        self._base = base
+        self._before = before
+        self._base = before.settings
         self._unlock = Unlock(pin, mono_s)
         self._enrol_turn = asyncio.Lock()
         self._index = (PAGE / "commission.html").read_text("utf-8")
@@ -184,6 +221,9 @@ class CommissionPage:
             "forget": self._forget,
             "pulse": self._pulse,
             "turned": self._turned,
+            "pulse-pin": self._pulse_pin,
+            "unlocked": self._unlocked,
+            "drop": self._drop,
             "adapter": self._adapter,
             "watch": self._watch,
             "move": self._move,
@@ -210,9 +250,9 @@ class CommissionPage:
     # --- who asks -----------------------------------------------------------------------------------------------
 
     def _sentence(self, request: web.Request, refused: Refused) -> Sentence:
-        language = page_language(language_of(request))
+        language = language_of(request)
         if refused.code not in SENTENCES:
-            return sentence(refused.code, refused.args_said, language)
+            return sentence(refused.code, refused.args_said, page_language(language))
         return say(refused.code, {key: str(value) for key, value in refused.args_said.items()}, language)
 
     def _want_session(self, request: web.Request) -> None:
@@ -227,7 +267,7 @@ class CommissionPage:
     # --- what is read --------------------------------------------------------------------------------------------
 
     async def _get_index(self, request: web.Request) -> web.Response:
-        language = page_language(language_of(request))
+        language = language_of(request)
         words = {key: label(key, language) for key in LABELS}
         script = {key[3:]: text for key, text in words.items() if key.startswith("js_")}
         values = {**words, "lang": language.value, "words": msgspec.json.encode(script).decode()}
@@ -243,7 +283,7 @@ class CommissionPage:
         return web.Response(body=self._files[file], headers=headers)
 
     async def _get_health(self, request: web.Request) -> web.Response:
-        said = say("commission.under_way", {}, page_language(language_of(request)))
+        said = say("commission.under_way", {}, language_of(request))
         told = {"word": "not_ready", "code": "commission.under_way", "cause": said.cause, "fix": said.fix}
         return answer(told, 503)
 
@@ -251,7 +291,7 @@ class CommissionPage:
         # Looked at by itself every second: that renews no session.
         if not is_trustworthy(request) or not self._unlock.holds(request, touch=False):
             return answer(CommissionShown(session=False))
-        language = page_language(language_of(request))
+        language = language_of(request)
         own = self._enrolment()
         name = self._base.gate.name if own is None else own.name or self._base.gate.name
         return answer(
@@ -261,6 +301,7 @@ class CommissionPage:
                 enrolled=own is not None,
                 name=self._shell.session.name or name,
                 path=str(self._path),
+                before=self._before,
             )
         )
 
@@ -291,8 +332,12 @@ class CommissionPage:
 
     async def _plan(self, request: web.Request) -> None:
         plan = await body(request, PlanBody)
-        lanes = {at: Lane(one.name, one.two_way) for at, one in enumerate(plan.lanes, 1)}
-        self._shell.session.plan(lanes, plan.name)
+        session = self._shell.session
+        # Lanes that are there keep their numbers, in their order; others get the lowest that are free.
+        free = (number for number in range(1, 2 * LANES_MAX) if number not in session.lanes)
+        numbers = [*session.lanes, *free][: len(plan.lanes)]
+        lanes = {at: Lane(one.name, one.two_way) for at, one in zip(numbers, plan.lanes, strict=True)}
+        session.plan(lanes, plan.name)
 
     async def _ask(self, request: web.Request) -> None:
         asked = await body(request, SeatBody)
@@ -336,6 +381,36 @@ class CommissionPage:
         lane = self._lane(Seat(turned.lane, Way(turned.way), MediumSetting.BARCODE)).lane
         session.assign(turned.key, turned.line, lane, Way(turned.way))
 
+    async def _pulse_pin(self, request: web.Request) -> None:
+        asked = await body(request, PinBody)
+        free = header_lines(asked.chip, self._shell.free.get(asked.chip, ()))
+        if asked.offset not in free and asked.offset not in self._shell.session.outputs_of(asked.chip):
+            raise Refused("commission.no_board")
+        if self._shell.session.is_contact(asked.chip, asked.offset):
+            raise Refused("commission.is_contact")
+        try:
+            await self._shell.pulse_pin(asked.chip, asked.offset)
+        except PulseFailed as failed:
+            raise Refused("commission.pulse_failed", {"what": str(failed), "hint": failed.hint}) from None
+
+    async def _unlocked(self, request: web.Request) -> None:
+        said = await body(request, UnlockedBody)
+        was_high = self._shell.rests.get((said.chip, said.offset))
+        if was_high is None:
+            raise Refused("commission.not_pulsed")
+        lane = self._lane(Seat(said.lane, Way(said.way), MediumSetting.BARCODE)).lane
+        # At rest nothing is switched, unless the arm was free all the time: then the other level is the quiet one.
+        self._shell.session.use_pin(
+            said.chip, said.offset, active_low=was_high is not said.inverse, lane=lane, way=Way(said.way)
+        )
+        await self._shell.look()
+
+    async def _drop(self, request: web.Request) -> None:
+        said = await body(request, OtherBody)
+        if said.lane not in self._shell.session.lanes:
+            raise Refused("commission.no_lane")
+        self._shell.session.drop(said.lane, said.number)
+
     async def _adapter(self, request: web.Request) -> None:
         said = await body(request, AdapterBody)
         (self._shell.pn532.add if said.pn532 else self._shell.pn532.discard)(said.key)
@@ -351,15 +426,14 @@ class CommissionPage:
         if any(one.key == said.key for one in session.chosen.values()):
             raise Refused("commission.is_reader")
         if said.key.startswith(GPIO_KEY):
-            label = said.key.removeprefix(GPIO_KEY)
-            made = gpio_inputs(label, header_lines(label, self._shell.free.get(label, ())))
+            made = self._shell.pins_to_watch(said.key)
         else:
             device = next((one for one in self._shell.found.plugged if one.place == said.key), None)
             board = session.boards.get(said.key)
             made = None if device is None else inputs_of_device(device, board, said.lines)
         if made is None:
             raise Refused("commission.no_inputs")
-        session.watch(said.key, made, said.lines)
+        session.watch(said.key, made, said.lines, again=said.key.startswith(GPIO_KEY))
         await self._shell.look()
 
     async def _move(self, request: web.Request) -> None:
@@ -381,7 +455,7 @@ class CommissionPage:
     async def _anew(self, request: web.Request) -> None:
         """Forget all that was said and shown; nothing was written yet."""
         await body(request, NoBody)
-        self._shell.begin()
+        self._shell.begin(anew=True)
         await self._shell.look()
 
     async def _enrol(self, request: web.Request) -> None:
@@ -399,9 +473,10 @@ class CommissionPage:
         # Without a centre no gate would start, and this page would be gone.
         if self._enrolment() is None or not session.lanes or session.missing() or session.relay_less():
             raise Refused("commission.incomplete")
-        made = session.settings(self._base)
+        made = settings_of(session, self._base)
         try:
-            await asyncio.to_thread(place, self._path, toml_of(made))
+            text = with_remarks(toml_of(made), self._before.text)
+            await asyncio.to_thread(place, self._path, text)
         except (config.ConfigErrors, OSError) as error:
             raise Refused("commission.not_written", {"what": str(error)}) from None
         log.info("commissioned", extra={"code": "commission.written", "count": len(made.lanes)})
@@ -415,7 +490,7 @@ class CommissionPage:
 
     def _lane(self, seat: Seat) -> Seat:
         lane = self._shell.session.lanes.get(seat.lane)
-        if lane is None or (seat.way is Way.EXIT and not lane.two_way):
+        if lane is None or seat.way not in {*lane.ways, *lane.outputs}:
             raise Refused("commission.no_lane")
         return seat
 

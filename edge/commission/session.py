@@ -5,36 +5,51 @@ with chance in it, or a card that was named before. Whatever else a reader deliv
 visitor brings) changes nothing and is not kept.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
 import msgspec
 
-from edge.commission.candidates import Candidate, has_inputs, inputs_read, with_inputs
-from edge.commission.contacts import Contact, Learning, Wired, learning
+from edge.commission.candidates import (
+    GPIO_KEY,
+    PINS_KEY,
+    Candidate,
+    chip_of,
+    has_inputs,
+    inputs_read,
+    opens,
+    with_inputs,
+)
+from edge.commission.contacts import USUAL, Contact, Learning, Wired, learning
 from edge.commission.known import title
 from edge.commission.uid_form import forms
 from edge.settings import (
-    GpioInputs,
+    GpioRelay,
     HidPosReader,
     InputSettings,
-    LaneSettings,
     LayoutSetting,
     MediumSetting,
     ReaderSettings,
     RelayInputs,
     RelaySettings,
     SerialReader,
-    Settings,
     Twn4Reader,
+    UidForm,
     UidOrder,
     Way,
     WedgeReader,
 )
 
 LANES_MAX: Final = 16
+_LEARNED: Final[Mapping[str, object]] = {
+    "medium": MediumSetting.BARCODE,
+    "layout": LayoutSetting.US,
+    "uid_form": UidForm.HEX,
+    "uid_order": UidOrder.BIG,
+}
+"""What a shown code or card teaches of a reader: while one is asked for, a reader is read without it."""
 BOARDS_MAX: Final = 8
 CODE_CHARS: Final = 12
 """Of 20 letters: 2^51 texts, each good for one question."""
@@ -49,8 +64,6 @@ _SEEN_AS: Final = {
     LayoutSetting.DE_CH: str.maketrans("YZ", "ZY"),
     LayoutSetting.FR: str.maketrans("AQZW", "QAWZ"),
 }
-
-_OTHER_CONTACTS: Final = ("fault_contact", "detector_contact", "door_contact", "exit_button")
 
 Picture = Callable[[int], str]
 """Returns so many letters of `CODE_LETTERS`, by chance."""
@@ -86,26 +99,63 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The device of a seat, and the settings that open it there."""
+    """The device of a seat, and the settings that open it there. `place`: where the file before had it in its lane, if it did."""
 
     key: str
     called: str
     reader: ReaderSettings
+    place: int | None = None
+
+
+Place = tuple[str, int]
+"""A board's key and a line of it; on a GPIO chip the chip's own number."""
+
+
+def same(one: Place, other: Place) -> bool:
+    """Whether two places are one line of one device: a GPIO chip is a board for each of its polarities."""
+    return one[1] == other[1] and (
+        one[0] == other[0] or (bool(chip_of(one[0])) and chip_of(one[0]) == chip_of(other[0]))
+    )
 
 
 @dataclass(slots=True)
 class Lane:
-    """A lane as planned: `outputs` are the relay board's key and line of each way."""
+    """A lane as planned: `outputs` are the places that open each way, `lamps` those of lights and buzzer, by their key."""
 
     name: str
     two_way: bool = False
-    outputs: dict[Way, tuple[str, int]] = field(default_factory=dict)
+    exit_only: bool = False
+    """The file before had no reader for the way in."""
+    outputs: dict[Way, Place] = field(default_factory=dict)
     contacts: dict[Contact, Wired] = field(default_factory=dict)
+    lamps: dict[str, Place] = field(default_factory=dict)
+    others: list[Chosen] = field(default_factory=list)
+    """Readers that the page has no seat for: of both ways, a second one of a kind."""
+    more: tuple[Contact, ...] = ()
+    """Contacts that the file before had and the page asks nobody for."""
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """The ways that want a reader."""
+        if self.two_way:
+            return (Way.ENTRY, Way.EXIT)
+        return (Way.EXIT,) if self.exit_only else (Way.ENTRY,)
 
     @property
     def takes(self) -> tuple[Contact, ...]:
         """The contacts that it may have."""
-        return tuple(one for one in Contact if self.two_way or one is not Contact.EXIT)
+        usual = (one for one in USUAL if self.two_way or one is not Contact.EXIT)
+        return tuple(dict.fromkeys((*usual, *self.more)))
+
+    def follow(self, before: "Lane") -> None:
+        """Take over what a lane had before it was planned anew; what was of the way out goes where that was taken away."""
+        gone = before.two_way and not self.two_way
+        self.exit_only = before.exit_only and not self.two_way
+        self.more = tuple(one for one in before.more if not (gone and one is Contact.EXIT))
+        self.lamps = before.lamps
+        self.others = [one for one in before.others if not (gone and one.reader.way is Way.EXIT)]
+        self.outputs = {way: at for way, at in before.outputs.items() if not (gone and way is Way.EXIT)}
+        self.contacts = {one: at for one, at in before.contacts.items() if one in self.takes}
 
 
 @dataclass(slots=True)
@@ -126,23 +176,25 @@ class Commissioning:
     levels: dict[tuple[str, int], bool] = field(default_factory=dict)
     moves: dict[tuple[str, int], int] = field(default_factory=dict)
     """How often each input changed since it is watched: what a technician tries again is seen to be heard."""
+    boards_before: dict[str, RelaySettings] = field(default_factory=dict)
+    """The relay boards of the file before, as they stood there, whatever became of them."""
+    inputs_before: dict[str, InputSettings] = field(default_factory=dict)
+    idle: frozenset[str] = frozenset()
+    """Boards of the file before that no lane used: nobody missed them there, so they stay."""
 
     def plan(self, lanes: dict[int, Lane], name: str = "") -> None:
-        """Begin with so many lanes; `name` is the gate's. Readers and outputs of lanes that stay are kept."""
+        """Begin with so many lanes; `name` is the gate's. What lanes that stay had is kept."""
         for number, lane in lanes.items():
             before = self.lanes.get(number)
             if before is not None:
-                lane.outputs = {
-                    way: line for way, line in before.outputs.items() if lane.two_way or way is Way.ENTRY
-                }
-                lane.contacts = {one: at for one, at in before.contacts.items() if one in lane.takes}
+                lane.follow(before)
         self.name = name
         self.lanes = lanes
         self.stop()
         self.chosen = {
             seat: one
             for seat, one in self.chosen.items()
-            if seat.lane in lanes and (lanes[seat.lane].two_way or seat.way is Way.ENTRY)
+            if seat.lane in lanes and seat.way in lanes[seat.lane].ways
         }
 
     def ask(self, seat: Seat, uid: bytes = b"") -> Asked:
@@ -160,21 +212,81 @@ class Commissioning:
         reader = _by_card(candidate, data, asked.uid) if asked.uid else _by_code(candidate, data, asked.code)
         if not isinstance(reader, ReaderSettings):
             return reader
-        # A device has one seat: shown for another, it has moved there.
-        self.chosen = {seat: one for seat, one in self.chosen.items() if one.key != candidate.key}
-        self.chosen[asked.seat] = Chosen(candidate.key, title(candidate.device), reader)
+        # A device has one seat: shown for another, it has moved there. A seat's reader keeps its number.
+        there = self.chosen.get(asked.seat)
+        self.chosen = {seat: one for seat, one in self.chosen.items() if not _is_same(one, candidate)}
+        for lane in self.lanes.values():
+            lane.others = [one for one in lane.others if not _is_same(one, candidate)]
+        number = there.reader.id if there else reader.id
+        reader = msgspec.structs.replace(reader, id=number, way=asked.seat.way)
+        place = there.place if there else None
+        self.chosen[asked.seat] = Chosen(candidate.key, title(candidate.device), reader, place)
         self.asked = None
         return Heard.CHOSEN
 
+    def as_before(self, candidate: Candidate) -> Candidate:
+        """Return a device to listen to as the file before says how it is opened, but with nothing said of codes and cards."""
+        readers = (*self.chosen.values(), *(one for lane in self.lanes.values() for one in lane.others))
+        before = next((one.reader for one in readers if one.key == candidate.key), None)
+        if before is None:
+            return candidate
+        open_fields = {one.name for one in msgspec.structs.fields(before)} & _LEARNED.keys()
+        plain = {key: _LEARNED[key] for key in open_fields}
+        return replace(candidate, reader=msgspec.structs.replace(before, id=1, way=Way.ENTRY, **plain))
+
+    def known_board(self, key: str, board: RelaySettings) -> RelaySettings:
+        """Return a board with what a person wrote of it in the file before, where it is of that kind still; no line in use is lost."""
+        before = self.boards.get(key)
+        used = [
+            line
+            for lane in self.lanes.values()
+            for of, line in (*lane.outputs.values(), *lane.lamps.values())
+            if of == key
+        ]
+        if type(before) is not type(board) or before is None or isinstance(board, GpioRelay):
+            return board
+        return msgspec.structs.replace(before, lines=max(board.lines, *(one + 1 for one in used), 1))
+
     def assign(self, key: str, line: int, lane: int, way: Way) -> None:
-        """An output line turned this lane's arm that way: whoever had the line has it no more."""
+        """An output line turned this lane's arm that way: whoever had the line has it no more. A lane has one board."""
+        here = (key, line)
         for one in self.lanes.values():
-            one.outputs = {w: at for w, at in one.outputs.items() if at != (key, line)}
-        self.lanes[lane].outputs[way] = (key, line)
+            one.outputs = {w: at for w, at in one.outputs.items() if not same(at, here)}
+            one.lamps = {lamp: at for lamp, at in one.lamps.items() if not same(at, here)}
+        of = self.lanes[lane]
+        of.outputs = {w: at for w, at in of.outputs.items() if at[0] == key} | {way: here}
+
+    def use_pin(self, chip: str, offset: int, *, active_low: bool, lane: int, way: Way) -> None:
+        """A line of a GPIO chip turned this lane's arm that way, and is active at that level."""
+        name = f"{PINS_KEY}{chip}:{'low' if active_low else 'high'}"
+        board = self.boards.get(name)
+        offsets = board.offsets if isinstance(board, GpioRelay) else ()
+        made = GpioRelay(id="relays", chip=chip, offsets=(offset,), active_low=active_low)
+        if isinstance(board, GpioRelay):
+            made = msgspec.structs.replace(board, offsets=tuple(dict.fromkeys((*offsets, offset))))
+        self.boards[name] = made
+        for one in self.lanes.values():
+            one.contacts = {
+                c: at for c, at in one.contacts.items() if not same((at.key, at.line), (name, offset))
+            }
+        self.assign(name, offset, lane, way)
+
+    def is_contact(self, chip: str, offset: int) -> bool:
+        """Whether a contact hangs on this line: nobody drives it."""
+        wired = (one for lane in self.lanes.values() for one in lane.contacts.values())
+        kept = self.inputs_before.get(f"{GPIO_KEY}{chip}")
+        return any(chip_of(one.key) == chip and one.line == offset for one in wired) or (
+            kept is not None and offset in getattr(kept, "offsets", ())
+        )
+
+    def outputs_of(self, chip: str) -> frozenset[int]:
+        """Return the lines of a GPIO chip on which something is switched."""
+        boards = (one for one in self.boards.values() if isinstance(one, GpioRelay) and one.chip == chip)
+        return frozenset(offset for one in boards for offset in one.offsets)
 
     def use_board(self, key: str, board: RelaySettings) -> None:
         """A device was switched as a relay board of this kind; its contacts stay watched where it has any."""
-        before = self.boards.get(key)
+        board, before = self.known_board(key, board), self.boards.get(key)
         if key in self.inputs and isinstance(self.inputs[key], RelayInputs):
             if has_inputs(board):
                 board = with_inputs(board, inputs_read(before))
@@ -190,6 +302,7 @@ class Commissioning:
         self.unwatch(key)
         for one in self.lanes.values():
             one.outputs = {way: at for way, at in one.outputs.items() if at[0] != key}
+            one.lamps = {lamp: at for lamp, at in one.lamps.items() if at[0] != key}
 
     def stop(self) -> None:
         """Nothing is asked for any more."""
@@ -197,9 +310,10 @@ class Commissioning:
 
     # --- contacts -----------------------------------------------------------------------------------------------
 
-    def watch(self, key: str, inputs: InputSettings, lines: int) -> None:
-        """A device has contacts, so many: see how they stand."""
-        self.unwatch(key)
+    def watch(self, key: str, inputs: InputSettings, lines: int, *, again: bool = False) -> None:
+        """A device has contacts, so many: see how they stand. `again`: it was watched, and what is known of it holds."""
+        if not again:
+            self.unwatch(key)
         if isinstance(inputs, RelayInputs):
             self.boards[key] = with_inputs(self.boards[key], lines)
         self.inputs[key] = inputs
@@ -250,13 +364,20 @@ class Commissioning:
         """Leave a seat empty again."""
         self.chosen.pop(seat, None)
 
+    def drop(self, lane: int, number: int) -> None:
+        """Leave out a reader that the page has no seat for."""
+        self.lanes[lane].others = [one for one in self.lanes[lane].others if one.reader.id != number]
+
     def missing(self) -> tuple[Seat, ...]:
         """Return the seats without which there is no gate: one reader for each way of each lane."""
         have = {(seat.lane, seat.way) for seat in self.chosen}
+        for number, lane in self.lanes.items():
+            for one in lane.others:
+                have |= {(number, way) for way in Way if one.reader.way in {way, Way.BOTH}}
         return tuple(
             Seat(number, way, MediumSetting.BARCODE)
-            for number, lane in sorted(self.lanes.items())
-            for way in ((Way.ENTRY, Way.EXIT) if lane.two_way else (Way.ENTRY,))
+            for number, lane in self.lanes.items()
+            for way in lane.ways
             if (number, way) not in have
         )
 
@@ -264,105 +385,36 @@ class Commissioning:
         """Return the ways of lanes that have some output, but none for this way: no gate starts with those."""
         return tuple(
             (number, way)
-            for number, lane in sorted(self.lanes.items())
+            for number, lane in self.lanes.items()
             if lane.outputs
-            for way in ((Way.ENTRY, Way.EXIT) if lane.two_way else (Way.ENTRY,))
+            for way in lane.ways
             if way not in lane.outputs
         )
 
-    def settings(self, base: Settings) -> Settings:
-        """Return the whole gate. What the page does not ask for stays as it was in `base`."""
-        before = {lane.id: lane for lane in base.lanes}
-        watched = [one.key for lane in self.lanes.values() for one in lane.contacts.values()]
-        used = [key for lane in self.lanes.values() for key, _ in lane.outputs.values()]
-        used += [key for key in watched if key in self.boards]
-        names = _named(used, "relays")
-        relays = [msgspec.structs.replace(self.boards[key], id=name) for key, name in names.items()]
-        contacts = _named(watched, "contacts")
-        inputs = [self._inputs(key, name, names.get(key, "")) for key, name in contacts.items()]
-        number = 0
-        lanes = []
-        for lane_id, lane in sorted(self.lanes.items()):
-            readers = []
-            for _, chosen in self._of(lane_id):
-                number += 1
-                readers.append(msgspec.structs.replace(chosen.reader, id=number))
-            made = _lane(lane_id, lane, tuple(readers), names, before.get(lane_id))
-            lanes.append(self._with_contacts(made, lane, contacts) if self.inputs else made)
-        gate = msgspec.structs.replace(base.gate, name=self.name or base.gate.name)
-        return msgspec.structs.replace(
-            base,
-            gate=gate,
-            lanes=tuple(lanes),
-            relays=tuple(relays),
-            # Where no board was watched, the contacts of the file before are left as they are.
-            inputs=tuple(inputs) if self.inputs else base.inputs,
-        )
-
-    def _inputs(self, key: str, name: str, relay: str) -> InputSettings:
-        """Return a board of contacts with what is active when open; of a GPIO chip the lines that are used, and no other."""
-        wired = [one for lane in self.lanes.values() for one in lane.contacts.values() if one.key == key]
-        active_low = tuple(sorted({self._number(one) for one in wired if one.active_low}))
-        made = msgspec.structs.replace(self.inputs[key], id=name, active_low=active_low)
-        match made:
-            case RelayInputs():
-                return msgspec.structs.replace(made, relay=relay)
-            case GpioInputs():
-                offsets = tuple(made.offsets[line] for line in self._used(key))
-                return msgspec.structs.replace(made, offsets=offsets)
-            case _:
-                return made
-
-    def _with_contacts(self, made: LaneSettings, lane: Lane, names: dict[str, str]) -> LaneSettings:
-        """Return a lane's settings with the contacts that were learned, and no others: those were of another board."""
-        known = lane.contacts
-        lines = {one.value: self._number(known[one]) if one in known else None for one in Contact}
-        return msgspec.structs.replace(
-            made,
-            inputs=next((names[one.key] for one in known.values()), ""),
-            **lines,
-            **dict.fromkeys(_OTHER_CONTACTS),
-            contacts_show_power=made.contacts_show_power and {Contact.ENTRY, Contact.EXIT} <= known.keys(),
-        )
-
-    def _used(self, key: str) -> list[int]:
-        """Return the lines of a board on which a contact is."""
-        wired = [one for lane in self.lanes.values() for one in lane.contacts.values()]
-        return sorted({one.line for one in wired if one.key == key})
-
-    def _number(self, wired: Wired) -> int:
-        """Return a contact's line as the configuration counts it."""
-        is_gpio = isinstance(self.inputs[wired.key], GpioInputs)
-        return self._used(wired.key).index(wired.line) if is_gpio else wired.line
-
-    def _of(self, lane: int) -> list[tuple[Seat, Chosen]]:
-        order = list(Way)
-        seats = [item for item in self.chosen.items() if item[0].lane == lane]
-        return sorted(seats, key=lambda item: (order.index(item[0].way), item[0].medium.value))
+    def rename(self, key: str, to: str) -> None:
+        """A device of the file before that was away is found in this socket."""
+        self.idle = frozenset(to if one == key else one for one in self.idle)
+        self.boards = {to if one == key else one: board for one, board in self.boards.items()}
+        self.boards_before = {to if one == key else one: board for one, board in self.boards_before.items()}
+        self.inputs = {to if one == key else one: board for one, board in self.inputs.items()}
+        self.inputs_before = {to if one == key else one: board for one, board in self.inputs_before.items()}
+        self.chosen = {seat: _at(one, key, to) for seat, one in self.chosen.items()}
+        for lane in self.lanes.values():
+            lane.others = [_at(one, key, to) for one in lane.others]
+            lane.outputs = {way: (to if at[0] == key else at[0], at[1]) for way, at in lane.outputs.items()}
+            lane.lamps = {lamp: (to if at[0] == key else at[0], at[1]) for lamp, at in lane.lamps.items()}
+            lane.contacts = {
+                one: replace(at, key=to) if at.key == key else at for one, at in lane.contacts.items()
+            }
 
 
-def _named(keys: list[str], word: str) -> dict[str, str]:
-    """Name devices, in order: "relays", "relays-2"."""
-    return {key: f"{word}-{at}" if at > 1 else word for at, key in enumerate(dict.fromkeys(keys), 1)}
+def _at(one: Chosen, key: str, to: str) -> Chosen:
+    return replace(one, key=to) if one.key == key else one
 
 
-def _lane(
-    number: int,
-    lane: Lane,
-    readers: tuple[ReaderSettings, ...],
-    names: dict[str, str],
-    before: LaneSettings | None,
-) -> LaneSettings:
-    entry, leave = lane.outputs.get(Way.ENTRY), lane.outputs.get(Way.EXIT)
-    board = next((key for key, _ in lane.outputs.values()), "")
-    return msgspec.structs.replace(
-        before or LaneSettings(id=number, name=lane.name, readers=()),
-        name=lane.name,
-        readers=readers,
-        relay=names.get(board, ""),
-        entry_line=entry[1] if entry else None,
-        exit_line=leave[1] if leave else None,
-    )
+def _is_same(one: Chosen, candidate: Candidate) -> bool:
+    """Whether this is that device: in its socket, or opened by the same name."""
+    return one.key == candidate.key or opens(one.reader) == opens(candidate.reader)
 
 
 def _by_code(candidate: Candidate, data: bytes, code: str) -> ReaderSettings | Heard:

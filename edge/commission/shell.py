@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
 
+import msgspec
+
 from drivers.base import (
     DeviceGone,
     DriverError,
@@ -24,13 +26,23 @@ from drivers.base import (
     Scan,
 )
 from edge.barrier import Barrier
-from edge.commission.candidates import GPIO_KEY, Candidate, candidates, is_simulated
+from edge.commission.candidates import (
+    GPIO_KEY,
+    GPIO_LINES_MAX,
+    Candidate,
+    candidates,
+    chip_of,
+    gpio_inputs,
+    header_lines,
+    is_simulated,
+)
 from edge.commission.inventory import Inventory, inventory
+from edge.commission.kept import bind, kept
 from edge.commission.known import Mode
 from edge.commission.session import CODE_LETTERS, Commissioning, Heard
 from edge.devices import Devices
 from edge.parts import RelayEvents
-from edge.settings import InputSettings, RelayInputs, RelaySettings
+from edge.settings import GpioInputs, GpioRelay, InputSettings, RelayInputs, RelaySettings, Settings
 from edge.supervise import DeviceState, keep
 
 LOOK_S: Final = 1.0
@@ -77,6 +89,8 @@ class Shell:
 
     root: Path
     devices: Devices
+    base: Settings = field(default_factory=lambda: Settings(lanes=()))
+    """The gate before, of which everything stays that nobody touches."""
     session: Commissioning = field(init=False)
     found: Inventory = field(default_factory=Inventory)
     listening: dict[str, Listening] = field(default_factory=dict)
@@ -84,6 +98,10 @@ class Shell:
     free: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """GPIO lines that nothing holds, by their chip's label."""
     pulses: int = 0
+    rests: dict[tuple[str, int], bool] = field(default_factory=dict)
+    """How a line of a GPIO chip stood before it was pulsed, by the chip's label: high or low."""
+    has_kept: bool = False
+    """What the page shows began with the gate before."""
     pn532: set[str] = field(default_factory=set)
     """Serial adapters that a person said a PN532 is behind: it must be asked, and speaks faster."""
     _boards_busy: set[str] = field(default_factory=set)
@@ -92,11 +110,11 @@ class Shell:
     def __post_init__(self) -> None:
         self.begin()
 
-    def begin(self) -> None:
-        """Begin anew: nothing was said or shown yet."""
-        self.session = Commissioning(
-            lambda count: "".join(secrets.choice(CODE_LETTERS) for _ in range(count))
-        )
+    def begin(self, *, anew: bool = False) -> None:
+        """Begin with the gate before, or `anew`: nothing was said or shown yet."""
+        self.session = Commissioning(_letters) if anew else kept(self.base, _letters)
+        self.has_kept = bool(self.session.lanes)
+        self.rests.clear()
         self.pn532.clear()
         for one in self.listening.values():
             one.heard, one.last = 0, None
@@ -121,11 +139,13 @@ class Shell:
     async def look(self) -> None:
         """Look once: listen to what is new, let go of what is gone or has become a relay board."""
         self.found = await asyncio.to_thread(inventory, self.root)
-        if self.found.gpio and not any(key.startswith(GPIO_KEY) for key in self.session.inputs):
-            self.free = await asyncio.to_thread(self.devices.free_gpio)
+        bind(self.session, self.found)
+        if self.found.gpio:
+            free = await asyncio.to_thread(self.devices.free_gpio)
+            self.free = {chip: tuple(sorted({*lines, *self._held(chip)})) for chip, lines in free.items()}
         await self._watch_all()
         now = {
-            one.key: one
+            one.key: self.session.as_before(one)
             for one in candidates(self.found, self.pn532, simulated=is_simulated(self.root))
             if one.key not in self.session.boards
             and one.key not in self.session.inputs
@@ -140,9 +160,21 @@ class Shell:
             if key not in self.listening:
                 self._listen(candidate)
 
+    def pins_to_watch(self, key: str) -> InputSettings | None:
+        """Return a GPIO chip as a board of contacts: its free lines, those watched already, and none that switches something."""
+        chip = chip_of(key)
+        before = self.session.inputs.get(key)
+        had = before.offsets if isinstance(before, GpioInputs) else ()
+        lines = sorted({*header_lines(chip, self.free.get(chip, ())), *had} - self.session.outputs_of(chip))
+        made = gpio_inputs(chip, tuple(lines[:GPIO_LINES_MAX]))
+        if made is None or not isinstance(before, GpioInputs):
+            return made
+        return msgspec.structs.replace(before, offsets=tuple(lines[:GPIO_LINES_MAX]))
+
     async def pulse(self, key: str, board: RelaySettings, line: int) -> None:
         """Pulse one line of a board once, and give the board back. PulseFailed with what to do."""
         session = self.session
+        board = session.known_board(key, board)
         async with self._turn:
             self._boards_busy.add(key)
             await self._stop(key)
@@ -152,6 +184,29 @@ class Shell:
             finally:
                 self._boards_busy.discard(key)
         session.use_board(key, board)
+        self._pulsed(line)
+
+    async def pulse_pin(self, chip: str, offset: int) -> None:
+        """Pulse one line of a GPIO chip once: away from where it stands, and back. PulseFailed with what to do.
+
+        It is taken as an output at the level that it has, so that whatever hangs on it stays as it is but for the pulse.
+        """
+        inputs = f"{GPIO_KEY}{chip}"
+        async with self._turn:
+            self._boards_busy.add(inputs)
+            await self._unwatch(inputs)
+            try:
+                is_high = await asyncio.to_thread(self.devices.gpio_level, chip, offset)
+                pin = GpioRelay(id="relays", chip=chip, offsets=(offset,), active_low=is_high)
+                await self._pulse(pin, 0)
+            except DriverError as error:
+                raise PulseFailed(str(error), error.hint) from None
+            finally:
+                self._boards_busy.discard(inputs)
+        self.rests[chip, offset] = is_high
+        self._pulsed(offset)
+
+    def _pulsed(self, line: int) -> None:
         self.pulses += 1
         log.warning(
             "a relay was pulsed by the commissioning page",
@@ -205,11 +260,21 @@ class Shell:
         one.task = asyncio.ensure_future(keep(candidate.key, run, on_state))
         self.listening[candidate.key] = one
 
+    def _held(self, chip: str) -> set[int]:
+        """Return the lines of a chip that this page itself reads."""
+        watched = (one.of[0] for one in self.watching.values())
+        return {
+            line
+            for one in watched
+            if isinstance(one, GpioInputs) and one.chip == chip
+            for line in one.offsets
+        }
+
     async def _watch_all(self) -> None:
         """Watch the contacts of each board that was named, and of no other."""
         present = {one.place for one in self.found.plugged}
         named = {
-            key: (settings, self.session.boards.get(key))
+            key: (_without(settings, self.session), self.session.boards.get(key))
             for key, settings in self.session.inputs.items()
             if key not in self._boards_busy and (key in present or key.startswith(GPIO_KEY))
         }
@@ -229,7 +294,7 @@ class Shell:
                 if isinstance(event, Opened):
                     opened(event.what)
                 else:
-                    self.session.changed(key, event.line, active=event.active)
+                    self.session.changed(key, _line(of[0], event.line), active=event.active)
 
             try:
                 await self._run_inputs(*of, emit, on_state)
@@ -271,6 +336,24 @@ class Shell:
         if one is not None:
             one.task.cancel()
             await asyncio.gather(one.task, return_exceptions=True)
+
+
+def _without(settings: InputSettings, session: Commissioning) -> InputSettings:
+    """Return a board of contacts without the lines on which something is switched: those are not ours to pull."""
+    if not isinstance(settings, GpioInputs):
+        return settings
+    outputs = session.outputs_of(settings.chip)
+    offsets = tuple(one for one in settings.offsets if one not in outputs)
+    return msgspec.structs.replace(settings, offsets=offsets)
+
+
+def _letters(count: int) -> str:
+    return "".join(secrets.choice(CODE_LETTERS) for _ in range(count))
+
+
+def _line(settings: InputSettings, number: int) -> int:
+    """Return an input as people name it: of a GPIO chip the chip's own number."""
+    return settings.offsets[number] if isinstance(settings, GpioInputs) else number
 
 
 def _code_of(scan: Scan) -> bytes:

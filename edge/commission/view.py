@@ -9,14 +9,17 @@ from edge.commission.candidates import GPIO_KEY, INPUTS, has_inputs, header_line
 from edge.commission.contacts import Contact
 from edge.commission.findings import troubles
 from edge.commission.inventory import NodeKind, Plugged
+from edge.commission.kept import away
 from edge.commission.known import known, title
 from edge.commission.orders import lock
+from edge.commission.placing import Earlier
 from edge.commission.session import Heard, Lane, Seat
 from edge.commission.shell import Listening, Shell
 from edge.commission.told import TroubleTold, told
 from edge.commission.words import label, name
+from edge.front.labels import page_language
 from edge.link import Health
-from edge.settings import GpioInputs, InputSettings, MediumSetting, Way
+from edge.settings import GpioInputs, GpioRelay, InputSettings, MediumSetting, Way
 from edge.words import sentence
 
 
@@ -32,6 +35,8 @@ class DeviceShown(msgspec.Struct, frozen=True):
     heard: int
     seat: str
     board: str
+    lines: int
+    """Of a relay board; 0 while nobody said."""
     is_board: bool
     adapter: bool
     pn532: bool
@@ -74,6 +79,8 @@ class BoardShown(msgspec.Struct, frozen=True):
     called: str
     place: str
     watched: bool
+    watching: int
+    """Lines of a GPIO chip that are read."""
     sizes: tuple[int, ...]
     ok: bool
     state: str
@@ -81,8 +88,23 @@ class BoardShown(msgspec.Struct, frozen=True):
     """Inputs that are active now, by name."""
 
 
+class PinsShown(msgspec.Struct, frozen=True):
+    """A GPIO chip with lines on which a relay may be."""
+
+    chip: str
+    offsets: tuple[int, ...]
+
+
+class OtherShown(msgspec.Struct, frozen=True):
+    """A reader of a lane that the page has no seat for."""
+
+    lane: int
+    number: int
+    label: str
+
+
 class LaneShown(msgspec.Struct, frozen=True):
-    """One lane."""
+    """One lane. `lamps`: what hangs on a relay besides the barrier."""
 
     id: int
     name: str
@@ -90,6 +112,8 @@ class LaneShown(msgspec.Struct, frozen=True):
     seats: tuple[SeatShown, ...]
     outputs: tuple[OutputShown, ...]
     contacts: tuple[ContactShown, ...]
+    others: tuple[OtherShown, ...]
+    lamps: tuple[str, ...]
 
 
 class LockShown(msgspec.Struct, frozen=True):
@@ -121,12 +145,15 @@ class CommissionShown(msgspec.Struct, frozen=True):
     asked: AskedShown | None = None
     locks: tuple[LockShown, ...] = ()
     boards: tuple[BoardShown, ...] = ()
+    pins: tuple[PinsShown, ...] = ()
+    kept: tuple[str, ...] = ()
+    """What is said of the gate before; nothing where there was none."""
     missing: tuple[str, ...] = ()
     pulses: int = 0
 
 
 def commission_view(
-    shell: Shell, language: Language, *, enrolled: bool, name: str, path: str
+    shell: Shell, language: Language, *, enrolled: bool, name: str, path: str, before: Earlier
 ) -> CommissionShown:
     """Say everything to a technician."""
     found = told(troubles(shell.found), language)
@@ -136,9 +163,11 @@ def commission_view(
         name=name,
         path=path,
         devices=tuple(_device(one, shell, found, language) for one in shell.found.plugged),
-        lanes=tuple(_lane(number, shell, language) for number in sorted(shell.session.lanes)),
+        lanes=tuple(_lane(number, shell, language) for number in shell.session.lanes),
         asked=_asked(shell, language),
         boards=tuple(_boards(shell, language)),
+        pins=tuple(_pins(shell)),
+        kept=tuple(_kept(shell, before, language)),
         locks=_locks(shell),
         missing=_missing(shell, language, enrolled=enrolled),
         pulses=shell.pulses,
@@ -149,7 +178,7 @@ def _device(device: Plugged, shell: Shell, found: tuple[TroubleTold, ...], langu
     what = known(device)
     one = shell.listening.get(device.place)
     seat = next((seat for seat, chosen in shell.session.chosen.items() if chosen.key == device.place), None)
-    board = likely_board(device)
+    board, made = likely_board(device), shell.session.boards.get(device.place)
     kind = f"{name(what.role.value, language)} · {name(what.mode.value, language)}"
     return DeviceShown(
         key=device.place,
@@ -160,7 +189,8 @@ def _device(device: Plugged, shell: Shell, found: tuple[TroubleTold, ...], langu
         state=_state(device, one, shell, language),
         heard=0 if one is None else one.heard,
         seat="" if seat is None else _seat_name(seat, shell, language),
-        board=board,
+        board=str(made.__struct_config__.tag) if made is not None else board,
+        lines=getattr(made, "lines", 0),
         is_board=device.place in shell.session.boards,
         adapter=bool(board) and board != "hid" and device.place not in shell.session.inputs,
         pn532=device.place in shell.pn532,
@@ -177,13 +207,15 @@ def _state(device: Plugged, one: Listening | None, shell: Shell, language: Langu
         return label("not_read", language)
     if one.state.health is Health.OK:
         return label("listening", language)
-    return sentence(one.state.code, {"what": one.state.what, "hint": one.state.hint}, language).cause
+    return sentence(
+        one.state.code, {"what": one.state.what, "hint": one.state.hint}, page_language(language)
+    ).cause
 
 
 def _lane(number: int, shell: Shell, language: Language) -> LaneShown:
     lane = shell.session.lanes[number]
-    ways = (Way.ENTRY, Way.EXIT) if lane.two_way else (Way.ENTRY,)
-    seats = [Seat(number, way, medium) for way in ways for medium in MediumSetting]
+    ways = [way for way in (Way.ENTRY, Way.EXIT) if way in {*lane.ways, *lane.outputs}]
+    seats = [Seat(number, way, medium) for way in lane.ways for medium in MediumSetting]
     chosen = shell.session.chosen
     return LaneShown(
         id=number,
@@ -204,12 +236,52 @@ def _lane(number: int, shell: Shell, language: Language) -> LaneShown:
                 number,
                 way.value,
                 f"{lane.name}: {label(f'turned_{way.value}', language)}",
-                label("line", language).format(line=lane.outputs[way][1] + 1) if way in lane.outputs else "",
+                _output(lane.outputs[way], shell, language) if way in lane.outputs else "",
             )
             for way in ways
         ),
         contacts=tuple(_contact(one, lane, shell, language) for one in lane.takes),
+        others=tuple(
+            OtherShown(
+                number,
+                one.reader.id,
+                label("other_reader", language).format(
+                    way=label(one.reader.way.value, language), called=one.called
+                ),
+            )
+            for one in lane.others
+        ),
+        lamps=tuple(
+            f"{label(lamp, language)}: {_output(at, shell, language)}" for lamp, at in lane.lamps.items()
+        ),
     )
+
+
+def _output(at: tuple[str, int], shell: Shell, language: Language) -> str:
+    """Name an output: by its place on the board, counted from 1, or by the chip's own number."""
+    board = shell.session.boards.get(at[0])
+    if isinstance(board, GpioRelay):
+        return label("pin_line_low" if board.active_low else "pin_line", language).format(line=at[1])
+    return label("line", language).format(line=at[1] + 1)
+
+
+def _pins(shell: Shell) -> Iterator[PinsShown]:
+    """Return the lines of GPIO chips that may be pulsed: those that nothing holds, and no contact."""
+    session = shell.session
+    for chip, free in shell.free.items():
+        lines = {*header_lines(chip, free), *session.outputs_of(chip)}
+        offsets = tuple(one for one in sorted(lines) if not session.is_contact(chip, one))
+        if offsets:
+            yield PinsShown(chip, offsets)
+
+
+def _kept(shell: Shell, before: Earlier, language: Language) -> Iterator[str]:
+    if before.unread is not None:
+        yield label("unread", language).format(path=before.unread)
+    if shell.has_kept:
+        yield label("kept", language).format(path=before.path)
+        for what in away(shell.session):
+            yield label("kept_away", language).format(what=what)
 
 
 def _contact(contact: Contact, lane: Lane, shell: Shell, language: Language) -> ContactShown:
@@ -238,7 +310,8 @@ def _boards(shell: Shell, language: Language) -> Iterator[BoardShown]:
         if has_inputs(relay) if relay is not None else likely_board(device):
             yield _board(device.place, title(device), device.place, INPUTS, shell, language)
     for chip, free in shell.free.items():
-        if lines := header_lines(chip, free):
+        lines = [one for one in header_lines(chip, free) if one not in session.outputs_of(chip)]
+        if lines:
             yield _board(f"{GPIO_KEY}{chip}", "GPIO", chip, (len(lines),), shell, language)
 
 
@@ -248,12 +321,13 @@ def _board(
     one, said = shell.watching.get(key), ""
     if one is not None and one.state is not None and one.state.health is not Health.OK:
         args = {"what": one.state.what, "hint": one.state.hint}
-        said = " ".join(filter(None, sentence(one.state.code, args, language)))
+        said = " ".join(filter(None, sentence(one.state.code, args, page_language(language))))
     return BoardShown(
         key=key,
         called=called,
         place=place,
         watched=key in shell.session.inputs,
+        watching=len(getattr(shell.session.inputs.get(key), "offsets", ())),
         sizes=sizes,
         ok=one is not None and not said,
         state=said,
@@ -267,7 +341,7 @@ def _board(
 
 def _line_name(settings: InputSettings, line: int) -> str:
     """Name an input as people on the spot do: by its place on the board, counted from 1, or by the header's own number."""
-    return f"GPIO {settings.offsets[line]}" if isinstance(settings, GpioInputs) else str(line + 1)
+    return f"GPIO {line}" if isinstance(settings, GpioInputs) else str(line + 1)
 
 
 def _asked(shell: Shell, language: Language) -> AskedShown | None:

@@ -4,7 +4,7 @@ const words = JSON.parse(document.body.dataset.words);
 const lang = document.documentElement.lang;
 const EVERY_MS = 700, SURE_MS = 4000, LANES_MAX = 16;
 const LINES = [1, 2, 4, 8, 16], KINDS = { lcus: "LCUS", kmtronic: "KMTronic", numato: "Numato", modbus: "Modbus RTU", hid: "USBRelay (HID)" };
-let state = null, drawn = {}, planned = null, pulsed = {}, sized = {}, chosenBefore = "", going = false;
+let state = null, drawn = {}, planned = null, pulsed = {}, pinned = {}, sized = {}, chosenBefore = "", going = false;
 
 function el(tag, props = {}, ...inner) {
   const made = Object.assign(document.createElement(tag), props);
@@ -76,11 +76,12 @@ function inputs(one) {
   const had = sized[one.key] ??= { lines: one.sizes.includes(8) ? 8 : one.sizes[0] };
   const many = one.sizes.length < 2 ? null : el("label", {}, words.sizes, " ", el("select", { disabled: one.watched, onchange: (e) => { had.lines = Number(e.target.value); } }, ...one.sizes.map((n) => el("option", { value: n, textContent: n, selected: n === had.lines }))));
   const isGpio = one.key.startsWith("gpio:");
+  const more = one.watched && isGpio && one.watching < one.sizes[0] ? button(words.all_pins, (e) => { if (sure(e.currentTarget, words.gpio_sure)) act("watch", { key: one.key, lines: had.lines }); }) : null;
   const press = one.watched
     ? button(words.not_here, () => act("watch", { key: one.key, lines: 0 }))
     : button(words.here, (e) => { if (!isGpio || sure(e.currentTarget, words.gpio_sure)) act("watch", { key: one.key, lines: had.lines }); });
   const said = one.watched && one.ok ? (one.active.length ? fill(words.watched, { lines: one.active.join(", ") }) : words.quiet) : one.state;
-  return el("article", {}, el("h3", { textContent: `${one.called} · ${one.place}` }), el("div", { className: "row" }, many, press), said ? el("p", { className: `quiet${one.state ? " warn" : ""}`, textContent: said }) : null);
+  return el("article", {}, el("h3", { textContent: `${one.called} · ${one.place}` }), el("div", { className: "row" }, many, press, more), said ? el("p", { className: `quiet${one.state ? " warn" : ""}`, textContent: said }) : null);
 }
 
 function contact(lane, one) {
@@ -94,9 +95,9 @@ function contact(lane, one) {
 }
 
 function board(one) {
-  const had = pulsed[one.key] ??= { driver: one.board, lines: 4, line: null };
+  const had = pulsed[one.key] ??= { driver: one.board, lines: one.lines || 4, line: null };
   const kind = el("select", { onchange: (e) => { had.driver = e.target.value; } }, ...Object.entries(KINDS).map(([value, text]) => el("option", { value, textContent: text, selected: value === had.driver })));
-  const many = el("select", { onchange: (e) => { had.lines = Number(e.target.value); drawn.boards = ""; show(); } }, ...LINES.map((n) => el("option", { value: n, textContent: n, selected: n === had.lines })));
+  const many = el("select", { onchange: (e) => { had.lines = Number(e.target.value); drawn.boards = ""; show(); } }, ...[...new Set([...LINES, had.lines])].sort((a, b) => a - b).map((n) => el("option", { value: n, textContent: n, selected: n === had.lines })));
   const lines = [...Array(had.lines).keys()].map((line) => button(fill(words.pulse, { line: line + 1 }), async (e) => {
     if (!sure(e.currentTarget)) return;
     e.currentTarget.disabled = true;
@@ -115,6 +116,27 @@ function board(one) {
       ...outputs.map((out) => button(out.label, async () => { if (await act("turned", { key: one.key, line: had.line, lane: out.lane, way: out.way })) done(); })),
       button(words.nothing, done))));
   }
+  return card;
+}
+
+// A line of a GPIO chip: it is pulsed away from where it stands and back, and what the arm did says which level means on.
+function pins(one) {
+  const had = pinned[one.chip] ??= { offset: one.offsets[0], asks: false, inverse: false };
+  const again = () => { drawn.pins = ""; show(); };
+  const which = el("select", { onchange: (e) => { had.offset = Number(e.target.value); had.asks = false; again(); } }, ...one.offsets.map((n) => el("option", { value: n, textContent: `GPIO ${n}`, selected: n === had.offset })));
+  const press = button(words.pin_pulse, async (e) => {
+    if (!sure(e.currentTarget, words.pin_sure)) return;
+    e.currentTarget.disabled = true;
+    had.asks = await act("pulse-pin", { chip: one.chip, offset: had.offset });
+    had.inverse = false;
+    again();
+  });
+  const card = el("article", {}, el("h3", { textContent: `GPIO · ${one.chip}` }), el("div", { className: "row" }, el("label", {}, words.pin, " ", which), press));
+  if (!had.asks) return card;
+  const end = () => { had.asks = false; again(); };
+  card.append(el("div", { className: "turned" }, el("h3", { textContent: `GPIO ${had.offset}: ${words.unlocked}` }),
+    el("label", { className: "check-box" }, el("input", { type: "checkbox", name: "inverse", checked: had.inverse, onchange: (e) => { had.inverse = e.target.checked; } }), words.inverse),
+    el("div", { className: "row" }, ...state.lanes.flatMap((lane) => lane.outputs).map((out) => button(out.label, async () => { if (await act("unlocked", { chip: one.chip, offset: had.offset, lane: out.lane, way: out.way, inverse: had.inverse })) end(); })), button(words.nothing, end))));
   return card;
 }
 
@@ -165,12 +187,14 @@ function show() {
   const has = state.lanes.length > 0;
   for (const part of ["part-readers", "part-outputs", "part-contacts", "part-go", "part-anew"]) $(part).hidden = !has;
   asked();
-  draw("seats", state.lanes.map(({ contacts: _, ...lane }) => lane), () => state.lanes.map((lane) => el("article", {}, el("h3", { textContent: lane.name }), ...lane.seats.map(seat), ...lane.outputs.filter((one) => one.line).map((one) => el("p", { className: "quiet", textContent: `${one.label.split(": ").pop()}: ${one.line}` })))));
+  draw("seats", state.lanes.map(({ contacts: _, ...lane }) => lane), () => state.lanes.map((lane) => el("article", {}, el("h3", { textContent: lane.name }), ...lane.seats.map(seat), ...lane.outputs.filter((one) => one.line).map((one) => el("p", { className: "quiet", textContent: `${one.label.split(": ").pop()}: ${one.line}` })), ...lane.lamps.map((text) => el("p", { className: "quiet", textContent: text })), ...lane.others.map((one) => el("div", { className: "seat" }, el("p", { textContent: one.label }), button(words.remove, () => act("drop", { lane: one.lane, number: one.number })))))));
   const alone = state.boards.filter((one) => one.watched).map((one) => one.key);
   const boards = state.devices.filter((one) => one.board && !one.seat && (one.is_board || !alone.includes(one.key)));
-  $("outputs-none").hidden = boards.length > 0;
-  $("outputs-why").hidden = !boards.length;
+  $("outputs-none").hidden = boards.length > 0 || state.pins.length > 0;
+  $("outputs-why").hidden = !$("outputs-none").hidden;
   draw("boards", [boards.map((one) => one.key), state.lanes.map((one) => one.outputs)], () => boards.map(board));
+  draw("pins", [state.pins, state.lanes.map((one) => one.outputs)], () => state.pins.map(pins));
+  draw("kept", state.kept, () => state.kept.map((text) => el("p", { className: "panel", textContent: text })));
   $("pulses").hidden = !state.pulses;
   $("pulses").textContent = fill(words.pulses, { n: state.pulses });
   draw("inputs", state.boards, () => state.boards.map(inputs));

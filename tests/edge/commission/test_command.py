@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.sims.serial_scanner import SerialScanner
 from edge import config
-from edge.commission.placing import place, set_aside
+from edge.commission.placing import Earlier, earlier, place, set_aside
 from edge.commission.toml_text import HEAD
 from edge.daemon import EX_TEMPFAIL
 from edge.front.pin import PIN_DIGITS, new_pin
@@ -76,7 +77,20 @@ def test_a_box_without_a_configuration_serves_its_page_and_nothing_without_the_p
         assert (status, told["code"]) == (503, "commission.under_way")
         status, told = ask(connection, "GET", "/api/commission")
         assert (status, told["session"], told["devices"]) == (200, False, [])
-        for what in ("plan", "ask", "stop", "forget", "pulse", "turned", "adapter", "enrol", "write"):
+        for what in (
+            "plan",
+            "ask",
+            "stop",
+            "forget",
+            "pulse",
+            "pulse-pin",
+            "turned",
+            "unlocked",
+            "drop",
+            "adapter",
+            "enrol",
+            "write",
+        ):
             status, told = ask(connection, "POST", f"/api/commission/{what}", {})
             assert (status, told["code"]) == (401, "page.no_session")
         with pytest.raises(StoreFault) as held:  # so no gate starts on the same data, and nobody is admitted
@@ -183,8 +197,37 @@ async def test_a_bare_box_becomes_the_gate_that_was_written_and_can_be_set_up_an
         assert process.returncode == EX_TEMPFAIL
     kept = config.load(tmp_path / "etc/gate.toml.bak", {})
     assert [lane.name for lane in kept.lanes] == ["A"]
-    assert not (tmp_path / "etc/gate.toml").exists()  # so the next start is commissioned
+    path = tmp_path / "etc/gate.toml"
+    assert not path.exists()  # so the next start is commissioned
+    with start(tmp_path, *bare) as process:  # and begins with the gate that was
+        assert process.stdout is not None
+        technician = Technician(await asyncio.to_thread(address_of, process.stdout), pin)
+        told = await technician.until("/api/commission", lambda told: told["devices"])
+        assert [seat["chosen"] for lane in told["lanes"] for seat in lane["seats"]] == [
+            "Newland NLS-FM430",
+            "",
+        ]
+        assert (told["missing"], [str(path) + ".bak" in said for said in told["kept"]]) == ([], [True])
+        technician.do("/api/commission/plan", {"name": "South", "lanes": [{"name": "A"}]})
+        technician.do("/api/commission/write", {})
+        technician.leave()
+        process.kill()
+    again = config.load(path, {})
+    assert replace(again, gate=kept.gate) == kept
+    assert again.gate.name == "South"
     scanner.port.unplug()
+
+
+def test_what_was_put_aside_and_cannot_be_read_is_told(tmp_path: Path) -> None:
+    path, bare = tmp_path / "gate.toml", Settings(lanes=())
+    assert earlier(path, bare) == Earlier(bare)
+    aside = tmp_path / "gate.toml.bak"
+    aside.write_text(GATE)
+    assert earlier(path, bare) == Earlier(config.load(GATE), aside, GATE)
+    aside.write_text(GATE + "speed = 3")
+    assert earlier(path, bare) == Earlier(bare, unread=aside)
+    path.write_text(GATE)
+    assert earlier(path, bare).path == path
 
 
 def test_what_a_person_wrote_is_a_persons_to_put_away(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from drivers.sims.modbus_board import ModbusBoard
 from drivers.sims.serial_scanner import SerialScanner
 from edge import config, enrolment
 from edge.__main__ import _devices
+from edge.commission.placing import Earlier
 from edge.commission.process import Commission
 from edge.compose import factories
 from edge.daemon import Daemon
@@ -143,7 +144,7 @@ async def commissioning(folder: Path) -> AsyncIterator[Seat]:
         page=PageSettings(port=0, tls=False),
         peers=PeerSettings(on=False),
     )
-    commission = Commission(data, path, base, plugged.root, _devices(), said.put_nowait)
+    commission = Commission(data, path, Earlier(base), plugged.root, _devices(), said.put_nowait)
     ended = asyncio.ensure_future(commission.run())
     address = (await asyncio.wait_for(said.get(), 20)).rpartition(" ")[2]
     async with async_playwright() as playwright:

@@ -17,6 +17,7 @@ from edge import config
 from edge.__main__ import _devices
 from edge.commission.candidates import header_lines
 from edge.commission.contacts import Contact, Learning, Wired
+from edge.commission.made import settings_of
 from edge.commission.session import Chosen, Commissioning, Lane
 from edge.commission.shell import Shell
 from edge.commission.toml_text import toml_of
@@ -94,7 +95,7 @@ def test_lanes_share_the_fire_contact_and_nothing_else() -> None:
     move(session, "board", 0)  # that is the other lane's
     assert session.moving is not None
     move(session, "board", 1)
-    made = session.settings(Settings(lanes=()))
+    made = settings_of(session, Settings(lanes=()))
     assert config.load(toml_of(made), {}) == made
     assert [(one.fire_contact, one.entry_contact) for one in made.lanes] == [(7, 0), (7, 1)]
     assert made.inputs == (ModbusInputs(id="contacts", port="/dev/contacts", active_low=(7,)),)
@@ -103,23 +104,13 @@ def test_lanes_share_the_fire_contact_and_nothing_else() -> None:
 def test_of_the_header_only_the_lines_in_use_are_written() -> None:
     session = lanes()
     session.watch(f"gpio:{PI}", GpioInputs(id="x", chip=PI, offsets=tuple(range(2, 28))), 26)
-    for contact, line in ((Contact.ENTRY, 20), (Contact.READY, 15)):
+    for contact, line in ((Contact.ENTRY, 22), (Contact.READY, 17)):
         session.move(1, contact)
         move(session, f"gpio:{PI}", line, rest=contact is Contact.READY)
-    made = session.settings(Settings(lanes=()))
+    made = settings_of(session, Settings(lanes=()))
     assert config.load(toml_of(made), {}) == made
     assert made.inputs == (GpioInputs(id="contacts", chip=PI, offsets=(17, 22)),)
     assert (made.lanes[0].ready_contact, made.lanes[0].entry_contact) == (0, 1)
-
-
-def test_contacts_of_the_file_stay_where_no_board_was_watched() -> None:
-    session = lanes()
-    session.watch("board", ModbusInputs(id="x", port="/dev/contacts"), 8)
-    session.move(1, Contact.ENTRY)
-    move(session, "board", 3)
-    before = session.settings(Settings(lanes=()))
-    session.unwatch("board")
-    assert session.settings(before) == before
 
 
 @pytest.mark.parametrize(
@@ -173,15 +164,15 @@ async def test_contacts_of_the_header_and_of_a_relay_board_are_learned_from_the_
     await shell.look()
     lines = header_lines(PI, shell.free[PI])
     assert lines == tuple(range(2, 28))
-    header, seventeen = f"gpio:{PI}", lines.index(17)
+    header = f"gpio:{PI}"
     session.watch(header, GpioInputs(id="x", chip=PI, offsets=lines), len(lines))
     await shell.look()
-    await until(header, seventeen, active=True)
+    await until(header, 17, active=True)
     session.move(1, Contact.ENTRY)
     for high in (False, True):  # a contact to ground
         chip.drive(17, high=high)
-        await until(header, seventeen, active=high)
-    assert session.lanes[1].contacts[Contact.ENTRY] == Wired(header, seventeen, active_low=True)
+        await until(header, 17, active=high)
+    assert session.lanes[1].contacts[Contact.ENTRY] == Wired(header, 17, active_low=True)
 
     session.boards["1-1"] = NumatoRelay(id="relays", port=str(tmp_path / "numato"), lines=2)
     session.watch("1-1", RelayInputs(id="x", relay="relays"), 4)
@@ -193,7 +184,7 @@ async def test_contacts_of_the_header_and_of_a_relay_board_are_learned_from_the_
         module.drive(3, active=active)
         await until("1-1", 3, active=active)
     assert session.lanes[1].contacts[Contact.READY] == Wired("1-1", 3, active_low=True)
-    made = session.settings(Settings(lanes=()))
+    made = settings_of(session, Settings(lanes=()))
     assert (made.relays[0].id, made.inputs[0]) == (
         "relays",
         RelayInputs(id="contacts", relay="relays", active_low=(3,)),

@@ -15,8 +15,10 @@ from edge.commission.contacts import Contact
 from edge.commission.detect import detect, lines
 from edge.commission.findings import Grade, troubles
 from edge.commission.inventory import inventory
+from edge.commission.labels import LABELS, NAMES
+from edge.commission.sentences import SENTENCES
 from edge.commission.server import PAGE
-from edge.commission.words import LABELS, NAMES, SENTENCES, say
+from edge.commission.words import LANGUAGES, say
 from edge.settings import PcscReader, Way
 from tests.edge.commission.box import VENDOR_DESCRIPTOR, Box
 from tests.house import ROOT
@@ -87,13 +89,18 @@ def test_a_scanner_in_the_wrong_mode_is_told_which_code_to_scan(
     assert "CDC" in one.order.guide
 
 
-def test_each_sentence_is_said_in_both_languages() -> None:
+def test_each_sentence_is_said_in_four_languages() -> None:
+    assert set(LANGUAGES) == set(Language)
     args = {"what": "Zebra", "vendor": "05e0", "hint": "Plug it in."}
     for code in SENTENCES:
-        both = [say(code, args, language) for language in (Language.DE, Language.EN)]
-        assert both[0] != both[1]
-        assert all(one.cause and one.fix and "{" not in one.cause + one.fix for one in both)
-    assert all(all(pair) for pair in (*NAMES.values(), *LABELS.values()))
+        said = [say(code, args, language) for language in LANGUAGES]
+        assert len(set(said)) == len(said), code
+        assert all(one.cause and one.fix and "{" not in one.cause + one.fix for one in said)
+    # Each language fills in the same, and nothing was left in another's words: a sentence is never the same twice.
+    for key, four in LABELS.items():
+        assert len({frozenset(re.findall(r"{\w+}", one)) for one in four}) == 1, key
+        assert len(set(four)) == 4 or all(len(one.split()) < 3 for one in four), key
+    assert all(all(four) for four in (*NAMES.values(), *LABELS.values()))
     script = (PAGE / "commission.js").read_text()
     assert {f"js_{one}" for one in re.findall(r"words\.([a-z_0-9]+)", script)} <= LABELS.keys()
     assert {f"move_{one.value}" for one in Contact} | {one.value for one in Contact} <= LABELS.keys()

@@ -14,6 +14,7 @@ from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
 from edge import config
 from edge.commission.candidates import Candidate, candidates
 from edge.commission.inventory import inventory
+from edge.commission.made import settings_of
 from edge.commission.placing import place
 from edge.commission.session import CODE_CHARS, Commissioning, Heard, Lane, Seat
 from edge.commission.toml_text import toml_of
@@ -158,15 +159,16 @@ def test_a_whole_gate_is_written_whole_and_the_file_before_is_kept(tmp_path: Pat
     assert one.relay_less() == ((1, Way.EXIT),)
     one.assign("1-3", 1, 1, Way.EXIT)
     assert (one.missing(), one.relay_less()) == ((), ())
-    made = one.settings(Settings(lanes=()))
+    made = settings_of(one, Settings(lanes=()))
     path = tmp_path / "gate.toml"
     place(path, toml_of(made))
     assert config.load(path, {}) == made
+    assert [reader.way for reader in made.lanes[0].readers] == [Way.ENTRY, Way.EXIT]
     place(path, toml_of(made).replace("exit_line = 1", "exit_line = 1\nhold_ms = 6000"))
     assert config.load(tmp_path / "gate.toml.bak", {}) == made
     with pytest.raises(config.ConfigErrors):
         place(path, toml_of(made).replace("exit_line = 1", "exit_line = 7"))
     assert config.load(path, {}).lanes[0].hold_ms == 6000
     # A second commissioning keeps what the page does not ask for.
-    assert one.settings(config.load(path, {})).lanes[0].hold_ms == 6000
+    assert settings_of(one, config.load(path, {})).lanes[0].hold_ms == 6000
     assert sorted(file.name for file in tmp_path.iterdir()) == ["box", "gate.toml", "gate.toml.bak"]

@@ -1,0 +1,275 @@
+"""The sentences of commissioning in the four languages: what is wrong with a device, and the next action."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from edge.words import Sentence
+
+# German in Swiss spelling, French, Italian, English, as in `admission.reasons.Language`. {names} are filled from what is told with the code.
+SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = {
+    "thief.modem_manager": (
+        Sentence(
+            "{what}: ModemManager sucht hier ein Modem und stört dabei.",
+            "Die udev-Regeln einspielen: sudo systemd/install.sh edge. Bleibt es dabei, fehlt dort {vendor}.",
+        ),
+        Sentence(
+            "{what} : ModemManager y cherche un modem et perturbe la liaison.",
+            "Installer les règles udev : sudo systemd/install.sh edge. Si cela reste, {vendor} y manque.",
+        ),
+        Sentence(
+            "{what}: ModemManager vi cerca un modem e disturba il collegamento.",
+            "Installare le regole udev: sudo systemd/install.sh edge. Se rimane, lì manca {vendor}.",
+        ),
+        Sentence(
+            "{what}: ModemManager looks for a modem here, and disturbs it.",
+            "Install the udev rules: sudo systemd/install.sh edge. If it stays, {vendor} is missing there.",
+        ),
+    ),
+    "thief.pn533": (
+        Sentence(
+            "{what}: der Kernel hat den Tag-Leser für sich (pn533_usb).",
+            "sudo systemd/install.sh edge verbietet den Treiber; dann den Leser neu einstecken.",
+        ),
+        Sentence(
+            "{what} : le noyau garde le lecteur de tags pour lui (pn533_usb).",
+            "sudo systemd/install.sh edge interdit ce pilote ; rebrancher ensuite le lecteur.",
+        ),
+        Sentence(
+            "{what}: il kernel tiene il lettore di tag per sé (pn533_usb).",
+            "sudo systemd/install.sh edge vieta quel driver; poi ricollegare il lettore.",
+        ),
+        Sentence(
+            "{what}: the kernel keeps the tag reader to itself (pn533_usb).",
+            "sudo systemd/install.sh edge forbids that driver; then plug the reader in again.",
+        ),
+    ),
+    "thief.autosuspend": (
+        Sentence(
+            "{what}: der Kernel darf das Gerät schlafen legen, und Scanner wachen schlecht auf.",
+            "Die udev-Regeln einspielen: sudo systemd/install.sh edge. TLP und powertop entfernen.",
+        ),
+        Sentence(
+            "{what} : le noyau peut mettre l'appareil en veille, et un scanner se réveille mal.",
+            "Installer les règles udev : sudo systemd/install.sh edge. Enlever TLP et powertop.",
+        ),
+        Sentence(
+            "{what}: il kernel può sospendere il dispositivo, e uno scanner si risveglia male.",
+            "Installare le regole udev: sudo systemd/install.sh edge. Togliere TLP e powertop.",
+        ),
+        Sentence(
+            "{what}: the kernel may put it to sleep, and scanners wake up badly.",
+            "Install the udev rules: sudo systemd/install.sh edge. Remove TLP and powertop.",
+        ),
+    ),
+    "mode.keyboard": (
+        Sentence(
+            "{what} schreibt wie eine Tastatur. Das geht, hängt aber am Tastaturland.",
+            "Besser ist USB seriell: den Programmiercode dafür scannen.",
+        ),
+        Sentence(
+            "{what} écrit comme un clavier. Cela marche, mais dépend du pays du clavier.",
+            "Mieux vaut l'USB série : scanner le code de programmation correspondant.",
+        ),
+        Sentence(
+            "{what} scrive come una tastiera. Funziona, ma dipende dal paese della tastiera.",
+            "Meglio l'USB seriale: scansionare il relativo codice di programmazione.",
+        ),
+        Sentence(
+            "{what} types like a keyboard. It works, but depends on the keyboard's country.",
+            "USB serial is better: scan its programming code.",
+        ),
+    ),
+    "mode.snapi": (
+        Sentence(
+            "{what} spricht SNAPI, das kein Tor versteht.", "Den Programmiercode für USB seriell scannen."
+        ),
+        Sentence(
+            "{what} parle SNAPI, qu'aucune porte ne lit.",
+            "Scanner le code de programmation pour l'USB série.",
+        ),
+        Sentence(
+            "{what} parla SNAPI, che nessun varco legge.",
+            "Scansionare il codice di programmazione per l'USB seriale.",
+        ),
+        Sentence("{what} speaks SNAPI, which no gate reads.", "Scan the programming code for USB serial."),
+    ),
+    "mode.ibm": (
+        Sentence(
+            "{what} spricht IBM (auch «USB OPOS»), das kein Tor versteht.",
+            "Den Programmiercode für USB seriell scannen.",
+        ),
+        Sentence(
+            "{what} parle IBM (appelé aussi « USB OPOS »), qu'aucune porte ne lit.",
+            "Scanner le code de programmation pour l'USB série.",
+        ),
+        Sentence(
+            "{what} parla IBM (detto anche «USB OPOS»), che nessun varco legge.",
+            "Scansionare il codice di programmazione per l'USB seriale.",
+        ),
+        Sentence(
+            "{what} speaks IBM (also called “USB OPOS”), which no gate reads.",
+            "Scan the programming code for USB serial.",
+        ),
+    ),
+    "mode.com_hid": (
+        Sentence(
+            "{what} ahmt eine Schnittstelle nur nach («Simple COM Port Emulation»): unter Linux ist es keine.",
+            "Den Programmiercode für USB seriell scannen.",
+        ),
+        Sentence(
+            "{what} ne fait qu'imiter un port (« Simple COM Port Emulation ») : sous Linux, ce n'en est pas un.",
+            "Scanner le code de programmation pour l'USB série.",
+        ),
+        Sentence(
+            "{what} imita soltanto una porta («Simple COM Port Emulation»): sotto Linux non lo è.",
+            "Scansionare il codice di programmazione per l'USB seriale.",
+        ),
+        Sentence(
+            "{what} only imitates a port (“Simple COM Port Emulation”): on Linux it is none.",
+            "Scan the programming code for USB serial.",
+        ),
+    ),
+    "pcsc.missing": (
+        Sentence(
+            "{what} wird über den PC/SC-Dienst gelesen, der hier nicht läuft.",
+            "Einrichten: apt install pcscd libccid. Ist er da: systemctl start pcscd.socket",
+        ),
+        Sentence(
+            "{what} se lit par le service PC/SC, qui ne tourne pas ici.",
+            "L'installer : apt install pcscd libccid. S'il est là : systemctl start pcscd.socket",
+        ),
+        Sentence(
+            "{what} si legge tramite il servizio PC/SC, che qui non è in funzione.",
+            "Installarlo: apt install pcscd libccid. Se c'è già: systemctl start pcscd.socket",
+        ),
+        Sentence(
+            "{what} is read through the PC/SC service, which does not run here.",
+            "Install it: apt install pcscd libccid. If it is there: systemctl start pcscd.socket",
+        ),
+    ),
+    "mode.none": (
+        Sentence(
+            "{what} ist eingesteckt und zeigt keinen Weg, es zu lesen.",
+            "Neu einstecken. Bleibt es so, den Programmiercode für USB seriell scannen.",
+        ),
+        Sentence(
+            "{what} est branché, mais rien ne permet de le lire.",
+            "Le rebrancher. Si cela reste, scanner le code de programmation pour l'USB série.",
+        ),
+        Sentence(
+            "{what} è collegato, ma non c'è modo di leggerlo.",
+            "Ricollegarlo. Se rimane così, scansionare il codice di programmazione per l'USB seriale.",
+        ),
+        Sentence(
+            "{what} is plugged in and shows no way to read it.",
+            "Plug it in again. If it stays so, scan the programming code for USB serial.",
+        ),
+    ),
+    "commission.under_way": (
+        Sentence("Dieses Tor wird eingerichtet.", "Auf der Seite der Box fertig einrichten."),
+        Sentence(
+            "Cette porte est en cours d'installation.", "Terminer l'installation sur la page du boîtier."
+        ),
+        Sentence(
+            "Questo varco è in fase di configurazione.", "Terminare la configurazione sulla pagina del box."
+        ),
+        Sentence("This gate is being commissioned.", "Finish it on the box's page."),
+    ),
+    "commission.nothing_asked": (
+        Sentence("Danach wird gerade nicht gefragt.", "Oben neu beginnen."),
+        Sentence("Rien de tel n'est demandé en ce moment.", "Recommencer plus haut."),
+        Sentence("In questo momento non viene chiesto.", "Ricominciare più sopra."),
+        Sentence("That is not being asked for now.", "Begin anew above."),
+    ),
+    "commission.no_uid": (
+        Sentence(
+            "Das ist keine Kartennummer.",
+            "Die Nummer hexadezimal eingeben, wie auf der Karte oder im Telefon: 04:A2:2B:1C:9D:80:00. Nummern, die mit 08 beginnen und vier Byte haben, wechseln bei jedem Mal.",
+        ),
+        Sentence(
+            "Ce n'est pas un numéro de carte.",
+            "Le saisir en hexadécimal, tel qu'il figure sur la carte ou dans un téléphone : 04:A2:2B:1C:9D:80:00. Les numéros de quatre octets qui commencent par 08 changent à chaque fois.",
+        ),
+        Sentence(
+            "Questo non è un numero di carta.",
+            "Scriverlo in esadecimale, come sta sulla carta o nel telefono: 04:A2:2B:1C:9D:80:00. I numeri di quattro byte che iniziano con 08 cambiano ogni volta.",
+        ),
+        Sentence(
+            "This is no card number.",
+            "Type it in hexadecimal, as on the card or shown by a phone: 04:A2:2B:1C:9D:80:00. Numbers of four bytes that begin with 08 change each time.",
+        ),
+    ),
+    "commission.no_board": (
+        Sentence("Dieses Gerät lässt sich so nicht als Relais schalten.", "Anschluss und Bauart prüfen."),
+        Sentence(
+            "Cet appareil ne peut pas être commuté ainsi comme relais.", "Vérifier le branchement et le type."
+        ),
+        Sentence(
+            "Questo dispositivo non si può comandare così come relè.",
+            "Controllare il collegamento e il tipo.",
+        ),
+        Sentence(
+            "This device cannot be switched as a relay board of this kind.", "Check its plug and its kind."
+        ),
+    ),
+    "commission.no_inputs": (
+        Sentence("Hier gibt es keine Kontakte zu lesen.", "Zuerst wählen, woran die Kontakte hängen."),
+        Sentence("Il n'y a pas de contacts à lire ici.", "Choisir d'abord où les contacts sont raccordés."),
+        Sentence("Qui non ci sono contatti da leggere.", "Scegliere prima dove sono collegati i contatti."),
+        Sentence("There are no contacts to be read here.", "Choose first where the contacts are wired."),
+    ),
+    "commission.is_reader": (
+        Sentence("Dieses Gerät ist schon ein Leser.", "Den Leser zuerst entfernen."),
+        Sentence("Cet appareil est déjà un lecteur.", "Retirer d'abord le lecteur."),
+        Sentence("Questo dispositivo è già un lettore.", "Togliere prima il lettore."),
+        Sentence("This device is a reader already.", "Take the reader away first."),
+    ),
+    "commission.pulse_failed": (
+        Sentence("Das Relais hat nicht geschaltet: {what}", "{hint}"),
+        Sentence("Le relais n'a pas commuté : {what}", "{hint}"),
+        Sentence("Il relè non è scattato: {what}", "{hint}"),
+        Sentence("The relay did not switch: {what}", "{hint}"),
+    ),
+    "commission.no_lane": (
+        Sentence("Diese Spur gibt es nicht.", "Die Spuren festlegen."),
+        Sentence("Cette voie n'existe pas.", "Définir les voies."),
+        Sentence("Questa corsia non esiste.", "Definire le corsie."),
+        Sentence("There is no such lane.", "Set the lanes first."),
+    ),
+    "commission.not_enrolled": (
+        Sentence("Die Box wurde nicht angemeldet: {what}", "{hint}"),
+        Sentence("Le boîtier n'a pas été inscrit : {what}", "{hint}"),
+        Sentence("Il box non è stato iscritto: {what}", "{hint}"),
+        Sentence("The box did not join: {what}", "{hint}"),
+    ),
+    "commission.incomplete": (
+        Sentence("Es fehlt noch etwas.", "Unter «Los» steht, was."),
+        Sentence("Il manque encore quelque chose.", "Voir sous « C'est parti »."),
+        Sentence("Manca ancora qualcosa.", "Si trova sotto «Via»."),
+        Sentence("Something is still missing.", "It is named under “Go”."),
+    ),
+    "commission.not_written": (
+        Sentence("Die Konfiguration wurde nicht geschrieben: {what}", "Das dem Hersteller melden."),
+        Sentence("La configuration n'a pas été écrite : {what}", "Merci de le signaler."),
+        Sentence("La configurazione non è stata scritta: {what}", "Si prega di segnalarlo."),
+        Sentence("The configuration was not written: {what}", "Please report this."),
+    ),
+    "commission.is_contact": (
+        Sentence("An diesem Anschluss hängt ein Kontakt.", "Den Kontakt zuerst entfernen, dann ist er frei."),
+        Sentence("Un contact est raccordé à cette ligne.", "Retirer d'abord le contact."),
+        Sentence("A questa linea è collegato un contatto.", "Togliere prima il contatto."),
+        Sentence("A contact is wired to this line.", "Take the contact away first."),
+    ),
+    "commission.not_pulsed": (
+        Sentence(
+            "Dieser Anschluss wurde noch nicht geschaltet.", "Zuerst schalten und zusehen, was sich bewegt."
+        ),
+        Sentence(
+            "Cette ligne n'a pas encore été actionnée.", "L'actionner d'abord, et regarder ce qui bouge."
+        ),
+        Sentence(
+            "Questa linea non è ancora stata azionata.", "Azionarla prima, e guardare che cosa si muove."
+        ),
+        Sentence("This line was not pulsed yet.", "Pulse it first, and see what moves."),
+    ),
+}

@@ -16,7 +16,7 @@ from sync.web.api import Refused
 
 NAMES_MAX: Final = 2_000
 """Of an organization. Each gate of an event holds those of its ticket holders in memory, and whoever looks for changes of
-settings asks for each whether they hold a ticket: some 40 ms for so many."""
+settings asks for each whether they hold a ticket: 20 to 35 ms for so many and 100,000 tickets on SQLite, measured on a busy machine."""
 
 
 def put(act: Act, customer: int, name: str) -> None:

@@ -17,6 +17,7 @@ from admission.presence import Bounds, PresenceRow, Reset, Resets, TicketPresenc
 from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
 from edge.claims import Doubts
 from edge.journal import Journal
+from edge.newcomers import Newcomers
 from edge.occupancy import SLICE_TICKETS, Occupancy
 from edge.store.faults import StoreFault
 from edge.store.log import LogStore
@@ -46,6 +47,8 @@ class Memory:
         self._counted = Counted(self._limits)
         self._doubts = kept_doubts(reader)
         self._worn = Worn(self._resets, self._zones)
+        self._newcomers = Newcomers()
+        self._nothing_told = Told((), fold((), self._resets, self._zones))
         journal.on_presence = self._recorded_rows
         self._occupancy = Occupancy(self._zones, self._resets)
         self._next = self._occupancy
@@ -80,7 +83,7 @@ class Memory:
         self._seals = seals
         self._standings, self._credentials = standings_after(seals, (*kept, *self._heard.values()))
         self._zones, self._resets = zones, resets
-        self._worn.forget(resets, zones)
+        self._forget_folded()
         self.recount()
 
     def changed(self, changes: Iterable[StandingChange]) -> None:
@@ -140,7 +143,8 @@ class Memory:
         """Begin to count anew."""
         self._next = Occupancy(self._zones, self._resets, self._presence)
         # What a failing disk has not taken stands in no table: those tickets are counted beside.
-        tickets = chain(self._journal.pending_tickets(), self._reader.presence_tickets())
+        known = self._newcomers.noting(self._reader.presence_tickets())
+        tickets = chain(self._journal.pending_tickets(), known)
         self._counting = self._next.count(tickets, self.rows)
         self.to_count.set()
 
@@ -148,7 +152,7 @@ class Memory:
         """Take in the presence resets that were just written, and count anew whom they leave inside."""
         for reset in self._journal.pending_resets():
             self._resets.add(reset)
-        self._worn.forget(self._resets, self._zones)
+        self._forget_folded()
         self.recount()
 
     def heard(self, tickets: Iterable[tuple[EventId, TicketId]], resets: Collection[Reset]) -> None:
@@ -160,7 +164,7 @@ class Memory:
         for reset in counted:
             self._resets.add(reset)
         if counted:
-            self._worn.forget(self._resets, self._zones)
+            self._forget_folded()
             self.recount()
         if self._of_others:
             self.to_count.set()
@@ -194,6 +198,8 @@ class Memory:
     def told(self, event: EventId, ticket: TicketId, zones: ZoneTree) -> Told:
         """Return what is recorded about one ticket, folded; of one with many uses at the cost of the newest."""
         is_ours = zones is self._zones or zones.by_id == self._zones.by_id
+        if is_ours and self._newcomers.is_one(event, ticket):
+            return self._nothing_told
         told = self._worn.told((event, ticket)) if is_ours else None
         if told is None:
             rows = self.rows(event, ticket)
@@ -202,10 +208,17 @@ class Memory:
                 self._worn.keep((event, ticket), told)
         return told
 
+    def _forget_folded(self) -> None:
+        """Zones or resets are others: what was folded is folded anew."""
+        self._worn.forget(self._resets, self._zones)
+        self._nothing_told = Told((), fold((), self._resets, self._zones))
+
     def _presence(self, event: EventId, ticket: TicketId) -> TicketPresence:
         return self.told(event, ticket, self._zones).presence
 
     def _recorded_rows(self, rows: Sequence[PresenceRow]) -> None:
+        for row in rows:
+            self._newcomers.note(row.event, row.ticket)
         if self._counted or self._doubts:
             rows = self._doubts.sure(self._counted.rows(rows))
         self._worn.take(rows)

@@ -194,17 +194,19 @@ class RelayGuard:
         try:
             self._say(Frame(Kind.READY, line=self._outputs.lines))
             while True:
-                ready = {fd for fd, _ in poller.poll(self._wait_ms())}
+                ready = dict(poller.poll(self._wait_ms()))
                 self._end_due()
                 if device_fd in ready:
                     raise DeviceGone("the relay board hung up", "Check the USB cable and the board's power.")
-                if self._stop_fd in ready or os.getppid() != self._parent:
+                if self._stop_fd in ready:
                     return Exit.CLEAN
                 if self._read_fd in ready:
-                    self._take_frames()
-                else:
                     # Commands come first; a look may take as long as the device does.
-                    self._look_if_due()
+                    self._take_frames()
+                    continue
+                if os.getppid() != self._parent:
+                    return Exit.CLEAN
+                self._look_if_due()
         except _Ended as ended:
             return ended.exit
 

@@ -517,11 +517,7 @@ class LaneShell:
             return
         at_ns = self._sent.pulse.sent_ns if self._sent is not None else 0
         if not at_ns:
-            _command(
-                partial(
-                    self._relay.pulse, effect.line, effect.pulse_ms, partial(self._answered, effect.token)
-                )
-            )
+            _command(self._relay.pulse, effect.line, effect.pulse_ms, partial(self._answered, effect.token))
             at_ns = self._clock.mono_ns()
         started = self._scan_ns.pop(effect.token, 0)
         if started:
@@ -591,12 +587,12 @@ def _send(pulse: HeldPulse, clock: Clock, until_ns: int) -> None:
     failpoint("after_durable")
     now_ns = clock.mono_ns()
     if now_ns < until_ns:
-        _command(partial(pulse.send, now_ns))
+        _command(pulse.send, now_ns)
 
 
-def _command(send: Callable[[], None]) -> None:
+def _command(send: Callable[..., None], *values: object) -> None:
     failpoint("before_pulse")
-    send()
+    send(*values)
     failpoint("after_pulse")
 
 

@@ -88,6 +88,8 @@ class Frames:
 
         Frames in front of the malformed one are not delivered either: whoever sends garbage is not obeyed.
         """
+        if len(data) == FRAME_BYTES and not self._rest:
+            return [decode(data)]  # as nearly always, and somebody stands at the arm
         data = self._rest + data
         whole = len(data) - len(data) % FRAME_BYTES
         self._rest = data[whole:]

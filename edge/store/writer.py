@@ -9,6 +9,9 @@ from edge.store.committer import LINGER_S, Committer, Log, Urgency, WriterListen
 from edge.store.faults import StoreFault
 from edge.store.log_schema import Batch, Cursor, StoredRecord
 
+HAND_OVER_S = 50e-6
+"""The loop lets go of the interpreter for so long (the kernel makes it 0.1 ms) once a thread that slept was woken for somebody
+at an arm: it comes round after 50 us, and one that finds the interpreter taken sleeps again, which costs it as much once more."""
 CLOSE_MAX_S = 5.0
 """Longest wait for the last commit. systemd kills what has not ended after 10 s, of which the front may take 3."""
 
@@ -34,6 +37,7 @@ class LogWriter:
         self._signal = threading.Lock()
         self._signal.acquire()
         self._closing = False
+        self._is_asleep = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -56,8 +60,11 @@ class LogWriter:
 
     def submit(self, batch: Batch, urgency: Urgency) -> None:
         """Queue a batch; `durable`, `faulted` or `refused` follows for its token."""
+        is_asleep = self._is_asleep
         if self._committer.put(batch, urgency, self._clock()):
             self._wake()
+            if is_asleep and urgency is Urgency.NOW:
+                time.sleep(HAND_OVER_S)
 
     def noop(self, ticket: int) -> None:
         """Ask for `alive(ticket)`: the watchdog's proof that the thread makes progress."""
@@ -85,7 +92,9 @@ class LogWriter:
         try:
             while not self._closing:
                 at_s = self._committer.turn(self._clock())
+                self._is_asleep = True
                 self._signal.acquire(timeout=-1 if at_s is None else max(0.0, at_s - self._clock()))
+                self._is_asleep = False
             self._committer.turn(self._clock(), last=True)
         except Exception as error:  # noqa: BLE001 - the thread's own supervisor: who waits for a commit must hear
             self._post(self._listener.died, error)

@@ -48,7 +48,10 @@ class Urgency(Enum):
 class Log(Protocol):
     """What the writer asks of the log (`edge.store.log.LogStore`). All but the reserve raise StoreFault."""
 
-    wal_pages: int
+    @property
+    def wal_pages(self) -> int:
+        """Pages in the journal that the file does not hold yet."""
+        ...
 
     def append(self, batches: list[Batch], /) -> None:
         """Make all of it durable in one transaction."""

@@ -73,8 +73,8 @@ class LogStore(LogReader):
         self._path = log_path(data)
         self._epochs: set[tuple[GateId, Epoch]] = set()
         """Epochs that surely have their row."""
-        self.wal_pages = 0
-        """Pages in the journal that the file does not hold yet."""
+        self._wal_pages: int | None = None
+        """Of the journal, where nothing was written since it was asked."""
         self.salvaged: Salvage | None = None
         """What happened to a damaged log at this opening; None where all was well."""
         super().__init__(self._open_or_salvage())
@@ -111,10 +111,14 @@ class LogStore(LogReader):
         only ever rise. After StoreFault nothing of it is there, or (power, cable) all of it after the next start.
         """
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for batch in batches:
-                self._write(batch)
-            self._connection.execute("COMMIT")
+            if len(batches) == 1 and self._is_step(batches[0]):
+                self._write_step(batches[0])
+            else:
+                self._connection.execute("BEGIN IMMEDIATE")
+                for batch in batches:
+                    self._write(batch)
+                self._connection.execute("COMMIT")
+            self._wal_pages = None
         except apsw.Error as error:
             self._roll_back()
             raise fault_of(error, "the log could not be written") from error
@@ -131,9 +135,24 @@ class LogStore(LogReader):
             self._connection.executemany(schema.UPSERT_RESET, (reset.as_columns() for reset in resets))
             self._connection.execute("UPDATE epoch SET unfolded = 0")
             self._connection.execute("COMMIT")
+            self._wal_pages = None
         except apsw.Error as error:
             self._roll_back()
             raise fault_of(error, "presence could not be rebuilt") from error
+
+    @property
+    def wal_pages(self) -> int:
+        """Pages in the journal that the file does not hold yet.
+
+        Asked for, never told by each commit: a call into Python would stand between a record's sync and its pulse.
+        """
+        if self._wal_pages is None:
+            try:
+                in_wal, done = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+            except apsw.Error:
+                return 0  # a connection that failed: the next commit meets it, and whoever waits is told
+            self._wal_pages = in_wal if in_wal > done else 0
+        return self._wal_pages
 
     def prune(self, peers: Collection[GateId], older_than_us: int, heard: Iterable[Cursor] = ()) -> int:
         """Remove closed prefixes that all `peers` acknowledged and whose last body is older; return how many records.
@@ -178,7 +197,7 @@ class LogStore(LogReader):
                 apsw.ConnectionClosedError
             ):  # it could not be opened again: the next one waits so anyway
                 self._connection.set_busy_timeout(BUSY_MS)
-        self.wal_pages = max(0, in_wal - done)
+        self._wal_pages = max(0, in_wal - done)
 
     def free_reserve(self) -> bool:
         """Give the reserve's room to the log. Returns whether there was any."""
@@ -284,15 +303,12 @@ class LogStore(LogReader):
             connection.execute(f"PRAGMA synchronous={self._synchronous.value}")
             connection.execute("PRAGMA wal_autocheckpoint=0").fetchall()
             connection.execute(f"PRAGMA cache_size=-{WRITE_CACHE_KIB}")
-            connection.set_wal_hook(self._note_wal)
+            connection.execute("PRAGMA temp_store=MEMORY").fetchall()
+            connection.execute(schema.CREATE_STEP)
         except apsw.Error:
             connection.close()
             raise
         return connection
-
-    def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self.wal_pages = pages
-        return apsw.SQLITE_OK
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -301,6 +317,26 @@ class LogStore(LogReader):
             if row.role is Role.TAP:
                 least = row.flags - schema.TAPS_KEPT
                 self._connection.execute(schema.FORGET_TAPS, (*row.as_columns()[:3], int(Role.TAP), least))
+
+    def _is_step(self, batch: Batch) -> bool:
+        """Whether a batch is one record of a known epoch with its one row, and nothing else: somebody at an arm."""
+        if len(batch.records) != 1 or len(batch.presence) != 1 or batch.presence[0].role is Role.TAP:
+            return False
+        beside = (
+            batch.heads or batch.resets or batch.standings or batch.overlay or batch.list_versions
+            or batch.snapshots or batch.cursors or batch.forks or batch.meta
+        )  # fmt: skip
+        return not beside and batch.records[0][:2] in self._epochs
+
+    def _write_step(self, batch: Batch) -> None:
+        """Write such a batch, durably."""
+        before = self._connection.total_changes()
+        columns = (*_record_columns(batch.records[0]), *batch.presence[0].as_columns())
+        self._connection.execute(schema.INSERT_STEP, columns)
+        if self._connection.total_changes() - before < 2:  # its key was held before
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._keep_forks(batch.records)
+            self._connection.execute("COMMIT")
 
     def _write(self, batch: Batch) -> None:
         run = self._connection.executemany
@@ -437,6 +473,7 @@ class LogStore(LogReader):
             )
             self._write_cursors(acked)
             self._connection.execute("COMMIT")
+            self._wal_pages = None
         except (apsw.Error, StoreFault) as error:
             self._roll_back()
             if isinstance(error, StoreFault):

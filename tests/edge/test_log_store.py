@@ -189,6 +189,33 @@ def test_the_same_record_again_changes_nothing_and_another_under_its_key_is_kept
     store.close()
 
 
+def test_a_grant_by_itself_leaves_what_it_leaves_among_others(tmp_path: Path) -> None:
+    """One record with its one row is written by a statement of its own."""
+    batches = [
+        Batch(seq, (StoredRecord(OWN, FAR, seq, bytes((seq,)) * 56),), (PresenceRow(EVENT, TicketId(2**64 - seq), RecordId(OWN, FAR, seq), Role.ENTRY, seq),))
+        for seq in range(1, 5)
+    ]  # fmt: skip
+    found = []
+    for name in ("singly", "together"):
+        store = LogStore.open(tmp_path / name, QUIET)
+        store.append(batches[:1])
+        for group in [[one] for one in batches[1:]] if name == "singly" else [batches[1:]]:
+            store.append(group)
+        assert store.wal_pages > 0
+        found.append((held(store), tuple(store.all_presence()), store.forks(), store.epochs()))
+        store.close()
+    assert found[0] == found[1]
+    assert found[0][0] == records_of(batches)
+
+
+def test_another_grant_under_a_key_that_is_held_is_kept_beside_it(store: LogStore) -> None:
+    row = PresenceRow(EVENT, TicketId(7), RecordId(OWN, FAR, 1), Role.ENTRY, 1)
+    first, other = (StoredRecord(OWN, FAR, 1, blob * 56) for blob in (b"a", b"b"))
+    for record, forks in ((first, ()), (first, ()), (other, (other,)), (other, (other,))):
+        store.append([Batch(1, (record,), (row,))])
+        assert (store.record(row.id), store.forks()) == (first.blob, forks)
+
+
 def test_a_cancel_is_undone_by_no_older_word_and_only_a_snapshot_that_has_it_lets_it_go(
     store: LogStore,
 ) -> None:

@@ -40,7 +40,7 @@ def sentence(code: str, args: Mapping[str, str | int], language: Language) -> Se
     if row is None:
         return Sentence(code, "")
     own = row.de if language is Language.DE else row.en
-    return Sentence(_fill(own.cause, args, language), _fill(own.fix, args, language))
+    return Sentence(fill(own.cause, args, language), fill(own.fix, args, language))
 
 
 def placeholders(code: str) -> tuple[frozenset[str], frozenset[str]]:
@@ -66,7 +66,8 @@ _OPTIONAL: Final = re.compile(r"\[([^\[\]]*)\]")
 _NAME: Final = re.compile(r"\{(\w+)\}")
 
 
-def _fill(text: str, args: Mapping[str, str | int], language: Language) -> str:
+def fill(text: str, args: Mapping[str, str | int], language: Language) -> str:
+    """Fill in what is known; a part in [brackets] is left out where something of it is not."""
     known = {name: _value(name, value, language) for name, value in args.items() if value not in ("", None)}
 
     def part(found: re.Match[str]) -> str:

@@ -73,6 +73,8 @@ def _thieves(device: Plugged, named: tuple[tuple[str, str], ...], found: Invento
     if found.modem_manager and has_port and device.usb and not device.shielded:
         vendor = (("vendor", device.usb.partition(":")[0]),)
         yield Trouble(Grade.BAD, "thief.modem_manager", device.place, (*named, *vendor))
+    if "usbfs" in device.drivers and known(device).mode is not Mode.CCID:  # the PC/SC service reads so itself
+        yield Trouble(Grade.BAD, "thief.usbhid", device.place, named)
     if _PN533 & set(device.drivers):
         yield Trouble(Grade.BAD, "thief.pn533", device.place, named)
     if device.sleeps:

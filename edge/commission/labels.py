@@ -16,7 +16,7 @@ LABELS: Final[Mapping[str, Four]] = {
         "Questa pagina ha bisogno di JavaScript.",
         "This page needs JavaScript.",
     ),
-    "state": ("Wird eingerichtet", "En cours d'installation", "In fase di configurazione", "Being set up"),
+    "state": ("Wird eingerichtet", "En cours d'installation", "In allestimento", "Being set up"),
     "state_why": (
         "Solange lässt diese Box niemanden ein, und kein Relais schaltet von selbst.",
         "Pendant ce temps, ce boîtier ne laisse entrer personne, et aucun relais ne bouge de lui-même.",

@@ -61,6 +61,24 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
             "Install the udev rules: sudo systemd/install.sh edge. Remove TLP and powertop.",
         ),
     ),
+    "thief.usbhid": (
+        Sentence(
+            "{what}: ein anderes Programm hat das Gerät dem Kernel weggenommen (usbfs).",
+            "Das Programm des Herstellers beenden oder entfernen; dann neu einstecken.",
+        ),
+        Sentence(
+            "{what} : un autre programme a pris l'appareil au noyau (usbfs).",
+            "Arrêter ou enlever le programme du fabricant ; puis rebrancher l'appareil.",
+        ),
+        Sentence(
+            "{what}: un altro programma ha tolto il dispositivo al kernel (usbfs).",
+            "Chiudere o togliere il programma del produttore; poi ricollegare il dispositivo.",
+        ),
+        Sentence(
+            "{what}: another program took the device from the kernel (usbfs).",
+            "End or remove the maker's program; then plug the device in again.",
+        ),
+    ),
     "mode.keyboard": (
         Sentence(
             "{what} schreibt wie eine Tastatur. Das geht, hängt aber am Tastaturland.",
@@ -273,3 +291,79 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
         Sentence("This line was not pulsed yet.", "Pulse it first, and see what moves."),
     ),
 }
+
+SHARED: Final[Mapping[str, tuple[Sentence, Sentence]]] = {
+    "device.ok": (Sentence("Fonctionne[ : {what}]", ""), Sentence("Funziona[: {what}]", "")),
+    "device.opening": (
+        Sentence("En cours d'ouverture", "Patienter un instant."),
+        Sentence("In apertura", "Attendere un attimo."),
+    ),
+    "device.gone": (
+        Sentence(
+            "Introuvable ou débranché[ : {what}]",
+            "Vérifier le câble et l'alimentation ; cela reprend ensuite tout seul.[ {hint}]",
+        ),
+        Sentence(
+            "Non trovato o scollegato[: {what}]",
+            "Controllare cavo e alimentazione; poi riprende da solo.[ {hint}]",
+        ),
+    ),
+    "device.misbehaved": (
+        Sentence(
+            "Répond mal ou pas du tout[ : {what}]",
+            "Couper brièvement l'alimentation ; si cela reste, changer le câble ou l'appareil.[ {hint}]",
+        ),
+        Sentence(
+            "Risponde male o per niente[: {what}]",
+            "Staccare per un attimo la corrente; se rimane così, cambiare cavo o dispositivo.[ {hint}]",
+        ),
+    ),
+    "device.misconfigured": (
+        Sentence(
+            "Mal configuré[ : {what}]",
+            "Corriger la configuration, puis `gatehouse-edge check`.[ {hint}]",
+        ),
+        Sentence(
+            "Configurato male[: {what}]",
+            "Correggere la configurazione, poi `gatehouse-edge check`.[ {hint}]",
+        ),
+    ),
+    "device.defect": (
+        Sentence(
+            "Erreur dans le programme[ ({what})], le pilote redémarre",
+            "Signaler le journal de gatehouse-edge ; les autres appareils continuent.",
+        ),
+        Sentence(
+            "Errore nel programma[ ({what})], il driver si riavvia",
+            "Segnalare il journal di gatehouse-edge; gli altri dispositivi continuano.",
+        ),
+    ),
+    "page.pin_wrong": (Sentence("PIN incorrect", "Réessayer."), Sentence("PIN errato", "Riprovare.")),
+    "page.pin_locked": (
+        Sentence(
+            "Trop de PIN incorrects[ ; attendre : {wait_s}]",
+            "Attendre, ou en faire un nouveau à la console : `gatehouse-edge pin`.",
+        ),
+        Sentence(
+            "Troppi PIN errati[; attendere: {wait_s}]",
+            "Attendere, o farne uno nuovo alla console: `gatehouse-edge pin`.",
+        ),
+    ),
+    "page.no_pin": (
+        Sentence("Ce boîtier n'a pas encore de PIN", "En faire un à la console : `gatehouse-edge pin`."),
+        Sentence("Questo box non ha ancora un PIN", "Farne uno alla console: `gatehouse-edge pin`."),
+    ),
+    "page.no_session": (
+        Sentence("Il faut le PIN pour cela", "Saisir le PIN."),
+        Sentence("Per questo serve il PIN", "Inserire il PIN."),
+    ),
+    "page.not_secure": (
+        Sentence("Le PIN ne voyage que chiffré", "Ouvrir la page avec https://, ou sur le boîtier lui-même."),
+        Sentence("Il PIN viaggia solo cifrato", "Aprire la pagina con https://, o sul box stesso."),
+    ),
+    "page.bad_request": (
+        Sentence("Demande incomprise[ : {what}]", "Recharger la page."),
+        Sentence("Richiesta non capita[: {what}]", "Ricaricare la pagina."),
+    ),
+}
+"""French and Italian of what this page says in the words of the gate's own (`edge.words`), which has German and English."""

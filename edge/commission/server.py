@@ -28,13 +28,12 @@ from edge.commission.made import settings_of
 from edge.commission.orders import lock, to_serial
 from edge.commission.placing import Earlier, place
 from edge.commission.remarks import with_remarks
-from edge.commission.sentences import SENTENCES
 from edge.commission.session import LANES_MAX, Lane, Seat
 from edge.commission.shell import PulseFailed, Shell
 from edge.commission.toml_text import toml_of
 from edge.commission.uid_form import known_uid
 from edge.commission.view import CommissionShown, commission_view
-from edge.commission.words import label, say
+from edge.commission.words import label, say, sentence_of
 from edge.enrol import EnrolFailed, enrol
 from edge.enrolment import Enrolment, NotEnrolled
 from edge.enrolment import load as load_enrolment
@@ -42,7 +41,6 @@ from edge.front import qr
 from edge.front.answers import answer, counting, saying
 from edge.front.asked import LANG_COOKIE, Asked, NoBody, Refused, body, language_of, named
 from edge.front.doors import Doors
-from edge.front.labels import page_language
 from edge.front.perimeter import (
     BODY_BYTES_MAX,
     BURST,
@@ -56,7 +54,7 @@ from edge.front.pin import PinLock
 from edge.front.template import filled
 from edge.front.unlock import Unlock
 from edge.settings import MediumSetting, Way
-from edge.words import Sentence, sentence
+from edge.words import Sentence
 from sync.wire.pace import Pace
 
 PAGE: Final = Path(__file__).parent / "page"
@@ -250,10 +248,7 @@ class CommissionPage:
     # --- who asks -----------------------------------------------------------------------------------------------
 
     def _sentence(self, request: web.Request, refused: Refused) -> Sentence:
-        language = language_of(request)
-        if refused.code not in SENTENCES:
-            return sentence(refused.code, refused.args_said, page_language(language))
-        return say(refused.code, {key: str(value) for key, value in refused.args_said.items()}, language)
+        return sentence_of(refused.code, refused.args_said, language_of(request))
 
     def _want_session(self, request: web.Request) -> None:
         if not is_trustworthy(request):

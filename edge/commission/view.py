@@ -16,11 +16,9 @@ from edge.commission.placing import Earlier
 from edge.commission.session import Heard, Lane, Seat
 from edge.commission.shell import Listening, Shell
 from edge.commission.told import TroubleTold, told
-from edge.commission.words import label, name
-from edge.front.labels import page_language
+from edge.commission.words import label, name, sentence_of
 from edge.link import Health
 from edge.settings import GpioInputs, GpioRelay, InputSettings, MediumSetting, Way
-from edge.words import sentence
 
 
 class DeviceShown(msgspec.Struct, frozen=True):
@@ -207,9 +205,7 @@ def _state(device: Plugged, one: Listening | None, shell: Shell, language: Langu
         return label("not_read", language)
     if one.state.health is Health.OK:
         return label("listening", language)
-    return sentence(
-        one.state.code, {"what": one.state.what, "hint": one.state.hint}, page_language(language)
-    ).cause
+    return sentence_of(one.state.code, {"what": one.state.what, "hint": one.state.hint}, language).cause
 
 
 def _lane(number: int, shell: Shell, language: Language) -> LaneShown:
@@ -321,7 +317,7 @@ def _board(
     one, said = shell.watching.get(key), ""
     if one is not None and one.state is not None and one.state.health is not Health.OK:
         args = {"what": one.state.what, "hint": one.state.hint}
-        said = " ".join(filter(None, sentence(one.state.code, args, page_language(language))))
+        said = " ".join(filter(None, sentence_of(one.state.code, args, language)))
     return BoardShown(
         key=key,
         called=called,

@@ -14,6 +14,13 @@ function el(tag, props = {}, ...inner) {
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
 const button = (text, press, more = {}) => el("button", { type: "button", textContent: text, onclick: press, ...more });
 
+// A choice of texts by value. The value is set last: options of one that is not in the page yet choose the first by themselves.
+function choice(options, value, onchange, more = {}) {
+  const made = el("select", { onchange, ...more }, ...options.map(([one, textContent]) => el("option", { value: one, textContent })));
+  made.value = String(value);
+  return made;
+}
+
 function say(text, bad = false) {
   $("said").textContent = text;
   $("said").className = bad ? "bad" : "";
@@ -74,7 +81,7 @@ function seat(one) {
 // A board on which contacts may hang. The header's pins are read only after a second tap: a relay on one could close by it.
 function inputs(one) {
   const had = sized[one.key] ??= { lines: one.sizes.includes(8) ? 8 : one.sizes[0] };
-  const many = one.sizes.length < 2 ? null : el("label", {}, words.sizes, " ", el("select", { disabled: one.watched, onchange: (e) => { had.lines = Number(e.target.value); } }, ...one.sizes.map((n) => el("option", { value: n, textContent: n, selected: n === had.lines }))));
+  const many = one.sizes.length < 2 ? null : el("label", {}, words.sizes, " ", choice(one.sizes.map((n) => [n, n]), had.lines, (e) => { had.lines = Number(e.target.value); }, { disabled: one.watched }));
   const isGpio = one.key.startsWith("gpio:");
   const more = one.watched && isGpio && one.watching < one.sizes[0] ? button(words.all_pins, (e) => { if (sure(e.currentTarget, words.gpio_sure)) act("watch", { key: one.key, lines: had.lines }); }) : null;
   const press = one.watched
@@ -96,8 +103,8 @@ function contact(lane, one) {
 
 function board(one) {
   const had = pulsed[one.key] ??= { driver: one.board, lines: one.lines || 4, line: null };
-  const kind = el("select", { onchange: (e) => { had.driver = e.target.value; } }, ...Object.entries(KINDS).map(([value, text]) => el("option", { value, textContent: text, selected: value === had.driver })));
-  const many = el("select", { onchange: (e) => { had.lines = Number(e.target.value); drawn.boards = ""; show(); } }, ...[...new Set([...LINES, had.lines])].sort((a, b) => a - b).map((n) => el("option", { value: n, textContent: n, selected: n === had.lines })));
+  const kind = choice(Object.entries(KINDS), had.driver, (e) => { had.driver = e.target.value; });
+  const many = choice([...new Set([...LINES, had.lines])].sort((a, b) => a - b).map((n) => [n, n]), had.lines, (e) => { had.lines = Number(e.target.value); drawn.boards = ""; show(); });
   const lines = [...Array(had.lines).keys()].map((line) => button(fill(words.pulse, { line: line + 1 }), async (e) => {
     if (!sure(e.currentTarget)) return;
     e.currentTarget.disabled = true;
@@ -123,7 +130,7 @@ function board(one) {
 function pins(one) {
   const had = pinned[one.chip] ??= { offset: one.offsets[0], asks: false, inverse: false };
   const again = () => { drawn.pins = ""; show(); };
-  const which = el("select", { onchange: (e) => { had.offset = Number(e.target.value); had.asks = false; again(); } }, ...one.offsets.map((n) => el("option", { value: n, textContent: `GPIO ${n}`, selected: n === had.offset })));
+  const which = choice(one.offsets.map((n) => [n, `GPIO ${n}`]), had.offset, (e) => { had.offset = Number(e.target.value); had.asks = false; again(); });
   const press = button(words.pin_pulse, async (e) => {
     if (!sure(e.currentTarget, words.pin_sure)) return;
     e.currentTarget.disabled = true;
@@ -194,7 +201,7 @@ function show() {
   $("outputs-why").hidden = !$("outputs-none").hidden;
   draw("boards", [boards.map((one) => one.key), state.lanes.map((one) => one.outputs)], () => boards.map(board));
   draw("pins", [state.pins, state.lanes.map((one) => one.outputs)], () => state.pins.map(pins));
-  draw("kept", state.kept, () => state.kept.map((text) => el("p", { className: "panel", textContent: text })));
+  draw("kept", state.kept, () => (state.kept.length ? [el("div", { className: "panel" }, ...state.kept.map((text) => el("p", { textContent: text })))] : []));
   $("pulses").hidden = !state.pulses;
   $("pulses").textContent = fill(words.pulses, { n: state.pulses });
   draw("inputs", state.boards, () => state.boards.map(inputs));

@@ -16,10 +16,11 @@ from edge.commission.detect import detect, lines
 from edge.commission.findings import Grade, troubles
 from edge.commission.inventory import inventory
 from edge.commission.labels import LABELS, NAMES
-from edge.commission.sentences import SENTENCES
+from edge.commission.sentences import SENTENCES, SHARED
 from edge.commission.server import PAGE
-from edge.commission.words import LANGUAGES, say
+from edge.commission.words import LANGUAGES, say, sentence_of
 from edge.settings import PcscReader, Way
+from edge.words import WORDS
 from tests.edge.commission.box import VENDOR_DESCRIPTOR, Box
 from tests.house import ROOT
 
@@ -54,6 +55,18 @@ def test_the_kernel_takes_a_tag_reader_and_lets_a_scanner_sleep(tmp_path: Path) 
     box.usb("1-2", "1eab:1306", "NLS-FM430", control="auto")
     box.serial("1-2", "ttyACM0")
     assert codes(tmp_path) == ["thief.pn533", "pcsc.missing", "thief.autosuspend"]
+
+
+@pytest.mark.parametrize(
+    ("usb", "found"),
+    [("05e0:1200", ["thief.usbhid", "mode.keyboard"]), ("072f:2200", ["pcsc.missing"]), ("04b8:0202", [])],
+)
+def test_another_program_takes_a_scanner_from_the_kernel(tmp_path: Path, usb: str, found: list[str]) -> None:
+    box = Box(tmp_path)
+    box.usb("1-1", usb)
+    box.driver("1-1", "usbfs")
+    assert codes(tmp_path) == found
+    assert candidates(inventory(tmp_path)) == ()
 
 
 def test_a_pc_sc_reader_is_read_where_its_service_runs(tmp_path: Path) -> None:
@@ -93,13 +106,19 @@ def test_each_sentence_is_said_in_four_languages() -> None:
     assert set(LANGUAGES) == set(Language)
     args = {"what": "Zebra", "vendor": "05e0", "hint": "Plug it in."}
     for code in SENTENCES:
-        said = [say(code, args, language) for language in LANGUAGES]
-        assert len(set(said)) == len(said), code
-        assert all(one.cause and one.fix and "{" not in one.cause + one.fix for one in said)
+        four = [say(code, args, language) for language in LANGUAGES]
+        assert len(set(four)) == len(four), code
+        assert all(one.cause and one.fix and "{" not in one.cause + one.fix for one in four)
     # Each language fills in the same, and nothing was left in another's words: a sentence is never the same twice.
-    for key, four in LABELS.items():
-        assert len({frozenset(re.findall(r"{\w+}", one)) for one in four}) == 1, key
-        assert len(set(four)) == 4 or all(len(one.split()) < 3 for one in four), key
+    for key, texts in LABELS.items():
+        assert len({frozenset(re.findall(r"{\w+}", one)) for one in texts}) == 1, key
+        assert len(set(texts)) == 4 or all(len(one.split()) < 3 for one in texts), key
+    for code in SHARED:  # nothing is lost in French and Italian that the gate's own words say
+        french, italian = (" ".join(one) for one in SHARED[code])
+        names = re.compile(r"{\w+}")
+        own = " ".join(WORDS[code].en)
+        assert sorted(names.findall(own)) == sorted(names.findall(french)) == sorted(names.findall(italian))
+        assert sentence_of(code, {}, Language.FR) != sentence_of(code, {}, Language.EN)
     assert all(all(four) for four in (*NAMES.values(), *LABELS.values()))
     script = (PAGE / "commission.js").read_text()
     assert {f"js_{one}" for one in re.findall(r"words\.([a-z_0-9]+)", script)} <= LABELS.keys()

@@ -26,7 +26,7 @@ from admission.credentials import (
     tag_parts,
 )
 from admission.decide import decide, synthesize
-from admission.digests import digest
+from admission.digests import digest, ticket_digest
 from admission.entitlements import (
     Attention,
     CredentialStanding,
@@ -458,12 +458,23 @@ class Judge:
         return not holders or (ticket.event, ticket.id) in holders
 
     def _lives_again(self, ticket: Ticket, code: bytes, about: Sequence[PresenceRow]) -> bool:
-        """Whether the list has a code replaced by a bind that was taken back since: it still gives the ticket that tag."""
-        return self._list is not None and any(
+        """Whether the list has a code replaced by a bind that was taken back since: it still gives the ticket that tag.
+
+        Not where the ticket has a code of ours besides, which only a reissue gives it: then the paper was replaced by that, too.
+        """
+        own = ticket_digest(ticket.event, ticket.id, self._digest_key)
+        if self._list is None or (code != own and self._is_listed(own, ticket)):
+            return False
+        return any(
             (one.event, one.id) == (ticket.event, ticket.id) and not standing & CredentialStanding.REPLACED
             for tag in binds.is_given_back(code, about)
             for one, standing in self._list.lookup(tag)
         )
+
+    def _is_listed(self, code: bytes, ticket: Ticket) -> bool:
+        """Whether the list, or a change since, gives a ticket this code."""
+        listed = () if self._list is None else self._list.lookup(code)
+        return any((one.event, one.id) == (ticket.event, ticket.id) for one, _ in listed)
 
     def _current(self, ticket: Ticket) -> Ticket:
         """Apply a standing change that is newer than the list."""

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from admission.digests import CredentialKind
+from admission.digests import CredentialKind, ticket_digest
 from admission.entitlements import CredentialStanding
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId
 from admission.observed import Role, from_columns
@@ -216,7 +216,7 @@ def _take_back(act: Act, row: Any, why: State) -> None:
     connection, tag = act.connection, tables.tag.c
     if why is State.TAG_TAKEN:
         _stand(connection, row, row.tag, CredentialStanding.REPLACED)
-        _stand(connection, row, row.code, CredentialStanding.ACTIVE)
+        _open_again(connection, row)
     else:
         _stand(connection, row, row.tag, CredentialStanding.INACTIVE_TAG)
     connection.execute(
@@ -233,12 +233,21 @@ def _give_back(act: Act, row: Any) -> None:
     is_it = (tag.event_id == row.event_id) & (tag.digest == row.tag) & (tag.ticket == row.ticket) & tag.active
     if connection.execute(update(tables.tag).where(is_it).values(active=False)).rowcount:
         _stand(connection, row, row.tag, CredentialStanding.REPLACED)
-        _stand(connection, row, row.code, CredentialStanding.ACTIVE)
+        _open_again(connection, row)
         act.note("tag.unbind", f"ticket {row.event_id}/{unsigned(row.ticket)}", {"gate": row.gate_id})
     _end(connection, row, State.TAKEN_BACK, act.now_s)
     for other in _rivals(connection, row):
         is_other = _is(other)
         connection.execute(update(bind).where(*is_other, b.state != State.HOLDS).values(state=int(State.DUE)))
+
+
+def _open_again(connection: Connection, row: Any) -> None:
+    """Let the code that a bind replaced open again; not one that was reissued meanwhile: its ticket has a code of ours then."""
+    event, ticket, c = EventId(row.event_id), TicketId(unsigned(row.ticket)), ticket_tables.credential.c
+    own = ticket_digest(event, ticket, minting.digest_key_of(connection, event))
+    ours = select(c.ticket).where(c.event_id == event, c.digest == own, c.ticket == row.ticket)
+    if row.code == own or connection.execute(ours).first() is None:
+        _stand(connection, row, row.code, CredentialStanding.ACTIVE)
 
 
 def _stand(connection: Connection, row: Any, digest: bytes, standing: CredentialStanding) -> None:

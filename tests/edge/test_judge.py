@@ -282,12 +282,14 @@ def test_shares_are_dealt_anew_only_once_every_gate_of_the_zone_is_heard(desk: D
 # --- what a check-in station bound --------------------------------------------------------------------------------
 
 
-def bound(ticket: int, seq: int = 3, uid: bytes = UID, gate: int = 2) -> tuple[PresenceRow, ...]:
+def bound(
+    ticket: int, seq: int = 3, uid: bytes = UID, gate: int = 2, code: bytes = b""
+) -> tuple[PresenceRow, ...]:
     """What another gate's BIND of a tag to a ticket says."""
     body = Record(
         Kind.BIND, seq, 0, 0, flags=Flag.TICKET, subject=ticket_subject(EVENT, TicketId(ticket), PRODUCT), session=SESSION
     )  # fmt: skip
-    what = Bound(uid, digest(CredentialKind.UID, uid, DIGEST_KEY), row(ticket).digest)
+    what = Bound(uid, digest(CredentialKind.UID, uid, DIGEST_KEY), code or row(ticket).digest)
     said = (GateId(gate), OLD, body, (ExtensionRecord(Extension.BOUND, seq + 1, pack_bound(what)),), seq)
     return (*rows_of(*said), *tag_rows_of(*said))
 
@@ -381,6 +383,28 @@ def test_a_bind_that_was_taken_back_is_undone_here_also_where_the_list_has_taken
     assert said(shown(judge, 7)) == (Outcome.DENY, Reason.REPLACED)
     memories.found = [*made, *taken_back(7, made[0].id)]
     assert said(shown(judge, 7)) == (Outcome.DENY, Reason.REPLACED), "the list gives the ticket no such tag"
+
+
+def test_a_code_that_was_reissued_meanwhile_stays_replaced_when_its_bind_is_taken_back() -> None:
+    """A ticket with another shop's code: a station bound it, the office reissued it, and then the station's steward undoes."""
+    memories = Memories()
+    judge = Judge(GATE, TrustedTime(HandClock(), rtc=True), memories)
+    paper = b"FOREIGN-CODE-0007"
+    foreign = digest(CredentialKind.OPAQUE, paper, DIGEST_KEY)
+    made = bound(7, code=foreign)
+    memories.found = [*made, *taken_back(7, made[0].id)]
+    replaced = row(7)._replace(digest=foreign, credential_standing=CredentialStanding.REPLACED)
+
+    def presented() -> Answer:
+        plan = judge.plan(1)
+        assert plan is not None
+        return judge.answer(judge.identify(paper, Medium.BARCODE), Direction.ENTRY, LaneFacts(plan))
+
+    judge.use_list(ShortList(replaced, tag_row(7)))
+    assert said(presented()) == GRANTED, "nobody reissued it: it opens again"
+    judge.use_list(ShortList(replaced, tag_row(7), row(7)))
+    assert said(presented()) == (Outcome.DENY, Reason.REPLACED)
+    assert said(shown(judge, 7)) == GRANTED, "the new paper opens"
 
 
 def test_a_second_tag_of_one_ticket_opens_nothing() -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import insert, select
 from admission.chain import ROOT
 from admission.credentials import Medium
 from admission.digests import CredentialKind, digest, ticket_digest
+from admission.entitlements import Ticket
 from admission.ids import Epoch, GateId, RecordId, TicketId
 from admission.reasons import Reason
 from admission.records import (
@@ -27,6 +28,7 @@ from sync.gates import ingest
 from sync.gates import tables as gates
 from sync.orders.sale import Wanted
 from sync.store.schema import signed
+from sync.tickets import exchange, rows
 from sync.wire.messages import Push
 from tests.sync.customers.test_tags import ada
 from tests.sync.logs import PUBLIC, EpochLog
@@ -224,9 +226,9 @@ class Station:
     def run(self, epoch: int) -> EpochLog:
         return EpochLog(Epoch(epoch), self.gate).begin(ROOT)
 
-    def bind(self, log: EpochLog, ticket: int, uid: str, at: int) -> RecordId:
+    def bind(self, log: EpochLog, ticket: int, uid: str, at: int, code: bytes = b"") -> RecordId:
         tag = digest(CredentialKind.UID, bytes.fromhex(uid), DIGEST_KEY)
-        code = ticket_digest(FIRST, TicketId(ticket), DIGEST_KEY)
+        code = code or ticket_digest(FIRST, TicketId(ticket), DIGEST_KEY)
         payload = pack_bound(Bound(bytes.fromhex(uid), tag, code))
         return self._add(log, Kind.BIND, ticket, at, Extension.BOUND, payload)
 
@@ -290,3 +292,36 @@ def test_who_lost_the_tag_to_a_bind_that_is_taken_back_has_it(office: BoxOffice)
     assert (opens(office, 1), opens(office, 2), tapped(office, UID)) == (
         Reason.NONE, Reason.REPLACED, Reason.NONE,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("reissued", [False, True])
+def test_a_code_that_was_reissued_meanwhile_stays_replaced_when_its_bind_is_taken_back(
+    office: BoxOffice, reissued: bool
+) -> None:
+    """A ticket with another shop's code is bound, then reissued at the office; then the station's steward undoes the bind."""
+    paper = "FOREIGN-CODE-0007"
+    foreign, ref = digest(CredentialKind.OPAQUE, paper.encode(), DIGEST_KEY), (FIRST, TicketId(7))
+    with office.act() as act, act.changing([FIRST]):
+        rows.add_tickets(
+            act.connection,
+            FIRST,
+            [Ticket(ref[1], FIRST, DAY)],
+            [rows.NewCredential(ref[1], foreign, CredentialKind.OPAQUE, paper)],
+        )
+    station = Station(office)
+    log = station.run(11)
+    wrong = station.bind(log, 7, UID, 5, foreign)
+    station.push(log)
+    settle(office)
+    assert (office.gate(paper)[1], tapped(office, UID)) == (Reason.REPLACED, Reason.NONE)
+    if reissued:
+        with office.act() as act:
+            assert exchange.reissue(act, ref) == ref
+    undoing = station.run(12)
+    station.undo(undoing, 7, wrong, 9)
+    station.push(undoing)
+    settle(office)
+    assert office.gate(paper)[1] is (Reason.REPLACED if reissued else Reason.NONE)
+    assert tapped(office, UID) is not Reason.NONE
+    if reissued:
+        assert opens(office, 7) is Reason.NONE, "the new paper does"

@@ -72,7 +72,9 @@ class Memory:
         People are counted anew, by `count_on`; until that is done the old count is in use, and kept up.
         """
         heard = (*self._journal.pending_resets(), *self._resets_of_others.values())
-        counted = self._counted.resets((*self._reader.resets(), *heard))
+        # What is stored comes last: its time may have been corrected since it was heard.
+        known = {one.id: one for one in (*heard, *self._reader.resets())}
+        counted = self._counted.resets(known.values())
         resets = Resets(self._doubts.resets(counted), zones)
         kept = self._reader.standings()
         self._heard = {

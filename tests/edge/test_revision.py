@@ -17,7 +17,7 @@ from edge.store.log_schema import REVISED_KEY, Batch
 from tests.edge.rig import EVENT, GATE, Gate, assert_verifies, code, quick, row, running
 from tests.edge.test_faults import YEARS_10_S, WrongClock
 from tests.edge.test_gate_log import by
-from tests.sync.untimed import untimed_day
+from tests.sync.untimed import HALL, counted_untimed, untimed_day
 
 OTHER = GateId(2)
 CLOSE_S = 30
@@ -109,3 +109,26 @@ async def test_records_of_another_gate_are_placed_as_that_gate_and_the_centre_pl
                 ),
                 f"ticket {ticket} is placed",
             )
+
+
+async def test_a_count_of_another_gate_is_placed_where_it_belongs_for_the_next_decision_too(
+    tmp_path: Path,
+) -> None:
+    """Else whoever came after it would be taken for one of those who were counted."""
+    log, counted_us = counted_untimed(OTHER, YEARS_10_S, people=40)
+    async with running(tmp_path, [row(7)], adjust=quick) as gate:
+        await gate.until(lambda: gate.health(Part.RELAY, "relays") is Health.OK, "the gate is up")
+        for seq, blob in enumerate(log.blobs, 1):
+            told, resets = meaning_of(OTHER, log.epoch, (blob,))
+            assert (
+                await gate.do(
+                    Foreign(1, OTHER, log.epoch, seq, (blob,), rows=tuple(told), resets=tuple(resets))
+                )
+            ).ok
+        memory = gate.daemon.memory
+        await gate.until(
+            lambda: [one.time_us for one in memory.resets().counts] == [counted_us], "placed anew"
+        )
+        assert [one.people for one in memory.resets().counts] == [40]
+        memory.refresh(gate.daemon.judge.venue.zones, {})
+        assert memory.resets().counted(HALL) in memory.resets().counts, "and stays there"

@@ -1,6 +1,7 @@
 """The log of a box that did not know the time, and what was true."""
 
 from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, TicketId, ZoneId
+from admission.observed import counted_data
 from admission.records import Direction, Flag, Kind, Outcome, Record, Trust, ticket_subject
 from tests.sync.logs import EpochLog
 
@@ -8,6 +9,24 @@ EVENT, HALL = EventId(1), ZoneId(1)
 YEARS_10_S = 10 * 365 * 86_400
 _TRUE_US = 1_795_900_000_000_000
 _MINUTE_MS = 60_000
+
+
+def counted_untimed(gate: GateId, off_s: int, people: int, epoch: int = 78) -> tuple[EpochLog, int]:
+    """Staff count the hall by hand at a box that takes it for another decade, and a minute later it learns better.
+    Returns the log, and when (us) they counted."""
+    log = EpochLog(Epoch(epoch), gate)
+    for kind, mono_ms, at_us, trust, data in (
+        (Kind.RESTART, 0, off_s * 1_000_000, Trust.FLOOR, 0),
+        (Kind.RESET, _MINUTE_MS, off_s * 1_000_000, Trust.FLOOR, counted_data(people)),
+        (Kind.CLOCK_STEP, 2 * _MINUTE_MS, 0, Trust.SYNCED, off_s),
+    ):
+        time_us = _TRUE_US + mono_ms * 1000 + at_us
+        body = Record(
+            kind, len(log.blobs) + 1, time_us, mono_ms, LaneId(1), zone=HALL, trust=trust, data=abs(data)
+        )
+        log.add(body.to_bytes())
+    log.sign()
+    return log, _TRUE_US + _MINUTE_MS * 1000
 
 
 def untimed_day(gate: GateId, off_s: int, epoch: int = 77) -> tuple[EpochLog, dict[int, int]]:

@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 
 from edge.commission.candidates import (
-    GPIO_KEY,
     PINS_KEY,
     Candidate,
     chip_of,
@@ -179,6 +178,8 @@ class Commissioning:
     boards_before: dict[str, RelaySettings] = field(default_factory=dict)
     """The relay boards of the file before, as they stood there, whatever became of them."""
     inputs_before: dict[str, InputSettings] = field(default_factory=dict)
+    freed: set[Place] = field(default_factory=set)
+    """Lines of GPIO chips, by the chip's label, whose contact somebody took away."""
     idle: frozenset[str] = frozenset()
     """Boards of the file before that no lane used: nobody missed them there, so they stay."""
 
@@ -274,10 +275,10 @@ class Commissioning:
     def is_contact(self, chip: str, offset: int) -> bool:
         """Whether a contact hangs on this line: nobody drives it."""
         wired = (one for lane in self.lanes.values() for one in lane.contacts.values())
-        kept = self.inputs_before.get(f"{GPIO_KEY}{chip}")
-        return any(chip_of(one.key) == chip and one.line == offset for one in wired) or (
-            kept is not None and offset in getattr(kept, "offsets", ())
-        )
+        if any(chip_of(one.key) == chip and one.line == offset for one in wired):
+            return True
+        kept = (one for key, one in self.inputs_before.items() if key in self.inputs and chip_of(key) == chip)
+        return (chip, offset) not in self.freed and any(offset in getattr(one, "offsets", ()) for one in kept)
 
     def outputs_of(self, chip: str) -> frozenset[int]:
         """Return the lines of a GPIO chip on which something is switched."""
@@ -358,7 +359,9 @@ class Commissioning:
 
     def unwire(self, lane: int, contact: Contact) -> None:
         """A lane has no such contact after all."""
-        self.lanes[lane].contacts.pop(contact, None)
+        wired = self.lanes[lane].contacts.pop(contact, None)
+        if wired is not None:
+            self.freed.add((chip_of(wired.key), wired.line))
 
     def forget(self, seat: Seat) -> None:
         """Leave a seat empty again."""

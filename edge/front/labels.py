@@ -73,8 +73,8 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "js_restart_sure": ("Kurz kommt niemand durch. Nochmals tippen", "Nobody passes for a moment. Tap again"),
     "set_up": ("Neu einrichten", "Set up anew"),
     "set_up_why": (
-        "Neu einrichten legt die Konfiguration beiseite (gate.toml.bak). Bis sie neu geschrieben ist, kommt hier niemand durch.",
-        "Setting up anew puts the configuration aside (gate.toml.bak). Until it is written anew nobody passes here.",
+        "Neu einrichten legt die Konfiguration beiseite (gate.toml.bak) und beginnt mit ihr: was Sie nicht ändern, bleibt. Bis sie neu geschrieben ist, kommt hier niemand durch.",
+        "Setting up anew puts the configuration aside (gate.toml.bak) and begins with it: what you do not change stays. Until it is written anew nobody passes here.",
     ),
     "js_set_up_sure": (
         "Niemand kommt durch, bis alles neu steht. Nochmals tippen",

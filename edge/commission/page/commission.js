@@ -2,7 +2,7 @@
 const $ = (id) => document.getElementById(id);
 const words = JSON.parse(document.body.dataset.words);
 const lang = document.documentElement.lang;
-const EVERY_MS = 700, SURE_MS = 4000, LANES_MAX = 16;
+const EVERY_MS = 700, ASKED_MS = 250, SURE_MS = 4000, LANES_MAX = 16;
 const LINES = [1, 2, 4, 8, 16], KINDS = { lcus: "LCUS", kmtronic: "KMTronic", numato: "Numato", modbus: "Modbus RTU", hid: "USBRelay (HID)" };
 let state = null, drawn = {}, planned = null, pulsed = {}, pinned = {}, sized = {}, chosenBefore = "", going = false;
 
@@ -205,7 +205,7 @@ function show() {
   $("pulses").hidden = !state.pulses;
   $("pulses").textContent = fill(words.pulses, { n: state.pulses });
   draw("inputs", state.boards, () => state.boards.map(inputs));
-  const watched = state.boards.some((one) => one.watched);
+  const watched = state.boards.some((one) => one.watched) || state.lanes.some((lane) => lane.contacts.some((one) => one.wired));
   $("contacts-none").hidden = watched;
   draw("contacts", [watched, state.lanes.map((one) => one.contacts)], () => (watched ? state.lanes.map((lane) => el("article", {}, el("h3", { textContent: lane.name }), ...lane.contacts.map((one) => contact(lane, one)))) : []));
   $("part-locks").hidden = !has || !state.locks.length;
@@ -244,5 +244,9 @@ $("anew").textContent = words.anew;
 $("anew").onclick = async (e) => { if (sure(e.currentTarget, words.anew_sure) && await act("anew")) location.reload(); };
 $("write").onclick = async () => { if (await act("write")) { going = true; say(words.started); } };
 for (const link of document.querySelectorAll("nav a")) if (link.lang === lang) link.setAttribute("aria-current", "true");
-setInterval(look, EVERY_MS);
-look();
+// Somebody who holds a card to a reader or walks through waits for the answer: then it is looked for more often.
+async function follow() {
+  await look();
+  setTimeout(follow, state?.asked ? ASKED_MS : EVERY_MS);
+}
+follow();

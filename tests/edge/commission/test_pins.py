@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from msgspec.structs import replace as replace_settings
 
 from drivers.guard_link import GuardEvents, GuardLink
 from drivers.sims.gpio_chip import SimChip, SimChips
@@ -177,6 +177,13 @@ async def test_no_line_with_a_contact_is_driven_and_no_line_with_a_relay_is_read
         rig.chip.output_changes()
         await rig.do("commission/pulse-pin", {"chip": PI, "offset": DOOR}, "commission.is_contact")
         assert rig.chip.output_changes() == []
+        # A contact of the file before guards its line too, until somebody takes it away.
+        session.inputs_before[key] = replace_settings(board, offsets=(DOOR,))
+        session.lanes[1].contacts.clear()
+        assert session.is_contact(PI, DOOR)
+        session.lanes[1].contacts[Contact.ENTRY] = Wired(key, DOOR, active_low=True)
+        await rig.do("commission/unwire", {"lane": 1, "contact": "entry_contact"})
+        assert not session.is_contact(PI, DOOR)
 
 
 async def test_a_chip_that_is_gone_is_told_and_nothing_is_learned(tmp_path: Path) -> None:
@@ -199,7 +206,7 @@ async def test_relays_of_the_file_keep_their_lines_when_one_more_is_learned(
         session = rig.shell.session
         assert session.lanes[3].lamps == {"green_line": (f"pins:{PI}:{'low' if is_high else 'high'}", 26)}
         session.plan({3: Lane("A"), 1: Lane("B")}, "North")
-        more = msgspec.structs.replace(reader, id=1, port="/dev/other")
+        more = replace_settings(reader, id=1, port="/dev/other")
         session.chosen[Seat(1, Way.ENTRY, MediumSetting.BARCODE)] = Chosen("x", "x", more)
         session.use_pin(PI, LOW_ON, active_low=True, lane=1, way=Way.ENTRY)
         await rig.do("commission/write", {})
@@ -207,7 +214,7 @@ async def test_relays_of_the_file_keep_their_lines_when_one_more_is_learned(
     assert written.lanes[0] == lane
     new = written.lanes[1]
     if is_high:
-        assert written.relays == (msgspec.structs.replace(board, offsets=(26, 20, LOW_ON)),)
+        assert written.relays == (replace_settings(board, offsets=(26, 20, LOW_ON)),)
         assert (new.relay, new.entry_line) == ("hat", 2)
     else:
         assert written.relays == (board, GpioRelay(id="relays", chip=PI, offsets=(LOW_ON,), active_low=True))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
 from admission.lane import LaneState
 from admission.records import Direction, Trust
@@ -10,6 +9,7 @@ from edge.gate import Gate
 from edge.link import Health, LaneView, Part, Rung, Status, UplinkSaid
 from edge.others import Reach
 from edge.settings import LaneSettings, Way
+from edge.version import VERSION
 from sync.wire.roster import Ways
 
 _CLOCK = {
@@ -44,10 +44,6 @@ class StatusView:
         self._mono_s = asyncio.get_running_loop().time
         self._uplink: UplinkSaid | None = None
         self._cut_since_s = 0.0
-        try:
-            self._version = version("gatehouse")
-        except PackageNotFoundError:
-            self._version = "0"
 
     def clock_tile(self) -> None:
         """Show how far the clock is believed."""
@@ -124,7 +120,7 @@ class StatusView:
             gate=gate.enrolment.gate,
             name=gate.settings.gate.name,
             epoch=f"{gate.journal.epoch:016x}",
-            version=self._version,
+            version=VERSION,
             tiles=gate.board.tiles,
             lanes=tuple(self._lane_view(lane.id) for lane in gate.settings.lanes),
             list_version=gate.lists.version,

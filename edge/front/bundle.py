@@ -9,7 +9,6 @@ import os
 import platform
 import re
 import shutil
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +59,8 @@ def scrub(text: str) -> str:
 
 def bundle(data: Path, status: Status | None, *, connected: bool) -> bytes:
     """Return the bundle, a zip file. Total: what cannot be read is said in it."""
+    import zipfile  # noqa: PLC0415 - a megabyte with its compressors, and few boxes are ever asked
+
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("README.txt", _README)

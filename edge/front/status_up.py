@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import functools
 import random
-from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
 from edge.front.centre import Centre
@@ -12,6 +10,7 @@ from edge.front.rounds import Rounds
 from edge.front.stream import News
 from edge.front.uplink_tile import UplinkTile
 from edge.front.upload import Upload
+from edge.version import VERSION
 from sync.wire.deltas import STATUS_EVERY_S, GateStatus, LaneWays
 
 STATUS_PAUSE_S = 1.0
@@ -61,7 +60,7 @@ class StatusUp:
         await self._centre.tell(
             GateStatus(
                 versions=self._news.versions,
-                software=_software(),
+                software=VERSION,
                 outbox=queued,
                 outbox_age_s=self._upload.behind_s if queued else 0,
                 clock_off_s=-self._centre.ahead_s,
@@ -78,15 +77,6 @@ class StatusUp:
             async with asyncio.timeout(self._rounds.pause_s(pause_s, 1) if is_quiet else pause_s):
                 await self._news.moved.wait()
         return STATUS_PAUSE_S
-
-
-@functools.cache
-def _software() -> str:
-    """Return this program's version; "0" where it runs from a folder. Read once: it takes half a millisecond."""
-    try:
-        return version("gatehouse")
-    except PackageNotFoundError:
-        return "0"
 
 
 __all__ = ["StatusUp", "WaysKnown"]

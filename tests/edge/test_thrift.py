@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+
+from edge.version import VERSION
 
 KEYS_IN_FILES = "cryptography.hazmat.primitives.serialization"
 """Formats of key files, with every kind of key: 3.5 MB and 40 ms. The gate's keys are raw."""
@@ -17,7 +21,11 @@ LOG = "edge.store.log_schema"
     ("process", "needless"),
     [
         ("edge.builder", {KEYS_IN_FILES, CERTIFICATES, PRESENCE, LOG, "asyncio", "logging", "ssl"}),
-        ("edge.front.__main__", {KEYS_IN_FILES, CERTIFICATES, "edge.lane", "edge.daemon"}),
+        (
+            "edge.front.__main__",
+            {KEYS_IN_FILES, CERTIFICATES, "edge.lane", "edge.daemon", "zipfile", "importlib.metadata"},
+        ),
+        ("edge.daemon", {KEYS_IN_FILES, CERTIFICATES, "aiohttp", "email", "zipfile", "importlib.metadata"}),
         ("edge.compose", {KEYS_IN_FILES, CERTIFICATES, "aiohttp", "edge.front.server", "edge.daemon"}),
         ("drivers.guard", {"cryptography", "msgspec", "asyncio", "apsw"}),
     ],
@@ -32,3 +40,8 @@ def test_a_process_loads_only_what_it_needs(process: str, needless: set[str]) ->
     loaded = set(said.decode().split())
     assert process in loaded
     assert not loaded & needless
+
+
+def test_the_version_that_is_told_is_the_package_s() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION

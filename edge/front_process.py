@@ -18,7 +18,14 @@ STABLE_S = 60.0
 """A front that lived so long is started again at once: whatever ended it is not about starting."""
 END_S = 3.0
 """Time for the front to close its connections before it is killed."""
-THRIFT = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "PYTHONNODEBUGRANGES": "1"}
+ZONES = "/usr/share/zoneinfo:/usr/lib/zoneinfo:/usr/share/lib/zoneinfo:/etc/zoneinfo"
+"""Where Python looks for time zones by itself; told so, it does not load what it was built with (1.1 MB) to find out."""
+THRIFT = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+    "PYTHONNODEBUGRANGES": "1",
+    "PYTHONTZPATH": ZONES,
+}
 """Keeps the front small: glibc gives back what a PIN's scrypt took, and a trace names lines but not columns. Not
 PYTHONOPTIMIZE=2: packages come without its bytecode, so all of them would be compiled at each start."""
 EX_CANNOT_RUN = 126

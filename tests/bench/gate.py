@@ -14,6 +14,7 @@ from tests.bench.slow_disk import Speed
 
 END_S = 15.0
 PAGE = 4096
+UNIT = Path(__file__).parents[2] / "systemd" / "gatehouse-edge.service"
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ def running(config: Path, speed: Speed | None = None, trace: Path | None = None)
         began_ns = time.monotonic_ns()
         process = subprocess.Popen(
             [sys.executable, "-m", *module, "run", "--config", str(config)],
+            env={**os.environ, **unit_environment()},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -61,6 +63,16 @@ def running(config: Path, speed: Speed | None = None, trace: Path | None = None)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def unit_environment() -> dict[str, str]:
+    """What the gate's unit sets for it: it is measured as it is run."""
+    lines = (
+        line.removeprefix("Environment=")
+        for line in UNIT.read_text().splitlines()
+        if line.startswith("Environment=")
+    )
+    return dict(word.split("=", 1) for line in lines for word in line.split())
 
 
 def pss_mb(pids: list[int]) -> float:

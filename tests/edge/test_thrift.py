@@ -1,5 +1,6 @@
 """What the gate's processes load: a module that one of them does not need costs a small box megabytes for ever."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.front_process import THRIFT, ZONES
 from edge.version import VERSION
 
+ROOT = Path(__file__).parents[2]
 KEYS_IN_FILES = "cryptography.hazmat.primitives.serialization"
 """Formats of key files, with every kind of key: 3.5 MB and 40 ms. The gate's keys are raw."""
 CERTIFICATES = "cryptography.x509"
@@ -42,6 +45,27 @@ def test_a_process_loads_only_what_it_needs(process: str, needless: set[str]) ->
     assert not loaded & needless
 
 
+def test_lane_and_front_find_the_time_zones_without_loading_how_python_was_built() -> None:
+    said = (
+        subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "import sys, edge.schedule; print(edge.schedule.ZoneInfo('Europe/Zurich'), *sys.modules)",
+            ],
+            capture_output=True,
+            check=True,
+            timeout=30,
+            env={**os.environ, **THRIFT},
+        )
+        .stdout.decode()
+        .split()
+    )
+    assert said[0] == "Europe/Zurich"
+    assert not [name for name in said if name.startswith("_sysconfigdata")]
+    assert f"PYTHONTZPATH={ZONES}" in (ROOT / "systemd" / "gatehouse-edge.service").read_text().split()
+
+
 def test_the_version_that_is_told_is_the_package_s() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION

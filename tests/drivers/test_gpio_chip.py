@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import Misconfigured
+from drivers.base import DeviceGone, Misconfigured
 from drivers.inputs.gpio import input_line
 from drivers.sims.gpio_chip import SimChip, SimChips
-from drivers.transport.gpiochip import Bias, InputLine, OutputLine, kernel_settings
+from drivers.transport.gpiochip import Bias, InputLine, OutputLine, kernel_settings, level_of
 
 gpiod = pytest.importorskip("gpiod")
 
@@ -40,6 +40,19 @@ def test_edges_have_polarity_order_and_no_debounced_chatter(tmp_path: Path) -> N
     with pytest.raises(OSError) as failure:  # noqa: PT011 - its number is looked at below
         held.get_active()
     assert failure.value.errno == errno.ENODEV
+    held.release()
+    chip.close()
+
+
+def test_a_free_line_says_how_it_stands_and_stays_so_and_one_in_use_is_told(tmp_path: Path) -> None:
+    chip, chips = SimChip(str(tmp_path), "header", 8, pulled_high=(2,)), SimChips(str(tmp_path))
+    assert [level_of(chips, "header", line) for line in (1, 2)] == [False, True]
+    assert (chip.output_changes(), chip.line_consumer(2)) == ([], None)
+    held = chips.request(str(tmp_path / "header"), [OutputLine(2, active_low=False)])
+    with pytest.raises(DeviceGone, match="in use"):
+        level_of(chips, "header", 2)
+    with pytest.raises(DeviceGone, match="no GPIO chip"):
+        level_of(chips, "elsewhere", 2)
     held.release()
     chip.close()
 

@@ -139,10 +139,9 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Set the scanner to US layout, or change `layout` in the configuration.",
     ),
     "reader.genuine": _row(
-        "Nur Chips mit Signatur des Herstellers. Ein schwacher Filter: sie zeigt, dass der Chip von NXP kommt, nicht, dass er "
-        "keine Kopie ist",
+        "Nur Chips mit Signatur des Herstellers. Ein schwacher Filter: auch eine Kopie kann sie tragen",
         "",
-        "Only chips that their maker signed. A weak filter: it shows that a chip came from NXP, not that it is no copy",
+        "Only chips that their maker signed. A weak filter: a copy may carry the signature too",
         "",
     ),
     # --- list ----------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ WORDS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "tap_tag": ("BAND ANHALTEN", "APPROCHEZ LE BRACELET", "AVVICINI IL BRACCIALETTO", "TAP WRISTBAND"),
     "ticket_first": ("ZUERST TICKET", "D’ABORD LE BILLET", "PRIMA IL BIGLIETTO", "TICKET FIRST"),
     "bound": ("VERBUNDEN", "BRACELET LIÉ", "COLLEGATO", "BOUND"),
+    "other_tag": ("ANDERES BAND", "AUTRE BRACELET", "ALTRO BRACCIALETTO", "ANOTHER BAND"),
     "idle": ("Bitte Ticket zeigen", "Présentez votre billet", "Mostri il biglietto", "Show your ticket"),
     "leave": ("VERLASSEN", "ÉVACUEZ", "USCIRE", "LEAVE"),
     "closed": ("Durchgang geschlossen", "Passage fermé", "Varco chiuso", "Lane closed"),

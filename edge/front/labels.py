@@ -154,6 +154,9 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "after_assumed": ("wohl durchgegangen", "passed, assumed"),
     "after_late": ("spät durchgegangen", "passed late"),
     "after_annulled": ("Eintritt zurückgenommen", "Admission annulled"),
+    "desk_bound": ("Band verbunden", "Wristband bound"),
+    "desk_tap_tag": ("Wartet auf das Band", "Waits for a wristband"),
+    "desk_ticket_first": ("Zuerst das Ticket", "Ticket first"),
     "unbound": ("Band vom Ticket gelöst", "Tag taken off the ticket"),
     "code_again": (
         "Der Code gilt wieder, das Band ist frei. Ticket nochmals scannen, dann das richtige Band.",

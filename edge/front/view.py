@@ -41,6 +41,8 @@ _FLAGS = (
 
 _UNDONE = frozenset((After.GIVEN_BACK, After.ANNULLED))
 """Let through, and yet the use is free."""
+_AT_DESK = frozenset({Line.BOUND, Line.TAP_TAG, Line.TICKET_FIRST})
+_OF_THE_TAG = frozenset({Reason.TAG_TAKEN, Reason.RANDOM_TAG, Reason.NOT_GENUINE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +292,8 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer, name: str = "")
     title = words[f"after_{seen.after.value}" if undone else f"display_{display}"]
     passed = words.get(f"after_{seen.after.value}", "") if not undone else ""
     freed = words["still_inside" if is_exit else "use_free"]
+    if seen.kind == CHECK_IN and seen.line in _AT_DESK and not undone:
+        title = words[f"desk_{seen.line}"]  # nobody comes in at a desk
     if undone and is_bind:
         title, freed = words["unbound"], words["code_again"]
     lane = _lane_name(seen.lane, status)
@@ -317,11 +321,18 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer, name: str = "")
         flags=tuple(one for one in (passed, *flags) if one),
         ticket=seen.ticket if viewer.has_session else "",
         may_annul=viewer.has_session and may_annul and not undone,
-        word=seen.line if seen.line in set(Line) else "",
+        word=_word(seen, reason),
         shown_s=seen.shown_s,
         product=seen.product,
         name=name if seen.after is After.NOTHING else "",
     )
+
+
+def _word(seen: Seen, reason: Reason) -> str:
+    """Return what stands large on a display: at a desk a wristband that cannot be bound is no refusal of its ticket."""
+    if seen.line in set(Line):
+        return seen.line
+    return "other_tag" if seen.kind == CHECK_IN and reason in _OF_THE_TAG else ""
 
 
 def alert_view(alert: StaffAlert, status: Status, viewer: Viewer) -> AlertView:

@@ -5,6 +5,7 @@ const SHOWN_MS = 5000; // long enough to read, gone before the next but one
 const LOST_MS = 6000; // three beats of the box
 const CHECK_MS = 500;
 const CHANGE_MS = 350; // a state stands at least so long: fewer than three changes in a second are no flashing (WCAG 2.3.1)
+const SHAPES = { tap_tag: "tap", ticket_first: "idle" }; // what to do at a check-in station, where no arm makes anybody wait
 const LANGUAGES = ["de", "fr", "it", "en"];
 // Rhythms, told apart without hearing the pitch: [Hz, from ms, for ms]. Never more than three beeps in a second.
 const RHYTHMS = {
@@ -19,7 +20,7 @@ const $ = (id) => document.getElementById(id);
 const all = JSON.parse(document.body.dataset.words);
 const lane = Number(document.body.dataset.lane);
 let lang = document.documentElement.lang;
-let isLost = true, status = null, scan = null, until = 0, audio = null, listen = () => {};
+let isLost = true, status = null, scan = null, until = 0, ticket = null, audio = null, listen = () => {};
 let changed = 0, later = 0, told = "";
 
 function put(node, text) { if (node.textContent !== text) node.textContent = text; }
@@ -44,15 +45,16 @@ function now() {
   if (status.gate && !own) return unready(words.not_ready, words.no_lane, "");
   if (own?.fire || own?.state === "emergency") return unready(words.leave, "", "");
   if (status.verdict.word === "not_ready" || !own?.ready) return unready(words.not_ready, words.staff, "");
-  if (scan && Date.now() < until) {
-    return { state: scan.display, word: words[scan.word] ?? words[scan.display], text: scan.text, name: scan.name, product: scan.product, hint: scan.steward, key: `${scan.key} ${scan.display}` };
+  const one = scan && Date.now() < until ? scan : ticket && Date.now() < ticket.until ? ticket.scan : null;
+  if (one) {
+    return { state: one.display, shape: SHAPES[one.word], word: words[one.word] ?? words[one.display], text: one.text, name: one.name, product: one.product, hint: one.steward, key: `${one.key} ${one.display}` };
   }
   if (["closed", "out_of_service"].includes(own.state)) return unready(words.not_ready, words.closed, "");
   return { state: "idle", word: words.idle };
 }
 
 function paint() {
-  const { state, word, text = "", name = "", product = "", hint = "", key = "" } = now();
+  const { state, shape = state, word, text = "", name = "", product = "", hint = "", key = "" } = now();
   const before = document.body.dataset.state;
   if (state !== before) {
     const early = before ? changed + CHANGE_MS - performance.now() : 0;
@@ -64,7 +66,7 @@ function paint() {
   }
   document.body.className = key ? `${state} scan` : state;
   document.body.dataset.state = state;
-  $("shape").setAttribute("href", `#s-${state}`);
+  $("shape").setAttribute("href", `#s-${shape}`);
   put($("word"), word);
   $("word").style.setProperty("--letters", Math.max(...word.split(" ").map((one) => one.length)));
   put($("text"), text);
@@ -90,6 +92,8 @@ function show(one) {
   scan = one;
   const shownMs = one.shown_s * 1000 || SHOWN_MS;
   until = Date.now() + shownMs;
+  if (one.word === "tap_tag") ticket = { scan: one, until };
+  else if (one.word !== "other_tag") ticket = null; // it waits for another wristband still
   paint();
   setTimeout(() => { one.name = ""; paint(); }, shownMs + 1); // a name is kept no longer than it is shown
 }
@@ -109,7 +113,7 @@ function speak(next) {
   put($("language"), lang.toUpperCase());
   $("language").setAttribute("aria-label", `${words.language}: ${lang.toUpperCase()}`);
   sounds();
-  scan = null; // its text is in the language before
+  scan = ticket = null; // their text is in the language before
   paint();
 }
 
@@ -150,7 +154,7 @@ listen = follow({
   silentMs: LOST_MS,
   lookMs: CHECK_MS,
   alive: () => { isLost = false; },
-  lost: () => { isLost = true; scan = null; paint(); },
+  lost: () => { isLost = true; scan = ticket = null; paint(); },
   status: (said) => { status = said; paint(); },
   seen: show,
 });

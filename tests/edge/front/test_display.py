@@ -390,3 +390,38 @@ async def test_a_name_goes_to_displays_that_may_show_it_and_into_nothing_else(
             async with session.get("/api/bundle") as answer:
                 assert answer.status == 200
                 assert b"Anna" not in await answer.read()
+
+
+@pytest.mark.browser
+async def test_at_a_check_in_station_a_wrong_wristband_is_no_refusal_and_the_ticket_waits_on(
+    tmp_path: Path,
+) -> None:
+    desk = {"direction": 0, "kind": "check_in"}
+    waits = {**desk, "outcome": int(Outcome.WAIT), "line": "tap_tag", "shown_s": 20}
+    async with lane_display(tmp_path) as (window, r):
+        r.lane.hub.push(seen(1, **waits))
+        await window.wait_for_selector("body.wait.scan")
+        assert await window.get_attribute("#shape", "href") == "#s-tap"
+        assert await window.inner_text("#word") == "BAND ANHALTEN"
+        wrong = {"outcome": int(Outcome.DENY), "reason": int(Reason.NOT_GENUINE)}
+        r.lane.hub.push(seen(2, **desk, **wrong))
+        await window.wait_for_selector("body.refused.scan")
+        assert await window.inner_text("#word") == "ANDERES BAND"
+        await look(window, "other-tag")
+        await window.clock.fast_forward(5100)
+        await window.wait_for_selector("body.wait.scan")
+        assert await window.inner_text("#word") == "BAND ANHALTEN"
+        r.lane.hub.push(seen(3, **desk, outcome=int(Outcome.GRANT), line="bound"))
+        await window.wait_for_selector("body.admit.scan")
+        await window.clock.fast_forward(5100)
+        await window.wait_for_selector("body.idle")
+    shown = scan_view(seen(3, **desk, line="bound"), status(), Viewer(Language.EN, Language.EN))
+    assert shown.title == "Wristband bound", "nobody was admitted"
+    of_ticket = scan_view(
+        seen(4, **desk, outcome=int(Outcome.DENY), reason=int(Reason.CANCELLED)),
+        status(),
+        Viewer(Language.EN, Language.EN),
+    )
+    assert (of_ticket.word, of_ticket.title) == ("", "Refused")
+    at_arm = scan_view(seen(5, **wrong), status(), Viewer(Language.EN, Language.EN))
+    assert at_arm.word == "", "at an arm it is one"

@@ -104,6 +104,11 @@ class Carrying:
         self._since_s: dict[Log, float] = {}
         """Since when a log has been waiting here."""
         self._senders: dict[GateId, Sender] = {}
+        self._is_back = False
+
+    def back(self) -> None:
+        """The centre answers again: it may be one restored from a backup, which has less than it told before."""
+        self._is_back = True
 
     def centre_has(self, chunks: Iterable[Chunk]) -> None:
         """The centre told these records: it need not be given them."""
@@ -121,7 +126,7 @@ class Carrying:
                 try:
                     wait_s = PAUSE_S if await self._once() else LOOK_S
                 except CutOff:
-                    self._forget()  # it may be a centre restored from a backup that answers next
+                    self.back()
                     self._batches.failed()
                 except (CentreRefused, StoreFault, OSError) as error:
                     code = error.code if isinstance(error, CentreRefused) else type(error).__name__
@@ -138,6 +143,9 @@ class Carrying:
 
     async def _once(self) -> bool:
         """Ask, or hand one batch over; whether anything was due."""
+        if self._is_back:
+            self._is_back = False
+            self._forget()
         due: list[Due] = []
         chunks: tuple[Chunk, ...] = ()
 

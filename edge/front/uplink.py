@@ -282,6 +282,7 @@ class Uplink:
 
     def _back(self, answered: str, waiting: frozenset[str]) -> None:
         """The centre answers again: nobody waits out a pause that was made for it."""
+        self.carrying.back()
         if answered != "records":
             self.upload.back()
         for name in sorted(waiting):

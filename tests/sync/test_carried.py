@@ -14,6 +14,7 @@ from edge.front.carrying import RANK_S
 from edge.front.centre import Centre, CentreRefused
 from edge.held_roster import ROSTER_FILE
 from sync import demo
+from sync.backup import archive
 from sync.gates import fleet
 from sync.store.schema import signed
 from sync.tickets import changes
@@ -81,6 +82,23 @@ async def test_what_a_gate_that_is_away_recorded_goes_up_to_its_last_head(
             uplink.near.recorded()
             await carrier.until(lambda: len(at_centre(venue)) == signed_end(log))
         assert troubles(venue) == []
+
+
+async def test_what_a_restored_centre_lost_is_carried_again(venue: Venue, tmp_path: Path) -> None:
+    """Nothing is due while the centre is away, so that no request of the carrier's fails: all the same it asks anew."""
+    async with two_boxes(venue, tmp_path) as (carrier, owner):
+        log = log_of(owner)
+        carrier.append(log)
+        archive.make(venue.data, "", tmp_path / "monday", NOW_S)
+        async with carrier.linked():
+            await carrier.until(lambda: len(at_centre(venue)) == signed_end(log))
+            await venue.stop()
+            await carrier.until(lambda: carrier.is_told("uplink.cut_off"))
+            venue.now_s += 60
+            archive.restore(venue.data, "", tmp_path / "monday", venue.now_s, replaces=True)
+            await venue.start()
+            assert at_centre(venue) == []
+            await carrier.until(lambda: at_centre(venue) == log.blobs[: signed_end(log)])
 
 
 async def test_the_owner_goes_on_where_the_carrier_ended(venue: Venue, tmp_path: Path) -> None:

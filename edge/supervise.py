@@ -16,9 +16,10 @@ WAIT_MAX_S = 2.0
 MISBEHAVED_WAIT_S = 1.0
 MISCONFIGURED_WAIT_S = 30.0
 """Opening again will not help until a person acts; a rare try notices that they did."""
-SETTLING_WAITS_S = (0.25, 0.5, 1.0)
+SETTLING_WAITS_S = (0.25, 0.5, 1.0, *(WAIT_MAX_S,) * 8)
 """A device that was just plugged in may be forbidden for a moment: the kernel makes its node root's, and udev gives it to the
-gate only then. One that its last user has not let go of yet is taken. Both look like a wrong configuration."""
+gate only then, on a busy machine many seconds later. One that its last user has not let go of yet is taken. Both look like a wrong
+configuration."""
 
 log = logging.getLogger("edge.supervise")
 

@@ -19,7 +19,7 @@ from sync import demo
 from tests.house import PACKAGES, ROOT
 from tests.lab import image as images
 from tests.lab.guest import Guest, GuestFault
-from tests.lab.machine import Machine
+from tests.lab.machine import Machine, MachineFault
 from tests.sync.test_tls import certificate
 from tests.venue.programs import leashed
 from tests.venue.venue import free_port
@@ -98,15 +98,25 @@ TRUST: Final = "[Service]\nEnvironment=SSL_CERT_FILE=/etc/gatehouse/centre.pem\n
 
 @dataclass(frozen=True, slots=True)
 class Swing:
-    """A relay line that went on and off, by the guest's monotonic clock."""
+    """A relay line that went on and off, by the guest's monotonic clock: each turn is when it had not turned yet, and when it had."""
 
-    on_s: float
-    off_s: float
+    on: tuple[float, float]
+    off: tuple[float, float]
 
     @property
-    def length_ms(self) -> float:
-        """How long it was on."""
-        return (self.off_s - self.on_s) * 1000
+    def on_s(self) -> float:
+        """When it was seen to be on."""
+        return self.on[1]
+
+    @property
+    def shortest_ms(self) -> float:
+        """How long it was on at least."""
+        return (self.off[0] - self.on[1]) * 1000
+
+    @property
+    def longest_ms(self) -> float:
+        """How long it was on at most."""
+        return (self.off[1] - self.on[0]) * 1000
 
 
 class Centre:
@@ -207,9 +217,9 @@ class Box:
         """Do something, and return how a relay line answered; an AssertionError where it did not."""
         watch = self.guest.begin("header.swing", offset=line, idle=1, limit_s=limit_s)
         act()
-        times = watch.result(limit_s + 30)
-        assert len(times) == 2, f"line {line} {'stays on' if times else 'did not move'} after {limit_s} s"
-        return Swing(*times)
+        turns = watch.result(limit_s + 30)
+        assert len(turns) == 2, f"line {line} {'stays on' if turns else 'did not move'} after {limit_s} s"
+        return Swing(*(tuple(turn) for turn in turns))
 
     def type(self, code: str, name: str = WEDGE) -> float:
         """Hold a code before the scanner that types; returns when its last key was taken, by the guest's clock."""
@@ -251,13 +261,18 @@ def machine_with_gate(folder: Path, say: Callable[[str], None]) -> tuple[Machine
     """Return a running guest in which this tree's gate is installed and nothing else has happened yet.
 
     What is there from before is used: the image, the booted machine, and the gate where it is of this very tree.
+    CannotBuild with the reason where this machine cannot make or run it.
     """
     made = images.image(folder, say)
     wanted, stamp = product(), made / "installed"
     held = stamp.read_text() if stamp.exists() else ""
     machine = Machine(made, folder / "run")
     began = time.monotonic()
-    machine.start("gate" if held == wanted else "booted" if held else "")
+    try:
+        machine.start("gate" if held == wanted else "booted" if held else "")
+    except MachineFault as why:
+        machine.stop()
+        raise images.CannotBuild(f"the guest's machine does not start: {why}") from why
     try:
         guest = Guest(machine.connect())
         guest.until_up(BOOT_S, machine.check)

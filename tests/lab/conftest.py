@@ -10,6 +10,7 @@ from tests.house import ROOT
 from tests.lab.box import Box, Centre, machine_with_gate
 
 ASKED = bool(os.environ.get("GATEHOUSE_LAB"))
+MEASURED = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,17 +21,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="a guest of its own: make lab"))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was measured, also where all passed."""
+    if MEASURED in config.stash:
+        terminalreporter.section("measured in the guest")
+        for line in config.stash[MEASURED]:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """The gate in its guest, enrolled, plugged in and admitting."""
     centre = Centre(tmp_path_factory.mktemp("centre"))
     try:
         machine, guest = machine_with_gate(ROOT / "build" / "lab", print)
         try:
             found = Box(guest, centre)
+            request.config.stash[MEASURED] = found.notes
             found.open()
             yield found
-            print("\nmeasured in the guest:", *found.notes, sep="\n  ")
         finally:
             guest.close()
             machine.stop()

@@ -120,8 +120,7 @@ def image(folder: Path, say: Callable[[str], None]) -> Path:
     why = reason_against()
     if why:
         raise CannotBuild(why)
-    for old in folder.glob("image-*"):
-        shutil.rmtree(old)
+    olds = list(folder.glob("image-*"))
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as place:
@@ -136,6 +135,8 @@ def image(folder: Path, say: Callable[[str], None]) -> Path:
         _trim(root)
         _pack(root, half, say)
         half.rename(made)
+    for old in olds:
+        shutil.rmtree(old)
     say(f"the image is built: {time.monotonic() - began:.0f} s")
     return made
 
@@ -167,7 +168,8 @@ def _debian(root: Path, say: Callable[[str], None]) -> None:
             # The initramfs is made when all is there, with the three modules it needs.
             "--essential-hook=mkdir -p $1/etc/initramfs-tools/conf.d && echo MODULES=list >$1/etc/initramfs-tools/conf.d/lab",
             *(SUITE, str(root), *sources),
-        ]
+        ],
+        "fetching and unpacking Debian",
     )
 
 
@@ -228,7 +230,8 @@ def _packages(root: Path, place: Path, say: Callable[[str], None]) -> None:
                 str(wheels),
             ),
             *("--python-version=3.11", "--implementation=cp", *platforms, "--platform=any", "-r", str(lock)),
-        ]
+        ],
+        "fetching the locked packages",
     )
     shutil.copy(lock, root / "srv/lock.txt")
     _call(_within(root, "python3", "-m", "venv", str(HOME)))
@@ -317,10 +320,18 @@ def _within(root: Path, *argv: str) -> list[str]:
     return ["chroot", str(root), *clean, *argv]
 
 
-def _call(argv: Sequence[str]) -> str:
-    """Run a command; CannotBuild with its last words where it fails."""
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout)[-1500:].strip()
-        raise CannotBuild(f"{' '.join(argv[:6])} … ended with {done.returncode}: {said}")
-    return done.stdout
+def _call(argv: Sequence[str], doing: str = "making the guest's disk") -> str:
+    """Run a command; CannotBuild with its last words where it fails, in one line."""
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            out, err = process.communicate()
+        except BaseException:
+            # Not killed: mmdebstrap has mounts to let go of.
+            process.terminate()
+            raise
+    if process.returncode:
+        said = " ".join((err or out)[-500:].split())
+        raise CannotBuild(f"{doing} went wrong, without network or rights perhaps: {argv[0]} says {said!r}")
+    return out

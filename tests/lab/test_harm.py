@@ -10,6 +10,8 @@ from tests.lab.box import EDGE, PULSE_MAX_MS, RELAY_IN, UNIT, WELL_S, Box
 AGAIN_S = 150.0
 SLACK_MS = 1000
 """Emulation on a busy machine, and our looking at the line; one that nobody ends stays on for ever."""
+LATE = "/var/lib/gatehouse/late"
+"""A file that is written when the power is gone."""
 OFF_BY_UNIT_S = 60.0
 """Where the guard dies too, the line is switched off by a program that starts anew: emulated on a busy machine, many seconds."""
 
@@ -86,9 +88,11 @@ def test_power_cut_between_grant_and_passage_loses_no_scan(card: Box) -> None:
     cut = box.guest.begin("card.cut_when", offset=RELAY_IN, idle=1, limit_s=120.0)
     box.type(box.code("day_2"))
     times = cut.result(180.0)
+    box.guest.do("sh", "-c", f"echo late >{LATE} && sync {LATE}")  # believed to be written
     box.guest.do("systemctl", "kill", "-s", "KILL", UNIT)
     box.guest.call("harm.until_down", limit_s=AGAIN_S)
     box.guest.call("card.power", mount="/var/lib/gatehouse")
+    assert box.guest.run("test", "-e", LATE).code, "the power was not cut"
     box.guest.do("rm", f"/run/systemd/system/{UNIT}.service.d/dark.conf")
     box.guest.do("systemctl", "daemon-reload")
     box.guest.do("systemctl", "start", UNIT)

@@ -1,42 +1,91 @@
 """A bad mobile link, by the kernel's netem on the box's own network card, both ways."""
 
 import time
+from collections.abc import Iterator
+from typing import Any
 
-from tests.lab.box import RELAY_IN, Box
+import pytest
 
-BAD = ("delay", "300ms", "100ms", "loss", "10%", "rate", "256kbit")
+from tests.lab.box import HOST, Box
+
+EACH_WAY_S, SWAY_S = 0.3, 0.1
+BAD = [
+    *("delay", f"{EACH_WAY_S * 1000:.0f}ms", f"{SWAY_S * 1000:.0f}ms"),
+    *("loss", "10%", "rate", "256kbit"),
+]
 """A packet takes 0.2 to 0.4 s each way and every tenth is lost: 4G at the edge of a cell."""
+DEAD = ["loss", "100%"]
+"""A dead spot. Nobody hangs up: the box has to find out."""
 HEARD_S = 180.0
+"""A limit for hangs: what was lost is sent again after longer and longer pauses."""
+LOST_S = 120.0
 
 
-def test_over_a_bad_link_people_enter_at_once_and_the_centre_hears_of_all(box: Box) -> None:
+@pytest.fixture
+def bad_link(box: Box) -> Iterator[Box]:
+    """The gate behind such a link, whose effect was seen."""
     guest = box.guest
-    guest.do("modprobe", "-a", "sch_netem", "ifb")
-    # systemd has the module make none by itself.
-    guest.do("ip", "link", "add", "ifb0", "type", "ifb")
-    guest.do("ip", "link", "set", "ifb0", "up")
-    guest.do("tc", "qdisc", "add", "dev", "eth0", "handle", "ffff:", "ingress")
-    guest.do(
-        *("tc", "filter", "add", "dev", "eth0", "parent", "ffff:", "matchall"),
-        *("action", "mirred", "egress", "redirect", "dev", "ifb0"),
-    )
-    for card in ("eth0", "ifb0"):
-        guest.do("tc", "qdisc", "replace", "dev", card, "root", "netem", *BAD)
+    guest.call("link.worsen", netem=BAD)
     try:
-        before = len(box.records())
-        watch = guest.begin("header.swing", offset=RELAY_IN, idle=1, limit_s=60.0)
-        typed = box.type(box.code("twice"))
-        times = watch.result()
-        assert len(times) == 2
-        box.note(f"over a bad link the line is on {(times[0] - typed) * 1000:.0f} ms after the last key")
-        box.walk()
-        mine = {(one["epoch"], one["seq"]) for one in box.until_recorded("passage", before)}
-        began = time.monotonic()
-        while not mine <= box.centre.seqs():
-            assert time.monotonic() < began + HEARD_S, "the centre did not hear of all"
-        box.note(f"the centre has all {len(mine)} records {time.monotonic() - began:.1f} s later")
+        took_s = min(guest.call("link.connect_s", host=HOST, port=box.centre.port) for _ in range(3))
+        assert took_s >= 2 * (EACH_WAY_S - SWAY_S), "the link is not slow"
+        box.note(f"bad link: a connection to the centre takes {took_s * 1000:.0f} ms")
+        yield box
     finally:
-        for card in ("eth0", "ifb0"):
-            guest.do("tc", "qdisc", "del", "dev", card, "root")
-        guest.do("tc", "qdisc", "del", "dev", "eth0", "ingress")
-        guest.do("ip", "link", "del", "ifb0")
+        guest.call("link.mend")
+
+
+def enters(box: Box, key: str) -> float:
+    """Present a ticket and walk through; returns how long after its last key the line was on, in milliseconds."""
+    typed_s = 0.0
+
+    def type_it() -> None:
+        nonlocal typed_s
+        typed_s = box.type(box.code(key))
+
+    swing = box.swing(type_it)
+    box.walk()
+    return (swing.on_s - typed_s) * 1000
+
+
+def ids(records: list[dict[str, Any]]) -> set[tuple[str, int]]:
+    return {(one["epoch"], one["seq"]) for one in records}
+
+
+def until_heard(box: Box, records: list[dict[str, Any]]) -> float:
+    """Wait until the centre has records of the gate; returns after how many seconds."""
+    began = time.monotonic()
+    while not ids(records) <= box.centre.seqs():
+        assert time.monotonic() < began + HEARD_S, "the centre did not hear of all"
+    return time.monotonic() - began
+
+
+def test_over_a_bad_link_people_enter_at_once_and_the_centre_hears_of_all(bad_link: Box) -> None:
+    box, before = bad_link, len(bad_link.records())
+    box.note(f"bad link: the line is on {enters(box, 'twice'):.0f} ms after the last key")
+    fresh = box.until_recorded("passage", before)
+    took_s = until_heard(box, fresh)
+    box.note(f"bad link: the centre has all {len(fresh)} records {took_s:.1f} s after they are in the log")
+    deadline = time.monotonic() + LOST_S
+    while not all((lost := box.guest.call("link.lost")).values()):
+        assert time.monotonic() < deadline, f"nothing was lost: {lost}"
+        box.guest.call("link.connect_s", host=HOST, port=box.centre.port)
+    box.note(f"bad link: packets lost: {lost}")
+
+
+def test_in_a_dead_spot_people_enter_all_the_same_and_the_centre_hears_of_it_afterwards(
+    bad_link: Box,
+) -> None:
+    box, before = bad_link, len(bad_link.records())
+    box.guest.call("link.worsen", netem=DEAD)
+    lost = box.guest.call("link.lost")["out"]
+    took_ms = enters(box, "staff")
+    fresh = box.until_recorded("passage", before)
+    # A head may have been signed before the link was dead.
+    people = [one for one in fresh if one["kind"] in {"scan", "passage"}]
+    assert not ids(people) & box.centre.seqs(), "something came through"
+    assert box.guest.call("link.lost")["out"] > lost, "the gate did not try"
+    box.guest.call("link.worsen", netem=BAD)
+    took_s = until_heard(box, fresh)
+    box.note(f"dead spot: the line is on {took_ms:.0f} ms after the last key")
+    box.note(f"dead spot: the centre has all {len(fresh)} records {took_s:.1f} s after it is over")

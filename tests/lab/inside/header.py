@@ -41,18 +41,24 @@ def level(offset: int) -> int:
     return int((line_of(offset) / "value").read_text())
 
 
-def swing(offset: int, idle: int, limit_s: float) -> list[float]:
-    """Wait for a line to leave its idle level and to come back; returns both monotonic times, fewer where it did not."""
+def swing(offset: int, idle: int, limit_s: float) -> list[list[float]]:
+    """Wait for a line to leave its idle level and to come back; returns both turns, fewer where it did not.
+
+    Each as two monotonic times: when it had not turned yet, and when it had. An emulated machine looks seldom at times.
+    """
     path = line_of(offset) / "value"
-    times: list[float] = []
-    deadline = time.monotonic() + limit_s
+    turns: list[list[float]] = []
+    before = time.monotonic()
+    deadline = before + limit_s
     with path.open() as value:
-        while len(times) < 2 and time.monotonic() < deadline:
+        while len(turns) < 2 and before < deadline:
             value.seek(0)
-            if (int(value.read()) != idle) == (not times):
-                times.append(time.monotonic())
+            looked = time.monotonic()
+            if (int(value.read()) != idle) == (not turns):
+                turns.append([before, time.monotonic()])
+            before = looked
             time.sleep(LOOK_S)
-    return times
+    return turns
 
 
 def contact(offset: int, for_s: float) -> float:

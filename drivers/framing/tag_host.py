@@ -26,6 +26,18 @@ FIRST_ANSWER_NS: Final = 1_900_000_000
 """The first answer over a USB adapter can take 1.5 s (nfcpy, on a Raspberry Pi); a reader must be ready 2 s after it came."""
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a reader is asked, and how long it may say nothing. `first_ns`: the same before it has ever answered."""
+
+    poll_ns: int = POLL_NS
+    silent_ns: int = SILENT_NS
+    first_ns: int = FIRST_ANSWER_NS
+
+
+USUAL: Final = Patience()
+
+
 class Dialect(Protocol):
     """One kind of reader. `opening`: commands to be answered before it works. `question`: the one asked for ever.
 
@@ -95,8 +107,9 @@ class _Read:
 class TagHost:
     """One opening of a tag reader. `feed` and `quiet` raise DeviceGone or DeviceMisbehaved where it does not answer."""
 
-    def __init__(self, dialect: Dialect, now_ns: int) -> None:
+    def __init__(self, dialect: Dialect, now_ns: int, patience: Patience = USUAL) -> None:
         self._dialect = dialect
+        self._patience = patience
         self._presence = Presence()
         self._opening = deque(dialect.opening)
         self._shows: deque[bytes] = deque()
@@ -178,7 +191,7 @@ class TagHost:
         if uid is None:
             out.append(Garbled("bad_answer", len(answer), now_ns))
             uid = b""
-        self._ask_ns = now_ns + POLL_NS
+        self._ask_ns = now_ns + self._patience.poll_ns
         if uid and self._presence.is_new(uid) and self._failed < READ_TRIES:
             reading = self._dialect.reading(answer)
             if reading is not None:
@@ -205,7 +218,7 @@ class TagHost:
             self._ask_ns = now_ns
             return
         self._failed = self._unsigned = 0
-        self._ask_ns = now_ns + POLL_NS
+        self._ask_ns = now_ns + self._patience.poll_ns
         out += self._presence.seen(uid, now_ns, content)
 
     def _give_up_reading(self, now_ns: int) -> None:
@@ -241,7 +254,8 @@ class TagHost:
 
     def _begin(self, command: bytes, now_ns: int) -> None:
         self._command = command
-        self._gone_ns = now_ns + (SILENT_NS if self._answered else FIRST_ANSWER_NS)
+        patience = self._patience
+        self._gone_ns = now_ns + (patience.silent_ns if self._answered else patience.first_ns)
         self._send(command, now_ns, again=False)
 
     def _send(self, command: bytes, now_ns: int, *, again: bool) -> None:

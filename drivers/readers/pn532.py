@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from drivers.framing.pn532_dialect import Pn532
 from drivers.framing.presence import TagEvent
 from drivers.framing.tag_content import ToWrite
-from drivers.framing.tag_host import TagHost
+from drivers.framing.tag_host import USUAL, Patience, TagHost
 from drivers.readers.asked import AskedReader
 from drivers.readers.pump import gap_ns
 from drivers.transport.serial_port import Line
@@ -23,6 +23,7 @@ class Pn532Config:
     line: Line = field(default_factory=lambda: Line(baud=115200))
     gap_ms: int = 50
     answer_ms: int = 100
+    patience: Patience = USUAL
     writes: ToWrite | None = None
     """A tag that is written when it is held to the reader: its event says what it carries then."""
     signature: bool = False
@@ -38,6 +39,6 @@ class Pn532Reader(AskedReader[TagEvent]):
         def make(now_ns: int) -> TagHost:
             answer_ns = config.answer_ms * 1_000_000
             dialect = Pn532(gap_ns=gap, answer_ns=answer_ns, writes=config.writes, signature=config.signature)
-            return TagHost(dialect, now_ns)
+            return TagHost(dialect, now_ns, config.patience)
 
         super().__init__(config.path, config.line, make, "tag reader", reports_removal=True)

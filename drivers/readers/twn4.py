@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from drivers.base import Signal
 from drivers.framing.presence import TagEvent
-from drivers.framing.tag_host import TagHost
+from drivers.framing.tag_host import USUAL, Patience, TagHost
 from drivers.framing.twn4_dialect import Twn4
 from drivers.framing.uid import ByteOrder
 from drivers.readers.asked import AskedReader
@@ -32,6 +32,7 @@ class Twn4Config:
     beep: bool = True
     gap_ms: int = 100
     answer_ms: int = 250
+    patience: Patience = USUAL
 
 
 class Twn4Reader(AskedReader[TagEvent]):
@@ -51,7 +52,7 @@ class Twn4Reader(AskedReader[TagEvent]):
                 uid0_last=config.uid_order is ByteOrder.UID0_LAST,
                 shows=shows,
             )
-            return TagHost(dialect, now_ns)
+            return TagHost(dialect, now_ns, config.patience)
 
         super().__init__(config.path, config.line, make, "tag reader", reports_removal=True)
 

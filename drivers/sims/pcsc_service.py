@@ -88,10 +88,11 @@ class ContactlessCard:
 
 @dataclass(slots=True)
 class _Field:
-    """One reader's field. `taps` counts what came and went."""
+    """One reader's field. `taps` counts what came and went; `settled`: how often its client had nothing more to do, and waited."""
 
     card: ContactlessCard | None = None
     taps: int = 0
+    settled: int = 0
 
     @property
     def known(self) -> int:
@@ -101,7 +102,7 @@ class _Field:
 class SimService:
     """The service. `lose(n)`: whether the nth command to a card finds no card; `hanging`: set while commands do not come back.
 
-    `settled`: how often a client had nothing more to do, and waited. `answered_ns`: when a card last answered (monotonic).
+    `answered_ns`: when a card last answered (monotonic).
     """
 
     def __init__(self) -> None:
@@ -111,7 +112,6 @@ class SimService:
         self._fields: dict[str, _Field] = {}
         self.running = True
         self.sessions = 0
-        self.settled = 0
         self.carried = 0
         self.answered_ns = 0
         self.lose: Callable[[int], bool] = lambda _number: False
@@ -137,14 +137,17 @@ class SimService:
             self._fields.pop(name, None)
             self._changed.notify_all()
 
-    def put(self, name: str, card: ContactlessCard | None) -> None:
-        """Hold a card to a reader, or (None) take it away."""
+    def put(self, name: str, card: ContactlessCard | None) -> int:
+        """Hold a card to a reader, or (None) take it away; return how often its client had settled until then."""
         with self._changed:
             at = self._fields.get(name)
-            if at is not None and at.card is not card:
+            if at is None:
+                return 0
+            if at.card is not card:
                 at.card = card
                 at.taps += 1
                 self._changed.notify_all()
+            return at.settled
 
     def stop(self) -> None:
         """The service ends."""
@@ -155,12 +158,11 @@ class SimService:
     async def tap(self, name: str, card: ContactlessCard) -> None:
         """Hold a card there until whoever reads has done all it wants, and take it away until that was seen."""
         for one in (card, None):
-            self.put(name, one)
-            await asyncio.to_thread(self._until_seen, name, self.settled)
+            await asyncio.to_thread(self._until_seen, name, self.put(name, one))
 
     def _until_seen(self, name: str, settled: int) -> None:
         with self._seen:
-            while self.sessions and self.settled <= settled and name in self._fields:
+            while self.sessions and name in self._fields and self._fields[name].settled <= settled:
                 self._seen.wait(SEEN_S)
 
 
@@ -190,7 +192,7 @@ class SimSession:
                     raise Cancelled
                 if at.known != known or left_s <= 0:
                     return CardStatus(at.known, at.card is not None, at.taps)
-                self._service.settled += 1
+                at.settled += 1
                 self._service._seen.notify_all()  # noqa: SLF001 - as above
                 self._changed.wait(left_s)
 

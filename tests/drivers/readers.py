@@ -27,6 +27,7 @@ from drivers.framing.hid_pos import PLAIN_SHAPE
 from drivers.framing.layouts import DE_CH
 from drivers.framing.osdp import Carries
 from drivers.framing.ssi import DECODER, Op, encode
+from drivers.framing.tag_host import Patience
 from drivers.framing.uid import ByteOrder
 from drivers.framing.wiegand import BIT_COUNT, BITS_MAX, Bits, WiegandForm
 from drivers.readers.batch import BatchReader, BatchReaderConfig
@@ -34,6 +35,7 @@ from drivers.readers.hid_pos import HidPosConfig, HidPosReader
 from drivers.readers.osdp import OsdpConfig, OsdpReader
 from drivers.readers.pcsc import PcscConfig, PcscReader
 from drivers.readers.pn532 import Pn532Config, Pn532Reader
+from drivers.readers.pump import GAP_MS_MAX
 from drivers.readers.serial_scanner import SerialReader, SerialReaderConfig
 from drivers.readers.ssi import SsiReader, SsiReaderConfig
 from drivers.readers.twn4 import Twn4Config, Twn4Reader
@@ -51,6 +53,29 @@ from drivers.sims.tag_reader import Pn532Chip, TagReader, Twn4Device, Type2Memor
 from drivers.sims.wiegand_reader import WiegandPort, WiegandSim, frame
 from drivers.transport.gpiochip import EDGES_KEPT
 from tests.drivers.reader_rig import WAIT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a driver waits for what does not come: quiet that ends a code, an answer to a question, a sign of life.
+
+    Drivers and simulators share a loop here, and a busy machine may keep it from both for a tenth of a second: a simulator that
+    pauses within a code then pauses for longer than any venue's device would, and the driver is right to cut it.
+    """
+
+    gap_ms: int
+    answer_ms: int
+    patience: Patience
+    silent_ns: int
+
+
+SILENT_NS = 5_000_000_000
+PATIENT = Pace(GAP_MS_MAX, 300, Patience(10_000_000, SILENT_NS, SILENT_NS), SILENT_NS)
+"""Where nothing is to end by waiting: a stall must last for seconds to be taken for the device's silence."""
+SSI_ANSWER_MS_MIN = 200
+"""An acknowledgement that comes later than the scanner waits counts for its next packet, as SSI has no numbers: a stall must not make one."""
+BRISK = Pace(30, 40, Patience(10_000_000, SILENT_NS, 400_000_000), 600_000_000)
+"""Where something is: what the device sends then comes in one piece, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +132,15 @@ UIDS = (
 )
 
 
-def wedge(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+def wedge(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
     sim = KeyboardScanner(link, KeyboardSetting(layout=DE_CH))
     config = WedgeConfig(
-        path=str(link), layout="de-ch", medium=medium, uid_order=ByteOrder.UID0_LAST, grab=False, gap_ms=30
+        path=str(link),
+        layout="de-ch",
+        medium=medium,
+        uid_order=ByteOrder.UID0_LAST,
+        grab=False,
+        gap_ms=pace.gap_ms,
     )
 
     async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
@@ -142,10 +172,14 @@ def wedge(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     return Rig(reader, sim.port, medium, codes, send, garbage, no_suffix, terminate, burst, slowly=slowly)
 
 
-def serial(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+def serial(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
     sim = SerialScanner(link)
     config = SerialReaderConfig(
-        str(link), medium=medium, uid_order=ByteOrder.UID0_LAST, gap_ms=30, feedback={Signal.ACCEPT: b"\a"}
+        str(link),
+        medium=medium,
+        uid_order=ByteOrder.UID0_LAST,
+        gap_ms=pace.gap_ms,
+        feedback={Signal.ACCEPT: b"\a"},
     )
 
     async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
@@ -184,10 +218,10 @@ class Unstored:
         self._reader.feedback(signal)
 
 
-def batch(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+def batch(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
     read = b",28/11/26,19:04:05"
     sim = SerialScanner(link, SerialSetting(suffix=read + b"\r\n"))
-    config = BatchReaderConfig(str(link), medium=medium, uid_order=ByteOrder.UID0_LAST, gap_ms=30)
+    config = BatchReaderConfig(str(link), medium=medium, uid_order=ByteOrder.UID0_LAST, gap_ms=pace.gap_ms)
 
     async def send(text: str, chunk: int | None, stop_after: int | None) -> None:
         await sim.scan(text.encode(), chunk=chunk, stop_after=stop_after)
@@ -245,11 +279,11 @@ def hid_pos(link: Path, setting: HidPosSetting) -> Rig:
     )
 
 
-def hid_pos_aim(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+def hid_pos_aim(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
     return hid_pos(link, HidPosSetting())
 
 
-def hid_pos_plain(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+def hid_pos_plain(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
     return hid_pos(link, HidPosSetting(PLAIN_DESCRIPTOR, PLAIN_SHAPE, aim=b""))
 
 
@@ -264,6 +298,7 @@ def set_to(sim: TagReader | SsiScanner, **changed: object) -> Callable[[], None]
 
 def asked_tags(sim: TagReader, reader: Reader) -> Rig:
     chance = random.Random(5)
+    loses_nothing = sim.setting.lose
 
     async def send(text: str, chunk: int | None, stop_after: int | None) -> bool:
         sim.setting = replace(
@@ -278,7 +313,9 @@ def asked_tags(sim: TagReader, reader: Reader) -> Rig:
             sim.tag = b""
             sim.setting = replace(sim.setting, stop_after=-1)
             return False
-        return await asyncio.wait_for(sim.tap(bytes.fromhex(text)), WAIT_S)
+        # Where answers get lost, what is asked twice is answered twice, and the host hears one of the two.
+        times = 1 if sim.setting.lose is loses_nothing else 2
+        return await asyncio.wait_for(sim.tap(bytes.fromhex(text), times), WAIT_S)
 
     async def garbage() -> None:
         await sim.port.send(b"\x00\xff\x00\x00\xff\x05\xfb\xd5" + b"zz\r")
@@ -311,24 +348,34 @@ def asked_tags(sim: TagReader, reader: Reader) -> Rig:
     )
 
 
-def pn532(link: Path, complete: Complete | None, medium: Medium) -> Rig:
-    return asked_tags(Pn532Chip(link), Pn532Reader(Pn532Config(str(link), gap_ms=30, answer_ms=80)))
+def pn532(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
+    return asked_tags(
+        Pn532Chip(link),
+        Pn532Reader(
+            Pn532Config(str(link), gap_ms=pace.gap_ms, answer_ms=pace.answer_ms, patience=pace.patience)
+        ),
+    )
 
 
-def twn4(link: Path, complete: Complete | None, medium: Medium) -> Rig:
-    return asked_tags(Twn4Device(link), Twn4Reader(Twn4Config(str(link), gap_ms=30, answer_ms=80)))
+def twn4(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
+    return asked_tags(
+        Twn4Device(link),
+        Twn4Reader(
+            Twn4Config(str(link), gap_ms=pace.gap_ms, answer_ms=pace.answer_ms, patience=pace.patience)
+        ),
+    )
 
 
-def ssi(link: Path, complete: Complete | None, medium: Medium) -> Rig:
-    sim = SsiScanner(link, SsiScannerSetting(response_s=0.1))
+def ssi(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
+    sim = SsiScanner(link, SsiScannerSetting(response_s=max(pace.answer_ms, SSI_ANSWER_MS_MIN) / 1000))
     chance = random.Random(5)
     config = SsiReaderConfig(
         str(link),
         beeps={Signal.ACCEPT: 1, Signal.REJECT: 15},
         lights={Signal.ACCEPT: 1},
         pause=True,
-        answer_ms=100,
-        gap_ms=30,
+        answer_ms=max(pace.answer_ms, SSI_ANSWER_MS_MIN),
+        gap_ms=pace.gap_ms,
     )
 
     async def send(text: str, chunk: int | None, stop_after: int | None) -> bool:
@@ -363,7 +410,7 @@ def ssi(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     )
 
 
-def wiegand(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+def wiegand(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
     sim = WiegandSim(link)
     sim.bit_ns = 300_000
     # A card as it is printed (facility and number), and the form in which it must come out.
@@ -440,7 +487,7 @@ SERVICES: dict[Path, SimService] = {}
 """One for each test's folder: two readers are readers of one service."""
 
 
-def pcsc(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+def pcsc(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
     service = SERVICES.setdefault(link.parent, SimService())
     port = PcscPort(service, link)
 
@@ -477,7 +524,7 @@ def pcsc(link: Path, complete: Complete | None, medium: Medium) -> Rig:
     )
 
 
-def osdp(link: Path, complete: Complete | None, medium: Medium) -> Rig:
+def osdp(link: Path, complete: Complete | None, medium: Medium, pace: Pace = PATIENT) -> Rig:
     key = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
     key_file = link.with_name(link.name + ".key")
     key_file.write_text(key.hex())
@@ -507,7 +554,7 @@ def osdp(link: Path, complete: Complete | None, medium: Medium) -> Rig:
         device.silent = True
 
     config = OsdpConfig(
-        str(link), 1, str(key_file), carries=Carries.UID, open_ns=600_000_000, silent_ns=1_400_000_000
+        str(link), 1, str(key_file), carries=Carries.UID, open_ns=pace.silent_ns, silent_ns=SILENT_NS
     )
     return Rig(
         OsdpReader(config),
@@ -547,4 +594,4 @@ BUILDERS = {
 if importlib.util.find_spec("osdp_sys") is not None:  # a checkout without the lock of the tests may lack it
     BUILDERS["osdp reader"] = (osdp, Medium.UID)
 
-Build = Callable[[Complete | None], Rig]
+Build = Callable[[Complete | None, Pace], Rig]

@@ -35,7 +35,7 @@ esac
 # 124 and 137: the time is up, and nothing is known of the check that was under way.
 if { [ $ended = 124 ] || [ $ended = 137 ]; } && ! grep -qE '^tests/lab/.* (FAILED|ERROR)' build/lab.log; then
     if [ "$passed" = 0 ]; then
-        echo "The lab was not run: no check was done within $lab_s s; it had come to: $(tail -n 1 build/lab.log)"
+        echo "The lab was not run: no check was done within $lab_s s; it had come to: $(grep '^lab:' build/lab.log | tail -n 1)"
     else
         echo "The lab was not run to its end: $passed checks passed within $lab_s s, none failed, the others were not reached"
     fi

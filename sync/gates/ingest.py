@@ -255,7 +255,7 @@ class _Batch:
             troubles += troubles_of(gate, answer)
         for epoch, answers in taken.items():
             self._keep(gate, epoch, answers)
-        if len(held.states) + len(taken) > 1 and (ends := replica.ends(taken)):
+        if len(held.states) + len(taken) > 1 and (ends := replica.ends(taken, stored)):
             self._ends[gate] = ends
         now_known = replica.anomalies()
         if now_known != known:

@@ -56,8 +56,8 @@ class Source(Enum):
     GATE = "gate"
     """The gate itself, whose key signed the request: its word is enough for a tail that no head covers yet."""
     CARRIER = "carrier"
-    """Somebody else: only what the gate's own heads cover is taken, and the tail that a crash left unsigned once a later
-    epoch names its end under a head of its own."""
+    """Somebody else: only what the gate's own heads cover is taken, and of the tail that a crash left unsigned what a later
+    epoch names as its end under a head of its own."""
 
 
 class Why(Enum):
@@ -165,18 +165,21 @@ class Replica:
         """Return the forks and rewinds that the epochs held show, by what they name as their predecessors."""
         return self._logs.anomalies()
 
-    def ends(self, epochs: Iterable[Epoch]) -> dict[Epoch, int]:
+    def ends(self, epochs: Iterable[Epoch], stored: Stored) -> dict[Epoch, int]:
         """Return the unsigned ends that a later epoch vouches for by now, as far as these epochs may have to do with it.
 
         A crash leaves records that no head of their own epoch will ever cover; whoever reads on needs them all the same.
+        Where a card was set back meanwhile more is held than the later epoch knew of: it vouches for what it names.
         """
-        states, vouched = self._logs.states, _vouched(self._logs.states)
+        states, named = self._logs.states, self._named(stored)
         found: dict[Epoch, int] = {}
         for epoch in epochs:
             at = states.get(epoch)
             while at is not None:
-                if at.epoch in vouched and at.seq > at.head_seq + 1:
-                    found[at.epoch] = at.seq
+                for seq, end in named.get(at.epoch, {}).items():
+                    beyond = seq > max(at.head_seq + 1, found.get(at.epoch, 0))
+                    if beyond and self._link_at(at, seq, stored) == end:
+                        found[at.epoch] = seq
                 # What lies before an epoch with a head was vouched for when that came.
                 ended = at.epoch != epoch and at.head_seq >= PREDECESSOR_SEQ
                 at = states.get(at.predecessor.epoch) if at.predecessor is not None and not ended else None
@@ -205,7 +208,46 @@ class Replica:
             at = link(at, blob)
         if at != held_link:
             return self._other_branch(chunk, len(overlap), source)
-        return self._continue(epoch, tip + 1, fresh, source)
+        named = self._named(stored).get(epoch, {}) if source is Source.CARRIER else {}
+        return self._continue(epoch, tip + 1, fresh, source, named)
+
+    def _named(self, stored: Stored) -> dict[Epoch, dict[int, bytes]]:
+        """Return where epochs end by what later ones say, which a head covers or others vouch for likewise: link by seq."""
+        states = self._logs.states
+        found: dict[Epoch, dict[int, bytes]] = {}
+        covered = [one for one in states.values() if one.head_seq >= PREDECESSOR_SEQ]
+        seen = {one.epoch for one in covered}
+        while covered:
+            named = covered.pop().predecessor
+            if named is None:
+                continue
+            found.setdefault(named.epoch, {})[named.seq] = named.link
+            ended = states.get(named.epoch)
+            if ended is None or ended.epoch in seen or named.seq < PREDECESSOR_SEQ:
+                continue
+            if self._link_at(ended, named.seq, stored) == named.link:
+                seen.add(ended.epoch)
+                covered.append(ended)
+        return found
+
+    def _link_at(self, state: EpochState, seq: int, stored: Stored) -> bytes | None:
+        """Return what an epoch that is held ends in at a seq behind its last head; None where that is not held."""
+        if seq == state.seq:
+            return state.link
+        if not state.head_seq + 1 < seq < state.seq:
+            return None
+        blobs = stored(state.epoch, state.head_seq + 1, seq)
+        at = seed(self.gate, state.epoch)
+        if state.head_seq:
+            head = None if blobs[0] is None else head_in(self.gate, state.epoch, blobs[0])
+            if head is None:
+                return None
+            at = head.link
+        for blob in blobs:
+            if blob is None:
+                return None
+            at = link(at, blob)
+        return at
 
     def _tip(self, epoch: Epoch) -> tuple[int, bytes]:
         state = self._logs.states.get(epoch)
@@ -236,15 +278,19 @@ class Replica:
                 return index
         return None
 
-    def _continue(self, epoch: Epoch, first: int, blobs: Sequence[bytes], source: Source) -> Answer:
-        """Take the records that go on from the tip, up to the first that cannot be."""
+    def _continue(
+        self, epoch: Epoch, first: int, blobs: Sequence[bytes], source: Source, named: Mapping[int, bytes]
+    ) -> Answer:
+        """Take the records that go on from the tip, up to the first that cannot be; `named`: ends that are vouched for."""
         trial = LogSet(self.gate, self._logs.states.values())
         heads: list[Head] = []
         records: list[Record | ExtensionRecord] = []
-        good = trial.states.get(epoch)  # up to where a head of the gate vouches
+        good = trial.states.get(epoch)  # up to where the gate vouches
         refused: Refused | None = None
         while len(records) < len(blobs):
-            records += trial.accept_bodies(epoch, blobs, len(records))
+            stops = (seq - first + 1 for seq in named if seq - first + 1 > len(records))
+            records += trial.accept_bodies(epoch, blobs[: min(stops, default=len(blobs))], len(records))
+            good = _at_end(trial.states.get(epoch), named) or good
             if len(records) == len(blobs):
                 break
             seq, blob = first + len(records), blobs[len(records)]
@@ -260,10 +306,11 @@ class Replica:
             if head is not None:
                 heads.append(head)
                 good = trial.states[epoch]
+            good = _at_end(trial.states[epoch], named) or good
         state = trial.states.get(epoch)
         if refused is not None and refused.why is Why.ALTERED:
             state = good  # whatever lies between the last good head and a bad one may be what was altered
-        elif source is Source.CARRIER and state != good and epoch not in _vouched(trial.states):
+        elif source is Source.CARRIER and state != good:
             state = good
             refused = refused or Refused(epoch, (good.seq if good else 0) + 1, Why.UNSIGNED)
         if state is None or state.seq < first:
@@ -303,19 +350,9 @@ class Replica:
         return fork
 
 
-def _vouched(states: Mapping[Epoch, EpochState]) -> set[Epoch]:
-    """Return the epochs whose very end a later one names as what came before it, under a head or vouched for likewise."""
-    found: set[Epoch] = set()
-    covered = [one for one in states.values() if one.head_seq >= PREDECESSOR_SEQ]
-    while covered:
-        named = covered.pop().predecessor
-        ended = states.get(named.epoch) if named is not None else None
-        if ended is None or named is None or ended.epoch in found:
-            continue
-        if (ended.seq, ended.link) == (named.seq, named.link):
-            found.add(ended.epoch)
-            covered.append(ended)
-    return found
+def _at_end(state: EpochState | None, named: Mapping[int, bytes]) -> EpochState | None:
+    """Return how far an epoch is held where that is an end which is named; else None."""
+    return state if state is not None and named.get(state.seq) == state.link else None
 
 
 def head_in(gate: GateId, epoch: Epoch, blob: bytes) -> Head | None:

@@ -76,7 +76,7 @@ def take(ledger: Ledger, gate: GateId, public: bytes, push: Push, source: Source
                     ledger.forks[log, seq, blob] = None
                 ledger.forked[log] = max(ledger.forked.get(log, 0), answer.last_seq)
         troubles += troubles_of(gate, answer)
-    for epoch, last in replica.ends({Epoch(chunk.epoch) for chunk in push.chunks}).items():
+    for epoch, last in replica.ends({Epoch(chunk.epoch) for chunk in push.chunks}, stored).items():
         _forward(ledger, (gate, epoch), last)
     now_known = replica.anomalies()
     if now_known != known:

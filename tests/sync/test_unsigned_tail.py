@@ -14,7 +14,7 @@ from sync.gates import feed, ingest
 from sync.store.database import Database
 from sync.wire.feed import Want
 from sync.wire.messages import Chunk, Push
-from sync.wire.replication import Accepted, Refused, Replica, Source, Why
+from sync.wire.replication import Accepted, Refused, Replica, Source, Stored, Why
 from tests.edge.front.test_merged import Keeper
 from tests.sync.logs import KEY, PUBLIC, EpochLog
 from tests.sync.test_feed import GROUP, ONE, TWO, prepare, read_on, records
@@ -41,8 +41,19 @@ def replica() -> Replica:
     return Replica(ONE, KEY.public_key())
 
 
-def offer(to: Replica, chunk: Chunk) -> object:
-    return to.offer(chunk, lambda _epoch, first, last: [None] * (last - first + 1), Source.CARRIER)
+def stored_in(*logs: EpochLog) -> Stored:
+    """Return what is stored where all of these logs are."""
+    blobs = {log.epoch: log.blobs for log in logs}
+    return lambda epoch, first, last: blobs[epoch][first - 1 : last]
+
+
+def pruned(_epoch: Epoch, first: int, last: int) -> list[None]:
+    """Nothing is stored any more."""
+    return [None] * (last - first + 1)
+
+
+def offer(to: Replica, chunk: Chunk, stored: Stored = pruned, source: Source = Source.CARRIER) -> object:
+    return to.offer(chunk, stored, source)
 
 
 def test_a_carrier_brings_an_unsigned_end_once_the_next_epoch_vouches_for_it() -> None:
@@ -54,21 +65,21 @@ def test_a_carrier_brings_an_unsigned_end_once_the_next_epoch_vouches_for_it() -
         len(signed.blobs),
         Refused(log.epoch, len(log.blobs) - 1, Why.UNSIGNED),
     )
-    assert held.ends([log.epoch]) == {}
+    assert held.ends([log.epoch], pruned) == {}
     offer(held, after(log).chunk())
     answer = offer(held, log.chunk(len(signed.blobs) + 1))
     assert isinstance(answer, Accepted)
     assert (answer.refused, len(answer.blobs)) == (None, 2)
-    assert held.ends([log.epoch]) == held.ends([Epoch(5)]) == {log.epoch: len(log.blobs)}
-    assert held.ends([Epoch(77)]) == {}
+    assert held.ends([log.epoch], pruned) == held.ends([Epoch(5)], pruned) == {log.epoch: len(log.blobs)}
+    assert held.ends([Epoch(77)], pruned) == {}
 
 
-@pytest.mark.parametrize("wrong", ["another end", "no head", "another link"])
+@pytest.mark.parametrize("wrong", ["a later end", "no head", "another link"])
 def test_nothing_else_vouches_for_an_unsigned_end(wrong: str) -> None:
     log, held = crashed(), replica()
     named = log
-    if wrong == "another end":
-        named = log.copy(len(log.blobs) - 1)
+    if wrong == "a later end":
+        named = log.copy(len(log.blobs)).scans(1)
     elif wrong == "another link":
         named = log.copy(len(log.blobs) - 1)
         named.scan(data=77)
@@ -76,6 +87,63 @@ def test_nothing_else_vouches_for_an_unsigned_end(wrong: str) -> None:
     answer = offer(held, log.chunk())
     assert isinstance(answer, Accepted)
     assert answer.refused == Refused(log.epoch, len(log.blobs) - 1, Why.UNSIGNED)
+
+
+@pytest.mark.parametrize("source", list(Source))
+def test_of_an_end_that_a_set_back_card_lost_what_the_next_epoch_names_is_vouched_for(source: Source) -> None:
+    """The last record was told to us and never came onto the card: the next epoch knows nothing of it."""
+    log = crashed()
+    named = len(log.blobs) - 1
+    following, held, stored = after(log.copy(named)), replica(), stored_in(log)
+    offer(held, following.chunk(), stored, source)
+    answer = offer(held, log.chunk(), stored, source)
+    assert isinstance(answer, Accepted)
+    if source is Source.CARRIER:
+        assert (len(answer.blobs), answer.refused) == (named, Refused(log.epoch, named + 1, Why.UNSIGNED))
+    else:
+        assert (len(answer.blobs), answer.refused) == (len(log.blobs), None)
+    assert held.ends([log.epoch], stored) == held.ends([following.epoch], stored) == {log.epoch: named}
+
+
+def test_of_a_run_without_a_head_what_the_next_epoch_names_passes_on_what_it_names_itself() -> None:
+    log = crashed()
+    short = after(log, signed=False, epoch=6).scans(2, head_every=9)
+    following, held, stored = after(short.copy(3)), replica(), stored_in(log, short)
+    for one in (log, short, following):
+        offer(held, one.chunk(), stored, Source.GATE)
+    assert held.ends([following.epoch], stored) == {log.epoch: len(log.blobs), short.epoch: 3}
+    assert held.ends([following.epoch], pruned) == {}, "what is not stored proves nothing"
+
+
+@pytest.mark.parametrize("named", ["another link", "before a head"])
+def test_an_end_in_the_midst_of_what_is_held_is_vouched_for_by_its_link_alone(named: str) -> None:
+    log, held = crashed(), replica()
+    other = log.copy(len(log.blobs) - 2 if named == "another link" else 2)
+    if named == "another link":
+        other.scan(data=77)
+    for one in (log, after(other)):
+        offer(held, one.chunk(), stored_in(log), Source.GATE)
+    assert held.ends([Epoch(5)], stored_in(log)) == {}
+
+
+def test_the_centre_forwards_of_a_lost_end_what_the_next_epoch_names(
+    database: Database, keeper: Keeper, tmp_path: Path
+) -> None:
+    prepare(database)
+    log = crashed(TWO)
+    left = log.copy(len(log.blobs) - 1)
+    following = after(left)
+    for one in (log, following):
+        with database.writing() as connection:
+            ingest.take(connection, TWO, PUBLIC.public_bytes_raw(), Push((one.chunk(),)), 1)
+    chunks, cursor = read_on(database)
+    assert records(chunks) == records([left.chunk(), following.chunk()])
+    keeper.take(*chunks)
+    assert keeper.held(log) == left.blobs
+    assert not verify_log(tmp_path, {TWO: PUBLIC}).altered
+    with database.writing() as connection:  # the same again is no news
+        ingest.take(connection, TWO, PUBLIC.public_bytes_raw(), Push((following.chunk(),)), 2)
+    assert read_on(database, cursor) == ([], cursor)
 
 
 def test_a_run_too_short_for_a_head_passes_on_what_the_next_one_vouches_for(

@@ -28,7 +28,7 @@ from tests.bench.report import Goal, Row, median, percentile
 from tests.bench.scale import Scale
 from tests.drivers.output_rig import RIGS
 from tests.drivers.output_rig import Rig as BoardRig
-from tests.drivers.readers import BUILDERS, Rig
+from tests.drivers.readers import AT_A_VENUE, BUILDERS, Rig
 from tests.edge.rig import DIGEST_KEY
 
 CODE_MS_GOAL, GONE_S_GOAL, READY_S_GOAL = Goal(1), Goal(1), Goal(2)
@@ -147,7 +147,7 @@ async def _reader(
 ) -> tuple[list[float], list[float], list[float]]:
     """Return ms from last byte to credential, and seconds to gone and to ready again."""
     builder, medium = BUILDERS[name]
-    rig = builder(folder / f"r{READERS.index(name)}", None, medium)
+    rig = builder(folder / f"r{READERS.index(name)}", None, medium, AT_A_VENUE)
     taken: list[float] = []
     heard = asyncio.Event()
     watch = _Watch()

@@ -74,6 +74,8 @@ PATIENT = Pace(GAP_MS_MAX, 300, Patience(10_000_000, SILENT_NS, SILENT_NS), SILE
 """Where nothing is to end by waiting: a stall must last for seconds to be taken for the device's silence."""
 SSI_ANSWER_MS_MIN = 200
 """An acknowledgement that comes later than the scanner waits counts for its next packet, as SSI has no numbers: a stall must not make one."""
+AT_A_VENUE = Pace(30, 80, Patience(), SILENT_NS)
+"""As a gate waits: for what is measured."""
 BRISK = Pace(30, 40, Patience(10_000_000, SILENT_NS, 400_000_000), 600_000_000)
 """Where something is: what the device sends then comes in one piece, or not at all."""
 

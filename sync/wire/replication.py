@@ -186,7 +186,7 @@ class Replica:
         return found
 
     def offer(self, chunk: Chunk, stored: Stored, source: Source = Source.GATE) -> Answer:
-        """Judge a chunk. `stored` is asked only for records of the chunk's epoch that are held."""
+        """Judge a chunk. `stored` is asked only for records that are held, of the chunk's epoch and of those that vouch for it."""
         epoch = Epoch(chunk.epoch)
         refused = self._form(chunk)
         if refused is not None:

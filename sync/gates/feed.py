@@ -18,6 +18,7 @@ from sync.store.schema import METADATA, signed, unsigned
 from sync.store.together import Changes, Statement
 from sync.wire.feed import FEED_BYTES_MAX, Want
 from sync.wire.messages import CHUNKS_MAX, PUSH_RECORDS_MAX, Chunk
+from sync.wire.replication import UNSIGNED_MAX
 
 arrival = Table(
     "arrival",
@@ -60,8 +61,6 @@ revoked_head = Table(
 
 PIECE_RECORDS = 1024
 """Records of one arrival: some 60 kB, a page holds several."""
-UNSIGNED_MAX = 4096
-"""A gate of ours signs every 256 records. What more than these stand unsigned between is not forwarded."""
 ARRIVALS_MAX = 512
 """Looked at for one page."""
 _CURSOR = struct.Struct(">QQ")

@@ -48,6 +48,9 @@ RECORD_FRAME_BYTES = 5
 """What MessagePack adds to a record, at most."""
 PUSH_BUDGET_BYTES = PUSH_BYTES_MAX - 64 * 1024
 """Room for the records of a push; the rest is for its frames."""
+UNSIGNED_MAX = 4096
+"""A gate of ours signs every 256 records. Where more than these stand unsigned between, nothing of them is passed on, and
+they are not gone through for an end that a later epoch names."""
 
 
 class Source(Enum):
@@ -234,7 +237,7 @@ class Replica:
         """Return what an epoch that is held ends in at a seq behind its last head; None where that is not held."""
         if seq == state.seq:
             return state.link
-        if not state.head_seq + 1 < seq < state.seq:
+        if not state.head_seq + 1 < seq < state.seq or seq - state.head_seq > UNSIGNED_MAX:
             return None
         blobs = stored(state.epoch, state.head_seq + 1, seq)
         at = seed(self.gate, state.epoch)

@@ -16,7 +16,7 @@ from sync.store.database import Database
 from sync.store.schema import signed
 from sync.wire.feed import FEED_BYTES_MAX, Want
 from sync.wire.messages import Chunk
-from sync.wire.replication import Accepted, Duplicate, Replica, Source, head_in
+from sync.wire.replication import UNSIGNED_MAX, Accepted, Duplicate, Replica, Source, head_in
 from tests.sync.logs import EpochLog
 from tests.sync.ready import with_tables
 
@@ -147,7 +147,7 @@ def test_a_long_log_comes_in_pages_that_each_end_with_a_head(database: Database)
 def test_records_that_no_head_covers_for_long_are_not_forwarded(database: Database) -> None:
     prepare(database)
     log = EpochLog(Epoch(9), ONE).begin()
-    log.scans(feed.UNSIGNED_MAX + 1, head_every=10**9)
+    log.scans(UNSIGNED_MAX + 1, head_every=10**9)
     log.sign()
     with database.writing() as connection:
         assert store(connection, log) == 0

@@ -2,7 +2,8 @@
 
 No arm stands here, so nothing of a ticket that would be let in is recorded until its tag is: then one BIND, which is on the
 disk before anybody is told. What a bind amounts to, here and at every gate that hears of it: `admission.binds`. Cut off or
-not, a station binds: of two that bind one ticket the first is believed. While the disk takes nothing, nothing is bound.
+not, a station binds: of two that bind one ticket the first is believed. While the disk takes nothing, nothing is bound: what
+it failed to take is taken back at once, so that the tag is nobody's and the code opens as before, which is what is told.
 """
 
 import logging
@@ -12,11 +13,11 @@ from typing import Final
 import msgspec
 
 from admission.credentials import CredentialKind, Identity, Known, Malformed, Medium, tag_parts
-from admission.ids import LaneId, ReaderId, ZoneId
-from admission.lane import Judged, LaneEffect, LaneEvent, LaneState, Write
+from admission.ids import LaneId, ReaderId, RecordId, ZoneId
+from admission.lane import Annul, Judged, LaneEffect, LaneEvent, LaneState, Write
 from admission.question import LaneFacts, Verdict
 from admission.reasons import Line, Reason
-from admission.records import Bound, Extension, Flag, Kind, Outcome, pack_bound
+from admission.records import Bound, Direction, Extension, Flag, Kind, Outcome, pack_bound
 from admission.rules import mode_for
 from drivers.base import Signal
 from edge.clock import Clock
@@ -38,6 +39,13 @@ class _Held(msgspec.Struct, frozen=True, gc=False):
 
     identity: Known
     until_ns: int
+
+
+class _Binding(msgspec.Struct, frozen=True, gc=False):
+    """A bind on its way to the disk: who waits at which reader."""
+
+    reader: int
+    ticket: Answer
 
 
 class CheckIn:
@@ -64,8 +72,8 @@ class CheckIn:
         self._facts, self._state, self._drive = facts, state, drive
         self._seq_of, self._signal, self._on_fault = seq_of, signal, on_fault
         self._held: _Held | None = None
-        self._binding: dict[int, Callable[[], None]] = {}
-        """By record, whom to tell once it is durable."""
+        self._binding: dict[int, _Binding] = {}
+        """By record, whom to tell what became of it."""
         journal.on_durable(self._durable)
 
     def scanned(self, reader: int, data: bytes, medium: Medium, signature: bytes | None) -> None:
@@ -150,11 +158,37 @@ class CheckIn:
             mode=mode_for(verdict.candidate, self._facts().plan),
         )
         (seq,) = self._journal.append((write,), Stamp(self._lane, self._zone()))
-        self._binding[seq] = lambda: self._tell(reader, ticket, Line.BOUND, Outcome.GRANT, seq)
+        self._binding[seq] = _Binding(reader, ticket)
 
     def _durable(self, seq: int) -> None:
-        for one in [one for one in self._binding if one <= seq]:
-            self._binding.pop(one)()
+        for one, binding in self._settled(seq):
+            self._tell(binding.reader, binding.ticket, Line.BOUND, Outcome.GRANT, one)
+
+    def not_durable(self, seq: int) -> None:
+        """The disk took nothing up to `seq`; it may take it later, when nobody stands here to be told."""
+        for one, binding in self._settled(seq):
+            self._take_back(one, binding.ticket)
+            self._refuse(binding.reader, _not_ready(binding.ticket))
+
+    def _settled(self, seq: int) -> list[tuple[int, _Binding]]:
+        """Take out the binds up to `seq`."""
+        return [(one, self._binding.pop(one)) for one in sorted(self._binding) if one <= seq]
+
+    def _take_back(self, seq: int, ticket: Answer) -> None:
+        """Have a bind count for nothing, wherever it is heard of: it follows it in the log."""
+        verdict = ticket.verdict
+        self._drive(
+            Annul(
+                0,
+                "the disk took nothing",
+                RecordId(self._journal.gate, self._journal.epoch, seq),
+                ticket.subject,
+                Flag.TICKET,
+                Direction.NONE,
+                session=verdict.session,
+                mode=mode_for(verdict.candidate, self._facts().plan),
+            )
+        )
 
     # --- what is told ---------------------------------------------------------------------------------------------
 
@@ -173,9 +207,9 @@ class CheckIn:
 
     def _refuse(self, reader: int, answer: Answer) -> None:
         """Write a refusal down as a lane does, and say why."""
+        if answer.verdict.outcome in (Outcome.GRANT, Outcome.WAIT):
+            answer = _not_ready(answer)
         verdict = answer.verdict
-        if verdict.outcome in (Outcome.GRANT, Outcome.WAIT):
-            verdict = msgspec.structs.replace(verdict, outcome=Outcome.DENY, reason=Reason.NOT_READY)
         effects = self._drive(
             Judged(
                 ReaderId(reader),
@@ -188,14 +222,12 @@ class CheckIn:
         writes = [one for one in effects if isinstance(one, Write) and one.kind is Kind.SCAN]
         self._signal(Signal.REJECT)
         seq = self._seq_of(writes[-1].token) if writes else 0
-        self._rows.at_desk(
-            reader,
-            msgspec.structs.replace(answer, verdict=verdict),
-            verdict.outcome,
-            verdict.reason,
-            "",
-            seq=seq,
-        )
+        self._rows.at_desk(reader, answer, verdict.outcome, verdict.reason, "", seq=seq)
+
+
+def _not_ready(answer: Answer) -> Answer:
+    verdict = msgspec.structs.replace(answer.verdict, outcome=Outcome.DENY, reason=Reason.NOT_READY)
+    return msgspec.structs.replace(answer, verdict=verdict)
 
 
 def _may_be_bound(answer: Answer) -> bool:

@@ -538,7 +538,12 @@ class LaneShell:
             self.drive(Durable(token))
 
     def not_durable(self, seq: int, *, admit: bool) -> None:
-        """The disk took nothing up to `seq`: by policy the waiting grants are released all the same, or taken back."""
+        """The disk took nothing up to `seq`: by policy the waiting grants are released all the same, or taken back.
+
+        A tag is bound by no policy: its ticket opens without it.
+        """
+        if self._check_in is not None:
+            self._check_in.not_durable(seq)
         while self._awaiting and self._awaiting[0][0] <= seq:
             _, token = self._awaiting.popleft()
             self.drive(NotDurable(token, admit))

@@ -1,7 +1,10 @@
 """A check-in station at a whole gate: a ticket, then a tag; what is bound opens, and what it replaced does not."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from admission.entitlements import Standing
 from admission.ids import TicketId
@@ -11,6 +14,7 @@ from drivers.sims.serial_scanner import SerialScanner
 from drivers.sims.tag_reader import Pn532Chip, Type2Memory
 from edge.link import CHECK_IN, After, AnnulLast, Health, Part, Seen
 from tests.edge.rig import EVENT, UID, Gate, assert_verifies, code, quick, row, running, tag_row
+from tests.edge.shaky_disk import on, shaky
 
 TAG = "04FF00112233AA"
 GENUINE = bytes.fromhex("04E10CDA993C80")
@@ -208,6 +212,49 @@ async def test_a_ticket_waits_no_longer_than_its_while(tmp_path: Path) -> None:
         await tags.scan(TAG.encode())
         assert said(await told(gate, 2)) == ("ticket_first", Outcome.WAIT, Reason.NONE)
         assert Kind.BIND not in gate.kinds()
+
+
+@pytest.mark.parametrize("policy", ["admit_in_memory", "deny"])
+async def test_what_the_disk_does_not_take_is_not_bound_and_the_person_is_told(
+    tmp_path: Path, policy: str
+) -> None:
+    """It fails between the tap and its commit. What it takes later must say nothing else than the person was told."""
+    tags, adjust = desk(tmp_path)
+    log = f'[log]\nfault = "{policy}"\n'
+    with shaky() as disk:
+        async with running(tmp_path, [row(7), row(8)], adjust=adjust, extra=log, change=on(disk)) as gate:
+            await ready(gate)
+            await gate.hardware.second.scan(code(7))
+            assert said(await told(gate, 1)) == TAP_TOLD
+            disk.fail(errno.EIO)
+            await tags.scan(TAG.encode())
+            refused = await told(gate, 2)
+            assert (said(refused), refused.ticket) == (("", Outcome.DENY, Reason.NOT_READY), "7")
+            # The next visitor's ticket is asked for a tag of its own, or is told that this is no time.
+            await gate.hardware.second.scan(code(8))
+            next_one = TAP_TOLD if policy == "admit_in_memory" else ("", Outcome.DENY, Reason.NOT_READY)
+            assert said(await told(gate, 3)) == next_one
+            disk.heal()
+            await gate.recorded(Kind.ANNUL)
+            assert gate.kinds().count(Kind.BIND) == 1
+            await gate.until(lambda: gate.code(Part.LOG, "log") == "log.ok", "the disk is well again")
+            assert BIND_TOLD not in [said(one) for one in gate.daemon.recent], "nobody is told of it later"
+            await gate.hardware.tags.scan(TAG)
+            await gate.until(lambda: gate.daemon.recent[0].reason == Reason.UNKNOWN, "the tag is nobody's")
+            await gate.hardware.entry.scan(code(7))
+            await gate.walk(1)
+            # The tag is free for another.
+            count = len([one for one in gate.daemon.recent if one.kind == CHECK_IN])
+            await gate.hardware.second.scan(code(8))
+            assert said(await told(gate, count + 1)) == TAP_TOLD
+            await tags.scan(TAG.encode())
+            assert said(await told(gate, count + 2)) == BIND_TOLD
+    async with running(tmp_path, adjust=adjust) as gate:
+        await ready(gate)
+        await gate.hardware.tags.scan(TAG)
+        await gate.walk(1)
+        assert (await gate.recorded(Kind.PASSAGE)).ticket == (EVENT, TicketId(8))
+    assert_verifies(tmp_path / "data")
 
 
 def chip_of(signature: bytes) -> Type2Memory:

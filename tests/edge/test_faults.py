@@ -6,10 +6,7 @@ import os
 import shutil
 import socket
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,7 +39,6 @@ from edge.store.list import build
 from edge.store.log_reader import log_path
 from edge.verify import known_keys, verify_log
 from sync.wire.lists import ListRow, Profile
-from tests.edge.power_cut import FailingDisk, Operation
 from tests.edge.rig import (
     ARENA,
     EVENT,
@@ -60,45 +56,7 @@ from tests.edge.rig import (
     row,
     running,
 )
-
-EVER = 1 << 40
-"""Operations of a disk; more than there will be."""
-
-
-class ShakyDisk(FailingDisk):
-    """A disk that fails from `fail` to `heal`, or hangs from `hang` to `go_on`."""
-
-    def __init__(self, *, reads: bool = False) -> None:
-        super().__init__(errno.EIO, 0, 0, reads=reads)
-        self._flows = threading.Event()
-        self._flows.set()
-
-    def fail(self, number: int) -> None:
-        self._code, self._failing = number, range(EVER)
-
-    def hang(self) -> None:
-        self._flows.clear()
-
-    def go_on(self) -> None:
-        self._flows.set()
-
-    def record(self, operation: Operation) -> None:
-        self._flows.wait()
-        super().record(operation)
-
-
-@contextmanager
-def shaky(*, reads: bool = False) -> Iterator[ShakyDisk]:
-    disk = ShakyDisk(reads=reads)
-    try:
-        yield disk
-    finally:
-        disk.go_on()
-        disk.close()
-
-
-def on(disk: LocalDisk) -> Callable[[Factories], Factories]:
-    return lambda parts: replace(parts, disk=disk)
+from tests.edge.shaky_disk import on, shaky
 
 
 def log_code(gate: Gate) -> str:

@@ -11,7 +11,7 @@ from edge.daemon import EX_TEMPFAIL
 from edge.link import Part
 from edge.store.log_schema import ListVersion
 from tests.edge.rig import EVENT, Gate, assert_verifies, code, quick, row, running
-from tests.edge.test_faults import on, shaky
+from tests.edge.shaky_disk import on, shaky
 
 
 class FailingClock(SystemClock):

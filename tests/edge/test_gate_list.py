@@ -43,7 +43,8 @@ from tests.edge.rig import (
     row,
     running,
 )
-from tests.edge.test_faults import answer, on, shaky
+from tests.edge.shaky_disk import on, shaky
+from tests.edge.test_faults import answer
 
 ROWS = sorted(row(number) for number in range(1, 10))
 LIST_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(3, 35)))

@@ -39,7 +39,8 @@ from tests.edge.rig import (
     row,
     running,
 )
-from tests.edge.test_faults import YEARS_10_S, WrongClock, on, shaky
+from tests.edge.shaky_disk import on, shaky
+from tests.edge.test_faults import YEARS_10_S, WrongClock
 from tests.edge.test_gate_end import lost
 from tests.edge.test_gate_people import answers
 

@@ -20,7 +20,7 @@ from edge.verify import known_keys, verify_log
 from sync.wire.channel import knock_key
 from tests.edge import rig
 from tests.edge.front.peers.node import Node, enrolment_of, roster_of
-from tests.edge.test_faults import shaky
+from tests.edge.shaky_disk import shaky
 from tests.sync.lan import peers_toml, with_front
 
 NEAR = 9

@@ -21,7 +21,7 @@ from edge.reset import unsent
 from edge.store.disk import LocalDisk
 from edge.store.log_reader import LogReader
 from tests.edge.rig import Gate, quick, running
-from tests.edge.test_faults import shaky
+from tests.edge.shaky_disk import shaky
 from tests.sync.box import Box
 from tests.sync.logs import EpochLog
 from tests.sync.test_way_through import held, log_of, of

@@ -1,21 +1,26 @@
 """A traffic light and a buzzer at a lane, on lines of its relay board or of another: what was answered, told by light and rhythm.
 
 The relay guard ends each flash as it ends each pulse, so no lamp outlives us. Nothing flashes more than three times in a
-second (WCAG 2.3.1), and rhythms are those of the display, so that they are told apart without hearing a pitch. A new answer
-ends the one before it. Lamps come after the arm: whoever waits wants that first.
+second (WCAG 2.3.1), however fast answers come, and rhythms are those of the display, so that they are told apart without
+hearing a pitch. A new answer ends the one before it: at once where no light goes on for it that may not yet, which then waits in
+the dark rather than say what no longer holds. Lamps come after the arm: whoever waits wants that first.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import partial
 from typing import Final, Protocol
 
 from admission.question import Verdict
 from admission.reasons import DisplayState, Language, say
+from drivers.base import Signal
 from edge.settings import LaneSettings
 
 FLASHES_PER_S_MAX: Final = 3
+RISE_S: Final = 0.35
+"""From one light that goes on to the next of the same lane, of whatever colour: never four in a second, nor two at more than 3 Hz."""
 FLASH_MS_MAX: Final = 1000
 """A board may allow no longer pulse."""
 
@@ -27,6 +32,9 @@ class Lamp(Enum):
     RED = "red"
     BUZZER = "buzzer"
 
+
+LIGHTS: Final = frozenset({Lamp.GREEN, Lamp.RED})
+SOUNDS: Final = frozenset({Lamp.BUZZER})
 
 Flash = tuple[Lamp, int, int]
 """A lamp, from when on, for how long: milliseconds."""
@@ -70,9 +78,10 @@ class Annunciator:
             Lamp.BUZZER: settings.buzzer_line,
         }
         self._wired = {lamp: line for lamp, line in wired.items() if line is not None}
-        self._lines = lines
-        self._loop = asyncio.get_running_loop()
-        self._due: list[asyncio.TimerHandle] = []
+        self._tracks = tuple(
+            _Track(lines, {lamp: line for lamp, line in self._wired.items() if lamp in lamps})
+            for lamps in (LIGHTS, SOUNDS)
+        )
 
     def show(self, verdict: Verdict) -> None:
         """Tell what was answered."""
@@ -84,26 +93,97 @@ class Annunciator:
         pattern = PATTERNS[state]
         if not pattern or not self._wired:
             return
-        self.end()
-        for lamp, from_ms, for_ms in pattern:
-            line = self._wired.get(lamp)
-            if line is not None:
-                flash = partial(self._lines.pulse, line, for_ms, _whether_or_not)
-                self._due.append(self._loop.call_later(from_ms / 1000, flash))
+        for track in self._tracks:
+            track.play(pattern)
 
-    def end(self) -> None:
-        """Let all lamps go out."""
-        is_shown = any(not one.cancelled() for one in self._due)
+
+class _Track:
+    """Lines of which one after the other goes on, never sooner than `RISE_S` after the last: all lights, or the buzzer."""
+
+    def __init__(self, lines: Lines, wired: Mapping[Lamp, int]) -> None:
+        self._lines = lines
+        self._wired = wired
+        self._loop = asyncio.get_running_loop()
+        self._due: list[asyncio.TimerHandle] = []
+        self._rose_s = -math.inf
+        self._lit: Lamp | None = None
+        """What went on last, and until when it stays on."""
+        self._until_s = -math.inf
+
+    def play(self, pattern: Iterable[Flash]) -> None:
+        """Begin a pattern now; where nothing may go on yet, with what is lit already, or else as soon as it may."""
+        flashes = [one for one in pattern if one[0] in self._wired]
+        now_s = self._loop.time()
+        is_early = now_s < self._rose_s + RISE_S
+        stays = flashes[0][0] if is_early and flashes and self._is_lit(flashes[0][0], now_s) else None
+        begin_s = self._rose_s + RISE_S if is_early and stays is None else now_s
+        self._end(but=stays)
+        for lamp, from_ms, for_ms in flashes:
+            self._at(begin_s + from_ms / 1000, partial(self._flash, lamp, for_ms))
+
+    def _flash(self, lamp: Lamp, for_ms: int) -> None:
+        now_s = self._loop.time()
+        line = self._wired[lamp]
+        if self._is_lit(lamp, now_s):
+            # A pulse of a line that is on makes it longer, never shorter; the next flash must find it off.
+            self._until_s = min(now_s + for_ms / 1000, self._rose_s + FLASH_MS_MAX / 1000)
+            self._at(self._until_s, partial(self._lines.off_line, line))
+        elif now_s < self._rose_s + RISE_S:  # a timer was late, or this one early
+            self._at(self._rose_s + RISE_S, partial(self._flash, lamp, for_ms))
+            return
+        else:
+            self._lit, self._rose_s, self._until_s = lamp, now_s, now_s + for_ms / 1000
+        self._lines.pulse(line, for_ms, _whether_or_not)
+
+    def _is_lit(self, lamp: Lamp, now_s: float) -> bool:
+        return lamp is self._lit and now_s < self._until_s
+
+    def _at(self, when_s: float, what: Callable[[], None]) -> None:
+        self._due.append(self._loop.call_at(when_s, what))
+
+    def _end(self, but: Lamp | None) -> None:
+        """Let what was shown go out, and forget what was to come."""
         for one in self._due:
             one.cancel()
         self._due.clear()
-        if is_shown:
-            for line in self._wired.values():
-                self._lines.off_line(line)
+        if self._lit is not None and self._lit is not but:
+            self._lines.off_line(self._wired[self._lit])
+            self._lit = None
+
+
+class ReaderLight:
+    """A reader's own light and beeper: no verdict sooner than `RISE_S` after the one before, of several the newest."""
+
+    def __init__(self, show: Callable[[Signal], None]) -> None:
+        self._show = show
+        self._loop = asyncio.get_running_loop()
+        self._shown_s = -math.inf
+        self._next: Signal | None = None
+
+    def feedback(self, signal: Signal) -> None:
+        """Show a signal, now or as soon as it may be. The passage's end puts lights out, and never waits."""
+        wait_s = self._shown_s + RISE_S - self._loop.time()
+        if signal is Signal.NEXT:
+            if self._next is Signal.ACCEPT:
+                self._next = None  # whoever it was for has passed
+            self._show(signal)
+        elif self._next is not None:
+            self._next = signal
+        elif wait_s > 0:
+            self._next = signal
+            self._loop.call_later(wait_s, self._shown)
+        else:
+            self._shown_s = self._loop.time()
+            self._show(signal)
+
+    def _shown(self) -> None:
+        signal, self._next = self._next, None
+        if signal is not None:
+            self.feedback(signal)
 
 
 def _whether_or_not(_ok: bool) -> None:
     """A lamp that stays dark stops nobody; that the board is gone is shown anyhow."""
 
 
-__all__ = ["FLASHES_PER_S_MAX", "FLASH_MS_MAX", "PATTERNS", "Annunciator", "Lamp", "Lines"]
+__all__ = ["FLASHES_PER_S_MAX", "FLASH_MS_MAX", "PATTERNS", "Annunciator", "Lamp", "Lines", "ReaderLight"]

@@ -43,7 +43,7 @@ from admission.question import LaneFacts
 from admission.records import Direction, Fire, Flag, Kind, Outcome
 from admission.rules import mode_for
 from drivers.base import InputChanged, Removed, Scan, Signal, Stored
-from edge.annunciator import Annunciator
+from edge.annunciator import Annunciator, ReaderLight
 from edge.check_in import CheckIn
 from edge.clock import Clock, TrustedTime
 from edge.contacts import Contacts
@@ -261,7 +261,7 @@ class LaneShell:
 
     def feedback_of(self, reader: int, feedback: Callable[[Signal], None]) -> None:
         """Let verdicts be shown on a reader's own light or beeper."""
-        self._readers[reader].feedback = feedback
+        self._readers[reader].feedback = ReaderLight(feedback).feedback
 
     @property
     def is_busy(self) -> bool:

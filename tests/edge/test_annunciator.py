@@ -2,19 +2,26 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from admission.entitlements import Standing
 from admission.reasons import DisplayState
+from drivers.base import Signal
+from drivers.pulses import Pulses
 from drivers.sims.lcus_board import LcusBoard
-from edge.annunciator import FLASH_MS_MAX, FLASHES_PER_S_MAX, PATTERNS, Lamp
+from edge.annunciator import FLASH_MS_MAX, FLASHES_PER_S_MAX, PATTERNS, Annunciator, Lamp, ReaderLight
 from edge.board import VerdictWord, verdict
 from edge.config import ConfigErrors, load
 from edge.link import Health, Part
+from edge.settings import LaneSettings, SerialReader, Way
 from tests.edge.rig import Gate, code, quick, row, running
 from tests.edge.test_config import BARRIER
+from tests.sim.loop import VirtualLoop
 
 REST_MS = 100
 """A relay line stays off so long between two pulses (`drivers.pulses`)."""
@@ -42,6 +49,138 @@ def test_states_are_told_apart_by_light_and_by_rhythm_alone() -> None:
         assert len(set(seen)) == len(seen)
     greens = {state for state, pattern in told.items() if all(one[0] is not Lamp.RED for one in pattern)}
     assert greens == {DisplayState.ADMIT}, "without red nobody is refused"
+
+
+class Lamps:
+    """A board whose lines are ended as the relay guard ends them, on the loop's time. `edges`: when, which line, on or off."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pulses = Pulses(FLASH_MS_MAX)
+        self.edges: list[tuple[float, int, bool]] = []
+        self.on: set[int] = set()
+
+    def pulse(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> None:
+        now_ns = round(self._loop.time() * 1e9)
+        if line not in self.on:
+            self._edge(line, on=True)
+        self._pulses.start(line, duration_ms, 0, now_ns, now_ns)
+        self._loop.call_at((self._pulses.next_ns() or 0) / 1e9, self._end_due)
+        done(True)
+
+    def off_line(self, line: int) -> None:
+        self._pulses.end(line)
+        if line in self.on:
+            self._edge(line, on=False)
+
+    def _end_due(self) -> None:
+        for line in self._pulses.due(round(self._loop.time() * 1e9)):
+            self.off_line(line)
+        if (next_ns := self._pulses.next_ns()) is not None:
+            self._loop.call_at(next_ns / 1e9, self._end_due)
+
+    def _edge(self, line: int, *, on: bool) -> None:
+        (self.on.add if on else self.on.discard)(line)
+        self.edges.append((self._loop.time(), line, on))
+
+
+GREEN, RED, BUZZER = range(3)
+LINES = {Lamp.GREEN: GREEN, Lamp.RED: RED, Lamp.BUZZER: BUZZER}
+LANE = LaneSettings(
+    id=1,
+    name="one",
+    readers=(SerialReader(id=1, way=Way.ENTRY, port="/dev/x"),),
+    green_line=GREEN,
+    red_line=RED,
+    buzzer_line=BUZZER,
+)
+TOLD = [one for one in DisplayState if PATTERNS[one]]
+
+
+def told(answers: Sequence[tuple[DisplayState, int]]) -> tuple[list[tuple[float, int, bool]], list[set[int]]]:
+    """Tell answers, each so many milliseconds after the one before: what the lines did, and which were on right after each."""
+
+    async def main() -> tuple[list[tuple[float, int, bool]], list[set[int]]]:
+        lamps = Lamps()
+        annunciator, on = Annunciator(LANE, lamps), []
+        for state, after_ms in answers:
+            await asyncio.sleep(after_ms / 1000)
+            annunciator.tell(state)
+            await asyncio.sleep(0.001)
+            on.append(set(lamps.on))
+        await asyncio.sleep(5)
+        assert not lamps.on
+        return lamps.edges, on
+
+    loop = VirtualLoop()  # type: ignore[abstract]  # it has what our code asks of a loop
+    try:
+        return loop.run(main())
+    finally:
+        loop.close()
+
+
+def assert_no_flashing(rises: Sequence[float]) -> None:
+    for before, after in itertools.pairwise(rises):
+        assert after - before > 1 / FLASHES_PER_S_MAX, "no flash above 3 Hz"
+    for first in rises:
+        assert sum(first <= one < first + 1 for one in rises) <= FLASHES_PER_S_MAX
+
+
+@given(st.lists(st.tuples(st.sampled_from(TOLD), st.integers(1, 1500)), min_size=1, max_size=20))
+def test_however_fast_answers_come_no_light_flashes_and_none_says_what_no_longer_holds(
+    answers: list[tuple[DisplayState, int]],
+) -> None:
+    edges, on_after = told(answers)
+    for lines in ({GREEN, RED}, {BUZZER}):
+        assert_no_flashing([at for at, line, on in edges if on and line in lines])
+    for (state, _), on in zip(answers, on_after, strict=True):
+        first = next(LINES[lamp] for lamp, _, _ in PATTERNS[state] if lamp is not Lamp.BUZZER)
+        assert on <= {first, BUZZER}, "the light of the answer before is out"
+
+
+@pytest.mark.parametrize("pair", list(itertools.product(TOLD, repeat=2)))
+def test_ten_answers_a_second_are_steady_light_and_the_last_one_is_shown_whole(
+    pair: tuple[DisplayState, DisplayState],
+) -> None:
+    flood = [(pair[number % 2], 99) for number in range(50)]
+    edges, _ = told([*flood, (pair[0], 99)])
+    assert_no_flashing([at for at, line, on in edges if on and line != BUZZER])
+    lit_s = sum(at if not on else -at for at, line, on in edges if line != BUZZER)
+    if pair[0] is pair[1]:
+        assert lit_s > 3, "the light stands"
+    wanted = [(lamp, for_ms) for lamp, _, for_ms in PATTERNS[pair[0]] if lamp is not Lamp.BUZZER]
+    last = [(line, at) for at, line, on in edges if on and line != BUZZER][-len(wanted) :]
+    assert [line for line, _ in last] == [LINES[lamp] for lamp, _ in wanted]
+
+
+def test_an_answer_long_after_the_last_is_shown_at_once() -> None:
+    edges, _ = told([(DisplayState.REFUSED, 10), (DisplayState.ADMIT, 400)])
+    assert [round(at, 3) for at, line, on in edges if on and line == GREEN] == [0.411]
+
+
+def test_a_reader_is_told_no_faster_than_eyes_bear_and_of_the_newest() -> None:
+    async def main() -> list[tuple[float, Signal]]:
+        shown: list[tuple[float, Signal]] = []
+        light = ReaderLight(lambda signal: shown.append((round(loop.time(), 3), signal)))
+        for number in range(11):
+            light.feedback(Signal.REJECT if number % 2 else Signal.ACCEPT)
+            await asyncio.sleep(0.1)
+        light.feedback(Signal.NEXT)
+        await asyncio.sleep(1)
+        light.feedback(Signal.WAIT)
+        await asyncio.sleep(1)
+        return shown
+
+    loop = VirtualLoop()  # type: ignore[abstract]  # it has what our code asks of a loop
+    try:
+        shown = loop.run(main())
+    finally:
+        loop.close()
+    verdicts = [at for at, signal in shown if signal is not Signal.NEXT]
+    assert_no_flashing(verdicts)
+    assert shown[0] == (0.0, Signal.ACCEPT)
+    assert (1.1, Signal.NEXT) in shown, "what puts lights out waits for nothing"
+    assert shown[-1] == (2.1, Signal.WAIT)
 
 
 async def lit(gate: Gate, board: LcusBoard, line: int) -> None:

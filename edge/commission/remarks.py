@@ -1,9 +1,10 @@
 """A person's comments in a gate's TOML, carried into the text that is written anew: beside the key or table they stood at.
 
-A table of many is known by its `id`. A comment whose table or key is gone goes to the head of the file: nothing a person wrote
-is lost.
+A table of many is known by its `id`. A list is written anew in one line: comments within it stand above its key, each with the
+values that it stood beside. A comment whose table or key is gone goes to the head of the file: nothing a person wrote is lost.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,7 @@ from edge.commission.toml_text import HEAD
 Anchor = tuple[str, ...]
 """Tables from the outside in, each with its id, then the key; `_END` for what stands at neither."""
 _END: Final = ("",)
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
 
 LOST: Final = "# Comments of the file before, whose place is gone:\n"
 
@@ -44,8 +46,13 @@ def with_remarks(text: str, before: str) -> str:
 
 def _remarks(text: str) -> _Remarks:
     found, waiting = _Remarks(), list[str]()
-    for line, anchor in _anchored(text):
+    within = _within(text.splitlines())
+    for at, (line, anchor) in enumerate(_anchored(text)):
         code, remark = _split(line)
+        if at in within:
+            if remark:
+                found.above.setdefault(anchor, []).append(_of_values(code, remark))
+            continue
         if not code.strip():
             if remark and f"{remark}\n" not in {HEAD, LOST}:
                 waiting.append(remark)
@@ -61,9 +68,10 @@ def _remarks(text: str) -> _Remarks:
 
 
 def _anchored(text: str) -> list[tuple[str, Anchor]]:
-    """Return each line with what it is of; an empty one and a comment with `_END`."""
+    """Return each line with what it is of, of a list's lines its key; an empty one and a comment with `_END`."""
     lines = text.splitlines()
-    ids = _ids(lines)
+    within = _within(lines)
+    ids = _ids(lines, within)
     made: list[tuple[str, Anchor]] = []
     table: Anchor = ()
     lane: Anchor = ()
@@ -75,6 +83,8 @@ def _anchored(text: str) -> list[tuple[str, Anchor]]:
             table = (*(lane if inner else ()), f"{name} {ids[at]}")
             lane = table if name == "lanes" else lane if inner else ()
             made.append((line, table))
+        elif at in within:
+            made.append((line, made[-1][1]))
         elif "=" in code:
             made.append((line, (*table, code.partition("=")[0].strip())))
         else:
@@ -82,12 +92,35 @@ def _anchored(text: str) -> list[tuple[str, Anchor]]:
     return made
 
 
-def _ids(lines: list[str]) -> dict[int, str]:
+def _within(lines: list[str]) -> frozenset[int]:
+    """Return the numbers of the lines that go on with a list, or an inline table, from the line before."""
+    within = set[int]()
+    depth = 0
+    for at, line in enumerate(lines):
+        code = _split(line)[0]
+        if depth:
+            within.add(at)
+        elif "=" not in code:
+            continue  # a table's own brackets
+        bare = _STRING.sub("", code)
+        depth = max(0, depth + sum(bare.count(one) for one in "[{") - sum(bare.count(one) for one in "]}"))
+    return frozenset(within)
+
+
+def _of_values(code: str, remark: str) -> str:
+    """Return a comment of a list with the values that it stands beside."""
+    values = code.strip().strip(",[]{} ")
+    return f"# {values}: {remark.lstrip('# ')}" if values else remark
+
+
+def _ids(lines: list[str], within: frozenset[int]) -> dict[int, str]:
     """Return the number of each line that begins a table, with the table's id; "" where it has none."""
     ids: dict[int, str] = {}
     last = -1
     for at, line in enumerate(lines):
         code = _split(line)[0].strip()
+        if at in within:
+            continue
         if code.startswith("["):
             last = at
             ids[at] = ""

@@ -54,6 +54,24 @@ def test_a_comment_stays_beside_its_key_and_one_without_a_place_goes_to_the_head
     )
 
 
+def test_comments_within_a_list_stand_above_it_with_their_values() -> None:
+    before = (
+        '[[relays]]\nid = "hat"\n# the HAT\noffsets = [  # BCM\n    26,  # North # 1\n    # free: 21\n    20, 16,  # South\n]  # 3 of 8\n'
+        'driver = "gpio"\n[[lanes]]\nid = 1\nsources = [\n    "a # [b",  # a handheld\n    "c = d",\n]\nname = "A"  # the last\n'
+    )
+    text = (
+        '[[relays]]\ndriver = "gpio"\nid = "hat"\noffsets = [26, 20]\n\n'
+        '[[lanes]]\nid = 1\nname = "A"\nsources = ["a # [b"]\n'
+    )
+    once = with_remarks(text, before)
+    assert once == (
+        '[[relays]]\ndriver = "gpio"\nid = "hat"\n# the HAT\n# 26: North # 1\n# free: 21\n# 20, 16: South\n# 3 of 8\n'
+        'offsets = [26, 20]  # BCM\n\n'
+        '[[lanes]]\nid = 1\nname = "A"  # the last\n# "a # [b": a handheld\nsources = ["a # [b"]\n'
+    )
+    assert with_remarks(text, once) == once
+
+
 def tripod() -> Settings:
     """A gate with things that only a file says: feedback of a scanner, lamps, a fault contact, a relay board's speed."""
     return config.load(

@@ -234,7 +234,7 @@ def _is_opened_by(one: Plugged, device: Written) -> bool:
     path = getattr(device, "port", "") or getattr(device, "device", "")
     usb, socket = getattr(device, "usb", ""), getattr(device, "usb_port", "")
     if isinstance(path, str) and path:
-        return any(node.path == path for node in one.nodes)
+        return any(path in {node.path, *node.names} for node in one.nodes)
     return bool(socket) and (not usb or usb.lower() == one.usb) and any(n.port == socket for n in one.nodes)
 
 

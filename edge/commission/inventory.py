@@ -39,6 +39,8 @@ class Node:
     path: str
     name: str = ""
     port: str = ""
+    names: tuple[str, ...] = ()
+    """What else it is called: by the kernel's number, or by what the device says of itself (`by-id`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ def _serial(root: Path) -> Iterator[tuple[Path, Node]]:
             continue
         if one.name.startswith("ttyS") and _text(one / "type") == "0":
             continue  # PORT_UNKNOWN of <linux/serial_core.h>: a driver, and nothing there
-        yield device.resolve(), Node(NodeKind.SERIAL, _path(root, one.name, stable))
+        path = _path(root, one.name, stable)
+        yield device.resolve(), Node(NodeKind.SERIAL, path, names=_names(root, one.name, "dev/serial"))
 
 
 def _keyboards(root: Path) -> Iterator[tuple[Path, Node]]:
@@ -145,7 +148,13 @@ def _keyboards(root: Path) -> Iterator[tuple[Path, Node]]:
         path = _path(root, f"input/{one.name}", stable)
         yield (
             device.resolve(),
-            Node(NodeKind.KEYBOARD, path, _text(device / "name"), _text(device / "phys")),
+            Node(
+                NodeKind.KEYBOARD,
+                path,
+                _text(device / "name"),
+                _text(device / "phys"),
+                _names(root, f"input/{one.name}", "dev/input"),
+            ),
         )
 
 
@@ -193,6 +202,14 @@ def _stable(root: Path, links: str, suffix: str = "") -> dict[str, str]:
 
 def _path(root: Path, node: str, stable: dict[str, str]) -> str:
     return stable.get(node.rpartition("/")[2], str(root / "dev" / node))
+
+
+def _names(root: Path, node: str, links: str) -> tuple[str, ...]:
+    """Return every name of a node."""
+    last = node.rpartition("/")[2]
+    folders = (f"{links}/by-id", f"{links}/by-path")
+    others = (link for folder in folders for link in _listed(root / folder) if link.is_symlink())
+    return (str(root / "dev" / node), *(str(one) for one in others if one.readlink().name == last))
 
 
 def _runs(root: Path, name: str) -> bool:

@@ -18,7 +18,6 @@ from edge.commission.candidates import (
     INPUTS,
     LINES,
     board_of,
-    header_lines,
     inputs_of_device,
 )
 from edge.commission.contacts import Contact
@@ -201,6 +200,7 @@ class CommissionPage:
         self._base = before.settings
         self._unlock = Unlock(pin, mono_s)
         self._enrol_turn = asyncio.Lock()
+        self._write_turn = asyncio.Lock()
         self._index = (PAGE / "commission.html").read_text("utf-8")
         self._files = {file: (folder / file).read_bytes() for file, (folder, _) in _FILES.items()}
         around = (
@@ -361,7 +361,7 @@ class CommissionPage:
             board = board_of(device, asked.driver, asked.lines)
         if board is None:
             raise Refused("commission.no_board")
-        if any(one.key == asked.key for one in self._shell.session.chosen.values()):
+        if self._shell.session.is_reader(asked.key):
             raise Refused("commission.is_reader")
         try:
             await self._shell.pulse(asked.key, board, asked.line)
@@ -378,10 +378,13 @@ class CommissionPage:
 
     async def _pulse_pin(self, request: web.Request) -> None:
         asked = await body(request, PinBody)
-        free = header_lines(asked.chip, self._shell.free.get(asked.chip, ()))
-        if asked.offset not in free and asked.offset not in self._shell.session.outputs_of(asked.chip):
+        session = self._shell.session
+        if asked.offset in session.wires_of(asked.chip):
+            raise Refused("commission.is_reader")
+        free = self._shell.free_lines(asked.chip)
+        if asked.offset not in free and asked.offset not in session.outputs_of(asked.chip):
             raise Refused("commission.no_board")
-        if self._shell.session.is_contact(asked.chip, asked.offset):
+        if session.is_contact(asked.chip, asked.offset):
             raise Refused("commission.is_contact")
         try:
             await self._shell.pulse_pin(asked.chip, asked.offset)
@@ -418,7 +421,7 @@ class CommissionPage:
         if not said.lines:
             session.unwatch(said.key)
             return
-        if any(one.key == said.key for one in session.chosen.values()):
+        if session.is_reader(said.key):
             raise Refused("commission.is_reader")
         if said.key.startswith(GPIO_KEY):
             made = self._shell.pins_to_watch(said.key)
@@ -462,8 +465,16 @@ class CommissionPage:
             raise Refused("commission.not_enrolled", {"what": str(failed), "hint": failed.hint}) from None
 
     async def _write(self, request: web.Request) -> None:
-        """Put the configuration in its place; the process then goes on as a gate."""
+        """Put the configuration in its place, once; the process then goes on as a gate.
+
+        Pressed again meanwhile it changes nothing: the file that stood there before stays the one beside it.
+        """
         await body(request, NoBody)
+        async with self._write_turn:
+            if not self.written.is_set():
+                await self._write_once()
+
+    async def _write_once(self) -> None:
         session = self._shell.session
         # Without a centre no gate would start, and this page would be gone.
         if self._enrolment() is None or not session.lanes or session.missing() or session.relay_less():

@@ -39,6 +39,7 @@ from edge.settings import (
     UidOrder,
     Way,
     WedgeReader,
+    WiegandReader,
 )
 
 LANES_MAX: Final = 16
@@ -227,8 +228,7 @@ class Commissioning:
 
     def as_before(self, candidate: Candidate) -> Candidate:
         """Return a device to listen to as the file before says how it is opened, but with nothing said of codes and cards."""
-        readers = (*self.chosen.values(), *(one for lane in self.lanes.values() for one in lane.others))
-        before = next((one.reader for one in readers if one.key == candidate.key), None)
+        before = next((one.reader for one in self.readers if one.key == candidate.key), None)
         if before is None:
             return candidate
         open_fields = {one.name for one in msgspec.structs.fields(before)} & _LEARNED.keys()
@@ -279,6 +279,21 @@ class Commissioning:
             return True
         kept = (one for key, one in self.inputs_before.items() if key in self.inputs and chip_of(key) == chip)
         return (chip, offset) not in self.freed and any(offset in getattr(one, "offsets", ()) for one in kept)
+
+    @property
+    def readers(self) -> tuple[Chosen, ...]:
+        """Every reader, also those that the page has no seat for."""
+        return (*self.chosen.values(), *(one for lane in self.lanes.values() for one in lane.others))
+
+    def is_reader(self, key: str) -> bool:
+        """Whether a reader is behind this device: nobody drives it."""
+        return any(one.key == key for one in self.readers)
+
+    def wires_of(self, chip: str) -> frozenset[int]:
+        """Return the lines of a GPIO chip that are D0 and D1 of a Wiegand reader: nobody drives them or reads them as contacts."""
+        readers = (one.reader for one in self.readers)
+        wiegand = (one for one in readers if isinstance(one, WiegandReader) and one.chip == chip)
+        return frozenset(wire for one in wiegand for wire in (one.d0, one.d1))
 
     def outputs_of(self, chip: str) -> frozenset[int]:
         """Return the lines of a GPIO chip on which something is switched."""

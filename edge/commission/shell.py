@@ -160,12 +160,18 @@ class Shell:
             if key not in self.listening:
                 self._listen(candidate)
 
+    def free_lines(self, chip: str) -> tuple[int, ...]:
+        """Return the lines of a GPIO chip that may become something: those that nothing holds, and no wires of a reader."""
+        wires = self.session.wires_of(chip)
+        return tuple(one for one in header_lines(chip, self.free.get(chip, ())) if one not in wires)
+
     def pins_to_watch(self, key: str) -> InputSettings | None:
         """Return a GPIO chip as a board of contacts: its free lines, those watched already, and none that switches something."""
         chip = chip_of(key)
         before = self.session.inputs.get(key)
         had = before.offsets if isinstance(before, GpioInputs) else ()
-        lines = sorted({*header_lines(chip, self.free.get(chip, ())), *had} - self.session.outputs_of(chip))
+        taken = self.session.outputs_of(chip) | self.session.wires_of(chip)
+        lines = sorted({*self.free_lines(chip), *had} - taken)
         made = gpio_inputs(chip, tuple(lines[:GPIO_LINES_MAX]))
         if made is None or not isinstance(before, GpioInputs):
             return made

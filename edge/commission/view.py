@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from admission.reasons import Language
-from edge.commission.candidates import GPIO_KEY, INPUTS, has_inputs, header_lines, likely_board
+from edge.commission.candidates import GPIO_KEY, INPUTS, has_inputs, likely_board
 from edge.commission.contacts import Contact
 from edge.commission.findings import troubles
 from edge.commission.inventory import NodeKind, Plugged
@@ -13,7 +13,7 @@ from edge.commission.kept import away
 from edge.commission.known import known, title
 from edge.commission.orders import lock
 from edge.commission.placing import Earlier
-from edge.commission.session import Heard, Lane, Seat
+from edge.commission.session import Chosen, Heard, Lane, Seat
 from edge.commission.shell import Listening, Shell
 from edge.commission.told import TroubleTold, told
 from edge.commission.words import label, name, sentence_of
@@ -175,8 +175,8 @@ def commission_view(
 def _device(device: Plugged, shell: Shell, found: tuple[TroubleTold, ...], language: Language) -> DeviceShown:
     what = known(device)
     one = shell.listening.get(device.place)
-    seat = next((seat for seat, chosen in shell.session.chosen.items() if chosen.key == device.place), None)
-    board, made = likely_board(device), shell.session.boards.get(device.place)
+    board = "" if shell.session.is_reader(device.place) else likely_board(device)
+    made = shell.session.boards.get(device.place)
     kind = f"{name(what.role.value, language)} · {name(what.mode.value, language)}"
     return DeviceShown(
         key=device.place,
@@ -186,13 +186,31 @@ def _device(device: Plugged, shell: Shell, found: tuple[TroubleTold, ...], langu
         listening=one is not None and one.state is not None and one.state.health is Health.OK,
         state=_state(device, one, shell, language),
         heard=0 if one is None else one.heard,
-        seat="" if seat is None else _seat_name(seat, shell, language),
+        seat=_place_of(device.place, shell, language),
         board=str(made.__struct_config__.tag) if made is not None else board,
         lines=getattr(made, "lines", 0),
         is_board=device.place in shell.session.boards,
         adapter=bool(board) and board != "hid" and device.place not in shell.session.inputs,
         pn532=device.place in shell.pn532,
         troubles=tuple(one for one in found if one.place == device.place),
+    )
+
+
+def _place_of(key: str, shell: Shell, language: Language) -> str:
+    """Name the place of the reader that a device is; "" for none."""
+    seat = next((seat for seat, chosen in shell.session.chosen.items() if chosen.key == key), None)
+    if seat is not None:
+        return _seat_name(seat, shell, language)
+    for lane in shell.session.lanes.values():
+        for one in lane.others:
+            if one.key == key:
+                return f"{lane.name} · {_other(one, language)}"
+    return ""
+
+
+def _other(one: Chosen, language: Language) -> str:
+    return label("other_reader", language).format(
+        way=label(one.reader.way.value, language), called=one.called
     )
 
 
@@ -241,9 +259,7 @@ def _lane(number: int, shell: Shell, language: Language) -> LaneShown:
             OtherShown(
                 number,
                 one.reader.id,
-                label("other_reader", language).format(
-                    way=label(one.reader.way.value, language), called=one.called
-                ),
+                _other(one, language),
             )
             for one in lane.others
         ),
@@ -264,8 +280,8 @@ def _output(at: tuple[str, int], shell: Shell, language: Language) -> str:
 def _pins(shell: Shell) -> Iterator[PinsShown]:
     """Return the lines of GPIO chips that may be pulsed: those that nothing holds, and no contact."""
     session = shell.session
-    for chip, free in shell.free.items():
-        lines = {*header_lines(chip, free), *session.outputs_of(chip)}
+    for chip in shell.free:
+        lines = {*shell.free_lines(chip), *session.outputs_of(chip)}
         offsets = tuple(one for one in sorted(lines) if not session.is_contact(chip, one))
         if offsets:
             yield PinsShown(chip, offsets)
@@ -298,15 +314,14 @@ def _contact(contact: Contact, lane: Lane, shell: Shell, language: Language) -> 
 def _boards(shell: Shell, language: Language) -> Iterator[BoardShown]:
     """Return what contacts may hang on: the inputs of relay boards, serial boards, and the box's own header."""
     session = shell.session
-    readers = {one.key for one in session.chosen.values()}
     for device in shell.found.plugged:
         relay = session.boards.get(device.place)
-        if device.place in readers or not any(one.kind is NodeKind.SERIAL for one in device.nodes):
+        if session.is_reader(device.place) or not any(one.kind is NodeKind.SERIAL for one in device.nodes):
             continue
         if has_inputs(relay) if relay is not None else likely_board(device):
             yield _board(device.place, title(device), device.place, INPUTS, shell, language)
-    for chip, free in shell.free.items():
-        lines = [one for one in header_lines(chip, free) if one not in session.outputs_of(chip)]
+    for chip in shell.free:
+        lines = [one for one in shell.free_lines(chip) if one not in session.outputs_of(chip)]
         if lines:
             yield _board(f"{GPIO_KEY}{chip}", "GPIO", chip, (len(lines),), shell, language)
 

@@ -212,7 +212,7 @@ function show() {
   draw("locks", state.locks, () => state.locks.map((one) => el("li", {}, el("h3", { textContent: one.called }), ...order(one.key, one, "lock").filter(Boolean))));
   draw("missing", state.missing, () => (state.missing.length ? state.missing.map((text) => el("li", { textContent: text })) : [el("li", { className: "ok", textContent: `✓ ${words.complete}` })]));
   $("path").textContent = state.path;
-  $("write").disabled = state.missing.length > 0;
+  $("write").disabled = going || state.missing.length > 0;
   const now = JSON.stringify(state.lanes.map((lane) => [lane.seats.map((one) => one.chosen), lane.contacts.map((one) => one.wired)]));
   const found = state.lanes.flatMap((lane) => [...lane.seats.map((one) => one.chosen), ...lane.contacts.map((one) => one.wired)]).filter(Boolean).length;
   if (chosenBefore && now !== chosenBefore && !state.asked && found) say(`✓ ${words.chosen}`);
@@ -242,7 +242,7 @@ $("stop").textContent = words.stop;
 $("stop").onclick = () => act("stop");
 $("anew").textContent = words.anew;
 $("anew").onclick = async (e) => { if (sure(e.currentTarget, words.anew_sure) && await act("anew")) location.reload(); };
-$("write").onclick = async () => { if (await act("write")) { going = true; say(words.started); } };
+$("write").onclick = async () => { $("write").disabled = true; going = await act("write"); if (going) say(words.started); else show(); };
 for (const link of document.querySelectorAll("nav a")) if (link.lang === lang) link.setAttribute("aria-current", "true");
 // Somebody who holds a card to a reader or walks through waits for the answer: then it is looked for more often.
 async function follow() {

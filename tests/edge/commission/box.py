@@ -102,6 +102,12 @@ class Box:
         """Load a kernel module."""
         (self.root / "sys/module" / name).mkdir()
 
+    def by_id(self, node: str, name: str) -> Path:
+        """Give a port the name that udev makes of what the device says of itself."""
+        link = self.root / "dev/serial/by-id" / name
+        self._link(link, self.root / "dev" / node)
+        return link
+
     def _node(self, node: str, links: str, link: str, port: Path | None, folder: str = "") -> Path:
         path = self.root / "dev" / folder / node
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ def test_comments_within_a_list_stand_above_it_with_their_values() -> None:
     once = with_remarks(text, before)
     assert once == (
         '[[relays]]\ndriver = "gpio"\nid = "hat"\n# the HAT\n# 26: North # 1\n# free: 21\n# 20, 16: South\n# 3 of 8\n'
-        'offsets = [26, 20]  # BCM\n\n'
+        "offsets = [26, 20]  # BCM\n\n"
         '[[lanes]]\nid = 1\nname = "A"  # the last\n# "a # [b": a handheld\nsources = ["a # [b"]\n'
     )
     assert with_remarks(text, once) == once

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from edge.commission.placing import Earlier
 from edge.commission.server import CommissionPage
 from edge.commission.session import Chosen, Lane, Seat
 from edge.commission.shell import PULSE_MS, Shell
+from edge.commission.toml_text import toml_of
 from edge.compose import guard_settings_of
 from edge.devices import Devices
 from edge.front.perimeter import Hosts
@@ -37,6 +38,8 @@ from edge.settings import (
     SerialReader,
     Settings,
     Way,
+    WiegandBits,
+    WiegandReader,
 )
 from tests.edge.commission.box import Box
 from tests.edge.rig import prepare, row
@@ -90,12 +93,15 @@ class Rig:
 
 
 @asynccontextmanager
-async def page(folder: Path, base: Settings | None = None) -> AsyncIterator[Rig]:
+async def page(
+    folder: Path, base: Settings | None = None, plug: Callable[[Box], object] = lambda _box: None
+) -> AsyncIterator[Rig]:
     data, path = folder / "data", folder / "gate.toml"
     prepare(data, [row(1)])
     chip = SimChip(str(folder / "chips"), PI, 30, pulled_high=(LOW_ON, DOOR))
     box = Box(folder / "box")
     (box.root / "dev/gpiochip0").touch()
+    plug(box)
     before = Earlier(base or Settings(lanes=()), path)
     shell = Shell(box.root, devices_of(folder / "chips"), before.settings)
     made = CommissionPage(
@@ -186,12 +192,76 @@ async def test_no_line_with_a_contact_is_driven_and_no_line_with_a_relay_is_read
         assert not session.is_contact(PI, DOOR)
 
 
+async def test_pressed_twice_it_is_written_once_and_the_file_before_is_kept(tmp_path: Path) -> None:
+    reader = SerialReader(id=1, way=Way.ENTRY, port="/dev/scanner")
+    base = Settings(lanes=(LaneSettings(id=1, name="A", readers=(reader,)),))
+    async with page(tmp_path, base) as rig:
+        rig.path.write_text(old := toml_of(base) + "# by hand\n")
+        write = "commission/write", dict[str, object]()
+        await asyncio.gather(*(rig.do(*write) for _ in range(4)))
+        await rig.do(*write)
+        assert rig.path.with_name("gate.toml.bak").read_text() == old
+        assert config.load(rig.path, {}) == base
+
+
 async def test_a_chip_that_is_gone_is_told_and_nothing_is_learned(tmp_path: Path) -> None:
     async with page(tmp_path) as rig:
         await rig.do("commission/plan", PLAN)
         rig.chip.unplug()
         await rig.do("commission/pulse-pin", {"chip": PI, "offset": HIGH_ON}, "commission.pulse_failed")
         assert (rig.shell.session.boards, rig.shell.rests, rig.shell.pulses) == ({}, {}, 0)
+
+
+D0, D1, OTHER_D0, OTHER_D1 = 5, 6, 12, 13
+
+
+def wiegand(number: int, d0: int, d1: int) -> WiegandReader:
+    return WiegandReader(id=number, way=Way.ENTRY, chip=PI, d0=d0, d1=d1, bits=WiegandBits.W26)
+
+
+async def test_no_wire_of_a_reader_is_driven_or_taken_for_a_contact(tmp_path: Path) -> None:
+    readers = (wiegand(1, D0, D1), wiegand(2, OTHER_D0, OTHER_D1))  # the page has a seat for the first alone
+    base = Settings(lanes=(LaneSettings(id=1, name="A", readers=readers),))
+    wires = {D0, D1, OTHER_D0, OTHER_D1}
+    async with page(tmp_path, base) as rig:
+        shown = await rig.state()
+        assert not wires & set(shown["pins"][0]["offsets"])
+        assert shown["boards"][0]["sizes"] == [len(range(2, 28)) - len(wires)]
+        for wire in sorted(wires):
+            await rig.do("commission/pulse-pin", {"chip": PI, "offset": wire}, "commission.is_reader")
+        assert rig.chip.output_changes() == []
+        await rig.do("commission/watch", {"key": f"gpio:{PI}", "lines": 26})
+        watched = rig.shell.session.inputs[f"gpio:{PI}"]
+        assert isinstance(watched, GpioInputs)
+        assert not wires & set(watched.offsets)
+        # Somebody who takes a reader away has its lines.
+        await rig.do("commission/drop", {"lane": 1, "number": 2})
+        assert {OTHER_D0, OTHER_D1} <= set((await rig.state())["pins"][0]["offsets"])
+
+
+async def test_a_reader_that_the_page_has_no_seat_for_is_no_relay_board(tmp_path: Path) -> None:
+    def plug(box: Box) -> None:
+        for at, name in enumerate(("first", "second")):
+            box.usb(f"1-{at}", "1a86:7523", "USB Serial")
+            box.serial(f"1-{at}", f"ttyUSB{at}")
+            box.by_id(f"ttyUSB{at}", name)
+
+    ports = [tmp_path / "box/dev/serial/by-id" / name for name in ("first", "second")]
+    readers = tuple(SerialReader(id=at, way=Way.ENTRY, port=str(port)) for at, port in enumerate(ports, 1))
+    base = Settings(lanes=(LaneSettings(id=1, name="A", readers=readers),))
+    async with page(tmp_path, base, plug) as rig:
+        shown = await rig.state()
+        assert [one["board"] for one in shown["devices"]] == ["", ""]
+        assert [one["seat"] for one in shown["devices"]] == [
+            "A · entry, scanner",
+            f"A · another reader, entry: serial · {ports[1]}",
+        ]
+        assert [one["called"] for one in shown["boards"]] == ["GPIO"]
+        for key in ("1-0", "1-1"):
+            pulse = {"key": key, "driver": "lcus", "lines": 2, "line": 0}
+            await rig.do("commission/pulse", pulse, "commission.is_reader")
+            await rig.do("commission/watch", {"key": key, "lines": 8}, "commission.is_reader")
+        assert rig.shell.pulses == 0
 
 
 @pytest.mark.parametrize("is_high", [True, False])

@@ -87,8 +87,13 @@ def together(connection: Connection, asks: Sequence[Ask]) -> list[list[Any]]:
 
 
 def array(values: Sequence[object]) -> str:
-    """Return numbers, texts or bytes, all of one type, as PostgreSQL reads an array: psycopg's own way costs ten times as much."""
+    """Return numbers, texts or bytes, all of one type, as PostgreSQL reads an array: psycopg's own way costs ten times as much.
+
+    None is NULL.
+    """
     first = values[0]
+    if None in values:
+        return f"{{{','.join(['NULL' if one is None else array([one])[1:-1] for one in values])}}}"
     if isinstance(first, int):
         return f"{{{','.join(map(str, values))}}}"
     if isinstance(first, bytes):

@@ -74,6 +74,19 @@ def test_any_text_and_any_bytes_come_back_as_they_were(
         assert together(connection, asks)[1] == rows
 
 
+def test_nothing_comes_back_as_nothing_and_its_word_as_a_word(things: Database) -> None:
+    """On PostgreSQL it became the text "None"."""
+    blob = "BYTEA" if things.is_postgresql else "BLOB"
+    bare = Insert("bare", n="bigint", name="text", blob="bytea")
+    all_ = Statement("SELECT n, name, blob FROM bare", "n", "name", "blob")
+    rows = [(None, "a", None), (2, None, b"\x02"), (None, None, b""), (4, "NULL", None), (5, "None", b"NULL")]
+    with things.writing() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE bare (n BIGINT, name TEXT, blob {blob})")
+        assert together(connection, [bare.ask(connection, rows), all_.ask()])[1] == rows
+        nobody = [(None, None, None)]
+        assert together(connection, [bare.ask(connection, nobody), all_.ask()])[1] == rows + nobody
+
+
 def test_a_round_hands_each_answer_to_who_asked_and_can_be_run_again(things: Database) -> None:
     told: list[object] = []
     with things.writing() as connection:

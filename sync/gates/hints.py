@@ -191,7 +191,8 @@ class Hints:
     async def _rouse_elsewhere(self, group: int) -> None:
         said = {"channel": CHANNEL, "said": f"{ROUSE}{group}"}
         try:
-            await self._database.write(lambda connection: connection.execute(_NOTIFY, said))
+            # It changes no list: nobody has to look for one.
+            await self._database.write(lambda connection: connection.execute(_NOTIFY, said), lambda _: False)
         except (CentreFault, SQLAlchemyError) as error:
             log.warning("other replicas are not told who is asked for: %s", type(error).__name__)
 

@@ -6,8 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
+from sqlalchemy import make_url
+
 from edge.enrolment import Enrolment
 from edge.front.centre import Centre
+from sync.events.rows import GROUP
+from sync.gates.changes import Changes
+from sync.gates.hints import ROUSE, Hints
+from sync.keys import load_or_make
+from sync.store.database import Database
+from sync.tickets.changes import CHANNEL
 from sync.wire.deltas import RECORDS_PART, GateStatus
 from sync.wire.feed import Ask
 from sync.wire.seals import RENEW_S, REST_RENEW_S
@@ -61,6 +70,27 @@ async def test_who_listens_to_another_replica_is_told_too(server: Postgres, tmp_
     ):
         asker, other = await two_of(venue, tmp_path)
         await roused(replica, other, asker)
+    server.drop("roused")
+
+
+async def test_to_tell_other_replicas_who_is_needed_is_no_change_of_a_list(
+    server: Postgres, tmp_path: Path
+) -> None:
+    """It was taken for one: after scans all looked for changes, and whoever watched for one saw it come by itself."""
+    url = server.make("roused", "migrated")
+    database, keys = Database.open(tmp_path, url), load_or_make(tmp_path, may_make=True)
+    hints = Hints(Changes(database, keys), database, keys, lambda: NOW_S)
+    written: list[None] = []
+    database.on_written.append(lambda: written.append(None))
+    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True) as other:
+        other.execute(f"LISTEN {CHANNEL}")
+        hints.rouse(GROUP)
+        heard = other.notifies(timeout=WAIT_S, stop_after=1)
+        assert [one.payload for one in await asyncio.to_thread(list, heard)] == [f"{ROUSE}{GROUP}"]
+    await hints.close()
+    await asyncio.to_thread(database.close)  # what runs in its threads is done then
+    assert not written
     server.drop("roused")
 
 

@@ -61,6 +61,8 @@ _BREAKS = re.compile(r"\s+")
 _ROUNDED = re.compile(r"\d[.,]\d+E\+?\d+", re.IGNORECASE)
 _WRAPPED = re.compile(r'="(.*)"', re.DOTALL)
 _GUARDED = re.compile(r"'[=+\-@\t\r]")
+_GUARDED_WITHIN = re.compile(r"""([;\t\r\n][ "]*)'(?=[=+\-@])""")
+"""What our own export makes of a text that could be a formula (`sync.customers.profiles.cell`)."""
 _UID = re.compile(r"[0-9A-Fa-f]{2}(?:[:\- ]?[0-9A-Fa-f]{2})*")
 _EMAIL = re.compile(r"[^@\s<>\"',;]+@[^@\s<>\"',;]+\.[^@\s<>\"',;]+")
 _UNITS = "\x1f"
@@ -150,13 +152,9 @@ class RowReader:
         if swallowed:  # though nothing may be taken from that column: the rows within the cell would be lost
             refused.append(Refusal(None, CellFault.TOO_LONG, {"n": swallowed}))
         for at, (column, place) in enumerate(self._layout.places.items()):
-            text = row.cells[place].strip() if place < len(row.cells) else ""
+            text = _unwrapped(row.cells[place].strip()) if place < len(row.cells) else ""
             if not text:
                 continue
-            if text[0] == "=" and (wrapped := _WRAPPED.fullmatch(text)):
-                text = wrapped[1].strip()
-            elif text[0] == "'" and _GUARDED.match(text):
-                text = text[1:].strip()  # as our own export writes it
             found[at] = text
             if _CONTROL.search(text):
                 refused.append(Refusal(column, CellFault.UNREADABLE))
@@ -229,6 +227,17 @@ class RowReader:
             )
             for one in refused
         ]
+
+
+def _unwrapped(text: str) -> str:
+    """Return a cell without what keeps spreadsheets from taking it for a number or a formula."""
+    if text[:1] == "=" and (wrapped := _WRAPPED.fullmatch(text)):
+        return wrapped[1].strip()
+    if "'" in text:
+        text = _GUARDED_WITHIN.sub(r"\1", text)
+        if _GUARDED.match(text):
+            return text[1:].strip()
+    return text
 
 
 def _picker(places: tuple[int, ...]) -> Callable[[Sequence[str]], tuple[str, ...]]:

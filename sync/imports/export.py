@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from admission.entitlements import Standing
 from admission.reasons import Reason
 from admission.records import Kind, MalformedRecord, Record, record_from_bytes, stored_us
+from sync.customers import profiles
 from sync.customers.tables import customer
 from sync.events import tables as events
 from sync.events.rows import numbers
@@ -27,18 +28,15 @@ from sync.tickets import tables as sold
 BOM = "\ufeff"
 PIECE_ROWS = 1000
 """Rows made into one piece of text."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""First characters that make a spreadsheet run a cell (OWASP, CSV Injection)."""
 
 Export = Callable[[Connection, int], Iterator[str]]
 
 
 def cell(value: object) -> str:
-    """Return a value as a cell that no spreadsheet runs: text that begins like a formula gets an apostrophe."""
+    """Return a value as a cell that no spreadsheet runs: what looks like a formula gets an apostrophe."""
     if isinstance(value, int) or value is None:
         return "" if value is None else str(value)
-    text = str(value).replace("\0", "")
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return profiles.cell(str(value).replace("\0", ""))
 
 
 def csv_pieces(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

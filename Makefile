@@ -10,7 +10,7 @@ SETUP := @.ci/setup.sh
 COMPILE := $(PYTHON) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 LOCKED_RUN := pyproject.toml --extra sync --group build
-LOCKED_TEST := $(LOCKED_RUN) --extra gpio --extra osdp --group test
+LOCKED_TEST := $(LOCKED_RUN) --extra gpio --group test
 LOCKED_LINT := $(LOCKED_TEST) --group lint
 
 .DEFAULT_GOAL := help

@@ -112,7 +112,7 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     extras = project["project"]["optional-dependencies"]
     asked = {
         "run": [*project["project"]["dependencies"], *extras["sync"], *groups["build"]],
-        "test": [*extras["gpio"], *extras["osdp"], *groups["test"]],
+        "test": [*extras["gpio"], *groups["test"]],
         "lint": groups["lint"],
         "lock": groups["lock"],
     }

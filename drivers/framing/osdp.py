@@ -1,8 +1,9 @@
-"""What of OSDP the library leaves to us (IEC 60839-11-5): whole replies out of what a bus carries, and what a card's reply names."""
+"""OSDP's messages (IEC 60839-11-5): commands out, whole replies out of what a bus carries, and what a card's reply names."""
 
 import binascii
-from collections.abc import Sequence
-from enum import Enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, IntEnum
 from typing import Final
 
 from drivers.base import RANDOM_UID, Garbled, Medium, Scan
@@ -11,10 +12,41 @@ from drivers.framing.wiegand import Bits, WiegandForm, credential
 
 SOM: Final = 0x53
 REPLY: Final = 0x80
-_CRC: Final = 0x04
-FRAME_BYTES_MIN, FRAME_BYTES_MAX = 7, 1440
-"""Header, reply and checksum; Annex: no message is longer than 1,440 bytes."""
+_MARK: Final = b"\xff"
+"""Sent before each command: what an adapter swallows while it takes the line is this, and not the start of a message."""
+_SEQUENCE, _CRC, _SECURED = 0x03, 0x04, 0x08
+_HEAD_BYTES, _MAC_BYTES, _CRC_BYTES = 5, 4, 2
+_MAC_FROM: Final = 0x15
+"""Security blocks from this type on are of an open channel: their messages end by a MAC."""
+FRAME_BYTES_MIN, FRAME_BYTES_MAX = 7, 256
+"""Header, reply and checksum; nothing that we ask for has an answer half as long as the most that counts here."""
 BAD_FORMAT = "bad_format"
+
+
+class Command(IntEnum):
+    """What the host says."""
+
+    POLL = 0x60
+    ID = 0x61
+    CAP = 0x62
+    LED = 0x69
+    BUZ = 0x6A
+    KEYSET = 0x75
+    CHLNG = 0x76
+    SCRYPT = 0x77
+
+
+class Answer(IntEnum):
+    """What a reader says, as far as it concerns us."""
+
+    ACK = 0x40
+    NAK = 0x41
+    PDID = 0x45
+    PDCAP = 0x46
+    RAW = 0x50
+    CCRYPT = 0x76
+    RMAC_I = 0x78
+    BUSY = 0x79
 
 
 class Carries(Enum):
@@ -25,45 +57,99 @@ class Carries(Enum):
     UID = "uid"
 
 
-class Replies:
-    """Finds the whole replies in what comes over a bus. Only what adds up is one.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply that adds up. `block`: its security block, b"" for none; `signed`: all that its MAC is of, `mac` b"" for none."""
 
-    The library is given nothing else: for a reply that is damaged it gives a reader up for five minutes, and for one that
-    comes in pieces it waits a second. Of one that never came it asks again.
-    """
+    address: int
+    sequence: int
+    block: bytes
+    code: int
+    data: bytes
+    signed: bytes
+    mac: bytes
+
+
+def encode(
+    address: int,
+    sequence: int,
+    code: int,
+    data: bytes = b"",
+    block: bytes = b"",
+    sign: Callable[[bytes], bytes] | None = None,
+) -> bytes:
+    """Return a command as it goes on the wire. `sign`: gives the MAC's four bytes of all that stands before it."""
+    body = block + bytes((code,)) + data
+    size = _HEAD_BYTES + len(body) + (0 if sign is None else _MAC_BYTES) + _CRC_BYTES
+    control = sequence | _CRC | (_SECURED if block else 0)
+    frame = bytes((SOM, address)) + size.to_bytes(2, "little") + bytes((control,)) + body
+    if sign is not None:
+        frame += sign(frame)
+    return _MARK + frame + binascii.crc_hqx(frame, 0x1D0F).to_bytes(2, "little")
+
+
+def decode(frame: bytes) -> Reply | None:
+    """Return what a whole reply says (`Replies`); None where its parts do not fit."""
+    control = frame[4]
+    end = len(frame) - (_CRC_BYTES if control & _CRC else 1)
+    block = frame[_HEAD_BYTES : _HEAD_BYTES + frame[_HEAD_BYTES]] if control & _SECURED else b""
+    if control & _SECURED and len(block) < 2:
+        return None
+    mac = frame[end - _MAC_BYTES : end] if block and block[1] >= _MAC_FROM else b""
+    end -= len(mac)
+    start = _HEAD_BYTES + len(block)
+    if start >= end:
+        return None
+    sequence = control & _SEQUENCE
+    return Reply(address_of(frame), sequence, block, frame[start], frame[start + 1 : end], frame[:end], mac)
+
+
+class Replies:
+    """Finds the whole replies in what comes over a bus. Only what adds up is one."""
 
     def __init__(self) -> None:
+        self._buffer = b""
+
+    def clear(self) -> None:
+        """Forget what began: a new command is sent, and nothing that came before it belongs to its answer."""
         self._buffer = b""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the replies, oldest first."""
         out = []
-        self._buffer += data
-        while len(self._buffer) >= FRAME_BYTES_MIN:
-            size = int.from_bytes(self._buffer[2:4], "little")
-            is_head = self._buffer[0] == SOM and bool(self._buffer[1] & REPLY)
-            if not is_head or not FRAME_BYTES_MIN <= size <= FRAME_BYTES_MAX:
-                self._buffer = self._buffer[1:]
-            elif len(self._buffer) < size:
+        buffer, at = self._buffer + data, 0
+        while (at := buffer.find(SOM, at)) >= 0 and len(buffer) - at >= FRAME_BYTES_MIN:
+            size = int.from_bytes(buffer[at + 2 : at + 4], "little")
+            if not buffer[at + 1] & REPLY or not FRAME_BYTES_MIN <= size <= FRAME_BYTES_MAX:
+                at += 1
+            elif len(buffer) - at < size:
                 break
-            elif _adds_up(self._buffer[:size]):
-                out.append(self._buffer[:size])
-                self._buffer = self._buffer[size:]
+            elif _adds_up(buffer[at : at + size]):
+                out.append(buffer[at : at + size])
+                at += size
             else:
-                self._buffer = self._buffer[1:]
-        self._buffer = self._buffer[-FRAME_BYTES_MAX:]
+                at += 1
+        self._buffer = buffer[at:] if at >= 0 else b""
         return out
 
 
-def address_of(reply: bytes) -> int:
+def address_of(frame: bytes) -> int:
     """Whose reply it is."""
-    return reply[1] & 0x7F
+    return frame[1] & 0x7F
 
 
 def _adds_up(frame: bytes) -> bool:
     if frame[4] & _CRC:
         return binascii.crc_hqx(frame[:-2], 0x1D0F) == int.from_bytes(frame[-2:], "little")
     return not sum(frame) & 0xFF
+
+
+def card_read(data: bytes, carries: Carries, order: ByteOrder, now_ns: int) -> Scan | Garbled:
+    """The credential in the data of a card's reply (`Answer.RAW`): reader, format, number of bits, and the bits."""
+    size = int.from_bytes(data[2:4], "little")
+    if len(data) < 4 or len(data) - 4 != -(-size // 8):
+        return Garbled(BAD_FORMAT, len(data), now_ns)
+    return card_of(data[4:], size, carries, order, now_ns)
 
 
 def card_of(data: bytes, size: int, carries: Carries, order: ByteOrder, now_ns: int) -> Scan | Garbled:

@@ -1,43 +1,30 @@
-"""OSDP readers on an RS-485 bus, in a secure channel or not at all (needs libosdp, the extra `osdp`).
+"""OSDP readers on an RS-485 bus, in a secure channel or not at all.
 
-The library's machine is driven from the loop, without its thread: what came is given to it, what it wants sent is sent, and it is
-turned over every few milliseconds (5 µs). Readers at one port share it: that a port has one owner is so in a process, too.
-It gives a reader whose channel broke up for 300 s, so that is begun anew here at once.
+Readers at one port share it (that a port has one owner is so in a process, too), and take turns: a message and its answer each.
+One that is not there costs the others a tenth of a second now and then, and nothing of their channels.
 """
 
 import asyncio
+import os
 import stat
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Final, NoReturn
 
-from drivers.base import (
-    DeviceGone,
-    DeviceMisbehaved,
-    DriverError,
-    Emit,
-    Misconfigured,
-    Opened,
-    ReaderEvent,
-    Signal,
-)
-from drivers.framing.osdp import Carries, Replies, address_of, card_of
+from drivers.base import DriverError, Emit, Misconfigured, Opened, Signal
+from drivers.framing.osdp import FRAME_BYTES_MIN, Carries, Replies, address_of
+from drivers.framing.osdp_channel import KEY_BYTES, RANDOM_BYTES, SCBK_D
+from drivers.framing.osdp_host import SILENT_NS, OsdpHost, OsdpSetting
 from drivers.framing.uid import ByteOrder
-from drivers.readers.pump import Pump
 from drivers.transport.serial_port import Line, SerialPort
 
-TURN_NS: Final = 10_000_000
-OPEN_NS: Final = 3_000_000_000
-"""Identification, capabilities and the handshake at 9600 baud take under half a second; a lost answer costs one second."""
-SILENT_NS: Final = 2_500_000_000
-"""A reader that has not replied for so long is gone: after one lost answer the library asks again in a second."""
-SCBK_D: Final = bytes(range(0x30, 0x40))
-KEY_BYTES: Final = 16
+GAP_NS: Final = 30_000_000
+"""An answer that began is waited for while its bytes come: 20 ms between two of them end it (Annex: inter-character time-out)."""
+ANSWERS_MAX: Final = 4
+"""Times that an answer is waited for at most, however long its bytes go on coming."""
+BITS_A_BYTE: Final = 11
 KEY_FILE_BYTES_MAX: Final = 64
-LOG_NOTHING: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +38,6 @@ class OsdpConfig:
     carries: Carries = Carries.CARD
     order: ByteOrder = ByteOrder.UID0_FIRST
     beep: bool = True
-    open_ns: int = OPEN_NS
     silent_ns: int = SILENT_NS
 
 
@@ -94,228 +80,179 @@ class OsdpReader:
     async def run(self, emit: Emit) -> NoReturn:
         """Read until cancelled or until a DriverError says what to do next."""
         config = self._config
-        key = read_key(config.key_file)
+        setting = OsdpSetting(
+            config.address,
+            read_key(config.key_file),
+            carries=config.carries,
+            order=config.order,
+            beep=config.beep,
+            silent_ns=config.silent_ns,
+        )
+        await self._read(setting, emit)
+
+    async def _read(self, setting: OsdpSetting, emit: Emit) -> NoReturn:
+        config = self._config
         bus = _BUSES.get(config.path)
         if bus is None:
             bus = _BUSES[config.path] = _Bus(config.path, config.line)
-        if config.address in bus.members:
-            raise Misconfigured(f"two readers have the address {config.address}", "Give each its own.")
-        member = self._member = _Member(config, key, emit, time.monotonic_ns())
-        bus.join(member)
+        if bus.line != config.line:
+            raise Misconfigured(
+                f"readers at {config.path} have different speeds", "Set one baud for all of a bus."
+            )
+        member = self._member = bus.join(setting, emit)
         try:
             raise await member.failed
         finally:
             self._member = None
-            await bus.leave(member)
+            bus.leave(member)
 
     def feedback(self, signal: Signal) -> None:
-        """A short beep and green on a grant, a long one and red on a refusal."""
-        bus = _BUSES.get(self._config.path)
-        if self._member is not None and bus is not None and self._config.beep:
-            bus.show(self._member, signal)
+        """A short beep and green on a grant, a long one and red on a refusal, amber while somebody waits."""
+        if self._member is not None:
+            self._member.show(signal)
 
 
 class _Member:
-    """A reader while it is open."""
+    """A reader while it is open. `wake`: has its bus look who is due."""
 
-    def __init__(self, config: OsdpConfig, key: bytes, emit: Emit, now_ns: int) -> None:
-        self.config = config
-        self.key = key
+    def __init__(self, setting: OsdpSetting, emit: Emit, wake: asyncio.Event) -> None:
+        self.address = setting.address
         self.emit = emit
-        self.failed: asyncio.Future[DriverError] = asyncio.get_running_loop().create_future()
-        self.secure = self.told = False
-        self.began_ns = self.replied_ns = now_ns
-        self.replied = False
+        self.host = OsdpHost(setting, lambda: os.urandom(RANDOM_BYTES), time.monotonic_ns())
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.told = False
+        self._wake = wake
 
-    def fail(self, error: DriverError) -> None:
+    def show(self, signal: Signal) -> None:
+        """Have a signal shown."""
+        self.host.show(signal, time.monotonic_ns())
+        self._wake.set()
+
+    def fail(self, error: BaseException) -> None:
         """End it."""
         if not self.failed.done():
             self.failed.set_result(error)
-
-
-class _Wire:
-    """The port as the library wants one (`osdp.Channel`)."""
-
-    def __init__(self, port: SerialPort) -> None:
-        self.id = 0
-        self.came = bytearray()
-        self._port = port
-
-    def read(self, bytes_max: int) -> bytes:
-        """What waits."""
-        data = bytes(self.came[:bytes_max])
-        del self.came[:bytes_max]
-        return data
-
-    def write(self, data: bytes) -> int:
-        """Send."""
-        self._port.send(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Forget what waits."""
-        self.came.clear()
 
 
 class _Bus:
     """One port and all its readers."""
 
     def __init__(self, path: str, line: Line) -> None:
-        try:
-            import osdp_sys  # noqa: PLC0415 - only a gate with such readers has it
-        except ImportError as error:
-            raise Misconfigured("libosdp is missing", "Install gatehouse with its extra `osdp`.") from error
-        self._library: ModuleType = osdp_sys
-        osdp_sys.set_loglevel(LOG_NOTHING)
         self._path = path
+        self.line = line
         self._port = SerialPort(path, line)
-        self._wire = _Wire(self._port)
         self._replies = Replies()
-        self.members: dict[int, _Member] = {}
-        self._order: list[int] = []
-        self._panel: object = None
-        self._turn_ns = 0
-        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._members: dict[int, _Member] = {}
+        self._asked: _Member | None = None
+        self._noise = False
+        self._until_ns = self._latest_ns = 0
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._port.fd, self._wake.set)
+        self._task = self._loop.create_task(self._run())
+        self._task.add_done_callback(self._ended)
 
-    def join(self, member: _Member) -> None:
-        """Add a reader. The others begin their channels anew, which takes them some tenths of a second."""
-        self.members[member.config.address] = member
-        self._panel = None
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._run())
+    def join(self, setting: OsdpSetting, emit: Emit) -> _Member:
+        """Add a reader; the others keep their channels."""
+        if setting.address in self._members:
+            raise Misconfigured(f"two readers have the address {setting.address}", "Give each its own.")
+        member = self._members[setting.address] = _Member(setting, emit, self._wake)
+        self._wake.set()
+        return member
 
-    async def leave(self, member: _Member) -> None:
+    def leave(self, member: _Member) -> None:
         """Take a reader off; the last one closes the port."""
-        self.members.pop(member.config.address, None)
-        if self.members:
-            return
+        if self._members.get(member.address) is member:
+            del self._members[member.address]
+        if not self._members:
+            self._close()
+
+    def _close(self) -> None:
         if _BUSES.get(self._path) is self:
             del _BUSES[self._path]
-        if self._task is not None:
+            self._loop.remove_reader(self._port.fd)
             self._task.cancel()
-            await asyncio.wait({self._task})
-        self._panel = None
-        self._port.close()
+            self._port.close()
 
-    def show(self, member: _Member, signal: Signal) -> None:
-        """Have a signal shown."""
-        if member.secure and signal in _BEEPS:
-            self._panel.submit_command(  # type: ignore[attr-defined]
-                self._order.index(member.config.address),
-                {"command": self._library.CMD_BUZZER, **_BEEPS[signal]},
-            )
-
-    @property
-    def deadline_ns(self) -> int:
-        """When `quiet` is due."""
-        return self._turn_ns
-
-    def quiet(self, now_ns: int) -> list[ReaderEvent]:
-        """Turn the library over, and see who is there."""
-        if self._panel is None:
-            self._panel = self._made()
-        self._panel.refresh()  # type: ignore[attr-defined]
-        self._turn_ns = now_ns + TURN_NS
-        secure = self._panel.sc_status()  # type: ignore[attr-defined]
-        online = self._panel.status()  # type: ignore[attr-defined]
-        for at, address in enumerate(self._order):
-            member = self.members.get(address)
-            if member is not None:
-                self._judge(member, bool(secure >> at & 1), bool(online >> at & 1), now_ns)
-        return []
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Whatever ended the bus ends its readers: they are opened again, and none is deaf and shown as well."""
+        if task.cancelled():
+            return
+        error = task.exception()
+        assert error is not None
+        self._close()
+        for member in self._members.values():
+            member.fail(error)
 
     async def _run(self) -> None:
-        pump: Pump[ReaderEvent] = Pump(self._port.fd, self._take, self, lambda _event: None)
-        pump.arm()
-        try:
-            await pump.run()
-        except DriverError as error:
-            if _BUSES.get(self._path) is self:
-                del _BUSES[self._path]
-            for member in tuple(self.members.values()):
-                member.fail(error)
+        while True:
+            self._wake.clear()
+            self._take()
+            due_ns = self._turn(time.monotonic_ns())
+            timer = None if due_ns is None else self._loop.call_at(due_ns / 1e9, self._wake.set)
+            await self._wake.wait()
+            if timer is not None:
+                timer.cancel()
 
-    def _take(self) -> list[ReaderEvent] | None:
+    def _take(self) -> None:
+        """Read once, and give each its replies."""
         received = self._port.receive()
         if received is None:
-            return None
+            return
         data, now_ns = received
-        for reply in self._replies.feed(data):
-            self._wire.came += reply
-            member = self.members.get(address_of(reply))
+        replies = self._replies.feed(data)
+        self._noise = not replies
+        self._until_ns = min(max(self._until_ns, now_ns + GAP_NS), self._latest_ns)
+        for reply in replies:
+            member = self._members.get(address_of(reply))
             if member is not None:
-                member.replied_ns, member.replied = now_ns, True
-        return self.quiet(now_ns)
+                self._hear(member, reply, now_ns)
 
-    def _made(self) -> object:
-        self._order = list(self.members)
-        for member in self.members.values():
-            member.secure = member.replied = False
-            member.began_ns = member.replied_ns = time.monotonic_ns()
-        infos = [
-            {
-                "name": f"PD {address}",
-                "address": address,
-                "flags": self._library.FLAG_ENFORCE_SECURE,
-                "scbk": self.members[address].key,
-                "channel": self._wire,
-                "version": 0,
-                "model": 0,
-                "vendor_code": 0,
-                "serial_number": 0,
-                "firmware_version": 0,
-            }
-            for address in self._order
-        ]
-        panel = self._library.ControlPanel(infos)
-        panel.set_event_callback(self._on_event)
-        return panel
-
-    def _judge(self, member: _Member, secure: bool, online: bool, now_ns: int) -> None:
-        if secure and not member.secure:
-            member.secure = True
-            if member.told:
-                return
+    def _hear(self, member: _Member, reply: bytes, now_ns: int) -> None:
+        try:
+            events = member.host.hear(reply, now_ns)
+        except DriverError as error:
+            self._drop(member, error)
+            return
+        if member.host.ready and not member.told:
             member.told = True
-            member.emit(Opened(f"OSDP reader {member.config.address} at {self._path}, secure channel"))
-        if member.secure and not online:
-            # The library gives it up for five minutes.
-            member.secure = False
-            member.fail(
-                DeviceMisbehaved(
-                    "the OSDP reader's channel broke", "Look for noise on the bus; it begins anew."
-                )
-            )
-            self._panel = None
-        elif member.secure and now_ns - member.replied_ns > member.config.silent_ns:
-            member.fail(_silent(member))
-        elif not member.secure and now_ns - member.began_ns > member.config.open_ns:
-            member.fail(_refused(member) if member.replied else _silent(member))
+            what = f"OSDP reader {member.address} at {self._path} ({member.host.name}), secure channel"
+            events = [Opened(what), *events]
+        for event in events:
+            member.emit(event)
 
-    def _on_event(self, at: int, event: Mapping[str, object]) -> int:
-        member = self.members.get(self._order[at])
-        data, size = event.get("data"), event.get("length")
-        is_card = event.get("event") == self._library.EVENT_CARDREAD
-        if member is not None and is_card and isinstance(data, bytes) and isinstance(size, int):
-            config = member.config
-            member.emit(card_of(data, size, config.carries, config.order, time.monotonic_ns()))
-        return 0
+    def _drop(self, member: _Member, error: DriverError) -> None:
+        if self._members.get(member.address) is member:
+            del self._members[member.address]
+        member.fail(error)
+
+    def _turn(self, now_ns: int) -> int | None:
+        """Give the wire to who has waited longest for it; return when to look again, None where nobody is there."""
+        asked = self._asked
+        if asked is not None and self._members.get(asked.address) is asked and asked.host.waits:
+            if now_ns < self._until_ns:
+                return self._until_ns
+            try:
+                asked.host.missed(now_ns, noise=self._noise)
+            except DriverError as error:
+                self._drop(asked, error)
+        self._asked = None
+        if not self._members:
+            return None
+        member = min(self._members.values(), key=lambda one: one.host.due_ns)
+        if member.host.due_ns > now_ns:
+            return member.host.due_ns
+        message = member.host.ask(now_ns)
+        self._replies.clear()
+        self._noise = False
+        self._port.send(message)
+        self._asked = member
+        wait_ns = self._wire_ns(len(message) + FRAME_BYTES_MIN) + member.host.answer_ns
+        self._until_ns, self._latest_ns = now_ns + wait_ns, now_ns + ANSWERS_MAX * wait_ns
+        return self._until_ns
+
+    def _wire_ns(self, size: int) -> int:
+        return size * BITS_A_BYTE * 1_000_000_000 // self.line.baud
 
 
 _BUSES: Final[dict[str, _Bus]] = {}
-
-_BEEPS: Final[Mapping[Signal, Mapping[str, int]]] = {
-    Signal.ACCEPT: {"reader": 0, "control_code": 2, "on_count": 1, "off_count": 1, "rep_count": 1},
-    Signal.REJECT: {"reader": 0, "control_code": 2, "on_count": 6, "off_count": 1, "rep_count": 1},
-}
-"""Default tone, times in 0.1 s."""
-
-
-def _silent(member: _Member) -> DriverError:
-    hint = "Check the bus's wires (A to A), the reader's power, its address and the baud of both."
-    return DeviceGone(f"no OSDP reader answers at address {member.config.address}", hint)
-
-
-def _refused(member: _Member) -> DriverError:
-    hint = f"The reader has another key than {member.config.key_file}, or none of its own yet."
-    return DeviceMisbehaved("the OSDP reader opens no secure channel", hint)

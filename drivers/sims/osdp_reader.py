@@ -77,7 +77,8 @@ class _Channel:
 class OsdpDevice:
     """One reader. `scbk`: its key; `heard`: commands with their data, after decryption. `silent`: it answers nothing.
 
-    `damaged(n)`: whether its nth answer is damaged on the wire. `cards`: replies that wait for the next poll.
+    `damaged(n)`: whether its nth answer is damaged on the wire. `cards`: replies that wait for the next poll; `taken`: how many
+    of them the host has, since it went on to another message.
     """
 
     address: int
@@ -89,6 +90,8 @@ class OsdpDevice:
     cards: list[bytes] = field(default_factory=list)
     secured: bool = False
     answered: int = 0
+    taken: int = 0
+    _given: bool = False
     _pending: _Channel | None = None
     _channel: _Channel | None = None
     _seq: int = 0
@@ -108,6 +111,8 @@ class OsdpDevice:
         seq = control & 0x03
         if not (seq and seq == self._seq and self._last):  # else it is asked again
             self._seq = seq
+            self.taken += self._given
+            self._given = False
             if not seq:
                 self._channel, self.secured = None, False
             self._last = self._frame(seq, *self._heard(frame, control))
@@ -164,6 +169,7 @@ class OsdpDevice:
                 self.scbk = data[2:18]
                 return ACK, b"", b""
             case 0x60 if self.cards and self._channel is not None:
+                self._given = True
                 return RAW, self.cards.pop(0), b""
             case 0x60 | 0x69 | 0x6A:
                 return ACK, b"", b""
@@ -207,13 +213,18 @@ class OsdpDevice:
 
 
 class OsdpBus:
-    """A bus with readers on it, at one simulated port. `chunk`: bytes written at once; `stop_after`: where the next answer with a card is cut."""
+    """A bus with readers on it, at one simulated port.
+
+    `chunk`: bytes written at once; `stop_after`: where the next answer with a card is cut. `lost`: whether the next message, either
+    way, goes lost.
+    """
 
     def __init__(self, link: Path, *devices: OsdpDevice) -> None:
         self.port = SimPort(link, self._hear)
         self.devices = {one.address: one for one in devices}
         self.chunk = 4096
         self.stop_after = -1
+        self.lost: Callable[[], bool] = lambda: False
         self._buffer = b""
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -227,11 +238,13 @@ class OsdpBus:
                 return
             frame, self._buffer = self._buffer[: max(size, 1)], self._buffer[max(size, 1) :]
             device = self.devices.get(frame[1]) if size > 7 else None
-            if device is not None and crc(frame[:-2]) == frame[-2:]:
+            if device is not None and crc(frame[:-2]) == frame[-2:] and not self.lost():
                 cards = len(device.cards)
                 answer = device.answer(frame)
                 if self.stop_after >= 0 and len(device.cards) < cards:
                     answer, self.stop_after = answer[: self.stop_after], -1
+                if self.lost():
+                    continue
                 task = asyncio.ensure_future(self._send(answer))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)

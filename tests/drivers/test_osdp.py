@@ -1,4 +1,4 @@
-"""OSDP: the specification's own examples, a secure channel against a reader of another make, keys that are refused, a bus of two."""
+"""OSDP: the specification's own examples, keys that are refused, a bus of two."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,12 +6,34 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import DeviceGone, DeviceMisbehaved, Garbled, Medium, Misconfigured, Opened, Scan, Signal
+from drivers.base import (
+    DeviceGone,
+    DeviceMisbehaved,
+    Garbled,
+    Medium,
+    Misconfigured,
+    Opened,
+    ReaderEvent,
+    Scan,
+    Signal,
+)
 from drivers.framing.osdp import Carries, Replies, card_of
 from drivers.framing.uid import ByteOrder
 from drivers.readers.osdp import OsdpConfig, OsdpReader, read_key
-from drivers.sims.osdp_reader import BUZ, KEYSET, SCBK_D, OsdpBus, OsdpDevice, crc, ecb, session_keys
+from drivers.sims.osdp_reader import (
+    BUZ,
+    CHLNG,
+    KEYSET,
+    LED,
+    SCBK_D,
+    OsdpBus,
+    OsdpDevice,
+    crc,
+    ecb,
+    session_keys,
+)
 from drivers.sims.wiegand_reader import frame
+from drivers.transport.serial_port import Line
 from tests.drivers.reader_rig import WAIT_S, open_files, running, scanned
 
 KEY = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
@@ -95,25 +117,37 @@ def test_a_key_that_others_know_is_refused(key_file: Path) -> None:
         read_key(str(key_file))
 
 
-# --- with the library ----------------------------------------------------------------------------------------------
+# --- on a bus --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 async def bus(tmp_path: Path) -> AsyncIterator[OsdpBus]:
-    pytest.importorskip("osdp_sys", reason="libosdp is not installed: pip install 'gatehouse[osdp]'")
     made = OsdpBus(tmp_path / "tty", OsdpDevice(1, KEY), OsdpDevice(2, KEY))
     made.port.plug()
     yield made
     made.port.unplug()
 
 
-def reader(bus: OsdpBus, key_file: Path, address: int = 1) -> OsdpReader:
-    link = str(bus.port.link)
-    return OsdpReader(OsdpConfig(link, address, str(key_file), open_ns=600_000_000, silent_ns=1_400_000_000))
+def reader(bus: OsdpBus, key_file: Path, address: int = 1, silent_ns: int = 5_000_000_000) -> OsdpReader:
+    return OsdpReader(OsdpConfig(str(bus.port.link), address, str(key_file), silent_ns=silent_ns))
+
+
+BRISK_NS = 300_000_000
+"""Where something is to end by silence."""
+
+
+async def heard(device: OsdpDevice, command: int) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while command not in {one for one, _ in device.heard}:
+            await asyncio.sleep(0.005)
+
+
+def challenged(device: OsdpDevice) -> int:
+    return [command for command, _ in device.heard].count(CHLNG)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 4096])
-async def test_a_card_in_the_secure_channel_and_a_verdict_that_is_heard(
+async def test_a_card_in_the_secure_channel_and_a_verdict_that_is_seen_and_heard(
     bus: OsdpBus, key_file: Path, chunk: int
 ) -> None:
     before = open_files()
@@ -125,9 +159,8 @@ async def test_a_card_in_the_secure_channel_and_a_verdict_that_is_heard(
         assert scanned(await listener.next()) == (Medium.UID, bytes.fromhex("571A00000029A1B2"))
         assert bus.devices[1].secured
         one.feedback(Signal.ACCEPT)
-        async with asyncio.timeout(WAIT_S):
-            while BUZ not in {command for command, _ in bus.devices[1].heard}:
-                await asyncio.sleep(0.01)
+        await heard(bus.devices[1], LED)
+        assert BUZ in {command for command, _ in bus.devices[1].heard}
         assert KEYSET not in {command for command, _ in bus.devices[1].heard}
     assert open_files() == before
 
@@ -141,6 +174,68 @@ async def test_two_readers_on_one_bus(bus: OsdpBus, key_file: Path) -> None:
         with pytest.raises(Misconfigured, match="two readers have the address 2"):
             async with running(reader(bus, key_file, 2)):
                 raise AssertionError("two had one address")
+        other_speed = OsdpConfig(str(bus.port.link), 3, str(key_file), line=Line(baud=115200))
+        with pytest.raises(Misconfigured, match="different speeds"):
+            async with running(OsdpReader(other_speed)):
+                raise AssertionError("one bus had two speeds")
+
+
+async def test_a_neighbour_that_is_not_there_costs_nobody_a_channel(bus: OsdpBus, key_file: Path) -> None:
+    async with running(reader(bus, key_file)) as (listener, _):
+        for number in range(3):
+            with pytest.raises(DeviceGone, match="address 9"):
+                async with running(reader(bus, key_file, 9, BRISK_NS)):
+                    raise AssertionError("opened without a reader")
+            bus.devices[1].card(frame(1, number))
+            assert scanned(await listener.next())[1] == bytes.fromhex(f"571A0000000100{number:02X}")
+        async with running(reader(bus, key_file, 2)):
+            bus.devices[1].card(frame(1, 9))
+            assert scanned(await listener.next())[1] == bytes.fromhex("571A000000010009")
+        assert challenged(bus.devices[1]) == 1
+
+
+async def test_a_verdict_while_the_bus_changes_is_shown_and_raises_nothing(
+    bus: OsdpBus, key_file: Path
+) -> None:
+    one, two = reader(bus, key_file), reader(bus, key_file, 2)
+    async with running(one):
+        joining = asyncio.create_task(two.run(lambda _event: None))
+        await asyncio.sleep(0)
+        for signal in Signal:
+            one.feedback(signal)
+            two.feedback(signal)
+        one.feedback(Signal.ACCEPT)
+        await heard(bus.devices[1], BUZ)
+        joining.cancel()
+        await asyncio.wait({joining})
+        two.feedback(Signal.ACCEPT)
+    one.feedback(Signal.ACCEPT)
+
+
+async def test_what_goes_wrong_on_a_bus_ends_all_its_readers_and_they_open_again(
+    bus: OsdpBus, key_file: Path
+) -> None:
+    """One that is deaf and shown as well would be the worse fault."""
+
+    def clumsy(event: ReaderEvent) -> None:
+        match event:
+            case Scan():
+                raise RuntimeError("who takes the scans has a defect")
+
+    before = open_files()
+    one, two = reader(bus, key_file), reader(bus, key_file, 2)
+    async with running(two) as (_, other):
+        task = asyncio.ensure_future(one.run(clumsy))
+        bus.devices[1].card(frame(1, 1))
+        async with asyncio.timeout(WAIT_S):
+            with pytest.raises(RuntimeError, match="has a defect"):
+                await task
+            with pytest.raises(RuntimeError, match="has a defect"):
+                await asyncio.shield(other)
+    assert open_files() == before
+    async with running(one) as (listener, _), running(two):
+        bus.devices[1].card(frame(1, 2))
+        assert scanned(await listener.next())[1] == bytes.fromhex("571A000000010002")
 
 
 async def test_a_reader_with_the_key_of_the_specification_is_not_read(bus: OsdpBus, key_file: Path) -> None:
@@ -153,11 +248,24 @@ async def test_a_reader_with_the_key_of_the_specification_is_not_read(bus: OsdpB
     assert len(bus.devices[1].cards) == 1
 
 
+async def test_two_readers_that_changed_places_are_told_apart_by_their_keys(
+    bus: OsdpBus, key_file: Path
+) -> None:
+    """Each lane has its own key: a reader of another lane, set to this one's address, is not read for it."""
+    bus.devices[1].scbk = KEY[::-1]
+    async with running(reader(bus, key_file, 2)) as (_, task):
+        with pytest.raises(DeviceMisbehaved, match="address 1 opens no secure channel"):
+            async with running(reader(bus, key_file)):
+                raise AssertionError("a reader with another lane's key was read")
+        assert not task.done()
+
+
 async def test_a_pulled_adapter_is_gone_at_once_and_comes_back(bus: OsdpBus, key_file: Path) -> None:
-    async with running(reader(bus, key_file)) as (_, task):
+    async with running(reader(bus, key_file)) as (_, task), running(reader(bus, key_file, 2)) as (_, other):
         bus.port.unplug()
-        with pytest.raises(DeviceGone):
-            await asyncio.wait_for(task, WAIT_S)
+        for one in (task, other):
+            with pytest.raises(DeviceGone):
+                await asyncio.wait_for(one, WAIT_S)
     bus.port.plug()
     async with running(reader(bus, key_file)) as (listener, _):
         bus.devices[1].card(frame(1, 1))
@@ -177,12 +285,39 @@ async def test_a_damaged_answer_is_asked_for_again_and_a_card_in_it_is_not_lost(
         assert not task.done()
 
 
-async def test_a_reader_that_falls_silent_is_gone_and_comes_back(bus: OsdpBus, key_file: Path) -> None:
-    async with running(reader(bus, key_file)) as (_, task):
-        bus.devices[1].silent = True
-        with pytest.raises(DeviceGone, match="no OSDP reader answers at address 1") as gone:
+async def test_a_reader_that_falls_silent_is_gone_alone_and_comes_back(bus: OsdpBus, key_file: Path) -> None:
+    async with running(reader(bus, key_file, 2)) as (listener, other):
+        async with running(reader(bus, key_file, silent_ns=BRISK_NS)) as (_, task):
+            bus.devices[1].silent = True
+            with pytest.raises(DeviceGone, match="no OSDP reader answers at address 1") as gone:
+                await asyncio.wait_for(task, WAIT_S)
+            assert "wires" in gone.value.hint
+        bus.devices[1].silent = False
+        async with running(reader(bus, key_file)) as (back, _):
+            assert isinstance(back.seen[0], Opened)
+        bus.devices[2].card(frame(2, 2))
+        assert scanned(await listener.next())[1] == bytes.fromhex("571A000000020002")
+        assert not other.done()
+        assert challenged(bus.devices[2]) == 1
+
+
+async def test_a_bus_that_babbles_is_told_and_leaves_turns_to_others(bus: OsdpBus, key_file: Path) -> None:
+    async with running(reader(bus, key_file, silent_ns=BRISK_NS)) as (listener, task):
+        for device in bus.devices.values():
+            device.silent = True
+
+        async def babble() -> None:
+            while True:
+                await bus.port.send(bytes.fromhex("5381A00507") * 200)
+                await asyncio.sleep(0)
+
+        noise = asyncio.create_task(babble())
+        with pytest.raises(DeviceMisbehaved, match="no reply"):
             await asyncio.wait_for(task, WAIT_S)
-        assert "wires" in gone.value.hint
-    bus.devices[1].silent = False
-    async with running(reader(bus, key_file)) as (listener, _):
-        assert isinstance(listener.seen[0], Opened)
+        noise.cancel()
+        await asyncio.wait({noise})
+        assert len(listener.seen) == 1  # Opened
+    for device in bus.devices.values():
+        device.silent = False
+    async with running(reader(bus, key_file)):
+        pass

@@ -93,8 +93,8 @@ class FeedDown:
         feed, chunks = await self._centre.feed(Ask(cursor, wait_ms, self._behind_s(), wants, rouses))
         self._rouses = self._rouses and not rouses
         told_ns = self._clock.mono_ns()
+        self._has(chunks)  # at once: by when the card has them, it may be a restored centre that is asked
         has_news = await self._intake.feed(feed.cursor, chunks)
-        self._has(chunks)
         if self._merged.doubts:
             self._roster_due.set()
         if not feed.more:

@@ -148,6 +148,8 @@ class News:
         """Called when the lane has no list that changes could lead on from."""
         self.on_settings: Callable[[], None] | None = None
         """Called when the lane took other settings: gates, their keys and lanes may be others, too."""
+        self.on_restored: Callable[[], None] = lambda: None
+        """Called when a seal is of a later generation than what was known: the centre was restored from a backup."""
         self.on_caught_up: Callable[[], None] | None = None
         """Called when the centre told of every event what follows, before the long wait for more."""
 
@@ -288,7 +290,8 @@ class News:
 
     def _take_seal(self, seal: Seal, signed: bytes, *, may_be_old: bool = False) -> bool:
         """Note a seal that is newer; whether it was. `may_be_old`: its sender may lag behind, as a neighbour does."""
-        judged = advance(self._seals.get(seal.event), seal)
+        known = self._seals.get(seal.event)
+        judged = advance(known, seal)
         if judged is Advance.ROLLED_BACK and may_be_old:
             return False
         if judged in {Advance.ROLLED_BACK, Advance.FORKED}:
@@ -299,7 +302,10 @@ class News:
             return False
         if judged is Advance.KNOWN:
             return False
+        generation = known.generation if known is not None else self._at.get(seal.event, (0, 0))[0]
         self._seals[seal.event], self._sealed[seal.event] = seal, signed
+        if 0 < generation < seal.generation:
+            self.on_restored()
         if self.on_fresh is not None:
             self.on_fresh(SEAL, signed)
         self._sealed_s[seal.event] = self._mono_s()

@@ -192,7 +192,7 @@ class Uplink:
         self._rounds = Rounds(self._clock, self._chance, idle, self._may_rest, self._awake)
         # Whoever was shut out is in the next roster, which a manifest tells of.
         self._news.on_settings, self._news.on_list_lost = self._list_due.set, self.list_lost
-        self._news.on_caught_up = self._caught_up
+        self._news.on_caught_up, self._news.on_restored = self._caught_up, self._restored
         self._news.on_records, self._news.is_quiet = self._rounds.moved, self._rounds.is_quiet
         self._news.on_opened = self._ask_feed
         self.intake = Intake(self._merged, lane, self._in_thread)
@@ -287,6 +287,11 @@ class Uplink:
             self.upload.back()
         for name in sorted(waiting):
             self._loops.of(name).set()
+
+    def _restored(self) -> None:
+        """The centre has less than it told before, whether or not anybody missed it meanwhile."""
+        self.carrying.back()
+        self.upload.back()
 
     def sync_now(self) -> None:
         """Somebody does not want to wait for what is due later: ask for all of it, and send all there is, now."""

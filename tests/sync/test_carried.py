@@ -12,7 +12,9 @@ from edge.clock import SystemClock
 from edge.enrolment import Enrolment
 from edge.front.carrying import RANK_S
 from edge.front.centre import Centre, CentreRefused
+from edge.front.pace import Idle
 from edge.held_roster import ROSTER_FILE
+from edge.link import Done, Foreign
 from sync import demo
 from sync.backup import archive
 from sync.gates import fleet
@@ -31,6 +33,7 @@ from tests.sync.test_merged_gates import knows
 from tests.sync.venue import NOW_S, Venue, query
 
 EPOCH = Epoch(2**63 + 5)
+RESTS = Idle(quiet_after_s=0.0, round_s=600.0)
 
 
 @asynccontextmanager
@@ -99,6 +102,71 @@ async def test_what_a_restored_centre_lost_is_carried_again(venue: Venue, tmp_pa
             await venue.start()
             assert at_centre(venue) == []
             await carrier.until(lambda: at_centre(venue) == log.blobs[: signed_end(log)])
+
+
+async def test_a_centre_restored_before_anybody_missed_it_is_carried_for_again(
+    venue: Venue, tmp_path: Path
+) -> None:
+    """A gate that rests asks nothing, and the stream of a centre that is stopped in order ends in order."""
+    async with two_boxes(venue, tmp_path) as (carrier, owner):
+        log = log_of(owner)
+        own = EpochLog(EPOCH, carrier.enrolment.gate, carrier.enrolment.key).begin().scans(30)
+        carrier.append(log)
+        carrier.append(own)
+        carrier.idle = RESTS
+        archive.make(venue.data, "", tmp_path / "monday", NOW_S)
+        async with carrier.linked():
+            everything = sorted((*log.blobs[: signed_end(log)], *own.blobs))
+            await carrier.until(lambda: sorted(at_centre(venue)) == everything)
+            await carrier.until(lambda: carrier.is_told("uplink.rests"))
+            said = len(carrier.said)
+            await venue.stop()
+            venue.now_s += 60
+            archive.restore(venue.data, "", tmp_path / "monday", venue.now_s, replaces=True)
+            await venue.start()
+            assert at_centre(venue) == []
+            await carrier.until(lambda: sorted(at_centre(venue)) == everything)
+            assert "uplink.cut_off" not in {one.code for one in carrier.said[said:]}
+
+
+async def test_what_the_centre_told_is_known_before_the_card_has_it(venue: Venue, tmp_path: Path) -> None:
+    """Else a slow card would have it known of a centre that was restored meanwhile, and it were never carried again."""
+    async with two_boxes(venue, tmp_path) as (carrier, owner):
+        log = log_of(owner)
+        log.sign()
+        own = Box(tmp_path / "owner", owner)
+        own.append(log)
+        slow = SlowCard(tmp_path / "slow", carrier.enrolment)
+        slow.append(log)
+        slow.clock = clock = Moved()
+        async with slow.linked() as uplink:
+            uplink.near.says(GateId(min(owner.gate, SECOND_GATE) - 1), up=True)
+            await slow.until(lambda: uplink.is_up and (slow.data / ROSTER_FILE).exists())
+            assert uplink.carrying.due() == [], "somebody else is to"
+            slow.hangs = True
+            async with own.linked():
+                await own.until(own.is_drained)
+            await slow.until(slow.waits.is_set)
+            clock.ahead_ns = int(RANK_S * 1e9) + 10**9
+            assert uplink.carrying.due() == []
+        slow.store.close()
+        own.store.close()
+
+
+class SlowCard(Box):
+    """A box whose lane takes nothing in while its card hangs."""
+
+    def __init__(self, data: Path, enrolment: Enrolment) -> None:
+        super().__init__(data, enrolment)
+        self.hangs = False
+        self.waits = asyncio.Event()
+
+    async def give(self, slice_: Foreign) -> Done:
+        """Wait, as for a card that hangs."""
+        if self.hangs:
+            self.waits.set()
+            await asyncio.Event().wait()
+        return await super().give(slice_)
 
 
 async def test_the_owner_goes_on_where_the_carrier_ended(venue: Venue, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from edge.store.log_reader import log_path
 from edge.store.log_schema import Batch, Cursor, ListVersion, SnapshotMark, StandingChange, StoredRecord
 from sync.wire.lists import EventInfo, ListHead, ListRow, Profile
 from tests.edge.power_cut import Mark, Medium, RecordingDisk, crash_points
+from tests.memory import memory_folder
 
 OWN, PEER = GateId(7), GateId(0xFFFFFFFF)
 EVENT = EventId(1)
@@ -263,8 +264,7 @@ class Result:
 def run_points(count: int, seed: int, synchronous: Synchronous = Synchronous.FULL) -> Result:
     """Cut the power at `count` points, spread over the operations of as many seeded days as it takes."""
     result = Result()
-    in_memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=in_memory if in_memory.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
         for day in itertools.count():
             chance = random.Random(f"{seed} {day}")
             root = Path(folder) / f"day{day}"

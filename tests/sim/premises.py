@@ -6,7 +6,6 @@ and a first list leave it. A world begins with copies of both.
 
 import functools
 import hashlib
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from sync.gates.snapshots import Snapshots
 from sync.store.database import FILE
 from sync.tickets import changes, rows
 from sync.wire.lists import ListKey
+from tests.memory import memory_folder
 from tests.sim.clock import EPOCH_S
 
 EVENT = EventId(1)
@@ -155,11 +155,6 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(
         prefix="gatehouse-sim-", dir=memory_folder(), ignore_cleanup_errors=True
     )
-
-
-def memory_folder() -> str | None:
-    """Return where files cost no disk, if there is such a place."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from edge.daemon import Daemon
 from edge.link import Health, Part
 from sync.wire.deltas import GateStatus
 from sync.wire.messages import Pushed
+from tests.memory import memory_folder
 from tests.sim.accounts import Account, accounts_of, signed_end
 from tests.sim.bugs import BUGS
 from tests.sim.centre import SimCentre
@@ -35,7 +36,7 @@ from tests.sim.network import Link, Network
 from tests.sim.organizer import Organizer
 from tests.sim.people import Crowd
 from tests.sim.planted import signatures_remembered
-from tests.sim.premises import TICKETS, UNSOLD, memory_folder, premises, venue_keys
+from tests.sim.premises import TICKETS, UNSOLD, premises, venue_keys
 from tests.sim.shut_out import ShutsOut
 from tests.thaw import sweep
 

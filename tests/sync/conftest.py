@@ -9,6 +9,7 @@ import pytest
 
 from edge.enrolment import Enrolment
 from sync.store.database import Database
+from tests.memory import SERVER_BYTES, memory_folder
 from tests.postgres import Postgres, postgres, programs
 from tests.sync.ready import with_tables
 from tests.sync.requests import GateClient
@@ -39,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL server for all tests of a run, with a migrated database to copy."""
     if programs() is None:
         pytest.skip("PostgreSQL is not installed")
-    with postgres() as running:
+    with postgres(folder=memory_folder(SERVER_BYTES)) as running:
         Database.open(tmp_path_factory.mktemp("template"), running.make(TEMPLATE)).close()
         yield running
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sync.events import houses
 from sync.store.database import CentreFault, Database
 from sync.store.engines import DatabaseFault
+from tests.memory import SERVER_BYTES, memory_folder
 from tests.postgres import Postgres, postgres
 
 
@@ -25,7 +26,7 @@ def add(database: Database, name: str) -> None:
 
 
 def test_it_goes_on_by_itself_after_the_server_was_stopped_hard(tmp_path: Path) -> None:
-    with postgres() as server:
+    with postgres(folder=memory_folder(SERVER_BYTES)) as server:
         database = Database.open(tmp_path, server.make("centre"))
         add(database, "before")
 

@@ -13,6 +13,7 @@ from sync.store.database import Database
 from sync.store.engines import DatabaseFault
 from sync.store.schema import queue
 from sync.store.together import Changes, Insert, Round, Statement, together
+from tests.memory import SERVER_BYTES, memory_folder
 from tests.postgres import postgres, programs
 
 THINGS = Insert("thing", n="bigint", name="text", blob="bytea")
@@ -177,7 +178,7 @@ def test_how_plans_are_made_is_said_for_one_transaction_only(things: Database) -
 def test_a_server_that_went_away_is_a_fault_and_the_next_transaction_has_a_new_connection(
     tmp_path: Path,
 ) -> None:
-    with postgres() as server:
+    with postgres(folder=memory_folder(SERVER_BYTES)) as server:
         database = Database.open(tmp_path, server.make("centre"))
         one = Statement("SELECT count(*) FROM event", "many")
 

@@ -16,6 +16,7 @@ PresenceOf = Callable[[EventId, TicketId], TicketPresence]
 """What that folds to, for the same resets and zones."""
 _Share = tuple[ZoneId, int, int, int]
 """What one ticket adds to a zone: people at least and at most, and how many an alarm sent out."""
+_Shares = tuple[_Share, ...]
 
 
 class Occupancy:
@@ -32,7 +33,10 @@ class Occupancy:
         self._low: dict[ZoneId, int] = {}
         self._high: dict[ZoneId, int] = {}
         self._fled: dict[ZoneId, int] = {}
-        self._counted: dict[TicketKey, tuple[_Share, ...]] = {}
+        self._counted: dict[EventId, dict[TicketId, _Shares]] = {}
+        """Of the tickets that have any; no more is held of each than a place in here, for a day's log holds many thousands."""
+        self._alike: dict[_Shares, _Shares] = {}
+        """Nearly all are one person in one zone: what is equal is held once."""
         self._known = False
 
     def count(self, tickets: Iterable[TicketKey], rows_of: RowsOf) -> Iterator[int]:
@@ -53,15 +57,18 @@ class Occupancy:
 
     def _count(self, event: EventId, ticket: TicketId, rows_of: RowsOf) -> None:
         if self._presence_of is not None and not self._by_hand:
-            self._put((event, ticket), (), self._presence_of(event, ticket))
+            self._put(event, ticket, (), self._presence_of(event, ticket))
             return
         # How many were inside when a zone was counted is found in the rows alone.
         rows = rows_of(event, ticket)
-        self._put((event, ticket), rows, fold(rows, self._resets, self._zones))
+        self._put(event, ticket, rows, fold(rows, self._resets, self._zones))
 
-    def _put(self, key: TicketKey, rows: Sequence[PresenceRow], presence: TicketPresence) -> None:
+    def _put(
+        self, event: EventId, ticket: TicketId, rows: Sequence[PresenceRow], presence: TicketPresence
+    ) -> None:
         """Replace a ticket's share. Only tickets that have one are remembered."""
-        for zone, low, high, fled in self._counted.pop(key, ()):
+        counted = self._counted.setdefault(event, {})
+        for zone, low, high, fled in counted.pop(ticket, ()):
             self._low[zone] -= low
             self._high[zone] -= high
             self._fled[zone] -= fled
@@ -74,7 +81,7 @@ class Occupancy:
             self._high[zone] = self._high.get(zone, 0) + high
             self._fled[zone] = self._fled.get(zone, 0) + fled
         if share:
-            self._counted[key] = share
+            counted[ticket] = self._alike.setdefault(share, share)
 
     def _share(self, zone: ZoneId, rows: Sequence[PresenceRow], presence: TicketPresence) -> _Share:
         count = self._by_hand.get(zone)

@@ -1,5 +1,6 @@
 """Counting people: the same numbers however it was counted."""
 
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -95,3 +96,20 @@ def test_kept_up_step_by_step_it_is_what_counting_anew_gives(steps: list[tuple[i
     folds = [fold([row for row in rows if row.ticket == n], NO_RESETS, ZONES) for n in range(1, 6)]
     for zone in (OUTER, INNER):
         assert kept.bounds(zone) == counted(rows).bounds(zone) == bounds(folds, zone)
+
+
+def test_somebody_inside_takes_a_place_and_nothing_of_their_own() -> None:
+    people = 20_000
+    occupancy = Occupancy(ZONES, NO_RESETS)
+    tracemalloc.start()
+    try:
+        numbers = (TicketId(number) for number in range(1_000, 1_000 + people))
+        for _ in occupancy.count(
+            ((EVENT, number) for number in numbers), lambda _, ticket: [entry(ticket, 1)]
+        ):
+            pass
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert occupancy.bounds(OUTER) == Bounds(people, people)
+    assert held / people < 120  # with a key and a share of its own each takes 240

@@ -7,7 +7,6 @@ the fire contact: the one input that leaves its rest and comes back is that cont
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
 
 
 class Contact(StrEnum):
@@ -22,9 +21,6 @@ class Contact(StrEnum):
     DOOR = "door_contact"
     BUTTON = "exit_button"
 
-
-USUAL: Final = (Contact.READY, Contact.ENTRY, Contact.EXIT, Contact.FIRE)
-"""What a turnstile has; the others only a file names."""
 
 Place = tuple[str, int]
 """An input: its board's key, and its line."""

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from edge.commission.candidates import GPIO_KEY, PINS_KEY, Written, device_of
-from edge.commission.contacts import USUAL, Contact, Wired
+from edge.commission.contacts import Contact, Wired
 from edge.commission.inventory import Inventory
+from edge.commission.kinds import kind_of
 from edge.commission.known import title
 from edge.commission.session import Chosen, Commissioning, Lane, Picture, Seat
 from edge.settings import (
@@ -58,7 +59,7 @@ def kept(base: Settings, letters: Picture) -> Commissioning:
         )  # learned by levels as they are wired
         session.inputs_before[key] = board
     for lane in base.lanes:
-        session.lanes[lane.id] = made = Lane(lane.name)
+        session.lanes[lane.id] = made = Lane(lane.name, kind=kind_of(lane))
         _readers(session, lane, made)
         _lines(base, lane, made, relays, inputs)
     used = {
@@ -163,5 +164,5 @@ def _lines(
             continue
         at = board.offsets[line] if isinstance(board, GpioInputs) else line
         made.contacts[contact] = Wired(inputs[board.id], at, active_low=line in board.active_low)
-    usual = {one for one in USUAL if made.two_way or one is not Contact.EXIT}
+    usual = made.takes
     made.more = tuple(one for one in made.contacts if one not in usual)

@@ -8,6 +8,7 @@ import msgspec
 from edge.commission.candidates import chip_of
 from edge.commission.contacts import Contact, Wired
 from edge.commission.kept import LAMPS
+from edge.commission.kinds import admits_companions, with_kind
 from edge.commission.session import Chosen, Commissioning, Lane, same
 from edge.settings import (
     GpioInputs,
@@ -38,6 +39,7 @@ def settings_of(session: Commissioning, base: Settings) -> Settings:
         readers = tuple(
             msgspec.structs.replace(one.reader, id=numbers[one]) for one in _readers(session, lane_id, lane)
         )
+        settings = with_kind(settings, lane.kind, is_new=lane_id not in before)
         settings = msgspec.structs.replace(settings, name=lane.name, readers=readers)
         settings = _with_outputs(settings, lane, relays, boards)
         lanes.append(_with_contacts(settings, lane, contacts, watched))
@@ -46,7 +48,7 @@ def settings_of(session: Commissioning, base: Settings) -> Settings:
         base,
         gate=gate,
         lanes=tuple(lanes),
-        relays=tuple(boards.values()),
+        relays=tuple(_long_enough(one, lanes) for one in boards.values()),
         inputs=tuple(watched.values()),
     )
 
@@ -138,6 +140,12 @@ def _relay(session: Commissioning, key: str, name: str) -> RelaySettings:
     return msgspec.structs.replace(board, offsets=tuple(offsets))
 
 
+def _long_enough(board: RelaySettings, lanes: Iterable[LaneSettings]) -> RelaySettings:
+    """Return a relay board that may give the pulses of its lanes: a door's strike is held for seconds."""
+    longest_ms = max((one.pulse_ms for one in lanes if one.relay == board.id), default=0)
+    return msgspec.structs.replace(board, pulse_max_ms=max(board.pulse_max_ms, longest_ms))
+
+
 def _gpio_places(session: Commissioning) -> list[tuple[str, int]]:
     """Return the lines of GPIO chips that something hangs on."""
     places = [*_places(session), *((one.key, one.line) for one in _wired(session))]
@@ -186,8 +194,8 @@ def _with_outputs(
     return msgspec.structs.replace(
         settings,
         relay=relay,
-        entry_line=number(lane.outputs.get(Way.ENTRY)),
-        exit_line=number(lane.outputs.get(Way.EXIT)),
+        entry_line=number(lane.output(Way.ENTRY)),
+        exit_line=number(lane.output(Way.EXIT)),
         lamp_relay=lamps if lamps != relay or says_so else "",
         **{key: number(lane.lamps.get(key)) for key in LAMPS},
     )
@@ -206,9 +214,10 @@ def _with_contacts(
         board = boards[one.key]
         return board.offsets.index(one.line) if isinstance(board, GpioInputs) else one.line
 
-    return msgspec.structs.replace(
+    settings = msgspec.structs.replace(
         settings,
         inputs=next((names[one.key] for one in known.values()), ""),
         **{one.value: number(one) for one in Contact},
         contacts_show_power=settings.contacts_show_power and {Contact.ENTRY, Contact.EXIT} <= known.keys(),
     )
+    return settings if admits_companions(settings) else msgspec.structs.replace(settings, companions=0)

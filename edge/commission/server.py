@@ -21,6 +21,7 @@ from edge.commission.candidates import (
     inputs_of_device,
 )
 from edge.commission.contacts import Contact
+from edge.commission.kinds import Kind
 from edge.commission.known import known
 from edge.commission.labels import LABELS
 from edge.commission.made import settings_of
@@ -78,6 +79,7 @@ class LaneBody(Asked, frozen=True):
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     two_way: bool = False
+    kind: Kind = Kind.TRIPOD
 
 
 class PlanBody(Asked, frozen=True):
@@ -331,7 +333,10 @@ class CommissionPage:
         # Lanes that are there keep their numbers, in their order; others get the lowest that are free.
         free = (number for number in range(1, 2 * LANES_MAX) if number not in session.lanes)
         numbers = [*session.lanes, *free][: len(plan.lanes)]
-        lanes = {at: Lane(one.name, one.two_way) for at, one in zip(numbers, plan.lanes, strict=True)}
+        lanes = {
+            at: Lane(one.name, one.two_way, kind=one.kind)
+            for at, one in zip(numbers, plan.lanes, strict=True)
+        }
         session.plan(lanes, plan.name)
 
     async def _ask(self, request: web.Request) -> None:

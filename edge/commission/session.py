@@ -21,7 +21,8 @@ from edge.commission.candidates import (
     opens,
     with_inputs,
 )
-from edge.commission.contacts import USUAL, Contact, Learning, Wired, learning
+from edge.commission.contacts import Contact, Learning, Wired, learning
+from edge.commission.kinds import PASSAGE, Kind
 from edge.commission.known import title
 from edge.commission.uid_form import forms
 from edge.settings import (
@@ -126,13 +127,14 @@ class Lane:
     two_way: bool = False
     exit_only: bool = False
     """The file before had no reader for the way in."""
+    kind: Kind = Kind.TRIPOD
     outputs: dict[Way, Place] = field(default_factory=dict)
     contacts: dict[Contact, Wired] = field(default_factory=dict)
     lamps: dict[str, Place] = field(default_factory=dict)
     others: list[Chosen] = field(default_factory=list)
     """Readers that the page has no seat for: of both ways, a second one of a kind."""
     more: tuple[Contact, ...] = ()
-    """Contacts that the file before had and the page asks nobody for."""
+    """Contacts that it had before and that are not of its kind."""
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -144,18 +146,38 @@ class Lane:
     @property
     def takes(self) -> tuple[Contact, ...]:
         """The contacts that it may have."""
-        usual = (one for one in USUAL if self.two_way or one is not Contact.EXIT)
+        usual = (one for one in self.kind.contacts if self.two_way or one is not Contact.EXIT)
         return tuple(dict.fromkeys((*usual, *self.more)))
+
+    @property
+    def opened(self) -> tuple[Way, ...]:
+        """The ways that an output of their own opens: one strike opens a door for both."""
+        wanted = self.ways[:1] if self.kind is Kind.DOOR else self.ways
+        own = {way for way, at in self.outputs.items() if at != self.outputs.get(wanted[0])}
+        return tuple(way for way in (Way.ENTRY, Way.EXIT) if way in {*wanted, *own})
+
+    def output(self, way: Way) -> Place | None:
+        """Return what opens this way; of a door also the other way's, where somebody goes that way."""
+        at = self.outputs.get(way)
+        if at is None and self.kind is Kind.DOOR and (way in self.ways or Contact.BUTTON in self.contacts):
+            return next(iter(self.outputs.values()), None)
+        return at
 
     def follow(self, before: "Lane") -> None:
         """Take over what a lane had before it was planned anew; what was of the way out goes where that was taken away."""
         gone = before.two_way and not self.two_way
         self.exit_only = before.exit_only and not self.two_way
-        self.more = tuple(one for one in before.more if not (gone and one is Contact.EXIT))
+        lost = {Contact.EXIT} if gone else set[Contact]()
+        if self.kind is Kind.NO_SENSOR:
+            lost |= PASSAGE
+        if gone and self.kind is not Kind.DOOR:
+            lost.add(Contact.BUTTON)  # nothing opens outwards
+        self.more = tuple(one for one in (*before.more, *before.contacts) if one not in lost)
         self.lamps = before.lamps
         self.others = [one for one in before.others if not (gone and one.reader.way is Way.EXIT)]
         self.outputs = {way: at for way, at in before.outputs.items() if not (gone and way is Way.EXIT)}
         self.contacts = {one: at for one, at in before.contacts.items() if one in self.takes}
+        self.more = tuple(one for one in self.takes if one in self.more and one not in self.kind.contacts)
 
 
 @dataclass(slots=True)
@@ -255,6 +277,8 @@ class Commissioning:
             one.outputs = {w: at for w, at in one.outputs.items() if not same(at, here)}
             one.lamps = {lamp: at for lamp, at in one.lamps.items() if not same(at, here)}
         of = self.lanes[lane]
+        if of.kind is Kind.DOOR:  # both ways were one strike's, and are this one's now
+            of.outputs = {w: at for w, at in of.outputs.items() if at != of.outputs.get(way)}
         of.outputs = {w: at for w, at in of.outputs.items() if at[0] == key} | {way: here}
 
     def use_pin(self, chip: str, offset: int, *, active_low: bool, lane: int, way: Way) -> None:
@@ -400,13 +424,13 @@ class Commissioning:
         )
 
     def relay_less(self) -> tuple[tuple[int, Way], ...]:
-        """Return the ways of lanes that have some output, but none for this way: no gate starts with those."""
+        """Return the ways of lanes that have some output or a button, but nothing opens this way: no gate starts with those."""
         return tuple(
             (number, way)
             for number, lane in self.lanes.items()
-            if lane.outputs
+            if lane.outputs or Contact.BUTTON in lane.contacts
             for way in lane.ways
-            if way not in lane.outputs
+            if lane.output(way) is None
         )
 
     def rename(self, key: str, to: str) -> None:

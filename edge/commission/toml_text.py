@@ -1,12 +1,14 @@
 """A gate's settings as TOML: the text that `edge.config.load` reads back as the very same settings. Defaults are left out."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
+from edge.barrier_kinds import DEFAULTS
 from edge.settings import Settings
 
 HEAD: Final = "# Written by the commissioning page. Change it by hand as you like: gatehouse-edge check\n"
@@ -23,18 +25,21 @@ def toml_of(settings: Settings) -> str:
     for name in ("relays", "inputs"):
         parts += ["\n".join((f"[[{name}]]", *_fields(one), "")) for one in getattr(settings, name)]
     for lane in settings.lanes:
-        parts.append("\n".join(("[[lanes]]", *_fields(lane, leave="readers"), "")))
+        own = _fields(lane, leave="readers", usual=DEFAULTS[lane.barrier])
+        parts.append("\n".join(("[[lanes]]", *own, "")))
         parts += ["\n".join(("[[lanes.readers]]", *_fields(one), "")) for one in lane.readers]
     return "\n".join(parts)
 
 
-def _fields(table: msgspec.Struct, leave: str = "") -> Iterator[str]:
+def _fields(
+    table: msgspec.Struct, leave: str = "", usual: Mapping[str, object] = MappingProxyType({})
+) -> Iterator[str]:
     tag = table.__struct_config__
     if isinstance(tag.tag, str):
         yield f"{tag.tag_field} = {_value(tag.tag)}"
     for one in msgspec.structs.fields(table):
         value = getattr(table, one.name)
-        default = None if one.default is msgspec.NODEFAULT else one.default
+        default = usual.get(one.name, None if one.default is msgspec.NODEFAULT else one.default)
         if one.name == leave or value is None or (not one.required and value == default):
             continue
         yield f"{one.encode_name} = {_value(value)}"

@@ -10,6 +10,7 @@ from edge.commission.contacts import Contact
 from edge.commission.findings import troubles
 from edge.commission.inventory import NodeKind, Plugged
 from edge.commission.kept import away
+from edge.commission.kinds import Kind
 from edge.commission.known import known, title
 from edge.commission.orders import lock
 from edge.commission.placing import Earlier
@@ -107,6 +108,7 @@ class LaneShown(msgspec.Struct, frozen=True):
     id: int
     name: str
     two_way: bool
+    kind: str
     seats: tuple[SeatShown, ...]
     outputs: tuple[OutputShown, ...]
     contacts: tuple[ContactShown, ...]
@@ -228,13 +230,13 @@ def _state(device: Plugged, one: Listening | None, shell: Shell, language: Langu
 
 def _lane(number: int, shell: Shell, language: Language) -> LaneShown:
     lane = shell.session.lanes[number]
-    ways = [way for way in (Way.ENTRY, Way.EXIT) if way in {*lane.ways, *lane.outputs}]
     seats = [Seat(number, way, medium) for way in lane.ways for medium in MediumSetting]
     chosen = shell.session.chosen
     return LaneShown(
         id=number,
         name=lane.name,
         two_way=lane.two_way,
+        kind=lane.kind.value,
         seats=tuple(
             SeatShown(
                 number,
@@ -249,10 +251,10 @@ def _lane(number: int, shell: Shell, language: Language) -> LaneShown:
             OutputShown(
                 number,
                 way.value,
-                f"{lane.name}: {label(f'turned_{way.value}', language)}",
+                f"{lane.name}: {_turned(lane, way, language)}",
                 _output(lane.outputs[way], shell, language) if way in lane.outputs else "",
             )
-            for way in ways
+            for way in lane.opened
         ),
         contacts=tuple(_contact(one, lane, shell, language) for one in lane.takes),
         others=tuple(
@@ -267,6 +269,12 @@ def _lane(number: int, shell: Shell, language: Language) -> LaneShown:
             f"{label(lamp, language)}: {_output(at, shell, language)}" for lamp, at in lane.lamps.items()
         ),
     )
+
+
+def _turned(lane: Lane, way: Way, language: Language) -> str:
+    """Name what an output does to a barrier."""
+    is_one_strike = lane.kind is Kind.DOOR and len(lane.opened) == 1
+    return label("opens" if is_one_strike else f"turned_{way.value}", language)
 
 
 def _output(at: tuple[str, int], shell: Shell, language: Language) -> str:

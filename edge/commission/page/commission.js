@@ -4,6 +4,7 @@ const words = JSON.parse(document.body.dataset.words);
 const lang = document.documentElement.lang;
 const EVERY_MS = 700, ASKED_MS = 250, SURE_MS = 4000, LANES_MAX = 16;
 const LINES = [1, 2, 4, 8, 16], KINDS = { lcus: "LCUS", kmtronic: "KMTronic", numato: "Numato", modbus: "Modbus RTU", hid: "USBRelay (HID)" };
+const BARRIERS = { tripod: words.tripod, speed_gate: words.speed_gate, swing_gate: words.swing_gate, door: words.door, no_sensor: words.no_sensor };
 let state = null, drawn = {}, planned = null, pulsed = {}, pinned = {}, sized = {}, chosenBefore = "", going = false;
 
 function el(tag, props = {}, ...inner) {
@@ -158,9 +159,10 @@ function sure(pressed, ask = words.pulse_sure) {
 }
 
 function plan() {
-  planned ??= state.lanes.length ? state.lanes.map((one) => ({ name: one.name, two_way: one.two_way })) : [{ name: `${words.lane} 1`, two_way: false }];
+  planned ??= state.lanes.length ? state.lanes.map(({ name, two_way, kind }) => ({ name, two_way, kind })) : [{ name: `${words.lane} 1`, two_way: false, kind: "tripod" }];
   draw("plan-lanes", planned.length, () => planned.map((lane, at) => el("div", { className: "plan" },
     el("label", {}, `${words.lane} ${at + 1}: ${words.name}`, el("input", { value: lane.name, maxLength: 64, required: true, oninput: (e) => { lane.name = e.target.value; } })),
+    el("label", {}, words.barrier, choice(Object.entries(BARRIERS), lane.kind, (e) => { lane.kind = e.target.value; })),
     el("label", { className: "check-box" }, el("input", { type: "checkbox", checked: lane.two_way, onchange: (e) => { lane.two_way = e.target.checked; } }), words.two_way))));
   $("drop").hidden = planned.length < 2;
   $("add").hidden = planned.length >= LANES_MAX;
@@ -236,7 +238,7 @@ async function look() {
 $("pin-form").onsubmit = async (e) => { e.preventDefault(); await post("/api/pin", { pin: $("pin").value }); $("pin").value = ""; };
 $("enrol").onsubmit = (e) => { e.preventDefault(); const given = new FormData(e.target); act("enrol", { url: given.get("url"), code: given.get("code") }); };
 $("plan").onsubmit = (e) => { e.preventDefault(); act("plan", { name: $("gate-name").value, lanes: planned }); };
-$("add").onclick = () => { planned.push({ name: `${words.lane} ${planned.length + 1}`, two_way: false }); plan(); };
+$("add").onclick = () => { planned.push({ name: `${words.lane} ${planned.length + 1}`, two_way: false, kind: planned.at(-1).kind }); plan(); };
 $("drop").onclick = () => { planned.pop(); plan(); };
 $("stop").textContent = words.stop;
 $("stop").onclick = () => act("stop");

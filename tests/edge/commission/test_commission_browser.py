@@ -45,6 +45,12 @@ WALK_S = 0.15
 """How long an arm keeps its contact (PERCo: 100 ms and more)."""
 DRAWN = "(img) => img.decode().then(() => img.naturalWidth)"
 PICTURES = ROOT / "build"
+COUNTING = """for (const what of ["pointerdown", "change"]) addEventListener(what, (e) => {
+  const isTyped = what === "change" && e.target.tagName === "INPUT" && e.target.type !== "checkbox";
+  const kind = isTyped ? "typed" : "taps", many = what === "pointerdown" || isTyped ? 1 : e.target.tagName === "SELECT" ? 2 : 0;
+  sessionStorage[kind] = many + Number(sessionStorage[kind] ?? 0);
+}, true)"""
+"""Counts what a technician does: taps (two for a choice of several, which a browser by script makes without any), and fields that are typed into."""
 VISITORS = (
     "TRMUSB130.",
     "$P,HA47,P",
@@ -52,7 +58,6 @@ VISITORS = (
     "GATEZYAQWBCDEFGHIJKLN",
 )
 """Programming codes, an enrolment code, and a test code of another day."""
-TEN_MINUTES_S = 600
 CARD = "04:A1:B2:C3:D4:E5:F6"
 """Of the tag that `tag_row` lists."""
 
@@ -116,9 +121,21 @@ class Seat:
     path: Path
     ended: "asyncio.Task[bool]"
     trouble: list[str] = field(default_factory=list)
+    began_s: float = field(default_factory=time.monotonic)
 
     def seat(self, name: str) -> str:
         return f"[data-seat='{name}']"
+
+    async def work(self, what: str) -> None:
+        """Say how much was done until there is nothing left but to press "Write"."""
+        await self.page.wait_for_selector("#write:enabled")
+        took_s = time.monotonic() - self.began_s
+        taps, typed = await self.page.evaluate(
+            "['taps', 'typed'].map((kind) => Number(sessionStorage[kind] ?? 0))"
+        )
+        print(
+            f"{what}: {taps + 1} taps, {typed} fields typed, {took_s:.1f} s by a browser that does not read"
+        )
 
     async def test_code(self) -> str:
         """What the page shows, as its picture says: a browser has no scanner, so the box is asked for the text."""
@@ -132,10 +149,13 @@ class Seat:
 
 
 @contextlib.asynccontextmanager
-async def commissioning(folder: Path) -> AsyncIterator[Seat]:
-    """A box that is being commissioned, and a technician's phone."""
+async def commissioning(folder: Path, *, is_joined: bool = True) -> AsyncIterator[Seat]:
+    """A box that is being commissioned, and a technician's phone. `is_joined`: it belongs to a centre already."""
     data, path = folder / "data", folder / "gate.toml"
-    prepare(data, [row(1), tag_row(2)])
+    if is_joined:
+        prepare(data, [row(1), tag_row(2)])
+    else:
+        data.mkdir(parents=True)
     pin, said = new_pin(data), asyncio.Queue[str]()
     plugged = Plugged(folder)
     base = Settings(
@@ -162,6 +182,7 @@ async def commissioning(folder: Path) -> AsyncIterator[Seat]:
         one = Seat(page, plugged, data, path, ended)
         page.on("console", lambda told: one.trouble.append(told.text) if told.type == "error" else None)
         page.on("pageerror", lambda error: one.trouble.append(str(error)))
+        await page.add_init_script(COUNTING)
         await page.goto(address)
         await page.fill("#pin", pin)
         await page.press("#pin", "Enter")
@@ -200,7 +221,7 @@ async def contact(s: Seat, name: str, line: int, wired: str, *, others: tuple[in
 
 async def test_a_box_is_commissioned_from_nothing_by_scanning_and_then_admits(tmp_path: Path) -> None:
     async with commissioning(tmp_path) as s:
-        page, plugged, began_s = s.page, s.plugged, time.monotonic()
+        page, plugged = s.page, s.plugged
         assert "programming code for USB serial" in await page.inner_text(
             "#devices li:has-text('Datalogic') .trouble"
         )
@@ -245,6 +266,7 @@ async def test_a_box_is_commissioned_from_nothing_by_scanning_and_then_admits(tm
         locks = await page.inner_text("#locks")
         assert "Disable Parameter Scanning" in locks  # the Zebra's; a tag reader obeys no code
         assert "TWN4" not in locks
+        await s.work("a two-way tripod, two scanners, a tag reader, two relays, four contacts")
         for language, word in (("it", "In allestimento"), ("fr", "En cours d'installation")):
             await page.goto(f"{page.url.partition('?')[0]}?lang={language}")
             await page.wait_for_selector(".seat b >> nth=2")
@@ -254,9 +276,6 @@ async def test_a_box_is_commissioned_from_nothing_by_scanning_and_then_admits(tm
         await can_be_read(page)
         await page.click("#write:enabled")
         assert await asyncio.wait_for(s.ended, 10) is True
-        took_s = time.monotonic() - began_s
-        assert took_s < TEN_MINUTES_S
-        print(f"commissioned in {took_s:.1f} s by a browser that does not read")
         assert s.trouble == []
         settings = config.load(s.path)
         await admits(settings, plugged)

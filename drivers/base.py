@@ -67,6 +67,8 @@ class Scan:
     last_ns: int
     signature: bytes = b""
     """Of a tag whose reader asks for it: what its maker signed of its UID, as the tag says it; nobody has checked it."""
+    locked: bool | None = None
+    """Of a tag that its reader was to lock: whether the tag, read back, says that it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,7 +290,7 @@ def _write_tag(arguments: argparse.Namespace, devices: Devices) -> int:
     unlocked(PinLock(data, time.time, time.monotonic), typed.strip())
     asyncio.run(recorded(data, uid, arguments.steward))
     writer = devices.tag_writer(str(arguments.port), uid, message, arguments.lock)
-    asyncio.run(write_tag(writer, uid, message, _say, arguments.wait))
+    asyncio.run(write_tag(writer, uid, message, _say, arguments.wait, lock=arguments.lock))
     _say("Written, and read back." + (" It is locked." if arguments.lock else ""))
     return EX_OK
 

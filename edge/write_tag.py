@@ -64,9 +64,16 @@ async def recorded(data: Path, uid: bytes, steward: int) -> None:
 
 
 async def write_tag(
-    reader: Reader, uid: bytes, message: bytes, say: Callable[[str], None], wait_s: float
+    reader: Reader,
+    uid: bytes,
+    message: bytes,
+    say: Callable[[str], None],
+    wait_s: float,
+    *,
+    lock: bool = False,
 ) -> None:
-    """Wait for the tag and for `reader`, which was made to write it. Complaint where it was not; DriverError as the reader says."""
+    """Wait for the tag and for `reader`, which was made to write it, and to lock it if `lock`. Complaint where it was not, or
+    where the tag does not say so itself when it is read back; DriverError as the reader says."""
     heard: asyncio.Queue[ReaderEvent] = asyncio.Queue(EVENTS_MAX)
 
     def take(event: ReaderEvent) -> None:
@@ -74,7 +81,7 @@ async def write_tag(
             heard.put_nowait(event)
 
     running = asyncio.ensure_future(reader.run(take))
-    waiting = asyncio.ensure_future(_written(heard, uid, message, say))
+    waiting = asyncio.ensure_future(_written(heard, uid, message, say, lock=lock))
     try:
         await asyncio.wait({running, waiting}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
@@ -92,7 +99,12 @@ async def write_tag(
 
 
 async def _written(
-    heard: "asyncio.Queue[ReaderEvent]", uid: bytes, message: bytes, say: Callable[[str], None]
+    heard: "asyncio.Queue[ReaderEvent]",
+    uid: bytes,
+    message: bytes,
+    say: Callable[[str], None],
+    *,
+    lock: bool,
 ) -> None:
     others: set[bytes] = set()
     while True:
@@ -106,10 +118,16 @@ async def _written(
             if found not in others:
                 say(f"This is another tag, {found.hex().upper()}; it was left as it is.")
                 others.add(found)
-        elif carried == message:
-            return
-        else:
+        elif carried != message:
             raise Complaint(
-                f"the tag {uid.hex().upper()} could not be written",
-                "It may be locked, too small, of another kind, or was taken away: hold it still, or take an NTAG213.",
+                f"the tag {uid.hex().upper()} could not be written; it carries "
+                + ("another message" if carried else "none that could be read"),
+                "It may be locked, too small, of another kind, or was taken away: hold it still and call again, or take an NTAG213.",
             )
+        elif lock and not event.locked:
+            raise Complaint(
+                f"the tag {uid.hex().upper()} carries the message, but does not say that it is locked",
+                "It may be written over: hold it still and call again, or take an NTAG213.",
+            )
+        else:
+            return

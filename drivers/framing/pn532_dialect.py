@@ -6,6 +6,7 @@ from typing import Final
 from drivers.base import Garbled, Signal
 from drivers.framing.pn532 import Answer, Frames, Sign, encode
 from drivers.framing.tag_content import (
+    GET_VERSION,
     READ_SIGNATURE,
     Reading,
     ToWrite,
@@ -32,6 +33,7 @@ IN_DATA_EXCHANGE: Final = bytes.fromhex("4001")
 """With the first tag that was listed; a status byte precedes its answer."""
 IN_COMMUNICATE_THRU: Final = bytes.fromhex("42")
 """As it is, to the tag that was listed: what InDataExchange does not know of. A status byte precedes its answer too."""
+_AS_IT_IS: Final = frozenset({READ_SIGNATURE, GET_VERSION})
 _TYPE_2_SAK: Final = 0x00
 _ISO_DEP: Final = 0x20
 """In SEL_RES (AN10833): the tag speaks ISO/IEC 14443-4, and the chip has begun that already when it lists it."""
@@ -91,14 +93,15 @@ class Pn532:
         if sak & _ISO_DEP:
             return whole(type_4(), signature_4() if self._signature else None)
         if self._writes is not None and sak == _TYPE_2_SAK and self.uid(answer) == self._writes.uid:
-            return whole(write_type_2(self._writes))
+            return write_type_2(self._writes)
         if sak != _TYPE_2_SAK:
             return None
         return whole(type_2(), signature_2() if self._signature else None)
 
     def to_tag(self, data: bytes) -> bytes:
-        """InDataExchange; READ_SIG goes as it is: the chip passes on by InDataExchange what it knows itself."""
-        return (IN_COMMUNICATE_THRU if data == READ_SIGNATURE else IN_DATA_EXCHANGE) + data
+        """InDataExchange; READ_SIG and GET_VERSION go as they are: by InDataExchange the chip passes on what it knows itself,
+        and 60h is MIFARE Classic's authentication to it."""
+        return (IN_COMMUNICATE_THRU if data in _AS_IT_IS else IN_DATA_EXCHANGE) + data
 
     def from_tag(self, answer: bytes) -> bytes | None:
         """`41` or `43`, `status [data]`: a status with an error is a tag that is gone, or one that refuses."""

@@ -42,10 +42,10 @@ class Presence:
         elif (is_random(uid) and not self._content.message) or now_ns < self._said_ns + SAID_AGAIN_NS:
             return out
         self._uid, self._said_ns = uid, now_ns
-        message, signature = self._content.message, self._content.signature
+        message, signature, locked = self._content.message, self._content.signature, self._content.locked
         if message:
             data = bytes((len(uid),)) + uid + message
-            out.append(Scan(data, Medium.TAG, "", now_ns, now_ns, signature))
+            out.append(Scan(data, Medium.TAG, "", now_ns, now_ns, signature, locked))
         elif is_random(uid):
             out.append(Garbled(RANDOM_UID, len(uid), now_ns))
         else:

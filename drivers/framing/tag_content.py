@@ -5,6 +5,7 @@ thrown into it where the tag gave none. Its parts return bytes: the message, emp
 signature of its maker. It never judges what it read.
 """
 
+import contextlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final
@@ -21,11 +22,15 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What was read of a tag. `signed`: False where it was asked for its maker's signature and gave no answer."""
+    """What was read of a tag. `signed`: False where it was asked for its maker's signature and gave no answer.
+
+    `locked`: of a tag that was to be locked, whether the lock bits read back say that all of it is; None where none was to be.
+    """
 
     message: bytes = b""
     signature: bytes = b""
     signed: bool = True
+    locked: bool | None = None
 
 
 Part = Generator[bytes, bytes, bytes]
@@ -35,6 +40,8 @@ READ_SIGNATURE: Final = bytes.fromhex("3C00")
 """READ_SIG of an NTAG21x or Ultralight EV1 (data sheet, 10.7)."""
 READ_SIGNATURE_4: Final = bytes.fromhex("903C0000010000")
 """Read_Sig of an NTAG 424 DNA or DESFire EV2, wrapped (AN12196)."""
+GET_VERSION: Final = bytes.fromhex("60")
+"""What kind of NTAG21x or Ultralight EV1 it is (data sheet, 10.1); older kinds do not know it."""
 _SIGNATURE_BYTES: Final = 32
 _SIGNATURE_4_BYTES: Final = 56
 _SIGNED_4: Final = frozenset({bytes.fromhex("9190"), bytes.fromhex("9100")})
@@ -43,7 +50,7 @@ _SIGNED_4: Final = frozenset({bytes.fromhex("9190"), bytes.fromhex("9100")})
 
 @dataclass(frozen=True, slots=True)
 class ToWrite:
-    """What a tag is to carry. `lock`: nothing can be written to it any more, ever; an NTAG213 alone."""
+    """What a tag is to carry, never nothing. `lock`: nothing can be written to it any more, ever; an NTAG213 alone."""
 
     uid: bytes
     message: bytes
@@ -56,16 +63,19 @@ _NDEF_MAGIC = 0xE1
 _NULL_TLV, _NDEF_TLV, _END_TLV = 0x00, 0x03, 0xFE
 
 _FIRST_PAGE = 4
+_STATIC_PAGE = 2
 _READ_ONLY = 0x0F
-_NTAG213_UNITS = 0x12
-_LOCKS: Final = (
-    (40, bytes.fromhex("FF0F0000")),
-    (3, bytes.fromhex("0000000F")),
-    (2, bytes.fromhex("0000F8FF")),
-)
-"""Of an NTAG213 (data sheet, 8.5): dynamic lock bits of pages 16 to 39, read-only in the capability container, static lock
-bits of pages 3 to 15, in this order: the container is locked by the last. Written bits are only ever added there; of page 2
-the first two bytes cannot be written."""
+_NTAG213: Final = bytes.fromhex("0004040201000F03")
+"""Its answer to GET_VERSION. An Ultralight C has the same capability container and other lock bits on page 40, and of an
+Ultralight EV1 that page is a password's: a container says how much fits, and not what is where."""
+_DYNAMIC_PAGE_213 = 40
+_DYNAMIC_PAGES: Final = {0x10: 36, 0x12: _DYNAMIC_PAGE_213, 0x3E: 130, 0x6D: 226}
+"""Where the lock bits of pages from 16 on are, by the container's size: Ultralight EV1, NTAG213 and Ultralight C, 215, 216."""
+_STATIC_ALL, _DYNAMIC_ALL = 0xFFF8, 0x0FFF
+"""Lock bits of pages 3 to 15, and of an NTAG213's pages 16 to 39, two pages each (data sheet, 8.5); read little-endian."""
+_STATIC_DATA = 0xFFF0
+"""The same, of pages 4 to 15."""
+_STATIC_CC = 0x0008
 
 _SELECT_NDEF: Final = bytes.fromhex("00A4040007D276000085010100")
 _SELECT_FILE: Final = bytes.fromhex("00A4000C02")
@@ -122,29 +132,83 @@ def type_2() -> Part:
         memory += more
 
 
-def write_type_2(wanted: ToWrite) -> Part:
+def write_type_2(wanted: ToWrite) -> Reading:
     """Write an NTAG21x (WRITE, A2h: a page), read it back, and lock it where that is wanted; returns what it carries then.
 
     The message's length is 0 until all else is written: a tag that is pulled off carries nothing, never half. One that
-    does not take it, being locked, too small or no tag of this kind, is only read.
+    does not take it whole, being locked in part, too small or no tag of this kind, is only read; so is one that carries it
+    already, before its locks are seen to.
     """
-    first = yield _read(_CC_PAGE)
-    tlvs = bytes((_NDEF_TLV, len(wanted.message))) + wanted.message + bytes((_END_TLV,))
-    fits = len(wanted.message) < 0xFF and len(first) == _READ_BYTES and len(tlvs) <= first[2] * 8
-    ours = fits and first[0] == _NDEF_MAGIC and first[3] == 0
-    if ours and (not wanted.lock or first[2] == _NTAG213_UNITS):
-        pages = [
-            tlvs[at : at + _PAGE_BYTES].ljust(_PAGE_BYTES, b"\0") for at in range(0, len(tlvs), _PAGE_BYTES)
-        ]
-        yield _write(_FIRST_PAGE, bytes((_NDEF_TLV, 0, _END_TLV, 0)))
-        for number, page in enumerate(pages[1:], _FIRST_PAGE + 1):
-            yield _write(number, page)
-        yield _write(_FIRST_PAGE, pages[0])
+    lockable = wanted.lock and (yield GET_VERSION) == _NTAG213
     found = yield from type_2()
-    if ours and wanted.lock and found == wanted.message and first[2] == _NTAG213_UNITS:
-        for number, page in _LOCKS:
-            yield _write(number, page)
-    return found
+    if found != wanted.message and lockable is wanted.lock and (yield from _is_open(wanted.message)):
+        yield from _write_message(wanted.message)
+        found = yield from type_2()
+    if not wanted.lock:
+        return Content(found)
+    locked = False
+    if lockable and found and found == wanted.message:
+        # Refused or taken away, it carries the message all the same, and nobody knows of its locks.
+        with contextlib.suppress(NoAnswer):
+            locked = yield from _lock_213()
+    return Content(found, locked=locked)
+
+
+def _is_open(message: bytes) -> Generator[bytes, bytes, bool]:
+    """Whether a tag takes a message whole: begun on one that is locked in part, it would lose what it carries and gain nothing."""
+    head = yield _read(_STATIC_PAGE)
+    if len(head) != _READ_BYTES:
+        return False
+    magic, _, size, access = head[_PAGE_BYTES : 2 * _PAGE_BYTES]
+    if magic != _NDEF_MAGIC or access or len(message) >= 0xFF or len(_tlvs(message)) > size * 8:
+        return False
+    if _locks(head[2:]) & _STATIC_DATA:
+        return False
+    page = _DYNAMIC_PAGES.get(size)
+    return page is None or not _locks((yield _read(page)))
+
+
+def _write_message(message: bytes) -> Generator[bytes, bytes, None]:
+    tlvs = _tlvs(message)
+    pages = [tlvs[at : at + _PAGE_BYTES].ljust(_PAGE_BYTES, b"\0") for at in range(0, len(tlvs), _PAGE_BYTES)]
+    yield _write(_FIRST_PAGE, bytes((_NDEF_TLV, 0, _END_TLV, 0)))
+    for number, page in enumerate(pages[1:], _FIRST_PAGE + 1):
+        yield _write(number, page)
+    yield _write(_FIRST_PAGE, pages[0])
+
+
+def _lock_213() -> Generator[bytes, bytes, bool]:
+    """Lock an NTAG213; return whether it says that it is. What is locked already is not written again, since it would refuse.
+
+    Written bits are only ever added. The container is made read-only before the static bits lock it; of page 2 the first two
+    bytes cannot be written.
+    """
+    static, access, dynamic = yield from _state_213()
+    if dynamic & _DYNAMIC_ALL != _DYNAMIC_ALL:
+        yield _write(_DYNAMIC_PAGE_213, _DYNAMIC_ALL.to_bytes(4, "little"))
+    if access != _READ_ONLY and not static & _STATIC_CC:
+        yield _write(_CC_PAGE, bytes((0, 0, 0, _READ_ONLY)))
+    if static & _STATIC_ALL != _STATIC_ALL:
+        yield _write(_STATIC_PAGE, b"\0\0" + _STATIC_ALL.to_bytes(2, "little"))
+    static, _, dynamic = yield from _state_213()
+    return static & _STATIC_ALL == _STATIC_ALL and dynamic & _DYNAMIC_ALL == _DYNAMIC_ALL
+
+
+def _state_213() -> Generator[bytes, bytes, tuple[int, int, int]]:
+    """Static lock bits, the container's access, dynamic lock bits."""
+    head = yield _read(_STATIC_PAGE)
+    tail = yield _read(_DYNAMIC_PAGE_213)
+    if len(head) != _READ_BYTES or len(tail) != _READ_BYTES:
+        raise NoAnswer
+    return _locks(head[2:]), head[2 * _PAGE_BYTES - 1], _locks(tail)
+
+
+def _locks(data: bytes) -> int:
+    return int.from_bytes(data[:2], "little")
+
+
+def _tlvs(message: bytes) -> bytes:
+    return bytes((_NDEF_TLV, len(message))) + message + bytes((_END_TLV,))
 
 
 def type_4() -> Part:

@@ -133,17 +133,22 @@ class Type2Memory:
 
     Lock bytes and the capability container only ever gain bits, and what they lock is not written any more. `written`: pages,
     in order. `signature`: what it says to READ_SIG; b"" for a tag that does not know the command, as cheap copies do not.
+    `version`: the same of GET_VERSION. `deaf`: pages whose WRITE it acknowledges and does not do, as copies do with lock bits.
     """
 
     pages: bytes
     sak: int = 0x00
     signature: bytes = b""
+    version: bytes = bytes.fromhex("0004040201000F03")
+    deaf: frozenset[int] = frozenset()
     written: list[int] = field(default_factory=list)
 
     def answer(self, command: bytes) -> bytes | None:
-        """READ, WRITE and READ_SIG alone; beyond its end a read starts over."""
+        """READ, WRITE, READ_SIG and GET_VERSION alone; beyond its end a read starts over."""
         if command == b"\x3c\x00":
             return self.signature or None
+        if command == b"\x60":
+            return self.version or None
         number = command[1] if len(command) > 1 else 256
         at = number * 4
         if command[:1] == b"\x30" and len(command) == 2 and at < len(self.pages):
@@ -155,7 +160,8 @@ class Type2Memory:
             new = old[:2] + bytes(one | two for one, two in zip(old[2:], new[2:], strict=True))
         elif number in {3, 40}:
             new = bytes(one | two for one, two in zip(old, new, strict=True))
-        self.pages = self.pages[:at] + new + self.pages[at + 4 :]
+        if number not in self.deaf:
+            self.pages = self.pages[:at] + new + self.pages[at + 4 :]
         self.written.append(number)
         return b""
 
@@ -231,7 +237,8 @@ class Pn532Chip(TagReader):
             data = (found + self.ats if sak & 0x20 else found) if self.tag else b"\x00"
         elif command[:2] == bytes.fromhex("4001") or command[0] == 0x42:
             self.asked += 1
-            lost = not self.tag or self.memory is None or self.refuses(self.asked)
+            # 60h by InDataExchange is MIFARE Classic's authentication, which no tag of these takes.
+            lost = not self.tag or self.refuses(self.asked) or command[:3] == bytes.fromhex("400160")
             said = (
                 None
                 if lost or self.memory is None

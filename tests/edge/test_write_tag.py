@@ -31,7 +31,9 @@ LIMIT_S = 20.0
 def ntag213(access: int = 0) -> Type2Memory:
     """New from the maker."""
     head = bytes.fromhex("04E10C61DA993C80FF480000E11012") + bytes((access,))
-    return Type2Memory(head + bytes.fromhex("0103A00C340300FE").ljust(144, b"\0") + bytes(20))
+    return Type2Memory(
+        head + bytes.fromhex("0103A00C340300FE").ljust(144, b"\0") + bytes.fromhex("000000BD") + bytes(16)
+    )
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ async def chip(tmp_path: Path) -> AsyncIterator[Pn532Chip]:
 
 async def written(sim: Pn532Chip, said: list[str], wait_s: float = LIMIT_S, *, lock: bool = False) -> None:
     writer = tag_writer(str(sim.port.link), UID, MESSAGE, lock)
-    await asyncio.wait_for(write_tag(writer, UID, MESSAGE, said.append, wait_s), LIMIT_S)
+    await asyncio.wait_for(write_tag(writer, UID, MESSAGE, said.append, wait_s, lock=lock), LIMIT_S)
 
 
 async def test_a_band_is_written_and_a_gate_knows_it(chip: Pn532Chip) -> None:
@@ -73,6 +75,15 @@ async def test_a_tag_that_cannot_be_written_is_said(chip: Pn532Chip) -> None:
     chip.memory, chip.tag = ntag213(access=0x0F), UID
     with pytest.raises(Complaint, match="could not be written"):
         await written(chip, [])
+
+
+async def test_a_tag_that_does_not_say_that_it_is_locked_is_not_told_as_locked(chip: Pn532Chip) -> None:
+    memory = ntag213()
+    memory.deaf = frozenset({2})
+    chip.memory, chip.tag = memory, UID
+    with pytest.raises(Complaint, match="carries the message, but does not say that it is locked"):
+        await written(chip, [], lock=True)
+    assert memory.pages[18 : 18 + len(MESSAGE)] == MESSAGE
 
 
 # --- who may ------------------------------------------------------------------------------------------------------

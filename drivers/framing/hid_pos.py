@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from drivers.base import Garbled
+from drivers.base import DeviceMisbehaved, Garbled
 from drivers.framing.frame import Frame, Framed, trimmed
 
 SCANNER: Final = 0x8C_0002
@@ -26,6 +26,10 @@ REST_WITHIN_NS: Final = 200_000_000
 DESCRIPTOR_BYTES_MAX: Final = 4096
 """HID_MAX_DESCRIPTOR_SIZE of the kernel."""
 FIELDS_MAX: Final = 512
+REPORT_IDS_MAX: Final = 255
+"""A report id is one byte and never 0 (HID 1.11, 6.2.2.7)."""
+NO_ID: Final = -1
+"""Of a device that has one kind of report, and numbers none."""
 
 PAGE, SIZE, COUNT, REPORT_ID = 0x04, 0x74, 0x94, 0x84
 """Items of a descriptor that hold for all that follow."""
@@ -71,11 +75,19 @@ def is_scanner(descriptor: bytes) -> bool:
 
 
 def layout_of(descriptor: bytes) -> Layout | None:
-    """Return where a scanner's reports carry what; None where its descriptor does not say it in whole bytes."""
+    """Return where a scanner's reports carry what; None where its descriptor does not say it in whole bytes.
+
+    Raises DeviceMisbehaved where codes would come in a report that cannot be.
+    """
     fields = [field for _, field in _walk(descriptor) if field is not None]
     data = next((one for one in fields if one.usage == DATA and one.size == 8 and one.at % 8 == 0), None)
     if data is None:
         return None
+    if data.report_id != NO_ID and not 1 <= data.report_id <= REPORT_IDS_MAX:
+        raise DeviceMisbehaved(
+            f"the scanner says that codes come in report {data.report_id}",
+            "Set the scanner to HID-POS anew, or to USB serial.",
+        )
     beside = {one.usage: one for one in fields if one.report_id == data.report_id}
     continued = beside.get(CONTINUED)
     return Layout(
@@ -171,7 +183,7 @@ class _Walk:
     """The state that a report descriptor's items build up (HID 1.11, 6.2.2)."""
 
     def __init__(self) -> None:
-        self.held = {PAGE: 0, SIZE: 0, COUNT: 0, REPORT_ID: -1}
+        self.held = {PAGE: 0, SIZE: 0, COUNT: 0, REPORT_ID: NO_ID}
         self.usages: list[int] = []
         self.used: dict[int, int] = {}
 

@@ -1,10 +1,12 @@
 """HID-POS reports: the shapes of facts/hardware.md, descriptors that say them, and what is none of it."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import SCAN_BYTES_MAX, Garbled, Medium, Scan
+from drivers.base import SCAN_BYTES_MAX, DeviceMisbehaved, Garbled, Medium, Scan
 from drivers.framing.frame import Framed
 from drivers.framing.hid_pos import (
     AIM_SHAPE,
@@ -122,9 +124,19 @@ def test_too_long_is_told_once() -> None:
 @settings(max_examples=150)
 @given(st.binary(max_size=300))
 def test_any_descriptor_has_a_layout_or_none(descriptor: bytes) -> None:
-    layout = layout_of(descriptor)
-    assert layout is None or layout.data_at >= 0
+    with suppress(DeviceMisbehaved):
+        layout = layout_of(descriptor)
+        assert layout is None or layout.data_at >= 0
     is_scanner(descriptor)
+
+
+@pytest.mark.parametrize("report_id", ["85 00", "86 00 01", "86 2c 01", "87 ff ff ff ff"])
+def test_a_report_that_cannot_be_is_refused(report_id: str) -> None:
+    wild = bytes.fromhex(f"05 8c 09 02 a1 01 {report_id} 75 08 95 08 09 fe 81 02 c0")
+    assert is_scanner(wild)
+    with pytest.raises(DeviceMisbehaved) as refused:
+        layout_of(wild)
+    assert refused.value.hint
 
 
 @settings(max_examples=150)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.base import DeviceGone, Misconfigured, Signal
+from drivers.base import DeviceGone, DeviceMisbehaved, Misconfigured, Signal
 from drivers.framing.hid_pos import is_scanner
 from drivers.readers.hid_pos import HidPosConfig, HidPosReader
 from drivers.sims.hid_pos_scanner import AIM_DESCRIPTOR, HidPosScanner
@@ -70,6 +70,18 @@ async def test_a_keyboard_is_no_scanner(tmp_path: Path) -> None:
     before = open_files()
     with pytest.raises(Misconfigured, match="another kind"):
         open_hid_device(Match(path=str(sim.port.link)), is_scanner)
+    assert open_files() == before
+    sim.port.unplug()
+
+
+async def test_a_report_that_cannot_be_is_no_reader(tmp_path: Path) -> None:
+    sim = HidPosScanner(tmp_path / "hid")
+    sim.port.plug()
+    (tmp_path / "hid.descriptor").write_bytes(AIM_DESCRIPTOR.replace(b"\x85\x02", b"\x86\x2c\x01", 1))
+    before = open_files()
+    with pytest.raises(DeviceMisbehaved, match="report 300"):
+        async with running(HidPosReader(HidPosConfig(path=str(sim.port.link)))):
+            await sim.scan(b"7")
     assert open_files() == before
     sim.port.unplug()
 

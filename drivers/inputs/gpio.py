@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from drivers.base import DriverError, EmitInput, InputChanged, Misconfigured, Opened
+from drivers.base import EmitInput, InputChanged, Misconfigured, Opened
 from drivers.transport.gpiochip import (
     DEBOUNCE_MS_MAX,
     Bias,
@@ -40,7 +40,7 @@ class GpioInputs:
     async def run(self, emit: EmitInput) -> NoReturn:
         """Watch until cancelled or until a DriverError."""
         loop = asyncio.get_running_loop()
-        failed: asyncio.Future[DriverError] = loop.create_future()
+        failed: asyncio.Future[Exception] = loop.create_future()
         held = request_lines(self._chips, self._label, self._lines)
         try:
             watch = _Watch(held, self._label, self._numbers, emit)
@@ -50,12 +50,9 @@ class GpioInputs:
             def ready() -> None:
                 try:
                     watch.take(held.read_edges(), loop_ns(loop))
-                except OSError as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the contacts are watched
                     loop.remove_reader(held.fd)
-                    failed.set_result(line_error(self._label, error))
-                except DriverError as error:
-                    loop.remove_reader(held.fd)
-                    failed.set_result(error)
+                    failed.set_result(line_error(self._label, error) if isinstance(error, OSError) else error)
 
             loop.add_reader(held.fd, ready)
             raise await failed

@@ -73,6 +73,7 @@ class PcscReader:
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[Exception] = loop.create_future()
         ended: asyncio.Future[None] = loop.create_future()
+        fail = partial(_settle, failed)
         wanted = self._config.reader
         if any(
             isinstance(one, _Thread) and one.reader == wanted and not one.done
@@ -90,14 +91,13 @@ class PcscReader:
         def tell(events: Sequence[ReaderEvent]) -> None:
             def deliver() -> None:
                 if self._worker is worker:
-                    for event in events:
-                        emit(event)
+                    _emit_all(events, emit, fail)
 
             on_loop(deliver)
 
         def end(error: Exception | None) -> None:
-            if error is not None and not failed.done():
-                failed.set_result(error)
+            if error is not None:
+                fail(error)
             if not ended.done():
                 ended.set_result(None)
 
@@ -126,6 +126,19 @@ class PcscReader:
         """Show a signal on an ACR122U while the card is there; on others nothing."""
         if self._worker is not None and self._config.shows and signal in SHOWS:
             self._worker.show(signal)
+
+
+def _settle(failed: "asyncio.Future[Exception]", error: Exception) -> None:
+    if not failed.done():
+        failed.set_result(error)
+
+
+def _emit_all(events: Sequence[ReaderEvent], emit: Emit, fail: Callable[[Exception], None]) -> None:
+    try:
+        for event in events:
+            emit(event)
+    except Exception as error:  # noqa: BLE001 - as in the thread
+        fail(error)
 
 
 class _Thread(threading.Thread):

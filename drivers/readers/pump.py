@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, NoReturn, Protocol, TypeVar
 
-from drivers.base import DriverError, Misconfigured, ReaderEvent
+from drivers.base import Misconfigured, ReaderEvent
 
 Event = TypeVar("Event", bound=ReaderEvent)
 Made_co = TypeVar("Made_co", bound=ReaderEvent, covariant=True)
@@ -46,7 +46,8 @@ class Pump(Generic[Event]):
     """Moves frames from an open device to `emit`, from the loop's own callbacks: no task switch lies between.
 
     `take` reads the device once and returns its frames, or None where nothing waited; it raises DriverError. `emit` is
-    called at most `per_turn` times a turn and must not raise. `pause_s`: between turns, where nobody waits for the frames;
+    called at most `per_turn` times a turn. Whatever else `take`, the framer or `emit` raise is our own defect and ends `run` too:
+    left to the loop, it would be a line in the journal, and the reader deaf and shown as well. `pause_s`: between turns, where nobody waits for the frames;
     those that wait in here are emitted when it is cancelled, since the device may have forgotten them.
     """
 
@@ -72,7 +73,7 @@ class Pump(Generic[Event]):
         self._backlog: deque[Event] = deque()
 
     async def run(self) -> NoReturn:
-        """Run until cancelled or until the device raises. A partial frame is dropped then."""
+        """Run until cancelled, until the device raises, or until a defect does. A partial frame is dropped then."""
         self._loop.add_reader(self._fd, self._on_readable)
         try:
             await self._ended
@@ -87,21 +88,18 @@ class Pump(Generic[Event]):
     def _on_readable(self) -> None:
         try:
             self._read()
-        finally:
             self.arm()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the reader runs
+            self._fail(error)
 
     def _read(self) -> bool:
-        """Read once; return whether something came (or the device ended)."""
-        try:
-            frames = self._take()
-        except DriverError as error:
-            self._fail(error)
-            return True
+        """Read once; return whether something came."""
+        frames = self._take()
         if frames:
             self._pass_on(frames)
         return frames is not None
 
-    def _fail(self, error: DriverError) -> None:
+    def _fail(self, error: Exception) -> None:
         self._loop.remove_reader(self._fd)
         if not self._ended.done():
             self._ended.set_exception(error)
@@ -117,6 +115,14 @@ class Pump(Generic[Event]):
         self._drain()
 
     def _drain(self) -> None:
+        if self._ended.done():
+            return
+        try:
+            self._emit_some()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+
+    def _emit_some(self) -> None:
         now = [self._backlog.popleft() for _ in range(min(self._per_turn, len(self._backlog)))]
         # What comes next is set up first, so that it comes whatever happens in an emit.
         if self._backlog:
@@ -153,13 +159,14 @@ class Pump(Generic[Event]):
         self._timer = None
         if self._backlog or self._ended.done():
             return
+        try:
+            self._look()
+            self.arm()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+
+    def _look(self) -> None:
         # A busy loop may come here late: bytes that wait in the kernel prove that the line was not quiet.
         if not self._read():
-            try:
-                frames = self._framer.quiet(time.monotonic_ns())
-            except DriverError as error:
-                self._fail(error)
-                return
-            for frame in frames:
+            for frame in self._framer.quiet(time.monotonic_ns()):
                 self._emit(frame)
-        self.arm()

@@ -271,7 +271,8 @@ class SimLines:
                 raise OSError(errno.EBUSY, "a line is in use") from error
 
     def _describe(self) -> None:
-        pipe = f"edges-{os.getpid()}-{self._folder}"
+        # Another name for each request: the kernel counts the edges of each from 1.
+        pipe = f"edges-{os.getpid()}-{time.monotonic_ns()}"
         os.mkfifo(self._root / pipe)
         self._edges = os.open(self._root / pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._pipe = pipe

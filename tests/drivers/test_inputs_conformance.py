@@ -255,6 +255,21 @@ async def test_gpio_looks_again_where_edges_were_lost(tmp_path: Path) -> None:
     chip.close()
 
 
+async def test_gpio_ends_by_a_defect_in_who_listens(tmp_path: Path) -> None:
+    chip = SimChip(str(tmp_path), "header", 4)
+    line = input_line(0, active_low=False, bias=Bias.AS_IS, debounce_ms=0)
+
+    def emit(event: InputChanged | Opened) -> None:
+        if isinstance(event, InputChanged):
+            if not event.first:
+                raise ZeroDivisionError
+            chip.drive(0, high=True)
+
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(GpioInputs(SimChips(str(tmp_path)), "header", [line]).run(emit), WAIT_S)
+    chip.close()
+
+
 @asynccontextmanager
 async def modbus(folder: Path) -> AsyncIterator[tuple[ModbusBoard, ModbusInputs]]:
     board = ModbusBoard(inputs=1, coils=0, link=folder / "board")

@@ -55,6 +55,51 @@ async def test_device_found_gone_by_the_timer_drops_the_partial_code(pipe: tuple
     assert not asyncio.get_running_loop().remove_reader(pipe[0])
 
 
+class Defect(Exception):
+    """What is wrong with our own code."""
+
+
+@pytest.mark.parametrize("count", [1, 5 * FRAMES_PER_TURN_MAX])
+async def test_a_defect_in_who_listens_ends_the_run(pipe: tuple[int, int], count: int) -> None:
+    heard: list[Framed] = []
+
+    def take() -> list[Framed]:
+        os.read(pipe[0], 1)
+        return [code(number) for number in range(count)]
+
+    def emit(framed: Framed) -> None:
+        heard.append(framed)
+        if len(heard) == count // 2 + 1:
+            raise Defect
+
+    os.write(pipe[1], b"x")
+    with pytest.raises(Defect):
+        await asyncio.wait_for(Pump(pipe[0], take, LineFramer(gap_ns=1), emit).run(), WAIT_S)
+    assert len(heard) == count // 2 + 1
+    assert not asyncio.get_running_loop().remove_reader(pipe[0])
+
+
+@pytest.mark.parametrize("at_gap", [False, True])
+async def test_a_defect_in_a_framer_ends_the_run(pipe: tuple[int, int], at_gap: bool) -> None:
+    class Broken(Overdue):
+        def quiet(self, now_ns: int) -> list[Framed]:
+            raise Defect(now_ns)
+
+    def take() -> list[Framed] | None:
+        try:
+            os.read(pipe[0], 1)
+        except BlockingIOError:
+            return None
+        if at_gap:
+            return []
+        raise Defect
+
+    os.write(pipe[1], b"x")
+    with pytest.raises(Defect):
+        await asyncio.wait_for(Pump(pipe[0], take, Broken(), lambda _framed: None).run(), WAIT_S)
+    assert not asyncio.get_running_loop().remove_reader(pipe[0])
+
+
 async def test_bytes_that_wait_prove_that_the_line_was_not_quiet(pipe: tuple[int, int]) -> None:
     # As after a busy loop: the first piece is read, the gap runs out, and the rest has long been in the kernel.
     framer = LineFramer(gap_ns=1)

@@ -166,6 +166,32 @@ async def test_cancel_closes_and_it_can_run_again(rig: Rig) -> None:
         assert open_files() == before
 
 
+class Defect(Exception):
+    """What is wrong with our own code."""
+
+
+async def test_a_defect_in_who_listens_ends_it_and_it_can_run_again(rig: Rig) -> None:
+    before = open_files()
+    is_open = asyncio.Event()
+
+    def emit(event: ReaderEvent) -> None:
+        if not isinstance(event, Opened):
+            raise Defect
+        is_open.set()
+
+    task = asyncio.ensure_future(rig.reader.run(emit))
+    await asyncio.wait_for(is_open.wait(), WAIT_S)
+    sending = asyncio.ensure_future(rig.send(rig.codes[0].text, None, None))
+    with pytest.raises(Defect):
+        await asyncio.wait_for(task, WAIT_S)
+    sending.cancel()
+    await asyncio.wait({sending})
+    assert open_files() == before
+    async with running(rig.reader) as (listener, _):
+        await rig.send(rig.codes[1].text, None, None)
+        assert scanned(await listener.next()) == (rig.medium, rig.codes[1].data)
+
+
 async def test_silent_device_stays_open(rig: Rig) -> None:
     async with running(rig.reader) as (listener, task):
         await turns(200)

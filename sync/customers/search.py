@@ -45,7 +45,9 @@ def key_of(text: str) -> str:
     """Return text as it is looked for: lower case, without accents, one space between words."""
     if text.isascii():  # the same, and ten times as fast for a list of thousands
         return " ".join(text.lower().split())[:KEY_CHARS]
+    # Twice: what a letter stands for may be upper case itself (a mathematical capital alpha has no lower case).
     plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = unicodedata.normalize("NFKD", plain.casefold())
     bare = "".join(one for one in plain if not unicodedata.combining(one))
     return " ".join(bare.split())[:KEY_CHARS]
 

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
@@ -280,6 +280,7 @@ def test_everything_is_found_by_its_beginning_and_nothing_of_others(office: BoxO
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=60), st.text(max_size=60))
+@example("\N{MATHEMATICAL SANS-SERIF BOLD ITALIC CAPITAL ALPHA}", "")
 def test_a_key_is_a_key_whatever_is_typed(one: str, other: str) -> None:
     assert search.key_of(search.key_of(one)) == search.key_of(one)
     assert search.key_of(one.upper()) == search.key_of(one.upper().lower())

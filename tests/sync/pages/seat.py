@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from sync.accounts import users
 from sync.accounts.principal import Role
 from sync.demo import EVENT
+from tests.sync.people import stored
 from tests.sync.venue import Venue, venue_at
 
 EMAIL, PASSWORD = "ada@arena.example", "correct horse 17 battery"
@@ -28,7 +29,8 @@ async def house(data: Path, role: Role = Role.OWNER, database: str = "") -> Asyn
     """A centre with the demo venue and one person who may sign in. `database`: URL of PostgreSQL, else SQLite."""
     async with venue_at(data, database) as venue:
         with venue.centre.database.writing() as connection:
-            users.add(connection, 1, EMAIL, "Ada Lovelace", role, PASSWORD, venue.now_s)
+            known = stored(PASSWORD)
+            users.add_hashed(connection, 1, EMAIL, "Ada Lovelace", role, known, venue.now_s)
         yield venue
 
 

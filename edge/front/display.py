@@ -14,6 +14,8 @@ from edge.front.template import filled
 
 BEAT_S = 2.0
 """A display hears at least this often that the box lives; it says NOT READY after three beats were missed."""
+OLD_S = 2.0
+"""A display that took nothing for so long is told of no scan from before: somebody else stands in front of it."""
 PACE_S = 0.03
 """A person waits in front of it: two frames of a screen, where a phone's list may be a little late."""
 

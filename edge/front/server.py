@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import re
 import time
 from collections import deque
@@ -43,7 +44,7 @@ from edge.front.shown_names import ShownNames
 from edge.front.template import filled
 from edge.front.unlock import Unlock
 from edge.front.view import Viewer, go_view, judged, scan_view, status_view, timeline_view, verdict_view
-from edge.link import Seen
+from edge.link import After, Seen
 from edge.store.faults import StoreFault
 from edge.words import Sentence, sentence
 from sync.wire.pace import Pace
@@ -76,10 +77,12 @@ log = logging.getLogger("edge.front.server")
 
 
 class _Stream:
-    """One phone that watches: what it has not been sent yet, bounded."""
+    """One phone or display that watches: what it has not been sent yet, bounded. `old_s`: after which a scan is not sent any more."""
 
-    def __init__(self) -> None:
-        self.scans: deque[Seen] = deque(maxlen=STREAM_SCANS_MAX)
+    def __init__(self, mono_s: Callable[[], float], old_s: float = math.inf) -> None:
+        self._mono_s = mono_s
+        self._old_s = old_s
+        self._scans: deque[tuple[Seen, float]] = deque(maxlen=STREAM_SCANS_MAX)
         self.something = asyncio.Event()
 
     def changed(self) -> None:
@@ -88,12 +91,19 @@ class _Stream:
 
     def seen(self, scan: Seen) -> None:
         """Listener: a new scan."""
-        self.scans.append(scan)
+        self._scans.append((scan, self._mono_s()))
         self.something.set()
 
     def corrected(self, scan: Seen) -> None:
         """Listener: something became of a row."""
         self.seen(scan)
+
+    def take(self) -> list[Seen]:
+        """Return what was seen since the last call. What became of a row is never too old: it takes an invitation back."""
+        from_s = self._mono_s() - self._old_s
+        scans = [scan for scan, at_s in self._scans if at_s >= from_s or scan.after is not After.NOTHING]
+        self._scans.clear()
+        return scans
 
 
 class Page:
@@ -122,6 +132,7 @@ class Page:
         self._data = data
         self._bundle_turn = asyncio.Lock()
         self._unlock = Unlock(pin, mono_s)
+        self._mono_s = mono_s
         self._name = name
         self._fingerprint = fingerprint
         self._streams: dict[_Stream, str] = {}
@@ -235,7 +246,8 @@ class Page:
         answer = web.StreamResponse(
             headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
         )
-        stream = _Stream()
+        is_display = "display" in request.query
+        stream = _Stream(self._mono_s, display.OLD_S if is_display else math.inf)
         self._streams[stream] = whose
         if isinstance(request.protocol, Connection):
             request.protocol.when_lost = stream.something.set
@@ -276,8 +288,7 @@ class Page:
                 continue
             await asyncio.sleep(pace_s)
             stream.something.clear()
-            scans = list(stream.scans)
-            stream.scans.clear()
+            scans = stream.take()
             viewer = self._viewer(request)
             may_name = is_display and (is_on_box(request) or self._has_session(request, touch=False))
             text = "".join(

@@ -182,6 +182,8 @@ class ScanView(msgspec.Struct, frozen=True):
     shown_s: int = 0
     """How long a display shows it; 0: as ever."""
     product: str = ""
+    became: bool = False
+    """Something became of one who was let through before: a display invites nobody by it."""
     name: str = ""
     """What the visitor asked to be called; on a display that may show it, and in no other answer."""
 
@@ -324,6 +326,7 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer, name: str = "")
         word=_word(seen, reason),
         shown_s=seen.shown_s,
         product=seen.product,
+        became=seen.after is not After.NOTHING,
         name=name if seen.after is After.NOTHING else "",
     )
 

@@ -1,8 +1,9 @@
 // The display at one lane. It shows only what the box says now: without a word for LOST_MS it says NOT READY.
-import { follow } from "./stream.js";
+import { follow, stopwatch } from "./stream.js";
 
 const SHOWN_MS = 5000; // long enough to read, gone before the next but one
 const LOST_MS = 6000; // three beats of the box
+const STILL_MS = 3000; // a beat and a half: what comes after it is not shown as if it were now, somebody else stands there
 const CHECK_MS = 500;
 const CHANGE_MS = 350; // a state stands at least so long: fewer than three changes in a second are no flashing (WCAG 2.3.1)
 const SHAPES = { tap_tag: "tap", ticket_first: "idle" }; // what to do at a check-in station, where no arm makes anybody wait
@@ -20,19 +21,26 @@ const $ = (id) => document.getElementById(id);
 const all = JSON.parse(document.body.dataset.words);
 const lane = Number(document.body.dataset.lane);
 let lang = document.documentElement.lang;
-let isLost = true, status = null, scan = null, until = 0, ticket = null, audio = null, listen = () => {};
-let changed = 0, later = 0, told = "";
+let isLost = true, status = null, scan = null, ticket = null, audio = null, listen = () => {};
+let changed = 0, later = 0, told = "", tones = [], sounding = "", sounded = -Infinity;
 
 function put(node, text) { if (node.textContent !== text) node.textContent = text; }
 
+// A new rhythm ends the one before; the same again, in no time, goes on.
 function beep(state) {
   if (audio?.state !== "running") return;
+  if (state === sounding && performance.now() - sounded < CHANGE_MS) return;
+  sounding = state;
+  sounded = performance.now();
+  for (const one of tones) one.stop();
+  tones = [];
   for (const [hz, from, long] of RHYTHMS[state] ?? []) {
     const tone = new OscillatorNode(audio, { frequency: hz, type: "square" });
     const loud = new GainNode(audio, { gain: 0.2 });
     tone.connect(loud).connect(audio.destination);
     tone.start(audio.currentTime + from / 1000);
     tone.stop(audio.currentTime + (from + long) / 1000);
+    tones.push(tone);
   }
 }
 
@@ -45,7 +53,7 @@ function now() {
   if (status.gate && !own) return unready(words.not_ready, words.no_lane, "");
   if (own?.fire || own?.state === "emergency") return unready(words.leave, "", "");
   if (status.verdict.word === "not_ready" || !own?.ready) return unready(words.not_ready, words.staff, "");
-  const one = scan && Date.now() < until ? scan : ticket && Date.now() < ticket.until ? ticket.scan : null;
+  const one = [scan, ticket].find((shown) => shown && shown.age() < shown.shownMs);
   if (one) {
     return { state: one.display, shape: SHAPES[one.word], word: words[one.word] ?? words[one.display], text: one.text, name: one.name, product: one.product, hint: one.steward, key: `${one.key} ${one.display}` };
   }
@@ -87,15 +95,15 @@ function show(one) {
     paint();
     return;
   }
-  if (known[one.key] === one.display) return; // the same one again, who has passed meanwhile
+  if (known[one.key] === one.display || one.became) return; // the same one again, who has passed meanwhile
   remember(one);
+  one.age = stopwatch();
+  one.shownMs = one.shown_s * 1000 || SHOWN_MS;
   scan = one;
-  const shownMs = one.shown_s * 1000 || SHOWN_MS;
-  until = Date.now() + shownMs;
-  if (one.word === "tap_tag") ticket = { scan: one, until };
+  if (one.word === "tap_tag") ticket = one;
   else if (one.word !== "other_tag") ticket = null; // it waits for another wristband still
   paint();
-  setTimeout(() => { one.name = ""; paint(); }, shownMs + 1); // a name is kept no longer than it is shown
+  setTimeout(() => { one.name = ""; paint(); }, one.shownMs + 1); // a name is kept no longer than it is shown
 }
 
 // A correction may come after others were shown: it tells nothing new.
@@ -152,6 +160,7 @@ speak(LANGUAGES.includes(liked) ? liked : lang);
 listen = follow({
   address: () => `/api/events?display=1&lang=${lang}&reasons=${lang}`,
   silentMs: LOST_MS,
+  stillMs: STILL_MS,
   lookMs: CHECK_MS,
   alive: () => { isLost = false; },
   lost: () => { isLost = true; scan = ticket = null; paint(); },

@@ -408,6 +408,7 @@ $("reasons").value = ["fr", "it"].includes(liked) ? liked : lang;
 const listen = follow({
   address: () => `/api/events?lang=${lang}&reasons=${$("reasons").value}`,
   silentMs: LOST_MS,
+  stillMs: LOST_MS,
   lookMs: LOOK_MS,
   alive,
   lost,

@@ -61,6 +61,11 @@ BROKEN = """() => { const word = document.querySelector("#word"), broken = [];
     if (word.getClientRects()[0].height > 1.5 * parseFloat(getComputedStyle(word).fontSize)) broken.push(long);
   }
   return broken; }"""
+SOUNDS = """window.tones = [];
+  window.AudioContext = class extends EventTarget { state = "suspended"; currentTime = 0; resume() { this.state = "running"; } };
+  window.OscillatorNode = class { constructor(_, { frequency }) { this.hz = frequency; this.stopped = false; tones.push(this); }
+    connect(to) { return to; } start() {} stop(at) { if (at === undefined) this.stopped = true; } };
+  window.GainNode = class { connect(to) { return to; } };"""
 COLOURS_APART = 15.0
 """CIE 1976: 2.3 is just seen, 10 at a glance."""
 # What an eye lacks, in linear light (Machado, Oliveira, Fernandes 2009, severity 1).
@@ -310,6 +315,74 @@ async def test_a_display_forgets_is_taken_back_speaks_never_flashes_and_is_never
         for width, height, _ in SCREENS:
             await window.set_viewport_size({"width": width, "height": height})
             assert await window.evaluate(BROKEN) == []
+
+
+@pytest.mark.browser
+async def test_what_comes_late_is_never_shown_as_if_it_were_now(tmp_path: Path) -> None:
+    async with lane_display(tmp_path) as (window, r):
+        r.lane.hub.push(seen(31))
+        await window.wait_for_selector("body.admit")
+        now_s = await window.evaluate("Date.now()") / 1000
+        await window.clock.set_system_time(now_s - 3600)  # the kiosk's clock is set right
+        await window.clock.fast_forward(5100)
+        assert await window.evaluate("document.body.dataset.state") == "idle"
+
+        await window.reload()
+        await window.wait_for_selector("body.idle")
+        await window.evaluate(WATCH)
+        await window.clock.fast_forward(400)
+        r.lane.hub.push(seen(31, after=After.PASSED))  # of one who was shown before
+        r.lane.hub.push(seen(32, **SCANS["refused"]))
+        await window.wait_for_selector("body.refused")
+        assert len(await window.evaluate("changes")) == 1, "no admission before it"
+        await window.clock.fast_forward(5100)
+        await window.wait_for_selector("body.idle")
+
+        await window.evaluate("changes.length = 0")
+        await window.clock.pause_at(await window.evaluate("Date.now()") / 1000 + 1)
+        await window.clock.set_system_time(await window.evaluate("Date.now()") / 1000 + 4)
+        async with window.expect_response("**/api/events*"):  # it listens anew
+            r.lane.hub.push(seen(33))
+        await window.clock.resume()
+        r.lane.hub.push(seen(34, **SCANS["refused"]))
+        await window.wait_for_selector("body.refused")
+        assert len(await window.evaluate("changes")) == 1, "no admission before it"
+
+
+@pytest.mark.parametrize(("query", "told"), [("", [1, 2]), ("?display=1", [2])])
+async def test_a_display_that_took_nothing_is_told_of_no_scan_from_before(
+    tmp_path: Path, query: str, told: list[int]
+) -> None:
+    async with rig(tmp_path) as r, r.browser() as session, session.get(f"/api/events{query}") as stream:
+        while not (await stream.content.readline()).startswith(b"data:"):
+            pass
+        for number in (1, 2):
+            r.lane.hub.push(seen(number))
+            await r.heard.scans.get()
+            r.now_s[0] += 3 if number == 1 else 0
+        heard: list[int] = []
+        while 2 not in heard:
+            line = await stream.content.readline()
+            if line.startswith(b'data: {"key"'):
+                heard.append(msgspec.json.decode(line[6:])["seq"])
+        assert heard == told
+
+
+@pytest.mark.browser
+async def test_a_rhythm_ends_the_one_before_and_is_not_begun_anew_within_it(tmp_path: Path) -> None:
+    async with rig(tmp_path, with_tls=False, frozen=False) as r, a_window() as window:
+        await window.add_init_script(SOUNDS)
+        await window.goto(f"{r.url}lanes/1/display")
+        await window.wait_for_selector("body.idle")
+        await window.click("#sound")
+        for number in range(1, 11):  # all of them at once
+            r.lane.hub.push(seen(number, **SCANS["refused"]))
+        await window.wait_for_selector("body.refused.scan")
+        r.lane.hub.push(seen(20, **SCANS["check"]))
+        await window.wait_for_selector("body.check.scan")
+        begun = await window.evaluate("tones.map((one) => [one.hz, one.stopped])")
+    assert [hz for hz, _ in begun] == [240, 240, 240, 660, 660]
+    assert all(stopped is (hz == 240) for hz, stopped in begun), "refused was ended, check sounds on"
 
 
 async def test_a_display_hears_no_ticket_also_where_the_pin_was_given(tmp_path: Path) -> None:

@@ -114,10 +114,24 @@ def test_the_sandbox_lets_the_devices_in() -> None:
     # ProtectClock implies a DeviceAllow of its own, PrivateDevices hides all.
     assert not {"PrivateDevices", "ProtectClock"} & {key for key, _ in pairs}
     allowed = {value for key, value in pairs if key == "DeviceAllow"}
-    classes = ("ttyACM", "ttyUSB", "hidraw", "gpiochip")
+    classes = ("ttyACM", "ttyUSB", "ttySC", "hidraw", "gpiochip")
     assert {f"char-{name} rw" for name in classes} <= allowed
     assert {value for value in allowed if value.startswith("char-input")} == {"char-input r"}
     assert "AF_NETLINK" in dict(pairs)["RestrictAddressFamilies"].split()
+
+
+def test_the_sandbox_lets_the_pc_sc_service_be_asked() -> None:
+    pairs = settings(SYSTEMD / "gatehouse-edge.service")
+    # Its socket is below /run, and its library speaks to nothing else.
+    hidden = {
+        key: value
+        for key, value in pairs
+        if key in {"InaccessiblePaths", "TemporaryFileSystem", "RootDirectory"}
+    }
+    assert hidden == {}
+    assert "AF_UNIX" in dict(pairs)["RestrictAddressFamilies"].split()
+    # Bytes of code that a maker's own driver makes as it runs.
+    assert "MemoryDenyWriteExecute" not in dict(pairs)
 
 
 PR_SET_MDWE = 65
@@ -279,6 +293,7 @@ KEYBOARD = ({"idVendor": "046d", "idProduct": "c31c"}, {"idVendor": "1d6b", "idP
         (Device("tty", "ttyUSB12"), "dialout"),
         (Device("tty", "ttyAMA0"), "dialout"),
         (Device("tty", "ttyS0"), "dialout"),
+        (Device("tty", "ttySC1"), "dialout"),
         (Device("tty", "tty1"), None),
         (Device("gpio", "gpiochip0"), "gpio"),
         (Device("hidraw", "hidraw0", parents=SCANNER), "gatehouse"),

@@ -63,21 +63,42 @@ def candidates(
     for device in found.plugged:
         what = known(device)
         if what.mode is Mode.CCID and found.pcsc:
-            # The service calls it by its own name for the model, and a socket has none there.
-            named = _SERIES.match(what.model)
-            reader: ReaderSettings = PcscReader(id=1, way=Way.ENTRY, reader=named[0] if named else "")
-            made.append(Candidate(device.place, device, what, reader))
+            called = pcsc_name(device, found)
+            if called is not None:
+                pcsc: ReaderSettings = PcscReader(id=1, way=Way.ENTRY, reader=called)
+                made.append(Candidate(device.place, device, what, pcsc))
             continue
         if what.mode not in READ or what.role in {Role.RELAY, Role.PRINTER, Role.MODEM}:
             continue
         kind = _NODE_OF[what.mode]
         node = next((one for one in device.nodes if one.kind is kind), None)
         if node is not None:
-            reader = _reader(device, node, simulated=simulated)
+            reader: ReaderSettings = _reader(device, node, simulated=simulated)
             if isinstance(reader, SerialReader) and device.place in pn532:
                 reader = Pn532Reader(id=1, way=Way.ENTRY, port=reader.port)
             made.append(Candidate(device.place, device, what, reader))
     return tuple(made)
+
+
+def pcsc_name(device: Plugged, found: Inventory) -> str | None:
+    """Return so much of a reader's name at the PC/SC service that no other one fits; None where nothing tells two of a kind apart.
+
+    A socket has no name there: the service says its own name for the model, then the serial number that the reader has, if any
+    (pcsc-lite, hotplug_libudev.c).
+    """
+    others = [one for one in found.plugged if one.place != device.place and known(one).mode is Mode.CCID]
+    series = _series(device)
+    twins = [one for one in others if series in {"", _series(one)}]
+    if not twins:
+        return series
+    if device.serial and all(device.serial not in one.serial for one in twins):
+        return device.serial
+    return None
+
+
+def _series(device: Plugged) -> str:
+    named = _SERIES.match(known(device).model)
+    return named[0] if named else ""
 
 
 def _reader(device: Plugged, node: Node, *, simulated: bool) -> ReaderSettings:
@@ -228,9 +249,14 @@ def device_of(found: Inventory, device: Written) -> Plugged | None:
 
 def _is_opened_by(one: Plugged, device: Written) -> bool:
     if isinstance(device, PcscReader):
-        what = known(one)
-        named = _SERIES.match(what.model)
-        return what.mode is Mode.CCID and named is not None and named[0] in device.reader
+        if known(one).mode is not Mode.CCID:
+            return False
+        series = _series(one)
+        return (
+            not device.reader
+            or bool(series and series in device.reader)
+            or bool(one.serial and one.serial in device.reader)
+        )
     path = getattr(device, "port", "") or getattr(device, "device", "")
     usb, socket = getattr(device, "usb", ""), getattr(device, "usb_port", "")
     if isinstance(path, str) and path:

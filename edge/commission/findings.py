@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from edge.commission.candidates import pcsc_name
 from edge.commission.inventory import Inventory, NodeKind, Plugged
 from edge.commission.known import Known, Mode, Role, known, title
 from edge.commission.orders import Order, to_serial
@@ -56,8 +57,7 @@ def _of_device(device: Plugged, what: Known, found: Inventory) -> Iterator[Troub
         return  # it is driven, not read
     code = _WRONG.get(what.mode)
     if what.mode is Mode.CCID:
-        if not found.pcsc:
-            yield Trouble(Grade.BAD, "pcsc.missing", device.place, named)
+        yield from _pcsc(device, named, found)
     elif code is not None:
         yield Trouble(Grade.BAD, code, device.place, named, to_serial(what))
     elif (
@@ -66,6 +66,20 @@ def _of_device(device: Plugged, what: Known, found: Inventory) -> Iterator[Troub
         yield Trouble(Grade.WARN, "mode.keyboard", device.place, named, to_serial(what))
     elif what.mode is Mode.NONE:
         yield Trouble(Grade.BAD, "mode.none", device.place, named, to_serial(what))
+
+
+def _pcsc(device: Plugged, named: tuple[tuple[str, str], ...], found: Inventory) -> Iterator[Trouble]:
+    """What keeps the gate from a reader of the PC/SC service: one thing after the other, as they are mended."""
+    # One of no listed maker may be for contact cards, and nobody's here.
+    grade = Grade.BAD if known(device).listed else Grade.WARN
+    if not found.pcsc:
+        yield Trouble(grade, "pcsc.missing", device.place, named)
+    elif not found.pcsc_driver:
+        yield Trouble(grade, "pcsc.no_driver", device.place, named)
+    elif found.pcsc_forbidden:
+        yield Trouble(grade, "pcsc.forbidden", device.place, named)
+    elif pcsc_name(device, found) is None:
+        yield Trouble(grade, "pcsc.twins", device.place, named)
 
 
 def _thieves(device: Plugged, named: tuple[tuple[str, str], ...], found: Inventory) -> Iterator[Trouble]:

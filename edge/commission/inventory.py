@@ -17,8 +17,12 @@ _KEY_1: Final = 2
 _KEY_ENTER: Final = 28
 _POS_PAGE: Final = (b"\x05\x8c", b"\x06\x8c\x00")
 """Usage page 0x8C (bar code scanner), as a short item of one or two bytes: both occur."""
-_PORTS: Final = ("ttyACM", "ttyUSB", "ttyAMA", "ttyS")
-_THIEVES: Final = ("pn533_usb", "pn533", "pn533_uart")
+_PORTS: Final = ("ttyACM", "ttyUSB", "ttyAMA", "ttySC", "ttyS")
+"""The last but one: RS-485 HATs on an SC16IS7xx."""
+_CCID_DRIVERS: Final = ("usr/lib/pcsc/drivers", "usr/lib64/pcsc/drivers", "usr/local/lib/pcsc/drivers")
+_POLKIT_RULES: Final = ("etc/polkit-1/rules.d", "usr/share/polkit-1/rules.d")
+_PCSC_ACTION: Final = "org.debian.pcsc-lite.access"
+_RULES_BYTES_MAX: Final = 64 * 1024
 
 
 class NodeKind(StrEnum):
@@ -58,19 +62,24 @@ class Plugged:
     """The kernel may suspend it (`power/control` is auto)."""
     shielded: bool = False
     """udev marked it for ModemManager to leave alone."""
+    classes: tuple[str, ...] = ()
+    """Of its interfaces, two hexadecimal digits each: 0b is a reader that speaks CCID (USB-IF class codes)."""
     nodes: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Everything found. `modem_manager`: that program runs; `thieves`: kernel modules that take tag readers."""
+    """Everything found. `modem_manager`: that program runs."""
 
     plugged: tuple[Plugged, ...] = ()
     modem_manager: bool = False
-    thieves: tuple[str, ...] = ()
     gpio: tuple[str, ...] = ()
     pcsc: bool = False
     """The PC/SC service can be asked."""
+    pcsc_driver: bool = False
+    """That service has a driver for CCID."""
+    pcsc_forbidden: bool = False
+    """No rule of polkit lets anybody without a screen use it; False where that may not be looked at."""
 
 
 @dataclass(slots=True)
@@ -91,14 +100,24 @@ def inventory(root: Path = Path("/")) -> Inventory:
         found.nodes.setdefault(usb, []).append(node)
     usb_devices = [_plugged(root, folder, found.nodes.get(folder, ())) for folder in _usb_folders(root)]
     plugged = [one for one in usb_devices if one is not None]
-    modules = root / "sys/module"
     return Inventory(
         plugged=tuple(sorted([*plugged, *found.soldered], key=lambda one: one.place)),
         modem_manager=_runs(root, "ModemManager"),
-        thieves=tuple(name for name in _THIEVES if (modules / name).exists()),
         gpio=tuple(sorted(one.name for one in _listed(root / "dev") if one.name.startswith("gpiochip"))),
         pcsc=(root / "run/pcscd/pcscd.comm").exists(),
+        pcsc_driver=any("ccid" in one.name for folder in _CCID_DRIVERS for one in _listed(root / folder)),
+        pcsc_forbidden=_is_forbidden(root),
     )
+
+
+def _is_forbidden(root: Path) -> bool:
+    """Whether polkit is there, its rules can be seen, and none names the PC/SC service."""
+    rules = root / _POLKIT_RULES[0]
+    try:
+        listed = [*rules.iterdir(), *_listed(root / _POLKIT_RULES[1])]
+    except OSError:
+        return False
+    return not any(_PCSC_ACTION in _bytes(one, _RULES_BYTES_MAX).decode("utf-8", "replace") for one in listed)
 
 
 def _usb_folders(root: Path) -> list[Path]:
@@ -111,7 +130,8 @@ def _plugged(root: Path, folder: Path, nodes: list[Node] | tuple[()]) -> Plugged
     vendor, product = _text(folder / "idVendor"), _text(folder / "idProduct")
     if not vendor or _text(folder / "bDeviceClass") == "09":
         return None  # gone meanwhile, or a hub
-    links = [one / "driver" for one in _listed(folder) if one.name.startswith(f"{folder.name}:")]
+    interfaces = [one for one in _listed(folder) if one.name.startswith(f"{folder.name}:")]
+    links = [one / "driver" for one in interfaces]
     mark = root / "run/udev/data" / f"c{_text(folder / 'dev')}"
     return Plugged(
         place=folder.name,
@@ -121,6 +141,7 @@ def _plugged(root: Path, folder: Path, nodes: list[Node] | tuple[()]) -> Plugged
         serial=_text(folder / "serial"),
         drivers=tuple(sorted({link.resolve().name for link in links if link.exists()})),
         sleeps=_text(folder / "power/control") == "auto",
+        classes=tuple(sorted({_text(one / "bInterfaceClass").lower() for one in interfaces} - {""})),
         shielded="E:ID_MM_DEVICE_IGNORE=1" in _lines(mark),
         nodes=tuple(sorted(nodes, key=lambda one: (one.kind, one.path))),
     )

@@ -40,6 +40,8 @@ class Mode(StrEnum):
     NONE = "none"
 
 
+CCID_CLASS: Final = "0b"
+"""Of a USB interface: a reader that the PC/SC service asks."""
 READ: Final = frozenset({Mode.KEYBOARD, Mode.SERIAL, Mode.HID_POS})
 """Modes that a driver of ours reads."""
 
@@ -155,6 +157,8 @@ def known(device: Plugged) -> Known:
         return Known(role, _NEWLAND_MODES.get(product[2:], by_nodes), maker)
     if role is Role.UNKNOWN and not device.usb and by_nodes is Mode.SERIAL:
         return Known(Role.ADAPTER, by_nodes)  # the header's own UART
+    if CCID_CLASS in device.classes and by_nodes is Mode.NONE:
+        return Known(Role.TAG_READER, Mode.CCID, maker, listed=role is Role.TAG_READER)
     if by_nodes is Mode.HID_POS:
         return Known(Role.SCANNER, by_nodes, maker)  # nothing else speaks it
     return Known(role, by_nodes, maker, listed=role is not Role.UNKNOWN)

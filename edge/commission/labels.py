@@ -341,6 +341,18 @@ LABELS: Final[Mapping[str, Four]] = {
         "Nessun collegamento con il box.",
         "No connection to the box.",
     ),
+    "may_adapter": (
+        "Dahinter kann ein Scanner, ein PN532, ein Relais, Kontakte oder ein Bus mit OSDP-Lesern sein. Fragen lässt sich das nicht: auf der Seite zum Einrichten zeigen, OSDP-Leser in der Konfiguration nennen.",
+        "Derrière : un scanner, un PN532, des relais, des contacts, ou un bus de lecteurs OSDP. Cela ne se demande pas : le montrer sur la page d'installation ; les lecteurs OSDP se nomment dans la configuration.",
+        "Dietro ci può essere uno scanner, un PN532, relè, contatti o un bus di lettori OSDP. Non si può chiedere: mostrarlo sulla pagina di configurazione; i lettori OSDP si nominano nel file.",
+        "Behind it may be a scanner, a PN532, relays, contacts, or a bus of OSDP readers. It cannot be asked: show it on the commissioning page; OSDP readers are named in the configuration.",
+    ),
+    "may_gpio": (
+        "An den Stiften können Relais, Kontakte oder D0 und D1 eines Wiegand-Lesers hängen. Fragen lässt sich das nicht: auf der Seite zum Einrichten zeigen, Wiegand-Leser in der Konfiguration nennen.",
+        "Aux broches : relais, contacts, ou D0 et D1 d'un lecteur Wiegand. Cela ne se demande pas : le montrer sur la page d'installation ; les lecteurs Wiegand se nomment dans la configuration.",
+        "Ai pin ci possono essere relè, contatti o D0 e D1 di un lettore Wiegand. Non si può chiedere: mostrarlo sulla pagina di configurazione; i lettori Wiegand si nominano nel file.",
+        "On its lines may be relays, contacts, or D0 and D1 of a Wiegand reader. They cannot be asked: show it on the commissioning page; Wiegand readers are named in the configuration.",
+    ),
     "kept": (
         "Alles steht hier, wie es war (aus {path}). Was Sie nicht ändern, bleibt, auch was diese Seite nicht zeigt.",
         "Tout est ici comme avant (d'après {path}). Ce qui n'est pas changé reste, même ce que cette page ne montre pas.",

@@ -165,6 +165,60 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
             "Install it: apt install pcscd libccid. If it is there: systemctl start pcscd.socket",
         ),
     ),
+    "pcsc.no_driver": (
+        Sentence(
+            "{what}: dem PC/SC-Dienst fehlt der Treiber für solche Leser.",
+            "Einspielen: apt install libccid; dann den Leser neu einstecken.",
+        ),
+        Sentence(
+            "{what} : il manque au service PC/SC le pilote de ces lecteurs.",
+            "L'installer : apt install libccid ; rebrancher ensuite le lecteur.",
+        ),
+        Sentence(
+            "{what}: al servizio PC/SC manca il driver per questi lettori.",
+            "Installarlo: apt install libccid; poi ricollegare il lettore.",
+        ),
+        Sentence(
+            "{what}: the PC/SC service lacks the driver for such readers.",
+            "Install it: apt install libccid; then plug the reader in again.",
+        ),
+    ),
+    "pcsc.forbidden": (
+        Sentence(
+            "{what}: polkit lässt das Tor nicht an den PC/SC-Dienst.",
+            "Die Regel dafür einspielen: sudo systemd/install.sh edge",
+        ),
+        Sentence(
+            "{what} : polkit refuse à la porte le service PC/SC.",
+            "Installer la règle : sudo systemd/install.sh edge",
+        ),
+        Sentence(
+            "{what}: polkit non lascia usare al varco il servizio PC/SC.",
+            "Installare la regola: sudo systemd/install.sh edge",
+        ),
+        Sentence(
+            "{what}: polkit keeps the gate from the PC/SC service.",
+            "Install the rule for it: sudo systemd/install.sh edge",
+        ),
+    ),
+    "pcsc.twins": (
+        Sentence(
+            "{what}: zwei gleiche Leser ohne Seriennummer kann der PC/SC-Dienst nicht unterscheiden.",
+            "Für die zweite Stelle ein anderes Modell nehmen, oder eines mit Seriennummer.",
+        ),
+        Sentence(
+            "{what} : le service PC/SC ne distingue pas deux lecteurs identiques sans numéro de série.",
+            "Prendre un autre modèle pour la seconde place, ou un qui a un numéro de série.",
+        ),
+        Sentence(
+            "{what}: il servizio PC/SC non distingue due lettori uguali senza numero di serie.",
+            "Per il secondo posto prendere un altro modello, o uno con numero di serie.",
+        ),
+        Sentence(
+            "{what}: the PC/SC service cannot tell two alike apart that have no serial number.",
+            "Take another model for the second place, or one that has a serial number.",
+        ),
+    ),
     "mode.none": (
         Sentence(
             "{what} ist eingesteckt und zeigt keinen Weg, es zu lesen.",

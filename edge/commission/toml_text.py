@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from edge.barrier_kinds import DEFAULTS
-from edge.settings import Settings
+from edge.settings import ReaderSettings, Settings
 
 HEAD: Final = "# Written by the commissioning page. Change it by hand as you like: gatehouse-edge check\n"
 _TABLES: Final = ("gate", "page", "centre", "modem", "peers", "log", "staff")
@@ -29,6 +29,11 @@ def toml_of(settings: Settings) -> str:
         parts.append("\n".join(("[[lanes]]", *own, "")))
         parts += ["\n".join(("[[lanes.readers]]", *_fields(one), "")) for one in lane.readers]
     return "\n".join(parts)
+
+
+def fields_of(reader: ReaderSettings) -> tuple[str, ...]:
+    """Return what opens a reader, a line of TOML each; its number and its way are a lane's to say."""
+    return tuple(one for one in _fields(reader) if not one.startswith(("id = ", "way = ")))
 
 
 def _fields(

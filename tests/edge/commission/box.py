@@ -94,6 +94,23 @@ class Box:
         path.touch()
         return path
 
+    def pcsc(self, *, has_driver: bool = True) -> None:
+        """Have the PC/SC service be asked."""
+        self._write(self.root / "run/pcscd/pcscd.comm", "")
+        if has_driver:
+            (self.root / "usr/lib/pcsc/drivers/ifd-ccid.bundle").mkdir(parents=True)
+
+    def polkit(self, file: str, text: str) -> Path:
+        """Have polkit with a rule; returns the folder."""
+        folder = self.root / "etc/polkit-1/rules.d"
+        self._write(folder / file, text)
+        return folder
+
+    def interface(self, place: str, number: int, class_of: str) -> None:
+        """Give it an interface of a class."""
+        folder = self.root / "sys/devices/usb1" / place / f"{place}:1.{number}"
+        self._write(folder / "bInterfaceClass", class_of + "\n")
+
     def program(self, name: str, number: int = 700) -> None:
         """Have a program run."""
         self._write(self.root / "proc" / str(number) / "comm", name + "\n")

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from admission.reasons import Language
-from edge.commission.candidates import candidates
+from edge.commission.candidates import candidates, device_of
 from edge.commission.contacts import Contact
 from edge.commission.detect import detect, lines
 from edge.commission.findings import Grade, troubles
 from edge.commission.inventory import inventory
+from edge.commission.known import Mode
 from edge.commission.labels import LABELS, NAMES
 from edge.commission.sentences import SENTENCES, SHARED
 from edge.commission.server import PAGE
@@ -74,11 +75,76 @@ def test_a_pc_sc_reader_is_read_where_its_service_runs(tmp_path: Path) -> None:
     box.usb("1-1", "072f:223b", "ACR1252 Dual Reader")
     assert codes(tmp_path) == ["pcsc.missing"]
     assert candidates(inventory(tmp_path)) == ()
-    (tmp_path / "run/pcscd").mkdir(parents=True)
-    (tmp_path / "run/pcscd/pcscd.comm").touch()
+    box.pcsc()
     assert codes(tmp_path) == []
     (one,) = candidates(inventory(tmp_path))
     assert one.reader == PcscReader(id=1, way=Way.ENTRY, reader="ACR1252")
+    assert 'driver = "pcsc", reader = "ACR1252"' in "\n".join(lines(detect(tmp_path)))
+
+
+def test_what_keeps_the_gate_from_a_pc_sc_reader_is_told_with_what_to_do(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.usb("1-1", "076b:5022", "OMNIKEY 5022")
+    box.pcsc(has_driver=False)
+    assert codes(tmp_path) == ["pcsc.no_driver"]
+    (tmp_path / "usr/lib/pcsc/drivers/ifd-ccid.bundle").mkdir(parents=True)
+    folder = box.polkit("50-default.rules", "polkit.addAdminRule(() => []);")
+    assert codes(tmp_path) == ["pcsc.forbidden"]
+    assert detect(tmp_path).failed
+    own = ROOT / "systemd/polkit/60-gatehouse.rules"
+    (folder / own.name).write_text(own.read_text())
+    assert codes(tmp_path) == []
+
+
+def test_two_pc_sc_readers_of_a_kind_go_by_their_serial_numbers_or_are_told(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.pcsc()
+    box.usb("1-1", "072f:223b", "ACR1252 Dual Reader", serial="RR362-022148")
+    box.usb("1-2", "072f:223b", "ACR1252 Dual Reader", serial="RR362-022149")
+    box.usb("1-3", "076b:5427", "OMNIKEY 5427 CK")
+    found = inventory(tmp_path)
+    readers = [one.reader for one in candidates(found)]
+    assert [getattr(one, "reader", "") for one in readers] == ["RR362-022148", "RR362-022149", "5427"]
+    assert [device_of(found, one) for one in readers] == list(found.plugged)
+    assert codes(tmp_path) == []
+    for at in (4, 5):
+        box.usb(f"1-{at}", "072f:2200", "ACR122U PICC Interface")
+    assert [(one.code, one.place) for one in troubles(inventory(tmp_path))] == [
+        ("pcsc.twins", "1-4"),
+        ("pcsc.twins", "1-5"),
+    ]
+    assert len(candidates(inventory(tmp_path))) == 3
+
+
+def test_a_reader_of_no_listed_maker_is_known_by_its_class(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.usb("1-1", "ffff:0001", "Contactless Reader")
+    box.interface("1-1", 0, "0b")
+    box.usb("1-2", "ffff:0002", "Smart keyboard")  # an office keyboard with a slot stays one
+    box.keyboard("1-2", 3, "Smart keyboard")
+    box.interface("1-2", 1, "0b")
+    (one,) = troubles(inventory(tmp_path))
+    assert (one.code, one.grade, one.place) == ("pcsc.missing", Grade.WARN, "1-1")
+    assert not detect(tmp_path).failed
+    box.pcsc()
+    reader, keyboard = candidates(inventory(tmp_path))
+    assert reader.reader == PcscReader(id=1, way=Way.ENTRY)
+    assert keyboard.what.mode is Mode.KEYBOARD
+
+
+def test_what_cannot_be_asked_is_said_so(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    box.usb("1-1", "0403:6001", "FT232R USB UART")
+    box.serial("1-1", "ttyUSB0")
+    (tmp_path / "dev/gpiochip0").touch()
+    for language in LANGUAGES:
+        found = detect(tmp_path, language)
+        (device,) = found.devices
+        assert "OSDP" in device.may
+        assert "Wiegand" in found.gpio_may
+        assert {device.may, found.gpio_may} <= {line.strip() for line in lines(found, language)}
+    box.usb("1-2", "1eab:1306", "NLS-FM430")
+    assert detect(tmp_path).devices[1].may == ""
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec.structs import replace as replace_settings
 
+from drivers.base import Reader
 from drivers.guard_link import GuardEvents, GuardLink
 from drivers.sims.gpio_chip import SimChip, SimChips
 from drivers.transport.gpiochip import level_of
@@ -34,6 +35,7 @@ from edge.settings import (
     GpioRelay,
     LaneSettings,
     MediumSetting,
+    ReaderSettings,
     RelaySettings,
     SerialReader,
     Settings,
@@ -94,7 +96,10 @@ class Rig:
 
 @asynccontextmanager
 async def page(
-    folder: Path, base: Settings | None = None, plug: Callable[[Box], object] = lambda _box: None
+    folder: Path,
+    base: Settings | None = None,
+    plug: Callable[[Box], object] = lambda _box: None,
+    reader: Callable[[ReaderSettings], Reader] | None = None,
 ) -> AsyncIterator[Rig]:
     data, path = folder / "data", folder / "gate.toml"
     prepare(data, [row(1)])
@@ -103,7 +108,10 @@ async def page(
     (box.root / "dev/gpiochip0").touch()
     plug(box)
     before = Earlier(base or Settings(lanes=()), path)
-    shell = Shell(box.root, devices_of(folder / "chips"), before.settings)
+    devices = devices_of(folder / "chips")
+    if reader is not None:
+        devices = replace(devices, reader=reader)
+    shell = Shell(box.root, devices, before.settings)
     made = CommissionPage(
         shell,
         PinLock(data, time.time, time.monotonic),

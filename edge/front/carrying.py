@@ -23,7 +23,7 @@ from edge.front.pace import Batches, Kind
 from edge.front.way import Way
 from edge.store.faults import StoreFault
 from edge.store.log_schema import EpochRow
-from sync.wire.carry import ASKED_MAX
+from sync.wire.carry import ASKED_MAX, OWNERS_MAX
 from sync.wire.feed import Want
 from sync.wire.messages import CHUNKS_MAX, PUSH_RECORDS_MAX, Chunk, Pushed
 from sync.wire.replication import LinkAt, Read, Sender
@@ -212,7 +212,8 @@ class Carrying:
                 if now_s - waiting[at] >= rank * RANK_S:
                     found.append(Due(gate, row.epoch, end))
         self._since_s = waiting
-        return found[:CHUNKS_MAX]
+        owners = set(list(dict.fromkeys(one.gate for one in found))[:OWNERS_MAX])
+        return [one for one in found if one.gate in owners][:CHUNKS_MAX]
 
     def _signed_end(self, row: EpochRow) -> int:
         """Return the record of the last head of a log that goes on: what stands behind it nobody else's word covers."""
@@ -228,7 +229,8 @@ class Carrying:
         for gate, of_gate in ends.items():
             if left < 1 or len(chunks) >= CHUNKS_MAX // 2:
                 break
-            push = self._sender(gate).next(of_gate, self._reading(gate, of_gate), left)
+            reading = self._reading(gate, of_gate, alone=not chunks)
+            push = self._sender(gate).next(of_gate, reading, left)
             if push is not None:
                 chunks += push.chunks
                 left -= sum(len(one.blobs) for one in push.chunks)
@@ -244,17 +246,23 @@ class Carrying:
             self._senders[gate] = Sender(gate, link_at)
         return self._senders[gate]
 
-    def _reading(self, gate: GateId, ends: Mapping[Epoch, int]) -> Read:
-        """Return how a gate's logs are read: up to a head that lies within what is asked for, or the next one behind it."""
+    def _reading(self, gate: GateId, ends: Mapping[Epoch, int], *, alone: bool) -> Read:
+        """Return how a gate's logs are read: up to a head that lies within what is asked for; or, where nothing else goes
+        with it (`alone`), the next one behind that: with more the centre would take none of it."""
         _, read = self._read_of(gate)
 
         def upto_a_head(epoch: Epoch, after: int, limit: int) -> Sequence[tuple[int, bytes]]:
+            nonlocal alone
             end = ends[epoch]
             if end - after > limit:
                 heads = [one.seq + 1 for one in self._logs.heads(gate, epoch, after)]
                 within = [seq for seq in heads if seq <= after + limit]
+                if not within and not alone:
+                    return ()
                 end = max(within) if within else min(heads, default=end)
-            return read(epoch, after, end - after) if end > after else ()
+            found = read(epoch, after, end - after) if end > after else ()
+            alone = alone and not found
+            return found
 
         return upto_a_head
 

@@ -120,7 +120,9 @@ class Intake:
         on_their_way: deque[asyncio.Task[Done]] = deque()
         try:
             for one in slices:
-                if len(on_their_way) == AT_ONCE:
+                # A cursor says that all before it is here, which the lane does not see: it would take it also while records
+                # wait for its disk, or were refused, and nobody would ask for those again.
+                while len(on_their_way) == AT_ONCE or (one.cursor and on_their_way):
                     await _taken(on_their_way)
                 on_their_way.append(asyncio.create_task(self._giving_one(one)))
             while on_their_way:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.front.self_signed import make
 from edge.front_process import THRIFT, ZONES
 from edge.version import VERSION
 
@@ -25,7 +26,7 @@ LOG = "edge.store.log_schema"
     [
         ("edge.builder", {KEYS_IN_FILES, CERTIFICATES, PRESENCE, LOG, "asyncio", "logging", "ssl"}),
         (
-            "edge.front.__main__",
+            "edge.front.process",
             {KEYS_IN_FILES, CERTIFICATES, "edge.lane", "edge.daemon", "zipfile", "importlib.metadata"},
         ),
         ("edge.daemon", {KEYS_IN_FILES, CERTIFICATES, "aiohttp", "email", "zipfile", "importlib.metadata"}),
@@ -64,6 +65,32 @@ def test_lane_and_front_find_the_time_zones_without_loading_how_python_was_built
     assert said[0] == "Europe/Zurich"
     assert not [name for name in said if name.startswith("_sysconfigdata")]
     assert f"PYTHONTZPATH={ZONES}" in (ROOT / "systemd" / "gatehouse-edge.service").read_text().split()
+
+
+LOADED = """
+import os
+before = dict(os.environ)
+from edge.front.__main__ import load_aiohttp
+load_aiohttp()
+import aiohttp.web, gc, mimetypes, ssl
+assert dict(os.environ) == before
+held = [one.cert_store_stats()["x509"] for one in gc.get_objects() if isinstance(one, ssl.SSLContext)]
+from edge.centre_tls import CentreTls
+print(sum(held), CentreTls().context.cert_store_stats()["x509"], mimetypes.types_map == mimetypes.MimeTypes().types_map[True])
+"""
+
+
+def test_aiohttp_is_loaded_without_the_authorities_that_the_centre_is_held_against(tmp_path: Path) -> None:
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(make(["an authority"], [])[1])
+    said = subprocess.run(
+        [sys.executable, "-c", LOADED],
+        capture_output=True,
+        check=True,
+        timeout=30,
+        env={**os.environ, "SSL_CERT_FILE": str(trusted)},
+    ).stdout
+    assert said.split() == [b"0", b"1", b"True"]
 
 
 def test_the_version_that_is_told_is_the_package_s() -> None:

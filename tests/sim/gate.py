@@ -564,7 +564,7 @@ class SimGate:
             reader.close()
 
     async def _neighbours(self, lan: Lan, uplink: Uplink, client: LaneClient) -> None:
-        """Talk to the gates on the LAN (`edge.front.__main__.neighbours`)."""
+        """Talk to the gates on the LAN (`edge.front.process.neighbours`)."""
         assert self.front is not None
 
         def defect(error: BaseException) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from edge.enrolment import Enrolment, load, save
-from edge.front.__main__ import FrontSettings, uplink
 from edge.front.lane_client import LaneClient
+from edge.front.process import FrontSettings, uplink
 from edge.front.shown_names import ShownNames
 from edge.front.tls import PageTls
 from edge.link import SOCKET, Part, Tile, UplinkSaid

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from edge.front.__main__ import OOM_SCORE
+from edge.front.process import OOM_SCORE
 from edge.front.tls import KEY_FILE
 from edge.link import Health, PageSaid, Said, UplinkSaid
 from tests.edge.front.fake_lane import FakeLane

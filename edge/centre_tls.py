@@ -8,6 +8,7 @@ Name, chain and authority are checked in all three.
 
 import ssl
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 NO_CHECK_TIME = 0x200000
@@ -20,11 +21,20 @@ class CentreTls:
     """The client's side of TLS. `context` is the one to connect with; new connections go by what was set last."""
 
     def __init__(self, ca_file: Path | None = None) -> None:
+        self._ca_file = ca_file
         self._now_s: Callable[[], int] | None = None
         self.context = _context(ca_file, self._look)
-        self.undated = _context(ca_file)
-        """For answers that prove themselves: takes a certificate of any date."""
-        self.undated.verify_flags |= NO_CHECK_TIME
+
+    @cached_property
+    def undated(self) -> ssl.SSLContext:
+        """For answers that prove themselves: takes a certificate of any date.
+
+        Made when first asked for, which a box whose clock is right never does: each context holds all of the system's
+        authorities, a megabyte.
+        """
+        made = _context(self._ca_file)
+        made.verify_flags |= NO_CHECK_TIME
+        return made
 
     @property
     def by_centre(self) -> bool:

@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drivers.base import DeviceGone, Misconfigured
-from drivers.framing.keys import EV_MSC, KEY_1, KEY_ENTER, LED_CAPSL, InputEvent
+from drivers.framing.keys import (
+    EV_MSC,
+    EV_SYN,
+    KEY_1,
+    KEY_ENTER,
+    LED_CAPSL,
+    SYN_REPORT,
+    InputEvent,
+)
 
 READ_BYTES_MAX = 4096
 """Most bytes read per loop turn (170 events), so that a babbling device leaves time to the others."""
@@ -144,11 +152,15 @@ class EventDevice:
         whole = len(data) - len(data) % _EVENT.size
         self._rest = data[whole:]
         events = []
+        last_ns = self._last_ns
         for seconds, micros, kind, code, value in _EVENT.iter_unpack(data[:whole]):
+            if kind == EV_SYN and code == SYN_REPORT:
+                continue  # every second one, and it says only that the one before is whole
             at_ns = seconds * 1_000_000_000 + micros * 1000 if self._own_clock else now_ns
             # No event comes from the future or before its predecessor, whatever a device claims.
-            self._last_ns = at_ns = max(self._last_ns, min(at_ns, now_ns))
+            last_ns = at_ns = max(last_ns, min(at_ns, now_ns))
             events.append(InputEvent(kind, code, value, at_ns))
+        self._last_ns = last_ns
         return events, now_ns
 
     def close(self) -> None:

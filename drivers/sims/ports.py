@@ -118,14 +118,14 @@ class PtyPort:
 class SimPort:
     """The device's end of a cable. The driver opens `link`, as it would open a name below `/dev/serial/by-id`.
 
-    `on_bytes` gets what the driver sends. `slow_s`: pause before each write, as a slow line makes. `sent_ns`: when the last
-    bytes went out (monotonic). To be used within a running asyncio loop. Bytes sent while unplugged go nowhere, as on a bench.
+    `on_bytes` gets what the driver sends. `slow_s`: pause before each write, as a slow line makes. `sent_ns`, `sent_bytes`: when
+    the last bytes went out (monotonic), and how many. To be used within a running asyncio loop. Bytes sent while unplugged go nowhere, as on a bench.
     """
 
     def __init__(self, link: Path, on_bytes: Callable[[bytes], None] = lambda _data: None) -> None:
         self.link = link
         self.slow_s = 0.0
-        self.sent_ns = 0
+        self.sent_ns = self.sent_bytes = 0
         self._on_bytes = on_bytes
         self._port: PtyPort | None = None
         self._room: asyncio.Future[None] | None = None
@@ -163,7 +163,7 @@ class SimPort:
         if self.slow_s:
             await asyncio.sleep(self.slow_s)
         while data and self._port is not None:
-            self.sent_ns = time.monotonic_ns()
+            self.sent_ns, self.sent_bytes = time.monotonic_ns(), len(data)
             try:
                 data = data[self._port.write_some(data) :]
             except BlockingIOError:

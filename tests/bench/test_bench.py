@@ -17,7 +17,7 @@ from tests.bench.report import Goal, Row, percentile
 KEYS = {"name", "value", "unit", "floor", "ratio", "goal", "conditions"}
 NAMES = {
     "readers": {"reader_credential_p99_ms", "device_gone_s", "device_ready_s"},
-    "many_readers": {"scan_to_relay_16_readers_p99_ms"},
+    "many_readers": {"scan_to_relay_16_readers_p99_ms", "scan_to_relay_4_readers_p99_ms"},
     "latency": {
         "scan_to_relay_p99_ms",
         "scan_to_relay_over_commit_ms",

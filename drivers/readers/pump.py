@@ -67,7 +67,8 @@ class Pump(Generic[Event]):
         self._emit = emit
         self._per_turn, self._pause_s = per_turn, pause_s
         self._loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[NoReturn] = self._loop.create_future()
+        self._ended: asyncio.Future[Exception] = self._loop.create_future()
+        """By what: as a result, since a future takes no StopIteration for an exception."""
         self._timer: asyncio.TimerHandle | None = None
         self._drain_handle: asyncio.Handle | None = None
         self._backlog: deque[Event] = deque()
@@ -76,7 +77,7 @@ class Pump(Generic[Event]):
         """Run until cancelled, until the device raises, or until a defect does. A partial frame is dropped then."""
         self._loop.add_reader(self._fd, self._on_readable)
         try:
-            await self._ended
+            raise await self._ended
         finally:
             self._loop.remove_reader(self._fd)
             for handle in (self._timer, self._drain_handle):
@@ -102,7 +103,7 @@ class Pump(Generic[Event]):
     def _fail(self, error: Exception) -> None:
         self._loop.remove_reader(self._fd)
         if not self._ended.done():
-            self._ended.set_exception(error)
+            self._ended.set_result(error)
 
     def _pass_on(self, frames: Sequence[Event]) -> None:
         if len(frames) <= self._per_turn:

@@ -79,6 +79,15 @@ async def test_a_defect_in_who_listens_ends_the_run(pipe: tuple[int, int], count
     assert not asyncio.get_running_loop().remove_reader(pipe[0])
 
 
+async def test_a_generator_that_ended_is_a_defect_too(pipe: tuple[int, int]) -> None:
+    def take() -> list[Framed]:
+        return [next(iter(()))]
+
+    os.write(pipe[1], b"x")
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await asyncio.wait_for(Pump(pipe[0], take, LineFramer(gap_ns=1), print).run(), WAIT_S)
+
+
 @pytest.mark.parametrize("at_gap", [False, True])
 async def test_a_defect_in_a_framer_ends_the_run(pipe: tuple[int, int], at_gap: bool) -> None:
     class Broken(Overdue):

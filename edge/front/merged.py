@@ -116,6 +116,8 @@ class Merged:
         self._replicas: dict[GateId, Replica] = {}
         self._unread: dict[tuple[GateId, Epoch], int] = {}
         """Logs of which something came that could not be taken: asked for by name, from here on."""
+        self._is_neighbours = False
+        """What is judged came of a neighbour that carries it."""
         self._lost: dict[Epoch, int] = {}
         """Own epochs of which the centre has more than the disk."""
         self._cursor: bytes | None = None
@@ -224,8 +226,17 @@ class Merged:
         return tuple(slices), Pushed(tuple(held.values()), tuple(troubles))
 
     def take_carried(self, chunks: Iterable[Chunk]) -> tuple[Foreign, ...]:
-        """Judge what a neighbour carried: as what the centre carries, but for the cursor."""
-        return tuple(self._all(list(chunks))) if self._believes() else ()
+        """Judge what a neighbour carried: as what the centre carries, but for the cursor.
+
+        It may be made up: the centre is asked for nothing by it, and nobody but the neighbour is to blame for what is refused.
+        """
+        if not self._believes():
+            return ()
+        self._is_neighbours = True
+        try:
+            return tuple(self._all(list(chunks)))
+        finally:
+            self._is_neighbours = False
 
     def held(self, on_disk: Mapping[tuple[GateId, Epoch], int]) -> dict[tuple[GateId, Epoch], int]:
         """Return up to where logs are held: what the disk has, and what is on its way there."""
@@ -265,10 +276,10 @@ class Merged:
             return
         replica = self._replica_for(gate, epoch, chunk)
         if replica is None:  # the roster comes with the list, which may be on its way
-            if len(self._unread) < WANTS_MAX:
-                self._unread.setdefault(at, 0)
+            self._ask_for(at, 0)
             return
-        self._unread.pop(at, None)
+        if not self._is_neighbours:
+            self._unread.pop(at, None)
         answer = replica.offer(
             chunk, lambda of, first, last: self._stored(gate, of, first, last), Source.CARRIER
         )
@@ -298,12 +309,16 @@ class Merged:
                 for start in range(0, len(blobs), FOREIGN_MAX):
                     yield Foreign(0, gate, epoch, first + start, forks=blobs[start : start + FOREIGN_MAX])
             case Gap(expected=expected):
-                if len(self._unread) < WANTS_MAX:
-                    self._unread[gate, epoch] = expected - 1
+                self._ask_for((gate, epoch), expected - 1)
             case Refused():
                 self._refused(gate, replica, answer)
             case Duplicate():
                 pass
+
+    def _ask_for(self, at: tuple[GateId, Epoch], after: int) -> None:
+        """Have the centre asked for a log by name, where it told of it."""
+        if not self._is_neighbours and len(self._unread) < WANTS_MAX:
+            self._unread[at] = after
 
     def _replica(self, gate: GateId, epoch: Epoch) -> Replica | None:
         """Return the machine for a gate; None while no key of this epoch is known."""
@@ -443,6 +458,10 @@ class Merged:
 
     def _refused(self, gate: GateId, replica: Replica, refused: Refused) -> None:
         at = (gate, refused.epoch)
+        if self._is_neighbours and refused.why is not Why.UNSIGNED:
+            facts = {"gate": gate, "seq": refused.seq, "why": refused.why.value}
+            log.warning("what a neighbour carried of another gate is refused", extra=facts)
+            return
         if refused.why is Why.ALTERED and gate != self._own and at not in self._settled:
             self._doubted[at] = replica.have((refused.epoch,))[0].seq
             return

@@ -31,7 +31,7 @@ from edge.link import FOREIGN_MAX, Foreign
 from edge.store.disk import LocalDisk
 from edge.store.log import LogStore
 from edge.store.log_schema import FEED_CURSOR, Batch, StoredRecord
-from sync.wire.feed import Want
+from sync.wire.feed import WANTS_MAX, Want
 from sync.wire.messages import Chunk
 from sync.wire.roster import FormerKey, LastHead, Revoked, Roster, RosterGate
 from tests.sync.logs import KEY, OTHER_KEY, EpochLog
@@ -199,6 +199,38 @@ def test_a_tail_that_no_head_covers_is_not_taken_from_a_carrier(keeper: Keeper) 
     log.sign()
     keeper.take(log.chunk(covered + 1))
     assert keeper.held(log) == log.blobs
+
+
+@pytest.mark.parametrize("what", ["record", "head", "key"])
+def test_what_a_neighbour_alters_is_no_trouble_of_whose_records_they_are(keeper: Keeper, what: str) -> None:
+    log = log_of(ONE, 7).scans(12, head_every=6)
+    log.sign()
+    forged = log_of(ONE, 7, OTHER_KEY).scans(12, head_every=6) if what == "key" else log
+    blobs = list(forged.blobs)
+    if what != "key":
+        at = 1 if what == "record" else len(blobs) - 1
+        blobs[at] = blobs[at][:-1] + bytes([blobs[at][-1] ^ 1])
+    for _ in range(2):
+        for one in keeper.merged.take_carried((Chunk(ONE, 7, 1, tuple(blobs)),)):
+            keeper.keep(one)
+        keeper.merged.settle()
+    assert (keeper.merged.troubles, keeper.merged.doubts, keeper.merged.wants()) == ({}, False, ())
+    keeper.take(log.chunk())
+    assert keeper.held(log) == log.blobs, "the true ones are taken"
+
+
+def test_what_neighbours_make_up_takes_no_place_of_what_the_centre_is_asked_for(keeper: Keeper) -> None:
+    wanted = log_of(ONE, 7)
+    wanted.sign()
+    key = keeper.roster.pop(ONE)
+    keeper.take(wanted.chunk(), cursor=b"1")
+    parts = [Chunk(TWO, number, 50, (b"made up",), bytes(32)) for number in range(100, 100 + WANTS_MAX)]
+    keeper.merged.take_carried((*parts, Chunk(ONE, 7, 50, (b"made up",), bytes(32))))
+    keeper.roster[ONE] = key
+    keeper.merged.take_carried((Chunk(ONE, 7, 1, (b"made up",)),))
+    gap = log_of(TWO, 8).scans(20)
+    keeper.take(gap.chunk(12), cursor=b"2")
+    assert keeper.merged.wants() == (Want(ONE, 7, 0), Want(TWO, 8, 0))
 
 
 def test_a_gate_that_is_not_in_the_list_yet_is_asked_for_when_it_is(keeper: Keeper) -> None:

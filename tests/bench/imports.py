@@ -33,47 +33,53 @@ HEADING = b"code;product;order;name;email\n"
 
 def measure(size: Scale) -> list[Row]:
     """Return rows per second, from the file's bytes to the last chunk's commit."""
-    rows = QUICK_ROWS if size.name == "quick" else FULL_ROWS
-    said = (
-        f"{rows} rows of code, product, order, name and e-mail; each a ticket, a credential, half of them a customer; "
-        "floor, before and after: the same file by csv, bare into the same tables with their indices, as many rows a commit"
-    )
-    numbers = itertools.count()
-
-    def between(new_url: Callable[[str], str]) -> tuple[float, float]:
-        def rate(take: Callable[[Database, bytes], None]) -> float:
-            name = f"imports_{next(numbers)}"
-            return _rate(size.folder / name, new_url(name), rows, take)
-
-        before, found, after = rate(_bare), rate(_imported), rate(_bare)
-        return found, 2 / (1 / before + 1 / after)  # two rates over the same number of rows
-
-    value, floor = between(lambda _name: "")
-    found = [
-        Row(
-            name="import_rows_per_s", value=value, unit="rows/s", floor=floor,
-            goal=GOAL, conditions=f"SQLite, {said}",
-        )
-    ]  # fmt: skip
+    found = _rows(size, "import", "SQLite", lambda _name: "")
     if programs() is not None:
         with postgres(durable=True) as server:
-            value, floor = between(server.make)
-        found.append(
-            Row(
-                name="import_pg_rows_per_s", value=value, unit="rows/s", floor=floor,
-                goal=GOAL, conditions=f"PostgreSQL over a socket, fsync on, {said}, by COPY",
-            )
-        )  # fmt: skip
+            found += _rows(size, "import_pg", "PostgreSQL over a socket, fsync on, by COPY", server.make)
     return found
 
 
-def _rate(folder: Path, url: str, rows: int, take: Callable[[Database, bytes], None]) -> float:
-    """Return how many rows a second are taken, by a database that holds none yet."""
+def _rows(size: Scale, name: str, engine: str, new_url: Callable[[str], str]) -> list[Row]:
+    """Return an engine's figures. `new_url`: of a database that is made, by its name."""
+    rows = QUICK_ROWS if size.name == "quick" else FULL_ROWS
+    numbers = itertools.count()
+
+    def rate(take: _Take, first: _Take | None = None) -> float:
+        named = f"{name}_{next(numbers)}"
+        return _rate(size.folder / named, new_url(named), rows, take, first)
+
+    before, value, changed, after = rate(_bare), rate(_imported), rate(_changed, _imported), rate(_bare)
+    said = (
+        f"{engine}, {rows} rows of code, product, order, name and e-mail; each a ticket, a credential, half of them a "
+        "customer"
+    )
+    return [
+        Row(
+            name=f"{name}_rows_per_s", value=value, unit="rows/s",
+            floor=2 / (1 / before + 1 / after),  # two rates over the same number of rows
+            goal=GOAL, conditions=f"{said}; floor, before and after: the same file by csv, bare into the same tables "
+            "with their indices, as many rows a commit",
+        ),
+        Row(
+            name=f"{name}_changed_rows_per_s", value=changed, unit="rows/s",
+            conditions=f"{said}; the same list again, with another name in every row",
+        ),
+    ]  # fmt: skip
+
+
+_Take = Callable[[Database, bytes], None]
+
+
+def _rate(folder: Path, url: str, rows: int, take: _Take, first: _Take | None) -> float:
+    """Return how many rows a second are taken, by a database that holds what the first one left."""
     folder.mkdir()
     database = Database.open(folder, url)
     try:
         furnish(database)
         data = HEADING + b"".join(_lines(rows))
+        if first is not None:
+            first(database, data)
         began = time.perf_counter()
         take(database, data)
         took = time.perf_counter() - began
@@ -97,6 +103,10 @@ def _lines(rows: int) -> Iterator[bytes]:
 
 def _imported(database: Database, data: bytes) -> None:
     run(database, check(database, data))
+
+
+def _changed(database: Database, data: bytes) -> None:
+    _imported(database, data.replace(b"Anna", b"Ada"))
 
 
 # --- the floor -------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ two people may have one name. A row with neither belongs to nobody.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, update
@@ -118,7 +119,7 @@ def _known(connection: Connection, organization: int, keys: Sequence[str]) -> di
     """Return the customers of these addresses; of several with one address, the oldest."""
     t = customer.c
     rows = slabs.find(connection, (t.email_key, t.id), t.email_key, keys, organization_id=organization)
-    return {row.email_key: row.id for row in sorted(rows, key=lambda row: row.id, reverse=True)}
+    return dict(sorted(rows, key=itemgetter(1), reverse=True))
 
 
 def rename(connection: Connection, entries: Sequence[tuple[Entry, int]]) -> None:

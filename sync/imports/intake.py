@@ -66,10 +66,10 @@ def compare(connection: Connection, event: int, shop: str, entries: Sequence[Ent
         )  # the event's first list, as far as nobody sold anything
     keys = [one.key for one in entries]
     known_rows = slabs.find(connection, (s.key, s.ticket, s.print), s.key, keys, event_id=event, shop=shop)
-    sources = {row.key: row for row in known_rows}
+    sources = {key: (ticket, print_) for key, ticket, print_ in known_rows}
     digests = [code.digest for one in entries for code in one.codes]
     found = slabs.find(connection, (c.digest, c.ticket), c.digest, digests, event_id=event)
-    owners = {row.digest: row.ticket for row in found}
+    owners = dict(found)
     new: list[Entry] = []
     changed: list[tuple[Entry, int]] = []
     taken: set[int] = set()
@@ -77,15 +77,13 @@ def compare(connection: Connection, event: int, shop: str, entries: Sequence[Ent
     for one in entries:
         known = sources.get(one.key)
         if owners and any(
-            known is None or owners[code.digest] != known.ticket
-            for code in one.codes
-            if code.digest in owners
+            known is None or owners[code.digest] != known[0] for code in one.codes if code.digest in owners
         ):
             taken.add(one.row)
         elif known is None:
             new.append(one)
-        elif known.print != one.print:
-            changed.append((one, known.ticket))
+        elif known[1] != one.print:
+            changed.append((one, known[0]))
         else:
             same += 1
     return Compared(new, changed, same, frozenset(taken))
@@ -129,7 +127,7 @@ def write(
         _add_codes(adding, event, new.codes, range(at.ticket, at.ticket + len(new.entries)), at.version)
         meanwhile()
     holders.rename(connection, people.renamed)
-    _change(connection, event, place.shop, found.changed, people.holders, before)
+    _change(connection, place, found.changed, people.holders, before, at.version)
     return Written(len(found.new), len(found.changed), found.same, len(found.taken), new_at)
 
 
@@ -198,20 +196,32 @@ def _add_codes(
 def _add_tickets(
     adding: slabs.Adding, event: int, entries: Sequence[Entry], people: holders.Holders, at: _Begun
 ) -> None:
-    # The event is ours to the end of the transaction, so its next version is known: written now, the rows need not
-    # be written once more to be stamped.
     adding.add(
         sold.ticket,
-        {
-            "event_id": slabs.Same(event), "id": range(at.ticket, at.ticket + len(entries)),
-            "product": [one.product for one in entries], "holder": [people.get(one.row, 0) for one in entries],
-            "zones": [one.zones for one in entries], "session": [one.session for one in entries],
-            "standing": [max(one.standing, 0) for one in entries], "not_before": [one.valid_from for one in entries],
-            "not_after": [one.valid_until for one in entries], "admits": [one.admits for one in entries],
-            "home_gate": slabs.Same(0), "attention": slabs.Same(int(Attention.NONE)), "version": slabs.Same(at.version),
-        },
+        _tickets(
+            event, range(at.ticket, at.ticket + len(entries)), entries, people, [max(one.standing, 0) for one in entries],
+            at.version,
+        ) | {"home_gate": slabs.Same(0), "attention": slabs.Same(int(Attention.NONE))},
         len(entries),
     )  # fmt: skip
+
+
+_SAID = ("product", "holder", "zones", "session", "standing", "not_before", "not_after", "admits")
+"""What a list says of a ticket."""
+
+
+def _tickets(
+    event: int, numbers: Sequence[int], entries: Sequence[Entry], people: holders.Holders, standings: Sequence[int], version: int
+) -> dict[str, slabs.Values]:  # fmt: skip
+    # The event is ours to the end of the transaction, so its next version is known: written now, the rows need not
+    # be written once more to be stamped.
+    return {
+        "event_id": slabs.Same(event), "id": numbers, "product": [one.product for one in entries],
+        "holder": [people.get(one.row, 0) for one in entries], "zones": [one.zones for one in entries],
+        "session": [one.session for one in entries], "standing": standings,
+        "not_before": [one.valid_from for one in entries], "not_after": [one.valid_until for one in entries],
+        "admits": [one.admits for one in entries], "version": slabs.Same(version),
+    }  # fmt: skip
 
 
 class _Before(NamedTuple):
@@ -219,60 +229,63 @@ class _Before(NamedTuple):
 
     standing: int
     holder: int
+    home_gate: int
+    attention: int
 
 
 def _before(connection: Connection, event: int, numbers: Sequence[int]) -> dict[int, _Before]:
     t = sold.ticket.c
-    found = slabs.find(connection, (t.id, t.standing, t.holder), t.id, numbers, event_id=event)
-    return {row.id: _Before(row.standing, row.holder) for row in found}
+    wanted = (t.id, t.standing, t.holder, t.home_gate, t.attention)
+    return {
+        number: _Before(*was)
+        for number, *was in slabs.find(connection, wanted, t.id, numbers, event_id=event)
+    }
 
 
 def _change(
     connection: Connection,
-    event: int,
-    shop: str,
-    entries: Sequence[tuple[Entry, int]],
+    place: Place,
+    changed: Sequence[tuple[Entry, int]],
     people: holders.Holders,
     before: Mapping[int, _Before],
+    version: int,
 ) -> None:
-    if not entries:
-        return
-    t, c, s = sold.ticket, sold.credential, tables.import_source
-    numbers = [number for _, number in entries]
-    connection.execute(
-        update(t)
-        .where(t.c.event_id == event, t.c.id == bindparam("of"))
-        .values(
-            {
-                name: bindparam(f"new_{name}")
-                for name in ("product", "holder", "zones", "session", "standing", "not_before", "not_after", "admits")
-            }
-            | {"version": None}
-        ),
-        [
-            {
-                "of": number, "new_product": one.product, "new_holder": people.get(one.row, 0), "new_zones": one.zones,
-                "new_session": one.session, "new_standing": _standing(before[number].standing, one.standing),
-                "new_not_before": one.valid_from, "new_not_after": one.valid_until, "new_admits": one.admits,
-            }
-            for one, number in entries
-        ],
-    )  # fmt: skip
+    entries, numbers = [one for one, _ in changed], [number for _, number in changed]
+    standings = [_standing(before[number].standing, one.standing) for one, number in changed]
+    whole = _tickets(place.event, numbers, entries, people, standings, version) | {
+        "home_gate": [before[number].home_gate for number in numbers],
+        "attention": [before[number].attention for number in numbers],
+    }
+    slabs.change(connection, sold.ticket, whole, (*_SAID, "version"), len(changed))
+    _change_codes(connection, place.event, changed, version)
+    sources: dict[str, slabs.Values] = {
+        "event_id": slabs.Same(place.event), "key": [one.key for one in entries], "shop": slabs.Same(place.shop),
+        "ticket": numbers, "print": [one.print for one in entries], "reference": [one.order for one in entries],
+    }  # fmt: skip
+    slabs.change(connection, tables.import_source, sources, ("print", "reference"), len(changed))
+
+
+def _change_codes(
+    connection: Connection, event: int, changed: Sequence[tuple[Entry, int]], version: int
+) -> None:
+    """Add codes that tickets had not, and mark those that they have no more; or have again."""
+    c = sold.credential
+    numbers = [number for _, number in changed]
     held: dict[int, dict[bytes, int]] = {number: {} for number in numbers}
     wanted = (c.c.ticket, c.c.digest, c.c.standing)
-    for row in slabs.find(connection, wanted, c.c.ticket, numbers, event_id=event):
-        held[row.ticket][row.digest] = row.standing
+    for ticket, digest, standing in slabs.find(connection, wanted, c.c.ticket, numbers, event_id=event):
+        held[ticket][digest] = standing
     added = [
         (code.digest, at, code.kind, code.text)
-        for at, (one, number) in enumerate(entries)
+        for at, (one, number) in enumerate(changed)
         for code in one.codes
         if code.digest not in held[number]
     ]
     with slabs.adding(connection) as adding:
-        _add_codes(adding, event, added, numbers, None)
+        _add_codes(adding, event, added, numbers, version)
     moved = [
         {"of": number, "digest_": digest, "new_standing": after}
-        for one, number in entries
+        for one, number in changed
         for digest, was in held[number].items()
         if (after := _code_standing(was, any(code.digest == digest for code in one.codes))) != was
     ]
@@ -280,15 +293,9 @@ def _change(
         connection.execute(
             update(c)
             .where(c.c.event_id == event, c.c.digest == bindparam("digest_"), c.c.ticket == bindparam("of"))
-            .values(standing=bindparam("new_standing"), version=None),
+            .values(standing=bindparam("new_standing"), version=version),
             moved,
         )
-    connection.execute(
-        update(s)
-        .where(s.c.event_id == event, s.c.shop == shop, s.c.key == bindparam("key_"))
-        .values(print=bindparam("print_"), reference=bindparam("reference_")),
-        [{"key_": one.key, "print_": one.print, "reference_": one.order} for one, _ in entries],
-    )
 
 
 def _standing(before: int, said: int) -> int:

@@ -99,9 +99,40 @@ def add(connection: Connection, table: Table, names: Sequence[str], rows: Sequen
             made.add(table, dict(zip(names, zip(*rows, strict=True), strict=True)), len(rows))
 
 
-def _insert(connection: Connection, table: Table, columns: Mapping[str, Values], rows: int) -> None:
+def change(
+    connection: Connection, table: Table, columns: Mapping[str, Values], names: Sequence[str], rows: int
+) -> None:
+    """Change rows that are there: those of `names` become what `columns` say, which are whole rows, with their key.
+
+    Found by their key whatever the table's statistics say: as rows that are there already when they are to be inserted.
+    """
+    if not rows:
+        return
+    quote = connection.dialect.identifier_preparer.quote
+    key = ", ".join([quote(one.name) for one in table.primary_key])
+    becomes = ", ".join([f"{quote(name)} = excluded.{quote(name)}" for name in names])
+    instead = f" ON CONFLICT ({key}) DO UPDATE SET {becomes}"
+    if connection.dialect.name == "sqlite":
+        _insert(connection, table, columns, rows, instead)
+        return
+    same = {name: one.value for name, one in columns.items() if isinstance(one, Same)}
+    many = {name: array(one) for name, one in columns.items() if not isinstance(one, Same)}
+    given = ", ".join(
+        [f"CAST(%s AS {_kind(table.c[name])})" if name in same else quote(name) for name in columns]
+    )
+    arrays = ", ".join([f"CAST(%s AS {_kind(table.c[name])}[])" for name in many])
+    statement = (
+        f"INSERT INTO {_into(connection, table, columns)} SELECT {given} "  # noqa: S608 - fixed names of our own
+        f"FROM unnest({arrays}) AS said ({', '.join(map(quote, many))}){instead}"
+    )
+    connection.exec_driver_sql(statement, (*same.values(), *many.values()))
+
+
+def _insert(
+    connection: Connection, table: Table, columns: Mapping[str, Values], rows: int, instead: str = ""
+) -> None:
     marks = ", ".join("?" * len(columns))
-    statement = f"INSERT INTO {_into(connection, table, columns)} VALUES ({marks})"  # noqa: S608 - fixed names of our own
+    statement = f"INSERT INTO {_into(connection, table, columns)} VALUES ({marks}){instead}"  # noqa: S608 - fixed names of our own
     # The driver takes a bytearray as it is; for bytes it looks for an adapter first, which costs as much again.
     given = [
         repeat(values.value, rows)
@@ -178,7 +209,7 @@ def find(
     keys: Sequence[object],
     **where: object,
 ) -> list[Any]:
-    """Return these columns of the rows whose `key` is one of `keys` and whose other columns are as `where` says.
+    """Return these columns, as plain tuples, of the rows whose `key` is one of `keys` and whose others are as `where` says.
 
     `key` and `where` together begin an index: each key is looked for in it, however old the table's statistics are.
     """
@@ -196,16 +227,22 @@ def find(
                 asked = [bytearray(one) for one in asked]  # type: ignore[call-overload]  # a column of bytes is asked for bytes
             marks = ", ".join("?" * len(asked))
             statement = f"SELECT {wanted} FROM {table} WHERE {fixed}{quote(key.name)} IN ({marks})"  # noqa: S608 - fixed names of our own
-            found += connection.exec_driver_sql(statement, (*where.values(), *asked)).all()
+            found += _rows(connection, statement, (*where.values(), *asked))
         return found
     kind = _kind(key)
     fixed = "".join(f"{quote(name)} = %s AND " for name in where)
     # OFFSET 0 keeps the inner query whole: one walk down the index a key, never a join over the table.
     statement = (
-        f"SELECT {wanted} FROM unnest(%b::{kind}[]) AS asked (one) CROSS JOIN LATERAL "  # noqa: S608 - fixed names of our own
+        f"SELECT {wanted} FROM unnest(CAST(%s AS {kind}[])) AS asked (one) CROSS JOIN LATERAL "  # noqa: S608 - fixed names of our own
         f"(SELECT {wanted} FROM {table} WHERE {fixed}{quote(key.name)} = asked.one OFFSET 0) AS found"
     )
-    return list(connection.exec_driver_sql(statement, (list(keys), *where.values())).all())
+    return _rows(connection, statement, (array(keys), *where.values()))
+
+
+def _rows(connection: Connection, statement: str, values: tuple[object, ...]) -> list[Any]:
+    """Return rows as the driver gives them: SQLAlchemy's own cost as much as all the rest."""
+    result = connection.exec_driver_sql(statement, values)
+    return list(result.cursor.fetchall()) if result.cursor is not None else []
 
 
 def prepare(round_: Round, tables: Sequence[Table]) -> Callable[[], None]:

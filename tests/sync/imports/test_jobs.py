@@ -109,6 +109,38 @@ def test_a_changed_row_changes_its_ticket_and_no_act_of_people_is_undone(databas
     assert tickets(database)[0] == (1, 2, int(Standing.BANNED)), "the shop takes its own cancel back"
 
 
+def test_a_list_whose_every_row_changed_changes_what_it_says_and_nothing_else(database: Database) -> None:
+    """In chunks, as one version each; gates hear of each ticket, and of the code that it has besides."""
+    furnish(database)
+    rows = [f"{n},A-{n},VIP,Ada L,a{n}@example.org" for n in range(1, 2_501)]
+    run(database, check(database, "\n".join(["ticket id,code,product,name,email", *rows]).encode()))
+    with database.writing() as connection:
+        t = sold.ticket.c
+        connection.execute(
+            update(sold.ticket).values(home_gate=t.id + 7, attention=2, standing=int(Standing.BANNED))
+        )
+    heading = "ticket id,code,uid,product,name,email,valid from,people"
+    second = [
+        f"{n},A-{n},04A1B2C3D4{n:04X},Tageskarte,Ada L,a{n}@example.org,2026-11-27,3" for n in range(1, 2_501)
+    ]
+    done = run(database, check(database, "\n".join([heading, *second]).encode()))
+    assert (done.rows_new, done.rows_changed, done.rows_same) == (0, 2_500, 0)
+    with database.reading() as connection:
+        found = connection.execute(select(sold.ticket).order_by(t.id)).mappings().all()
+        codes = connection.execute(
+            select(sold.credential.c.ticket, sold.credential.c.version).where(sold.credential.c.kind == "uid")
+        ).all()
+    newest = version(database)
+    assert [(one["id"], one["home_gate"]) for one in found] == [(n, n + 7) for n in range(1, 2_501)]
+    said = {(one["product"], one["session"], one["admits"], one["not_before"] > 0) for one in found}
+    assert said == {(1, 0, 3, True)}
+    assert {(one["attention"], one["standing"]) for one in found} == {(2, int(Standing.BANNED))}
+    assert len({one["holder"] for one in found}) == 2_500
+    assert {(one["id"] > 2_000, one["version"]) for one in found} == {(False, newest - 1), (True, newest)}
+    assert {(one.ticket > 2_000, one.version) for one in codes} == {(False, newest - 1), (True, newest)}
+    assert len(codes) == 2_500
+
+
 def test_a_code_that_is_another_tickets_is_a_bad_row(database: Database) -> None:
     furnish(database)
     run(database, check(database, LIST))

@@ -62,6 +62,22 @@ def test_rows_by_row_are_the_same(database: Database) -> None:
         ]
 
 
+def test_only_what_is_named_changes_of_the_rows_that_are_meant(database: Database) -> None:
+    furnish(database)
+    texts = ["B", None, 'a "b", {c} \\']
+    changed = {**CODES, "text": texts, "standing": slabs.Same(7), "version": slabs.Same(3)}
+    last = {name: one if isinstance(one, slabs.Same) else one[1:] for name, one in changed.items()}
+    with database.writing() as connection:
+        with slabs.adding(connection) as adding:
+            adding.add(credential, CODES, 3)
+        slabs.change(connection, credential, last, ("text", "version"), 2)
+        slabs.change(connection, credential, {}, ("text",), 0)
+    with database.reading() as connection:
+        c = credential.c
+        rows = connection.execute(select(c.ticket, c.text, c.standing, c.version).order_by(c.ticket)).all()
+    assert [tuple(row) for row in rows] == [(1, "A", 0, None), (2, None, 1, 3), (2**53 - 1, texts[2], 2, 3)]
+
+
 @pytest.mark.parametrize("twice", [CODES, {**CODES, "digest": [b"n" * 16] * 3, "ticket": slabs.Same(4)}])
 def test_what_is_there_already_is_refused_and_nothing_of_it_stays(
     database: Database, twice: dict[str, slabs.Values]

@@ -9,6 +9,7 @@ from io import StringIO
 import pytest
 from hypothesis import settings
 
+from tests.remembered import remember
 from tests.thaw import thaw
 
 # No deadline: a shared machine's pauses say nothing about our code. In the CI the examples are the same each
@@ -31,9 +32,10 @@ _stderr_fd = 2
 
 
 def pytest_configure() -> None:
-    """Keep the real standard error before tests' output is caught."""
+    """Keep the real standard error before tests' output is caught; compile each statement once."""
     global _stderr_fd  # noqa: PLW0603 - pytest's hooks have no other place
     _stderr_fd = os.dup(2)
+    remember()
 
 
 @pytest.hookimpl(wrapper=True)

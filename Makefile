@@ -32,7 +32,7 @@ run:
 	$(SETUP) run
 	@$(PYTHON) -m tests.venue $(ARGS)
 
-# worksteal: no worker idles at the end, and a test that killed its worker is not tried again and again.
+# How many at a time says tests/conftest.py. worksteal: no worker idles at the end, and a test that killed its worker is not tried again and again.
 test:
 	$(SETUP) test
 	@$(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)

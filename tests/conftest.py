@@ -24,6 +24,15 @@ def pytest_runtest_logfinish() -> None:
     thaw()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Return how many tests run at a time: three on two cores, for half of their time they wait for an arm, a pulse or a page."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0))
+    return cores + (cores + 1) // 2
+
+
 HANGS_AFTER_S = 240
 """Sooner than the test is ended for it (`faulthandler_timeout`), which tells of threads alone."""
 

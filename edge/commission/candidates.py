@@ -80,6 +80,15 @@ def candidates(
     return tuple(made)
 
 
+def wired(readers: Mapping[str, WiegandReader]) -> tuple[Candidate, ...]:
+    """Return readers on lines of a GPIO chip, that a person named, by their keys."""
+    what = Known(Role.TAG_READER, Mode.WIEGAND)
+    return tuple(
+        Candidate(key, Plugged(key, product=f"Wiegand, GPIO {one.d0}/{one.d1}"), what, one)
+        for key, one in readers.items()
+    )
+
+
 def pcsc_name(device: Plugged, found: Inventory) -> str | None:
     """Return so much of a reader's name at the PC/SC service that no other one fits; None where nothing tells two of a kind apart.
 

@@ -37,6 +37,7 @@ class Mode(StrEnum):
     IBM = "ibm"
     """IBM hand-held or table-top, also sold as "USB OPOS"."""
     CCID = "ccid"
+    WIEGAND = "wiegand"
     NONE = "none"
 
 

@@ -31,7 +31,7 @@ from edge.commission.remarks import with_remarks
 from edge.commission.session import LANES_MAX, Lane, Seat
 from edge.commission.shell import PulseFailed, Shell
 from edge.commission.toml_text import toml_of
-from edge.commission.uid_form import known_uid
+from edge.commission.uid_form import known_cards, known_uid
 from edge.commission.view import CommissionShown, commission_view
 from edge.commission.words import label, say, sentence_of
 from edge.enrol import EnrolFailed, enrol
@@ -53,7 +53,7 @@ from edge.front.perimeter import (
 from edge.front.pin import PinLock
 from edge.front.template import filled
 from edge.front.unlock import Unlock
-from edge.settings import MediumSetting, Way
+from edge.settings import MediumSetting, Way, WiegandBits, WiegandReader
 from edge.words import Sentence
 from sync.wire.pace import Pace
 
@@ -125,6 +125,21 @@ class PinBody(Asked, frozen=True):
 
     chip: Chip
     offset: Offset
+
+
+class WireBody(Asked, frozen=True):
+    """POST wire: D0 and D1 of a Wiegand reader."""
+
+    chip: Chip
+    d0: Offset
+    d1: Offset
+    bits: Literal[26, 34, 37]
+
+
+class NoWireBody(Asked, frozen=True):
+    """POST no-wire."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 class UnlockedBody(PinBody, frozen=True):
@@ -222,6 +237,8 @@ class CommissionPage:
             "pulse": self._pulse,
             "turned": self._turned,
             "pulse-pin": self._pulse_pin,
+            "wire": self._wire,
+            "no-wire": self._no_wire,
             "unlocked": self._unlocked,
             "drop": self._drop,
             "adapter": self._adapter,
@@ -341,12 +358,13 @@ class CommissionPage:
 
     async def _ask(self, request: web.Request) -> None:
         asked = await body(request, SeatBody)
-        uid = b""
+        uid, cards = b"", frozenset[bytes]()
         if asked.medium == "uid":
             uid = known_uid(asked.uid) or b""
-            if not uid:
+            cards = frozenset() if uid else known_cards(asked.uid)
+            if not uid and not cards:
                 raise Refused("commission.no_uid")
-        self._shell.session.ask(self._lane(asked.seat()), uid)
+        self._shell.session.ask(self._lane(asked.seat()), uid, cards)
         for one in self._shell.listening.values():
             one.last = None
         await self._shell.look()
@@ -395,6 +413,22 @@ class CommissionPage:
             await self._shell.pulse_pin(asked.chip, asked.offset)
         except PulseFailed as failed:
             raise Refused("commission.pulse_failed", {"what": str(failed), "hint": failed.hint}) from None
+
+    async def _wire(self, request: web.Request) -> None:
+        """A Wiegand reader hangs on two lines of a GPIO chip: it is listened to, and chosen by a card as others are."""
+        said = await body(request, WireBody)
+        session, wires = self._shell.session, {said.d0, said.d1}
+        if len(wires) < 2 or not wires <= {*self._shell.free_lines(said.chip)}:
+            raise Refused("commission.no_board")
+        if wires & session.outputs_of(said.chip) or any(session.is_contact(said.chip, one) for one in wires):
+            raise Refused("commission.is_contact")
+        bits = WiegandBits(said.bits)
+        session.wire(WiegandReader(id=1, way=Way.ENTRY, chip=said.chip, d0=said.d0, d1=said.d1, bits=bits))
+        await self._shell.look()
+
+    async def _no_wire(self, request: web.Request) -> None:
+        self._shell.session.unwire_reader((await body(request, NoWireBody)).key)
+        await self._shell.look()
 
     async def _unlocked(self, request: web.Request) -> None:
         said = await body(request, UnlockedBody)

@@ -40,10 +40,15 @@ from edge.settings import (
     UidOrder,
     Way,
     WedgeReader,
+    WiegandBits,
+    WiegandCarries,
     WiegandReader,
 )
 
 LANES_MAX: Final = 16
+WIRES_KEY: Final = "wires:"
+"""What the key of a Wiegand reader begins with; its chip's label and its two lines follow."""
+_UID_BYTES: Final = 4
 _LEARNED: Final[Mapping[str, object]] = {
     "medium": MediumSetting.BARCODE,
     "layout": LayoutSetting.US,
@@ -91,11 +96,12 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is being looked for. `code` is shown; of a tag reader `uid` is known instead."""
+    """What is being looked for. `code` is shown; of a tag reader `uid` is known instead, or `cards`: what readers make of a number."""
 
     seat: Seat
     code: str = ""
     uid: bytes = b""
+    cards: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +207,8 @@ class Commissioning:
     boards_before: dict[str, RelaySettings] = field(default_factory=dict)
     """The relay boards of the file before, as they stood there, whatever became of them."""
     inputs_before: dict[str, InputSettings] = field(default_factory=dict)
+    wired: dict[str, WiegandReader] = field(default_factory=dict)
+    """Wiegand readers that somebody said hang on lines of a GPIO chip, by their keys: nothing on a line can be asked."""
     freed: set[Place] = field(default_factory=set)
     """Lines of GPIO chips, by the chip's label, whose contact somebody took away."""
     idle: frozenset[str] = frozenset()
@@ -221,11 +229,11 @@ class Commissioning:
             if seat.lane in lanes and seat.way in lanes[seat.lane].ways
         }
 
-    def ask(self, seat: Seat, uid: bytes = b"") -> Asked:
+    def ask(self, seat: Seat, uid: bytes = b"", cards: frozenset[bytes] = frozenset()) -> Asked:
         """Look for the reader of a seat; what was asked for before is no longer."""
         self.stop()
-        code = "" if uid else CODE_HEAD + self.letters(CODE_CHARS)
-        self.asked = Asked(seat, code, uid)
+        code = "" if uid or cards else CODE_HEAD + self.letters(CODE_CHARS)
+        self.asked = Asked(seat, code, uid, cards)
         return self.asked
 
     def heard(self, candidate: Candidate, data: bytes) -> Heard:
@@ -233,7 +241,7 @@ class Commissioning:
         asked = self.asked
         if asked is None:
             return Heard.OTHER
-        reader = _by_card(candidate, data, asked.uid) if asked.uid else _by_code(candidate, data, asked.code)
+        reader = _by_code(candidate, data, asked.code) if asked.code else _by_card(candidate, data, asked)
         if not isinstance(reader, ReaderSettings):
             return reader
         # A device has one seat: shown for another, it has moved there. A seat's reader keeps its number.
@@ -315,9 +323,22 @@ class Commissioning:
 
     def wires_of(self, chip: str) -> frozenset[int]:
         """Return the lines of a GPIO chip that are D0 and D1 of a Wiegand reader: nobody drives them or reads them as contacts."""
-        readers = (one.reader for one in self.readers)
+        readers = (*(one.reader for one in self.readers), *self.wired.values())
         wiegand = (one for one in readers if isinstance(one, WiegandReader) and one.chip == chip)
         return frozenset(wire for one in wiegand for wire in (one.d0, one.d1))
+
+    def wire(self, reader: WiegandReader) -> None:
+        """A Wiegand reader hangs on these lines; whoever had one of them as a reader is there no more."""
+        chip, wires = reader.chip, {reader.d0, reader.d1}
+        for key, one in list(self.wired.items()):
+            if one.chip == chip and wires & {one.d0, one.d1}:
+                self.unwire_reader(key)
+        self.wired[f"{WIRES_KEY}{chip}:{reader.d0}:{reader.d1}"] = reader
+
+    def unwire_reader(self, key: str) -> None:
+        """There is no such reader after all."""
+        self.wired.pop(key, None)
+        self.chosen = {seat: one for seat, one in self.chosen.items() if one.key != key}
 
     def outputs_of(self, chip: str) -> frozenset[int]:
         """Return the lines of a GPIO chip on which something is switched."""
@@ -470,8 +491,10 @@ def _by_code(candidate: Candidate, data: bytes, code: str) -> ReaderSettings | H
     return reader if text == code else Heard.OTHER
 
 
-def _by_card(candidate: Candidate, data: bytes, uid: bytes) -> ReaderSettings | Heard:
-    reader = candidate.reader
+def _by_card(candidate: Candidate, data: bytes, asked: Asked) -> ReaderSettings | Heard:
+    reader, uid = candidate.reader, asked.uid
+    if not uid:
+        return reader if data in asked.cards else Heard.OTHER
     match reader:
         case Twn4Reader():
             if data == uid:
@@ -487,6 +510,14 @@ def _by_card(candidate: Candidate, data: bytes, uid: bytes) -> ReaderSettings | 
                 return Heard.UNCLEAR if found else Heard.OTHER
             ((form, order),) = found
             return msgspec.structs.replace(reader, medium=MediumSetting.UID, uid_form=form, uid_order=order)
+        case WiegandReader() if reader.bits is WiegandBits.W34 and len(uid) == _UID_BYTES:
+            seen = data[-_UID_BYTES:]
+            if seen not in {uid, uid[::-1]}:
+                return Heard.OTHER
+            if uid == uid[::-1]:
+                return Heard.UNCLEAR
+            order = UidOrder.BIG if seen == uid else UidOrder.LITTLE
+            return msgspec.structs.replace(reader, carries=WiegandCarries.UID, uid_order=order)
         case HidPosReader():
             return Heard.OTHER  # it has no UID form: such readers are set to keyboard or serial
         case _:

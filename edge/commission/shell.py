@@ -35,6 +35,7 @@ from edge.commission.candidates import (
     gpio_inputs,
     header_lines,
     is_simulated,
+    wired,
 )
 from edge.commission.inventory import Inventory, inventory
 from edge.commission.kept import bind, kept
@@ -144,9 +145,10 @@ class Shell:
             free = await asyncio.to_thread(self.devices.free_gpio)
             self.free = {chip: tuple(sorted({*lines, *self._held(chip)})) for chip, lines in free.items()}
         await self._watch_all()
+        plugged = candidates(self.found, self.pn532, simulated=is_simulated(self.root))
         now = {
             one.key: self.session.as_before(one)
-            for one in candidates(self.found, self.pn532, simulated=is_simulated(self.root))
+            for one in (*plugged, *wired(self.session.wired))
             if one.key not in self.session.boards
             and one.key not in self.session.inputs
             and one.key not in self._boards_busy
@@ -345,11 +347,11 @@ class Shell:
 
 
 def _without(settings: InputSettings, session: Commissioning) -> InputSettings:
-    """Return a board of contacts without the lines on which something is switched: those are not ours to pull."""
+    """Return a board of contacts without the lines on which something is switched or a reader speaks: those are not ours to pull."""
     if not isinstance(settings, GpioInputs):
         return settings
-    outputs = session.outputs_of(settings.chip)
-    offsets = tuple(one for one in settings.offsets if one not in outputs)
+    others = session.outputs_of(settings.chip) | session.wires_of(settings.chip)
+    offsets = tuple(one for one in settings.offsets if one not in others)
     return msgspec.structs.replace(settings, offsets=offsets)
 
 

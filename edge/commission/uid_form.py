@@ -7,13 +7,18 @@ fits more than one form teaches nothing, and another one is asked for.
 import re
 from typing import Final
 
-from edge.settings import UidForm, UidOrder
+from edge.settings import UidForm, UidOrder, WiegandBits
 
 UID_SIZES: Final = frozenset({4, 7, 8, 10})
 """ISO/IEC 14443 single, double and triple size; 8 for ISO/IEC 15693."""
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{2}(?:([:\- ]?)[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2})*)?")
 _HALVES: Final = re.compile(r"([0-9]{5})[,:\- ]([0-9]{5})")
 _DECIMAL: Final = {4: UidForm.DEC4, 7: UidForm.DEC7, 8: UidForm.DEC8}
+
+_PRINTED: Final = re.compile(r"([0-9]{1,5}) *[,:/ \-] *([0-9]{1,6})")
+_LETTER: Final = ord("W")
+_FRAMES: Final = {WiegandBits.W26: (8, 16), WiegandBits.W34: (16, 16), WiegandBits.W37: (16, 19)}
+"""Bits of the facility and of the card number in each frame."""
 
 Form = tuple[UidForm, UidOrder]
 
@@ -26,6 +31,19 @@ def known_uid(text: str) -> bytes | None:
     uid = bytes.fromhex(re.sub(r"[:\- ]", "", bare))
     # ISO/IEC 14443-3: four bytes that begin with 08 are made anew for each tap, as phones do.
     return uid if len(uid) in UID_SIZES and not (len(uid) == 4 and uid[0] == 0x08) else None
+
+
+def known_cards(text: str) -> frozenset[bytes]:
+    """Read facility and card number, as printed on a card for Wiegand readers (`041,41394`): what each length of frame makes of it."""
+    printed = _PRINTED.fullmatch(text.strip())
+    if printed is None:
+        return frozenset()
+    facility, card = (int(one) for one in printed.groups())
+    return frozenset(
+        bytes((_LETTER, bits.value)) + (facility << of_card | card).to_bytes(6)
+        for bits, (of_facility, of_card) in _FRAMES.items()
+        if facility < 1 << of_facility and card < 1 << of_card
+    )
 
 
 def forms(seen: str, uid: bytes) -> frozenset[Form]:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import msgspec
 
 from admission.reasons import Language
-from edge.commission.candidates import GPIO_KEY, INPUTS, has_inputs, likely_board
+from edge.commission.candidates import GPIO_KEY, INPUTS, has_inputs, likely_board, wired
 from edge.commission.contacts import Contact
 from edge.commission.findings import troubles
 from edge.commission.inventory import NodeKind, Plugged
 from edge.commission.kept import away
 from edge.commission.kinds import Kind
-from edge.commission.known import known, title
+from edge.commission.known import Known, known, title
 from edge.commission.orders import lock
 from edge.commission.placing import Earlier
 from edge.commission.session import Chosen, Heard, Lane, Seat
@@ -39,6 +39,8 @@ class DeviceShown(msgspec.Struct, frozen=True):
     is_board: bool
     adapter: bool
     pn532: bool
+    wires: bool
+    """It is a Wiegand reader on lines that a person named."""
     troubles: tuple[TroubleTold, ...]
 
 
@@ -92,6 +94,8 @@ class PinsShown(msgspec.Struct, frozen=True):
 
     chip: str
     offsets: tuple[int, ...]
+    wires: tuple[int, ...]
+    """Lines on which a Wiegand reader may be."""
 
 
 class OtherShown(msgspec.Struct, frozen=True):
@@ -162,7 +166,10 @@ def commission_view(
         enrolled=enrolled,
         name=name,
         path=path,
-        devices=tuple(_device(one, shell, found, language) for one in shell.found.plugged),
+        devices=(
+            *(_device(one, known(one), shell, found, language) for one in shell.found.plugged),
+            *(_device(one.device, one.what, shell, found, language) for one in wired(shell.session.wired)),
+        ),
         lanes=tuple(_lane(number, shell, language) for number in shell.session.lanes),
         asked=_asked(shell, language),
         boards=tuple(_boards(shell, language)),
@@ -174,17 +181,18 @@ def commission_view(
     )
 
 
-def _device(device: Plugged, shell: Shell, found: tuple[TroubleTold, ...], language: Language) -> DeviceShown:
-    what = known(device)
+def _device(
+    device: Plugged, what: Known, shell: Shell, found: tuple[TroubleTold, ...], language: Language
+) -> DeviceShown:
     one = shell.listening.get(device.place)
     board = "" if shell.session.is_reader(device.place) else likely_board(device)
-    made = shell.session.boards.get(device.place)
+    made, hangs = shell.session.boards.get(device.place), shell.session.wired.get(device.place)
     kind = f"{name(what.role.value, language)} · {name(what.mode.value, language)}"
     return DeviceShown(
         key=device.place,
         called=title(device),
         kind=kind,
-        place=device.place,
+        place=hangs.chip if hangs is not None else device.place,
         listening=one is not None and one.state is not None and one.state.health is Health.OK,
         state=_state(device, one, shell, language),
         heard=0 if one is None else one.heard,
@@ -194,6 +202,7 @@ def _device(device: Plugged, shell: Shell, found: tuple[TroubleTold, ...], langu
         is_board=device.place in shell.session.boards,
         adapter=bool(board) and board != "hid" and device.place not in shell.session.inputs,
         pn532=device.place in shell.pn532,
+        wires=hangs is not None,
         troubles=tuple(one for one in found if one.place == device.place),
     )
 
@@ -291,8 +300,9 @@ def _pins(shell: Shell) -> Iterator[PinsShown]:
     for chip in shell.free:
         lines = {*shell.free_lines(chip), *session.outputs_of(chip)}
         offsets = tuple(one for one in sorted(lines) if not session.is_contact(chip, one))
+        wires = tuple(one for one in offsets if one not in session.outputs_of(chip))
         if offsets:
-            yield PinsShown(chip, offsets)
+            yield PinsShown(chip, offsets, wires)
 
 
 def _kept(shell: Shell, before: Earlier, language: Language) -> Iterator[str]:
@@ -372,7 +382,7 @@ def _asked(shell: Shell, language: Language) -> AskedShown | None:
     if asked is None:
         return None
     unclear = any(one.last is Heard.UNCLEAR for one in shell.listening.values())
-    said = label("unclear" if asked.uid and unclear else "hold_card" if asked.uid else "hold_code", language)
+    said = label("hold_code" if asked.code else "unclear" if unclear else "hold_card", language)
     return AskedShown(_seat_name(asked.seat, shell, language), asked.code, said)
 
 

@@ -5,7 +5,7 @@ const lang = document.documentElement.lang;
 const EVERY_MS = 700, ASKED_MS = 250, SURE_MS = 4000, LANES_MAX = 16;
 const LINES = [1, 2, 4, 8, 16], KINDS = { lcus: "LCUS", kmtronic: "KMTronic", numato: "Numato", modbus: "Modbus RTU", hid: "USBRelay (HID)" };
 const BARRIERS = { tripod: words.tripod, speed_gate: words.speed_gate, swing_gate: words.swing_gate, door: words.door, no_sensor: words.no_sensor };
-let state = null, drawn = {}, planned = null, pulsed = {}, pinned = {}, sized = {}, chosenBefore = "", going = false;
+let state = null, drawn = {}, planned = null, pulsed = {}, pinned = {}, wiredTo = {}, sized = {}, chosenBefore = "", going = false;
 
 function el(tag, props = {}, ...inner) {
   const made = Object.assign(document.createElement(tag), props);
@@ -53,6 +53,7 @@ function device(one) {
   return el("li", {},
     el("header", {}, el("h3", { textContent: one.called }), el("span", { className: `badge${one.listening ? " ok" : ""}`, textContent: one.seat || one.state })),
     el("p", { className: "quiet", textContent: [one.kind, one.place, one.heard ? fill(words.heard, { n: one.heard }) : ""].filter(Boolean).join(" · ") }),
+    one.wires ? button(words.remove, () => act("no-wire", { key: one.key })) : null,
     one.is_board ? button(words.no_board, () => act("adapter", { key: one.key, pn532: false })) : null,
     one.adapter && !one.is_board ? el("label", { className: "check-box" }, el("input", { type: "checkbox", checked: one.pn532, onchange: (e) => act("adapter", { key: one.key, pn532: e.target.checked }) }), words.pn532) : null,
     ...one.troubles.map((bad) => el("div", { className: `trouble ${bad.grade}` }, el("p", { textContent: bad.cause }), el("p", { textContent: bad.fix }), ...order(one.key, bad, "serial"))));
@@ -148,6 +149,16 @@ function pins(one) {
   return card;
 }
 
+// D0 and D1 of a Wiegand reader: nothing on a line can be asked, so a person says where they are, and a card then shows that it is so.
+function wires(one) {
+  const had = wiredTo[one.chip] ??= { d0: one.wires[0], d1: one.wires[1], bits: 26 };
+  const lines = one.wires.map((n) => [n, `GPIO ${n}`]);
+  const which = (name, key) => el("label", {}, name, " ", choice(lines, had[key], (e) => { had[key] = Number(e.target.value); }));
+  const press = (e) => { if (sure(e.currentTarget, words.gpio_sure)) act("wire", { chip: one.chip, ...had }); };
+  return el("article", {}, el("h3", { textContent: `${words.wiegand} · ${one.chip}` }), el("p", { className: "quiet", textContent: words.wires_why }),
+    el("div", { className: "row" }, which("D0", "d0"), which("D1", "d1"), el("label", {}, "Bits ", choice([26, 34, 37].map((n) => [n, n]), had.bits, (e) => { had.bits = Number(e.target.value); })), button(words.wire, press)));
+}
+
 // A press that opens a barrier asks once more; the second must come soon.
 function sure(pressed, ask = words.pulse_sure) {
   if (pressed.classList.contains("sure")) return true;
@@ -203,6 +214,8 @@ function show() {
   $("outputs-why").hidden = !$("outputs-none").hidden;
   draw("boards", [boards.map((one) => one.key), state.lanes.map((one) => one.outputs)], () => boards.map(board));
   draw("pins", [state.pins, state.lanes.map((one) => one.outputs)], () => state.pins.map(pins));
+  const chips = state.pins.filter((one) => one.wires.length > 1);
+  draw("wires", chips.map(({ chip, wires: lines }) => [chip, lines]), () => { wiredTo = {}; return chips.map(wires); });
   draw("kept", state.kept, () => (state.kept.length ? [el("div", { className: "panel" }, ...state.kept.map((text) => el("p", { textContent: text })))] : []));
   $("pulses").hidden = !state.pulses;
   $("pulses").textContent = fill(words.pulses, { n: state.pulses });

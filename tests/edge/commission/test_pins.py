@@ -139,7 +139,8 @@ async def page(
 async def test_a_line_is_pulsed_away_from_its_rest_and_the_arm_says_which_level_is_on(tmp_path: Path) -> None:
     async with page(tmp_path) as rig:
         await rig.do("commission/plan", {"name": "North", "lanes": [{"name": "A"}, {"name": "B"}]})
-        assert (await rig.state())["pins"] == [{"chip": PI, "offsets": list(range(2, 28))}]
+        header = list(range(2, 28))
+        assert (await rig.state())["pins"] == [{"chip": PI, "offsets": header, "wires": header}]
         for lane, (offset, is_inverse, active_low) in enumerate(
             ((LOW_ON, False, True), (HIGH_ON, True, True)), 1
         ):

@@ -45,7 +45,7 @@ class Scale:
     turns: int = 3
     """What is measured and its floor take turns so often: what the machine does beside falls on both."""
     neighbours: int = 6
-    talking_scans: int = 375
+    talking_scans: int = 600
     """With neighbours that talk, and as many without."""
     week_scans: int = 1_000_000
     """Held offline, of seven days."""

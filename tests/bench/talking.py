@@ -32,8 +32,6 @@ MEMORY: Final = Path("/dev/shm")
 SETTLE_S: Final = 2.0
 """What was recorded before they met goes over first."""
 READY_MAX_S: Final = 120.0
-PACE: Final = 2
-"""So many times as many people as DESIGN.md's budgets have: both turns have to be over within four minutes."""
 BESIDE, TALKING = "beside", "talking"
 
 
@@ -50,7 +48,7 @@ def measure(size: Scale) -> list[Row]:
             floor=percentile(beside, 99),
             goal=Goal(5),
             conditions=f"with {size.neighbours} neighbours talking, each recording as much as a gate of four lanes, all in one "
-            f"process, their files in memory; {stock.LANES} lanes, Poisson, one scan per {size.mean_s / PACE:g} s each, list of "
+            f"process, their files in memory; {stock.LANES} lanes, Poisson, one scan per {size.mean_s:g} s each, list of "
             f"{size.tickets:,} tickets, log of {size.log_records:,} records, n = {len(talking)}, p50 {median(talking):.2f} ms; "
             f"floor: the same gate without neighbours while they talk among themselves on the same cores, in {size.turns} turns "
             f"of the same run, n = {len(beside)}, p50 {median(beside):.2f} ms; not granted: {missed}",
@@ -91,7 +89,7 @@ class _Gate:
         """Let people in at it."""
         async with self.up(ports):
             scans = -(-self.size.talking_scans // self.size.turns)
-            return await self.lanes.run(self.texts, scans, number, self.size.mean_s / PACE)
+            return await self.lanes.run(self.texts, scans, number, self.size.mean_s)
 
 
 async def _in_turns(size: Scale) -> dict[str, list[Outcome]]:

@@ -4,6 +4,7 @@ Derived and replaceable, so nothing is synced to the disk for it: a tail that a 
 """
 
 import contextlib
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -41,12 +42,17 @@ class KeptChanges:
         while at + _SIZE.size <= len(data):
             (size,) = _SIZE.unpack_from(data, at)
             page = data[at + _SIZE.size : at + _SIZE.size + size]
+            if len(page) < size:
+                break
             try:
                 self._pages.append((span_of(page), page))
             except DeltaRefused:
                 break
             at += _SIZE.size + size
         self._bytes = at
+        if at < len(data):  # a torn end, behind which nothing could be read again
+            with contextlib.suppress(OSError):
+                os.truncate(self._changes, at)
 
     def add(self, page: bytes) -> None:
         """Keep a page that was taken in."""

@@ -196,7 +196,7 @@ class NearLists:
 
     async def _fetch_of(self, giver: _Giver, announced: Announced, into: Path) -> None:
         published = announced.published
-        held = await asyncio.to_thread(held_of, into, published.size)
+        begun = held = await asyncio.to_thread(held_of, into, published.size)
         if published.size - held > self._free_bytes(into.parent) - KEPT_FREE_BYTES:
             raise OSError("a new list would take the disk's last space")
         with into.open("ab") as file:
@@ -210,6 +210,9 @@ class NearLists:
             await asyncio.to_thread(os.fsync, file.fileno())
         if await asyncio.to_thread(address_of_file, into) != published.address:
             await asyncio.to_thread(into.unlink)
+            if begun:  # by somebody else: this one is asked for all of it before it is to blame
+                await self._fetch_of(giver, announced, into)
+                return
             raise Altered("the snapshot is not what its name says")
 
     async def _asked(self, giver: _Giver, asked: GivePart) -> Part:

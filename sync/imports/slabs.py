@@ -241,8 +241,9 @@ def find(
 
 def _rows(connection: Connection, statement: str, values: tuple[object, ...]) -> list[Any]:
     """Return rows as the driver gives them: SQLAlchemy's own cost as much as all the rest."""
-    result = connection.exec_driver_sql(statement, values)
-    return list(result.cursor.fetchall()) if result.cursor is not None else []
+    with connection.exec_driver_sql(statement, values) as result:
+        assert result.cursor is not None, "a query"
+        return list(result.cursor.fetchall())
 
 
 def prepare(round_: Round, tables: Sequence[Table]) -> Callable[[], None]:

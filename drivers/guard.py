@@ -33,7 +33,7 @@ from drivers.pulses import NS_PER_MS, PULSE_MS_LONGEST, PULSE_MS_MAX_DEFAULT, Pu
 READ_BYTES = 64 * FRAME_BYTES
 """Frames taken at once: few enough that a flood of them cannot delay an off edge."""
 
-DRIVERS = ("lcus", "gpio", "modbus", "kmtronic", "numato", "hid")
+DRIVERS = ("lcus", "gpio", "modbus", "kmtronic", "numato", "hid", "adalight", "ws2812")
 """The drivers that can be named."""
 
 PARENT_CHECK_MS = 1_000
@@ -115,6 +115,14 @@ def make_outputs(settings: GuardSettings) -> Outputs:
             from drivers.relays import hid
 
             return hid.from_options(settings.options)
+        case "adalight":
+            from drivers.relays import led_strip
+
+            return led_strip.adalight_from_options(settings.options)
+        case "ws2812":
+            from drivers.relays import led_strip
+
+            return led_strip.spi_from_options(settings.options)
         case unknown:
             raise Misconfigured(f"no relay driver is called {unknown!r}", f"Use one of {', '.join(DRIVERS)}.")
 

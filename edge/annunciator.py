@@ -1,4 +1,4 @@
-"""A traffic light and a buzzer at a lane, on lines of its relay board or of another: what was answered, told by light and rhythm.
+"""A traffic light, a buzzer and an LED strip at a lane, on lines of relay boards: what was answered, told by light and rhythm.
 
 The relay guard ends each flash as it ends each pulse, so no lamp outlives us. Nothing flashes more than three times in a
 second (WCAG 2.3.1), however fast answers come, and rhythms are those of the display, so that they are told apart without
@@ -8,7 +8,7 @@ the dark rather than say what no longer holds. Lamps come after the arm: whoever
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from typing import Final, Protocol
@@ -33,6 +33,14 @@ class Lamp(Enum):
     BUZZER = "buzzer"
 
 
+PICTURES: Final[Mapping[DisplayState, int]] = {
+    DisplayState.ADMIT: 0,
+    DisplayState.ALREADY_USED: 1,
+    DisplayState.REFUSED: 2,
+    DisplayState.CHECK: 3,
+    DisplayState.NOT_READY: 4,
+}
+"""Which line of a strip tells a state (`drivers.relays.led_strip`: a colour and a shape each); its rhythm is that of the lights."""
 LIGHTS: Final = frozenset({Lamp.GREEN, Lamp.RED})
 SOUNDS: Final = frozenset({Lamp.BUZZER})
 
@@ -71,17 +79,16 @@ class Lines(Protocol):
 class Annunciator:
     """One lane's lamps. Of the running loop."""
 
-    def __init__(self, settings: LaneSettings, lines: Lines) -> None:
+    def __init__(self, settings: LaneSettings, lamps: Lines | None, strip: Lines | None = None) -> None:
         wired = {
             Lamp.GREEN: settings.green_line,
             Lamp.RED: settings.red_line,
             Lamp.BUZZER: settings.buzzer_line,
         }
         self._wired = {lamp: line for lamp, line in wired.items() if line is not None}
-        self._tracks = tuple(
-            _Track(lines, {lamp: line for lamp, line in self._wired.items() if lamp in lamps})
-            for lamps in (LIGHTS, SOUNDS)
-        )
+        tracks = (_Track(lamps), _Track(lamps)) if lamps and self._wired else ()
+        self._tracks = tuple(zip(tracks, (LIGHTS, SOUNDS), strict=False))
+        self._strip = _Track(strip) if strip else None
 
     def show(self, verdict: Verdict) -> None:
         """Tell what was answered."""
@@ -91,63 +98,66 @@ class Annunciator:
     def tell(self, state: DisplayState) -> None:
         """Show a state, instead of the one before."""
         pattern = PATTERNS[state]
-        if not pattern or not self._wired:
+        if not pattern:
             return
-        for track in self._tracks:
-            track.play(pattern)
+        for track, lamps in self._tracks:
+            of_lamps = (one for one in pattern if one[0] in lamps and one[0] in self._wired)
+            track.play([(self._wired[lamp], from_ms, for_ms) for lamp, from_ms, for_ms in of_lamps])
+        if self._strip is not None:
+            picture = PICTURES[state]
+            self._strip.play(
+                [(picture, from_ms, for_ms) for lamp, from_ms, for_ms in pattern if lamp in LIGHTS]
+            )
 
 
 class _Track:
-    """Lines of which one after the other goes on, never sooner than `RISE_S` after the last: all lights, or the buzzer."""
+    """Lines of which one after the other goes on, never sooner than `RISE_S` after the last: all lights, the buzzer, or a strip."""
 
-    def __init__(self, lines: Lines, wired: Mapping[Lamp, int]) -> None:
+    def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self._wired = wired
         self._loop = asyncio.get_running_loop()
         self._due: list[asyncio.TimerHandle] = []
         self._rose_s = -math.inf
-        self._lit: Lamp | None = None
+        self._lit: int | None = None
         """What went on last, and until when it stays on."""
         self._until_s = -math.inf
 
-    def play(self, pattern: Iterable[Flash]) -> None:
-        """Begin a pattern now; where nothing may go on yet, with what is lit already, or else as soon as it may."""
-        flashes = [one for one in pattern if one[0] in self._wired]
+    def play(self, flashes: Sequence[tuple[int, int, int]]) -> None:
+        """Begin a pattern (line, from, for) now; where nothing may go on yet, with what is lit already, or else once it may."""
         now_s = self._loop.time()
         is_early = now_s < self._rose_s + RISE_S
         stays = flashes[0][0] if is_early and flashes and self._is_lit(flashes[0][0], now_s) else None
         begin_s = self._rose_s + RISE_S if is_early and stays is None else now_s
         self._end(but=stays)
-        for lamp, from_ms, for_ms in flashes:
-            self._at(begin_s + from_ms / 1000, partial(self._flash, lamp, for_ms))
+        for line, from_ms, for_ms in flashes:
+            self._at(begin_s + from_ms / 1000, partial(self._flash, line, for_ms))
 
-    def _flash(self, lamp: Lamp, for_ms: int) -> None:
+    def _flash(self, line: int, for_ms: int) -> None:
         now_s = self._loop.time()
-        line = self._wired[lamp]
-        if self._is_lit(lamp, now_s):
+        if self._is_lit(line, now_s):
             # A pulse of a line that is on makes it longer, never shorter; the next flash must find it off.
             self._until_s = min(now_s + for_ms / 1000, self._rose_s + FLASH_MS_MAX / 1000)
             self._at(self._until_s, partial(self._lines.off_line, line))
         elif now_s < self._rose_s + RISE_S:  # a timer was late, or this one early
-            self._at(self._rose_s + RISE_S, partial(self._flash, lamp, for_ms))
+            self._at(self._rose_s + RISE_S, partial(self._flash, line, for_ms))
             return
         else:
-            self._lit, self._rose_s, self._until_s = lamp, now_s, now_s + for_ms / 1000
+            self._lit, self._rose_s, self._until_s = line, now_s, now_s + for_ms / 1000
         self._lines.pulse(line, for_ms, _whether_or_not)
 
-    def _is_lit(self, lamp: Lamp, now_s: float) -> bool:
-        return lamp is self._lit and now_s < self._until_s
+    def _is_lit(self, line: int, now_s: float) -> bool:
+        return line == self._lit and now_s < self._until_s
 
     def _at(self, when_s: float, what: Callable[[], None]) -> None:
         self._due.append(self._loop.call_at(when_s, what))
 
-    def _end(self, but: Lamp | None) -> None:
+    def _end(self, but: int | None) -> None:
         """Let what was shown go out, and forget what was to come."""
         for one in self._due:
             one.cancel()
         self._due.clear()
-        if self._lit is not None and self._lit is not but:
-            self._lines.off_line(self._wired[self._lit])
+        if self._lit is not None and self._lit != but:
+            self._lines.off_line(self._lit)
             self._lit = None
 
 
@@ -186,4 +196,13 @@ def _whether_or_not(_ok: bool) -> None:
     """A lamp that stays dark stops nobody; that the board is gone is shown anyhow."""
 
 
-__all__ = ["FLASHES_PER_S_MAX", "FLASH_MS_MAX", "PATTERNS", "Annunciator", "Lamp", "Lines", "ReaderLight"]
+__all__ = [
+    "FLASHES_PER_S_MAX",
+    "FLASH_MS_MAX",
+    "PATTERNS",
+    "PICTURES",
+    "Annunciator",
+    "Lamp",
+    "Lines",
+    "ReaderLight",
+]

@@ -13,6 +13,7 @@ from edge import enrolment
 from edge.clock import SystemClock
 from edge.parts import Factories, Relay, RelayEvents
 from edge.settings import (
+    AdalightStrip,
     BatchReader,
     GpioInputs,
     GpioRelay,
@@ -36,6 +37,7 @@ from edge.settings import (
     Twn4Reader,
     WedgeReader,
     WiegandReader,
+    Ws2812Strip,
 )
 
 Complete = Callable[[bytes], bool]
@@ -304,8 +306,14 @@ def guard_settings_of(settings: RelaySettings) -> GuardSettings:
                 "usb_port": settings.usb_port,
                 "name": settings.name,
             }
+        case AdalightStrip():
+            options = {"path": settings.port, "baud": settings.baud}
+        case Ws2812Strip():
+            options = {"path": settings.device, "order": settings.order.value}
         case _:
             options = {"path": settings.port, "lines": settings.lines}
+    if isinstance(settings, AdalightStrip | Ws2812Strip):
+        options |= {"pixels": settings.pixels, "brightness": settings.brightness}
     if isinstance(settings, ModbusRelay | NumatoRelay):
         options |= {key: getattr(settings, key) for key in ("inputs", "poll_ms", "debounce_ms")}
     if isinstance(settings, ModbusRelay):

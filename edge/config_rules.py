@@ -17,6 +17,7 @@ from edge.barrier_kinds import lengths_of
 from edge.config_lines import KeyPath
 from edge.schedule import timezone_of
 from edge.settings import (
+    AdalightStrip,
     GpioInputs,
     GpioRelay,
     HidRelay,
@@ -30,6 +31,7 @@ from edge.settings import (
     PageSettings,
     PeerSettings,
     TcpReader,
+    Ws2812Strip,
 )
 
 RELAY_LINES: Final = {
@@ -52,6 +54,8 @@ CONTACTS: Final = (
     "door_contact",
     "exit_button",
 )
+STRIPS: Final = ("adalight", "ws2812")
+"""Drivers of LED strips: their lines are pictures."""
 WIDE: Final = ("swing_gate", "door")
 """Barriers that a wheelchair and its companion get through together."""
 FINDERS: Final = ("device", "usb", "usb_port", "model")
@@ -90,10 +94,12 @@ def problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     for lane in lanes:
         yield from _barrier(lane, relays)
         yield from _lamps(lane, relays)
+        yield from _strip(lane, relays)
         yield from _check_in(lane)
         yield from _contacts(lane, inputs, relays)
         yield from _kind_of_barrier(lane)
     yield from _shared_lines(lanes)
+    yield from _once("lane", [((*lane.path, "strip"), lane.get("strip")) for lane in lanes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,8 @@ _RELAYS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "kmtronic": KmtronicRelay,
     "numato": NumatoRelay,
     "hid": HidRelay,
+    "adalight": AdalightStrip,
+    "ws2812": Ws2812Strip,
 }
 _READERS: Final[Mapping[str, type[msgspec.Struct]]] = {"tcp": TcpReader, "osdp": OsdpReader}
 _INPUTS: Final[Mapping[str, type[msgspec.Struct]]] = {"modbus": ModbusInputs, "gpio": GpioInputs}
@@ -329,6 +337,8 @@ def _found_by(table: _Table) -> Iterator[tuple[Hashable, KeyPath, str]]:
     if driver == "hid":
         found_by = ("hid", *(table.text(key) for key in HID_FINDERS))
         yield found_by, table.path, "what this board is found by (usb_port or name tells two of a kind apart)"
+    if driver == "ws2812":
+        yield ("spi", table.text("device")), (*table.path, "device"), "this SPI line"
     if driver in FOUND and any(table.get(key) for key in FINDERS):
         path = (*table.path, next(key for key in FINDERS if table.get(key)))
         wrong = "what this reader is found by (usb_port tells two of a kind apart)"
@@ -367,7 +377,7 @@ def _named(lane: _Table, key: str, boards: list[_Table], what: str) -> Iterator[
 
 def _boards_table(key: str) -> str:
     """Return the table that a lane's key names an entry of."""
-    return {"relay": "relays", "lamp_relay": "relays", "inputs": "inputs"}[key]
+    return "inputs" if key == "inputs" else "relays"
 
 
 def _find(boards: list[_Table], name: str) -> _Table | None:
@@ -453,6 +463,22 @@ def _lamps(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
     if used and longest_ms is not None and longest_ms < FLASH_MS_MAX:
         wrong = f"its lamps flash for {FLASH_MS_MAX} ms"
         yield (*lane.path, own), wrong, f"pulse_max_ms = {FLASH_MS_MAX}"
+
+
+def _strip(lane: _Table, relays: list[_Table]) -> Iterator[Problem]:
+    """A strip shows pictures, and nothing else; no arm and no lamp hangs on one."""
+    yield from _named(lane, "strip", relays, "relay")
+    strips = [one for one in relays if one.text("driver") in STRIPS]
+    if lane.text("strip") and _find(relays, lane.text("strip")) and not _find(strips, lane.text("strip")):
+        yield (*lane.path, "strip"), "this is no LED strip", "a relay whose driver is " + " or ".join(STRIPS)
+    for key in ("relay", "lamp_relay"):
+        if lane.text(key) and _find(strips, lane.text(key)):
+            yield (*lane.path, key), "this is an LED strip: no arm and no lamp hangs on it", "strip = "
+    board = _find(strips, lane.text("strip"))
+    longest_ms = None if board is None else board.number("pulse_max_ms")
+    if longest_ms is not None and longest_ms < FLASH_MS_MAX:
+        wrong = f"its pictures stand for {FLASH_MS_MAX} ms"
+        yield (*lane.path, "strip"), wrong, f"pulse_max_ms = {FLASH_MS_MAX}"
 
 
 _WAYS: Final = {"entry": "in", "exit": "out"}

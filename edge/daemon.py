@@ -250,6 +250,7 @@ class Daemon:
             clock=self.time,
             relay=self.barriers.get(settings.relay),
             lamps=self.barriers.get(settings.lamp_relay or settings.relay),
+            strip=self.barriers.get(settings.strip),
             on_seen=self._seen,
             on_layout=partial(self._layout, settings.id),
             on_fault=self.unreadable,

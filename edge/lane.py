@@ -150,6 +150,7 @@ class LaneShell:
         heard: Callable[[], tuple[RecordId, ...]] = tuple,
         on_fire: Callable[[], None] = lambda: None,
         lamps: RelayLines | None = None,
+        strip: RelayLines | None = None,
     ) -> None:
         self.settings = settings
         self.machine = machine
@@ -167,7 +168,7 @@ class LaneShell:
         self._stored = StoredScans(
             judge=judge, time=clock, rows=self._rows, drive=self.drive, seq_of=self.seq_of, on_fault=on_fault
         )
-        self._lamps = None if lamps is None else Annunciator(settings, lamps)
+        self._lamps = Annunciator(settings, lamps, strip) if lamps or strip else None
         self._check_in = self._desk() if settings.check_in_s else None
         self._readers = {one.id: _AtReader(one, is_genuine_only(one)) for one in settings.readers}
         if any(one.genuine_only for one in self._readers.values()):

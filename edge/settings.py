@@ -408,7 +408,39 @@ class HidRelay(_Relay, frozen=True, tag_field="driver", tag="hid"):
     ] = ""
 
 
-RelaySettings = LcusRelay | GpioRelay | ModbusRelay | KmtronicRelay | NumatoRelay | HidRelay
+class _Strip(_Relay, frozen=True, kw_only=True):
+    """An LED strip: its lines are pictures (`drivers.relays.led_strip`), and no arm hangs on it."""
+
+    pixels: Annotated[int, msgspec.Meta(ge=5, le=300)]
+    brightness: Annotated[int, msgspec.Meta(ge=1, le=255)] = 64
+    """Of 255. A strip in the sun wants more, and a power supply to match: 60 mA a pixel at most."""
+
+
+class AdalightStrip(_Strip, frozen=True, tag_field="driver", tag="adalight"):
+    """A strip behind a controller on a serial port that speaks Adalight (WLED, and many sketches)."""
+
+    port: Path
+    baud: Baud = 115_200
+
+
+class PixelOrder(Enum):
+    """In which order a kind of pixel takes its colours."""
+
+    GRB = "GRB"
+    RGB = "RGB"
+    GRBW = "GRBW"
+
+
+class Ws2812Strip(_Strip, frozen=True, tag_field="driver", tag="ws2812"):
+    """WS2812 or SK6812 pixels, their data line on an SPI line of the box."""
+
+    device: Path = "/dev/spidev0.0"
+    order: PixelOrder = PixelOrder.GRB
+
+
+RelaySettings = (
+    LcusRelay | GpioRelay | ModbusRelay | KmtronicRelay | NumatoRelay | HidRelay | AdalightStrip | Ws2812Strip
+)
 
 
 class GpioInputs(_Strict, frozen=True, tag_field="driver", tag="gpio"):
@@ -471,6 +503,8 @@ class LaneSettings(_Strict, frozen=True):
     """Lines of that board (`edge.annunciator`)."""
     red_line: Line | None = None
     buzzer_line: Line | None = None
+    strip: str = ""
+    """The LED strip of this lane, one of the relay boards."""
     inputs: str = ""
     entry_contact: Line | None = None
     """Input line that is active while somebody passes inwards; without one, passage is assumed."""

@@ -114,7 +114,7 @@ def test_the_sandbox_lets_the_devices_in() -> None:
     # ProtectClock implies a DeviceAllow of its own, PrivateDevices hides all.
     assert not {"PrivateDevices", "ProtectClock"} & {key for key, _ in pairs}
     allowed = {value for key, value in pairs if key == "DeviceAllow"}
-    classes = ("ttyACM", "ttyUSB", "ttySC", "hidraw", "gpiochip")
+    classes = ("ttyACM", "ttyUSB", "ttySC", "hidraw", "gpiochip", "spi")
     assert {f"char-{name} rw" for name in classes} <= allowed
     assert {value for value in allowed if value.startswith("char-input")} == {"char-input r"}
     assert "AF_NETLINK" in dict(pairs)["RestrictAddressFamilies"].split()
@@ -296,6 +296,7 @@ KEYBOARD = ({"idVendor": "046d", "idProduct": "c31c"}, {"idVendor": "1d6b", "idP
         (Device("tty", "ttySC1"), "dialout"),
         (Device("tty", "tty1"), None),
         (Device("gpio", "gpiochip0"), "gpio"),
+        (Device("spidev", "spidev0.0"), "spi"),
         (Device("hidraw", "hidraw0", parents=SCANNER), "gatehouse"),
         (Device("hidraw", "hidraw1", parents=KEYBOARD), None),
         (Device("hidraw", "hidraw2", parents=({"idVendor": "16c0", "idProduct": "05df"},)), "gatehouse"),
@@ -380,4 +381,5 @@ def test_systemd_makes_the_users_and_groups(tmp_path: Path) -> None:
         "input",
         "dialout",
         "gpio",
+        "spi",
     }

@@ -33,6 +33,7 @@ from edge.settings import (
     Way,
     WedgeReader,
     WiegandReader,
+    Ws2812Strip,
 )
 
 _SERIES: Final = re.compile("[A-Z]*[0-9]+")
@@ -248,6 +249,8 @@ def opens(device: Written) -> tuple[object, ...]:
     if isinstance(device, WedgeReader | HidPosReader | HidRelay):
         by = (getattr(device, key, "") for key in ("device", "usb", "usb_port", "model", "name"))
         return (device.__struct_config__.tag, *by)
+    if isinstance(device, Ws2812Strip):
+        return ("spi", device.device)
     return ("port", device.port)
 
 

@@ -26,6 +26,7 @@ from edge.commission.kinds import PASSAGE, Kind
 from edge.commission.known import title
 from edge.commission.uid_form import forms
 from edge.settings import (
+    AdalightStrip,
     GpioRelay,
     HidPosReader,
     InputSettings,
@@ -43,6 +44,7 @@ from edge.settings import (
     WiegandBits,
     WiegandCarries,
     WiegandReader,
+    Ws2812Strip,
 )
 
 LANES_MAX: Final = 16
@@ -274,7 +276,11 @@ class Commissioning:
             for of, line in (*lane.outputs.values(), *lane.lamps.values())
             if of == key
         ]
-        if type(before) is not type(board) or before is None or isinstance(board, GpioRelay):
+        if (
+            type(before) is not type(board)
+            or before is None
+            or isinstance(board, GpioRelay | AdalightStrip | Ws2812Strip)
+        ):
             return board
         return msgspec.structs.replace(before, lines=max(board.lines, *(one + 1 for one in used), 1))
 

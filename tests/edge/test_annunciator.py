@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,22 @@ from hypothesis import strategies as st
 
 from admission.entitlements import Standing
 from admission.reasons import DisplayState
+from admission.records import Outcome
 from drivers.base import Signal
 from drivers.pulses import Pulses
+from drivers.relays.led_strip import drawn
 from drivers.sims.lcus_board import LcusBoard
-from edge.annunciator import FLASH_MS_MAX, FLASHES_PER_S_MAX, PATTERNS, Annunciator, Lamp, ReaderLight
+from drivers.sims.led_strip import AdalightStrip
+from drivers.sims.served import Service
+from edge.annunciator import (
+    FLASH_MS_MAX,
+    FLASHES_PER_S_MAX,
+    PATTERNS,
+    PICTURES,
+    Annunciator,
+    Lamp,
+    ReaderLight,
+)
 from edge.board import VerdictWord, verdict
 from edge.config import ConfigErrors, load
 from edge.link import Health, Part
@@ -232,6 +245,87 @@ async def test_lamps_hang_on_a_board_of_their_own_whose_loss_stops_nobody(tmp_pa
         assert verdict(gate.daemon.board.tiles).word is VerdictWord.DEGRADED
         await gate.hardware.second.scan(code(1))
         await gate.walk(2)
+
+
+def shows(strip: AdalightStrip, state: DisplayState) -> bool:
+    return strip.shown == drawn(PICTURES[state], 30, 64)
+
+
+async def test_a_strip_shows_each_answer_as_a_picture_and_its_loss_stops_nobody(tmp_path: Path) -> None:
+    strip = AdalightStrip(30, tmp_path / "strip")
+
+    def adjust(text: str) -> str:
+        head, first, second = quick(text).split("[[lanes]]")
+        named = second.replace("relay =", 'strip = "strip"\nrelay =', 1)
+        board = f'[[relays]]\nid = "strip"\ndriver = "adalight"\nport = "{tmp_path / "strip"}"\npixels = 30\n'
+        return f"{head}[[lanes]]{first}[[lanes]]{named}\n{board}"
+
+    with Service(strip) as service:
+        async with running(tmp_path, [row(1), row(2, Standing.CANCELLED)], adjust=adjust) as gate:
+            await gate.ready()
+            await gate.until(lambda: gate.health(Part.RELAY, "strip") is Health.OK, "the strip is open")
+            for ticket, state in ((2, DisplayState.REFUSED), (1, DisplayState.ADMIT)):
+                await gate.hardware.second.scan(code(ticket))
+                await gate.until(partial(shows, strip, state), f"{state.value} is shown")
+                if state is DisplayState.ADMIT:
+                    await gate.walk(2)
+                await gate.until(lambda: not any(strip.shown), "and it is dark")
+            with service.lock:
+                strip.unplug()
+            await gate.until(lambda: gate.health(Part.RELAY, "strip") is Health.BAD, "the strip is gone")
+            assert verdict(gate.daemon.board.tiles).word is VerdictWord.DEGRADED
+            await gate.hardware.second.scan(code(2))
+            await gate.until(lambda: gate.daemon.recent[0].outcome == int(Outcome.DENY), "it answers on")
+
+
+def test_a_strip_tells_each_state_by_a_picture_of_its_own_in_the_rhythm_of_the_lights() -> None:
+    assert PICTURES.keys() == {one for one in DisplayState if PATTERNS[one]}
+    assert sorted(PICTURES.values()) == list(range(len(PICTURES)))
+
+    async def main() -> list[tuple[float, int, bool]]:
+        lamps, strip = Lamps(), Lamps()
+        annunciator = Annunciator(LANE, lamps, strip)
+        for state in TOLD:
+            annunciator.tell(state)
+            await asyncio.sleep(3)
+        for number in range(40):
+            annunciator.tell(TOLD[number % 2])
+            await asyncio.sleep(0.1)
+        lights = [(round(at, 3), on) for at, line, on in lamps.edges if line != BUZZER]
+        assert [(round(at, 3), on) for at, _, on in strip.edges] == lights
+        return strip.edges
+
+    loop = VirtualLoop()  # type: ignore[abstract]  # it has what our code asks of a loop
+    try:
+        edges = loop.run(main())
+    finally:
+        loop.close()
+    assert_no_flashing([at for at, _, on in edges if on])
+    assert [line for line, _ in itertools.groupby(line for at, line, _ in edges if at < 15)] == [
+        PICTURES[state] for state in TOLD
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "wrong"),
+    [
+        ('strip = "arm"', "this is no LED strip"),
+        ('strip = "stripe"', "did you mean strip"),
+        ('lamp_relay = "strip"\nred_line = 2', "no arm and no lamp hangs on it"),
+    ],
+)
+def test_a_strip_is_a_strip(keys: str, wrong: str) -> None:
+    board = '\n[[relays]]\nid = "strip"\ndriver = "ws2812"\npixels = 60\n'
+    text = BARRIER + board
+    assert load(text.replace("exit_line", 'strip = "strip"\nexit_line', 1), {}).lanes[0].strip == "strip"
+    with pytest.raises(ConfigErrors, match=wrong):
+        load(text.replace("exit_line", f"{keys}\nexit_line", 1), {})
+
+
+def test_a_strip_is_long_enough_on_and_one_lane_s() -> None:
+    board = '\n[[relays]]\nid = "strip"\ndriver = "ws2812"\npixels = 60\npulse_max_ms = 500\n'
+    with pytest.raises(ConfigErrors, match="its pictures stand for 1000 ms"):
+        load(BARRIER.replace("exit_line", 'strip = "strip"\nexit_line', 1) + board, {})
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ accept_bytes = "7"
         "line 8: lgo: there is no such key; did you mean log?",
         (
             'line 11: relays[0].driver: \'relay\' is not allowed (allowed: "lcus", "gpio", "modbus", '
-            '"kmtronic", "numato", "hid")'
+            '"kmtronic", "numato", "hid", "adalight", "ws2812")'
         ),
         "line 13: lanes[0].id: 0 is not allowed (allowed: a whole number from 1 to 65535)",
         "line 14: lanes[0].name: '' is not allowed (allowed: a text of 1 to 64 characters)",

@@ -21,6 +21,8 @@ from edge.settings import LaneSettings
 FLASHES_PER_S_MAX: Final = 3
 RISE_S: Final = 0.35
 """From one light that goes on to the next of the same lane, of whatever colour: never four in a second, nor two at more than 3 Hz."""
+ENDS_S: Final = 0.05
+"""A light that ends so soon is taken to be out: the guard may have ended it by its own clock, and would make it flash."""
 FLASH_MS_MAX: Final = 1000
 """A board may allow no longer pulse."""
 
@@ -146,7 +148,7 @@ class _Track:
         self._lines.pulse(line, for_ms, _whether_or_not)
 
     def _is_lit(self, line: int, now_s: float) -> bool:
-        return line == self._lit and now_s < self._until_s
+        return line == self._lit and now_s < self._until_s - ENDS_S
 
     def _at(self, when_s: float, what: Callable[[], None]) -> None:
         self._due.append(self._loop.call_at(when_s, what))

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from admission.entitlements import Standing
@@ -139,6 +139,7 @@ def assert_no_flashing(rises: Sequence[float]) -> None:
         assert sum(first <= one < first + 1 for one in rises) <= FLASHES_PER_S_MAX
 
 
+@example([(DisplayState.REFUSED, 899), (DisplayState.ADMIT, 899)])  # just when the buzzer goes out
 @given(st.lists(st.tuples(st.sampled_from(TOLD), st.integers(1, 1500)), min_size=1, max_size=20))
 def test_however_fast_answers_come_no_light_flashes_and_none_says_what_no_longer_holds(
     answers: list[tuple[DisplayState, int]],

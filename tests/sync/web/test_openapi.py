@@ -59,8 +59,21 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     thread.join(30)
 
 
+def without_pairs(document: Any) -> Any:
+    """Return the document with lists in the place of pairs: schemathesis turns `prefixItems` into what OpenAPI 3.1 has not,
+    and refuses then what it made itself, as soon as an answer has one."""
+    if isinstance(document, list):
+        return [without_pairs(one) for one in document]
+    if not isinstance(document, dict):
+        return document
+    plain = {name: without_pairs(one) for name, one in document.items()}
+    if "prefixItems" in plain:
+        plain["items"] = {"anyOf": plain.pop("prefixItems")}
+    return plain
+
+
 def operations() -> list[Any]:
-    schema: Any = schemathesis.openapi.from_dict(DOCUMENT)
+    schema: Any = schemathesis.openapi.from_dict(without_pairs(DOCUMENT))
     return [one.ok() for one in schema.get_all_operations()]
 
 

@@ -78,7 +78,7 @@ class Doors:
             self._since_s[protocol] = self._mono_s()
 
     def vouch(self, request: web.BaseRequest, *, has_session: bool) -> None:
-        """Say whether a request came with a session: such a connection keeps its place."""
+        """Say whether a request came with a session, or from the box's own display: such a connection keeps its place."""
         if has_session:
             self._with_session.add(request.protocol)
         else:

@@ -188,7 +188,7 @@ class Page:
             return False
         has_session = self._unlock.holds(request, touch=touch)
         if self.doors is not None:
-            self.doors.vouch(request, has_session=has_session)
+            self.doors.vouch(request, has_session=has_session or _is_own_display(request))
         return has_session
 
     # --- what anybody may read -----------------------------------------------------------------------------------
@@ -240,7 +240,8 @@ class Page:
         )
 
     async def _get_events(self, request: web.Request) -> web.StreamResponse:
-        whose = "" if self._has_session(request, touch=False) else place(request.remote or "")
+        is_ours = self._has_session(request, touch=False) or _is_own_display(request)
+        whose = "" if is_ours else place(request.remote or "")
         if not self._may_stream(whose):
             return refusal(503, "Too many watch already.", {hdrs.RETRY_AFTER: "5"})
         answer = web.StreamResponse(
@@ -263,7 +264,7 @@ class Page:
         return answer
 
     def _may_stream(self, whose: str) -> bool:
-        """Whether one more may watch; `whose` is "" with a session, else where it comes from."""
+        """Whether one more may watch; `whose` is "" with a session and for the box's own display, else where it comes from."""
         strangers = [one for one in self._streams.values() if one]
         if len(self._streams) >= STREAMS_MAX:
             return False
@@ -378,6 +379,11 @@ class Page:
         if not done.ok:
             raise Refused(done.code or "command.not_done", done.args)
         return answer({"ok": True})
+
+
+def _is_own_display(request: web.Request) -> bool:
+    """Whether the display that stands at the box asks: strangers must not take its place, however many they are."""
+    return "display" in request.query and is_on_box(request)
 
 
 def _event(name: str, body: object) -> str:

@@ -470,7 +470,9 @@ async def test_streams_are_bounded_and_those_with_a_session_keep_their_places(tm
         assert {one.status for one in open_} == {200}
         async with stranger.get("/api/events") as answer:
             assert answer.status == 503
-        more = STREAMS_MAX - STREAMS_PER_ADDRESS_MAX
+        open_.append(await stranger.get("/api/events?display=1"))
+        assert open_[-1].status == 200, "the box's own display is nobody's to push out"
+        more = STREAMS_MAX - len(open_)
         open_ += [await technician.get("/api/events") for _ in range(more)]
         assert {one.status for one in open_} == {200}
         async with technician.get("/api/events") as answer:
@@ -518,6 +520,7 @@ async def is_dropped(reader: asyncio.StreamReader) -> bool:
 
 ASK = b"GET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n"
 WATCH = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+OWN_DISPLAY = b"GET /api/events?display=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.mark.parametrize("first", [ASK, WATCH, b""])
@@ -528,13 +531,14 @@ async def test_where_all_places_are_taken_the_longest_held_one_without_a_session
         port = int(r.url.rpartition(":")[2].rstrip("/"))
         await r.log_in(technician)
         watching = await technician.get("/api/events")  # held for longest, but by somebody who gave the PIN
+        display = await speak(port, OWN_DISPLAY)  # and by who stands beside the box
         r.now_s[0] += 1
         if first:
             oldest = await speak(port, first)
         else:
             oldest = await asyncio.open_connection("127.0.0.1", port)
         r.now_s[0] += 1
-        others = [await speak(port, ASK) for _ in range(CONNECTIONS_MAX - 2)]
+        others = [await speak(port, ASK) for _ in range(CONNECTIONS_MAX - 3)]
         r.now_s[0] += 1
         newest = await speak(port, ASK)
         assert await is_dropped(oldest[0])
@@ -542,7 +546,8 @@ async def test_where_all_places_are_taken_the_longest_held_one_without_a_session
         last = await speak(port, ASK)
         assert await is_dropped(others[0][0])
         assert not watching.connection.transport.is_closing()  # type: ignore[union-attr]  # it streams, so it has one
-        for _, writer in (oldest, *others, newest, last):
+        assert not display[0].at_eof()
+        for _, writer in (display, oldest, *others, newest, last):
             writer.close()
         watching.close()
 

@@ -158,14 +158,14 @@ class SsiHost:
         return out
 
     def show(self, signal: Signal, now_ns: int) -> None:
-        """Let the scanner show a signal; `NEXT` ends what a grant began."""
+        """Let the scanner show a signal, which ends the light of the one before; `NEXT` ends all that a grant began."""
         wish = self._wish
         beep = self._setting.beeps.get(signal)
         light = self._setting.lights.get(signal, 0)
         if beep is not None:
             wish.beep = beep
-        if light or signal is Signal.NEXT:
-            wish.light, wish.light_until_ns = light, now_ns + LIT_NS if light else 0
+        # Also where there is no light for it: a grant's would go on beside the next visitor's refusal.
+        wish.light, wish.light_until_ns = light, now_ns + LIT_NS if light else 0
         if signal is Signal.ACCEPT and self._setting.pause:
             wish.paused, wish.paused_until_ns = True, now_ns + PAUSE_NS
         elif signal is Signal.NEXT:

@@ -285,6 +285,16 @@ def test_a_light_goes_out_with_the_passage_or_by_itself() -> None:
     assert bench.sent() == [(Op.LED_OFF, b"\x02", 0)]
 
 
+@pytest.mark.parametrize("after", [Signal.REJECT, Signal.WAIT])
+def test_a_grants_light_is_out_beside_the_next_visitors_refusal(after: Signal) -> None:
+    bench = Bench(SsiSetting(lights={Signal.ACCEPT: 1})).open()
+    bench.host.show(Signal.ACCEPT, bench.now)
+    assert bench.sent() == [(Op.LED_ON, b"\x01", 0)]
+    bench.get(Op.CMD_ACK)
+    bench.host.show(after, bench.now)
+    assert bench.sent() == [(Op.LED_OFF, b"\x01", 0)]
+
+
 def test_a_scanner_pauses_from_the_grant_to_the_passage() -> None:
     bench = Bench(SsiSetting(pause=True)).open()
     bench.host.show(Signal.REJECT, bench.now)

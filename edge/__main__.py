@@ -27,6 +27,7 @@ def _devices() -> Devices:
         compose.inputs_of,
         compose.relay_off,
         compose.tag_writer,
+        compose.osdp_key,
         compose.relay_of,
         compose.free_gpio,
         compose.gpio_level,

@@ -6,7 +6,7 @@ Each command imports what it needs when it is called: the gate must be up within
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -62,31 +62,11 @@ def _complain(error: Exception) -> None:
 
 
 def _carry_out(arguments: argparse.Namespace, run: Run, devices: Callable[[], Devices]) -> int:
-    match arguments.command:
-        case "run":
-            return _run(arguments, run, devices)
-        case "check":
-            return _check(arguments, devices())
-        case "detect":
-            return _detect(arguments)
-        case "commission":
-            return _commission(arguments, devices())
-        case "off":
-            return _off(arguments, devices())
-        case "enrol":
-            return _enrol(arguments)
-        case "explain":
-            return _explain(arguments)
-        case "write-tag":
-            return _write_tag(arguments, devices())
-        case "verify":
-            return _verify(arguments)
-        case "export":
-            return _export(arguments)
-        case "pin":
-            return _pin(arguments)
-        case _:
-            return _reset(arguments)
+    if arguments.command == "run":
+        return _run(arguments, run, devices)
+    if arguments.command in _WITH_DEVICES:
+        return _WITH_DEVICES[arguments.command](arguments, devices())
+    return _WITHOUT[arguments.command](arguments)
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------
@@ -273,25 +253,36 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 def _write_tag(arguments: argparse.Namespace, devices: Devices) -> int:
     import asyncio  # noqa: PLC0415
-    import getpass  # noqa: PLC0415
-    import time  # noqa: PLC0415
 
-    from edge.front.pin import PinLock  # noqa: PLC0415
-    from edge.write_tag import recorded, unlocked, write_tag  # noqa: PLC0415
+    from edge.write_tag import recorded, write_tag  # noqa: PLC0415
 
     uid, message = _uid(os.fsencode(arguments.uid)), _uid(os.fsencode(arguments.message))
     data = _data(arguments)
     _become_owner(data)
-    typed = (
-        getpass.getpass("PIN of the gate's page: ")
-        if sys.stdin.isatty()
-        else sys.stdin.readline(PIN_CHARS_MAX)
-    )
-    unlocked(PinLock(data, time.time, time.monotonic), typed.strip())
+    _ask_for_pin(data)
     asyncio.run(recorded(data, uid, arguments.steward))
     writer = devices.tag_writer(str(arguments.port), uid, message, arguments.lock)
     asyncio.run(write_tag(writer, uid, message, _say, arguments.wait, lock=arguments.lock))
     _say("Written, and read back." + (" It is locked." if arguments.lock else ""))
+    return EX_OK
+
+
+def _osdp_key(arguments: argparse.Namespace, devices: Devices) -> int:
+    import asyncio  # noqa: PLC0415
+
+    from edge.settings import OsdpReader  # noqa: PLC0415
+
+    settings = config.load(arguments.config)
+    readers = [one for lane in settings.lanes for one in lane.readers]
+    reader = next((one for one in readers if one.id == arguments.reader), None)
+    if not isinstance(reader, OsdpReader):
+        ids = ", ".join(str(one.id) for one in readers if isinstance(one, OsdpReader)) or "none"
+        raise Complaint(f"{arguments.reader} is no OSDP reader of this gate", f"Its OSDP readers: {ids}.")
+    data = Path(settings.gate.data)
+    _become_owner(data)
+    _ask_for_pin(data)
+    name = asyncio.run(devices.osdp_key(reader))
+    _say(f"{name}: it has a key of its own now, in {reader.key_file}. Take the reader out of install mode.")
     return EX_OK
 
 
@@ -347,6 +338,24 @@ def _reset(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
+_WITH_DEVICES: Final[Mapping[str, Callable[[argparse.Namespace, Devices], int]]] = {
+    "check": _check,
+    "commission": _commission,
+    "off": _off,
+    "write-tag": _write_tag,
+    "osdp-key": _osdp_key,
+}
+_WITHOUT: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+    "detect": _detect,
+    "enrol": _enrol,
+    "explain": _explain,
+    "verify": _verify,
+    "export": _export,
+    "pin": _pin,
+    "reset": _reset,
+}
+
+
 # --- what several commands need ---------------------------------------------------------------------------------------
 
 
@@ -376,6 +385,22 @@ def _enrolment(data: Path) -> Enrolment:
         raise Complaint(f"the enrolment in {data} cannot be read: {error.strerror}", hint) from error
     except ValueError as error:
         raise Complaint(str(error), CENTRE_HINT) from error
+
+
+def _ask_for_pin(data: Path) -> None:
+    """Complaint unless who calls types the PIN of the gate's page, or gives it on standard input."""
+    import getpass  # noqa: PLC0415
+    import time  # noqa: PLC0415
+
+    from edge.front.pin import PinLock  # noqa: PLC0415
+    from edge.write_tag import unlocked  # noqa: PLC0415
+
+    typed = (
+        getpass.getpass("PIN of the gate's page: ")
+        if sys.stdin.isatty()
+        else sys.stdin.readline(PIN_CHARS_MAX)
+    )
+    unlocked(PinLock(data, time.time, time.monotonic), typed.strip())
 
 
 def _become_owner(data: Path) -> None:
@@ -467,6 +492,12 @@ def _parser() -> argparse.ArgumentParser:
         "--way", choices=[way.value for way in Way], default=Way.ENTRY.value, help="(%(default)s)"
     )
     _add_write_tag(commands, files)
+    osdp_key = commands.add_parser(
+        "osdp-key",
+        parents=[where],
+        help="give an OSDP reader in install mode a key of its own, while no gate has its port; asks for the PIN",
+    )
+    osdp_key.add_argument("--reader", type=int, required=True, help="its id in the TOML")
     commands.add_parser("verify", parents=[files], help="say whether anything in the log was altered or lost")
     export = commands.add_parser("export", parents=[files], help="write the log's records to standard output")
     export.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="(%(default)s)")

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from admission.codecs import cose
 from drivers.base import Inputs, Medium, Reader, Signal
@@ -237,22 +238,33 @@ def _pcsc(settings: PcscReader) -> Reader:
 
 
 def _osdp(settings: OsdpReader) -> Reader:
+    from drivers.readers.osdp import OsdpReader as Osdp  # noqa: PLC0415
+
+    return Osdp(_osdp_config(settings))
+
+
+async def osdp_key(settings: OsdpReader) -> str:
+    """Give an OSDP reader a key of its own (`drivers.readers.osdp_key`); its name."""
+    from drivers.readers.osdp_key import give_key  # noqa: PLC0415
+
+    return await give_key(_osdp_config(settings))
+
+
+def _osdp_config(settings: OsdpReader) -> Any:
+    """An `OsdpConfig`, whose module only a gate with such readers loads."""
     from drivers.framing.osdp import Carries  # noqa: PLC0415
     from drivers.framing.uid import ByteOrder  # noqa: PLC0415
     from drivers.readers.osdp import OsdpConfig  # noqa: PLC0415
-    from drivers.readers.osdp import OsdpReader as Osdp  # noqa: PLC0415
     from drivers.transport.serial_port import Line  # noqa: PLC0415
 
-    return Osdp(
-        OsdpConfig(
-            path=settings.port,
-            address=settings.address,
-            key_file=settings.key_file,
-            line=Line(baud=settings.baud),
-            carries=Carries(settings.carries.value),
-            order=ByteOrder(settings.uid_order.value),
-            beep=settings.beep,
-        )
+    return OsdpConfig(
+        path=settings.port,
+        address=settings.address,
+        key_file=settings.key_file,
+        line=Line(baud=settings.baud),
+        carries=Carries(settings.carries.value),
+        order=ByteOrder(settings.uid_order.value),
+        beep=settings.beep,
     )
 
 

@@ -244,7 +244,8 @@ class OsdpHost:
             raise self._refused("takes no key", "Put it into install mode with its maker's tool.")
         self._key, self._fresh = self._fresh, b""
         self._begin()
-        self.due_ns = now_ns
+        self._heard_ns = self._began_ns = self.due_ns = now_ns
+        self._tries = 0
 
     def _broke(self, now_ns: int) -> None:
         """The reader has no channel any more, or somebody says so."""

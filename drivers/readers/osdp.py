@@ -10,9 +10,9 @@ import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
-from drivers.base import DriverError, Emit, Misconfigured, Opened, Signal
+from drivers.base import DriverError, Emit, Misconfigured, Opened, ReaderEvent, Signal
 from drivers.framing.osdp import FRAME_BYTES_MIN, Carries, Replies, address_of
 from drivers.framing.osdp_channel import KEY_BYTES, RANDOM_BYTES, SCBK_D
 from drivers.framing.osdp_host import SILENT_NS, OsdpHost, OsdpSetting
@@ -50,7 +50,8 @@ def read_key(path: str) -> bytes:
             text = opened.read(KEY_FILE_BYTES_MAX)
     except OSError as error:
         raise Misconfigured(
-            f"the key {path} cannot be read: {error.strerror}", "Put the reader's SCBK there."
+            f"the key {path} cannot be read: {error.strerror}",
+            "Give the reader a key, gatehouse-edge osdp-key, or put its SCBK there.",
         ) from error
     if stat.S_IMODE(mode) & 0o077:
         raise Misconfigured(f"others can read the key {path}", f"chmod 600 {path}")
@@ -63,7 +64,7 @@ def read_key(path: str) -> bytes:
     if key == SCBK_D:
         raise Misconfigured(
             f"{path} holds the key that is printed in the specification",
-            "Give the reader a key of its own with its maker's tool, on a bench, and write that one there.",
+            "Move it away, and give the reader a key of its own: gatehouse-edge osdp-key.",
         )
     return key
 
@@ -88,17 +89,7 @@ class OsdpReader:
             beep=config.beep,
             silent_ns=config.silent_ns,
         )
-        await self._read(setting, emit)
-
-    async def _read(self, setting: OsdpSetting, emit: Emit) -> NoReturn:
-        config = self._config
-        bus = _BUSES.get(config.path)
-        if bus is None:
-            bus = _BUSES[config.path] = _Bus(config.path, config.line)
-        if bus.line != config.line:
-            raise Misconfigured(
-                f"readers at {config.path} have different speeds", "Set one baud for all of a bus."
-            )
+        bus = _bus(config)
         member = self._member = bus.join(setting, emit)
         try:
             raise await member.failed
@@ -110,6 +101,27 @@ class OsdpReader:
         """A short beep and green on a grant, a long one and red on a refusal, amber while somebody waits."""
         if self._member is not None:
             self._member.show(signal)
+
+
+async def open_once(config: OsdpConfig, key: bytes, fresh: bytes = b"") -> str:
+    """Open a reader with `key`, give it `fresh` where that is one, and return its name; DriverError where it does not open."""
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[str] = loop.create_future()
+
+    def take(event: ReaderEvent) -> None:
+        if isinstance(event, Opened) and not opened.done():
+            opened.set_result(event.what)
+
+    bus = _bus(config)
+    member = bus.join(OsdpSetting(config.address, key, fresh, silent_ns=config.silent_ns), take)
+    try:
+        either: set[asyncio.Future[Any]] = {opened, member.failed}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if opened.done():
+            return opened.result()
+        raise member.failed.result()
+    finally:
+        bus.leave(member)
 
 
 class _Member:
@@ -256,3 +268,14 @@ class _Bus:
 
 
 _BUSES: Final[dict[str, _Bus]] = {}
+
+
+def _bus(config: OsdpConfig) -> _Bus:
+    bus = _BUSES.get(config.path)
+    if bus is None:
+        bus = _BUSES[config.path] = _Bus(config.path, config.line)
+    if bus.line != config.line:
+        raise Misconfigured(
+            f"readers at {config.path} have different speeds", "Set one baud for all of a bus."
+        )
+    return bus

@@ -598,5 +598,16 @@ def test_root_leaves_nothing_behind_that_the_gate_cannot_write() -> None:
 def test_help_names_every_command(box: Box) -> None:
     code, out, _ = box.call("--help")
     assert code == 0
-    for command in ("run", "check", "off", "enrol", "explain", "verify", "export", "pin", "reset"):
+    for command in (
+        "run",
+        "check",
+        "off",
+        "enrol",
+        "explain",
+        "osdp-key",
+        "verify",
+        "export",
+        "pin",
+        "reset",
+    ):
         assert f"\n    {command} " in out

@@ -52,7 +52,7 @@ class Weight:
     fled: Mapping[ZoneId, int] = field(default_factory=dict)
     """People whom an alarm sent out of a zone that nobody has counted since."""
     open: bool = False
-    """Somebody is inside: a reset or an alarm may change it."""
+    """Somebody is inside, or was sent out by an alarm: a reset or an alarm may change it."""
 
 
 NOTHING = Weight()
@@ -79,6 +79,7 @@ def weight(
         zone: _pair(since_count(rows, found, one, resets, zones)) for zone, one in counts.items()
     }
     doors = _doors([entries[name] for name in found.counted], zones)
+    fled = {zone: people for zone in seen if (people := found.fled(zone))}
     return Weight(
         {zone: pair for zone, pair in shown.items() if pair != (0, 0)},
         (sum(bounds[zone][0] for zone in outermost), sum(bounds[zone][1] for zone in outermost)),
@@ -89,8 +90,8 @@ def weight(
             if entries[name].zone in doors and not entries[name].flags & Flag.REENTRY
         ),
         found.doubles(admits, limit_session) if len(found.counted) > 1 else (),
-        {zone: fled for zone in seen if (fled := found.fled(zone))},
-        bool(found.live),
+        fled,
+        bool(found.live or fled),
     )
 
 
@@ -131,7 +132,7 @@ class EventTally:
         self.denials_by_gate: Counter[GateId] = Counter()
         self.minutes: dict[int, list[int]] = {}
         self.open: dict[TicketId, ProductId] = {}
-        """Tickets with somebody inside, or with a double: all that a reset may change."""
+        """Tickets with somebody inside or sent out, or with a double: all that a reset may change."""
         self._doubles: dict[TicketId, tuple[Double, ...]] = {}
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from admission.entitlements import Mode
@@ -110,7 +110,8 @@ def test_an_evening_in_small(filled: Database) -> None:
     assert now["admitted"] == {MAIN_GATE: 2, TERRACE_GATE: 1}
 
 
-steps = st.lists(
+Step = tuple[GateId, int, ZoneId, Direction, bool, Fire | int | None]
+steps: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(
         st.sampled_from([MAIN_GATE, TERRACE_GATE]),
         st.integers(1, 6),
@@ -125,11 +126,21 @@ steps = st.lists(
 is cleared, or people are counted by hand."""
 
 
+OUT_AND_RESET: list[Step] = [
+    (MAIN_GATE, 2, ARENA, Direction.ENTRY, False, None),
+    (MAIN_GATE, 1, ARENA, Direction.NONE, False, Fire.ALARM),
+    (MAIN_GATE, 1, ARENA, Direction.ENTRY, False, None),
+    (TERRACE_GATE, 1, ARENA, Direction.NONE, False, None),
+]
+"""Whom an alarm sent out while somebody watched, a reset settled afterwards."""
+
+
 @given(evening=steps, cuts=st.sets(st.integers(0, 24), max_size=4))
+@example(evening=OUT_AND_RESET, cuts={1})
 @settings(max_examples=20, deadline=None)
 def test_counted_by_differences_equals_counted_at_once(
     tmp_path_factory: pytest.TempPathFactory,
-    evening: list[tuple[GateId, int, ZoneId, Direction, bool, Fire | int | None]],
+    evening: list[Step],
     cuts: set[int],
 ) -> None:
     folder = tmp_path_factory.mktemp("evening")

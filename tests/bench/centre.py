@@ -196,8 +196,10 @@ class Child:
         out = self.process.stdout
         assert out is not None
         deadline_s = time.monotonic() + timeout_s
+        said = select.poll()  # select() knows no descriptor above 1023, and a crowd has more
+        said.register(out, select.POLLIN)
         while True:
-            ready, _, _ = select.select([out], [], [], max(0.0, deadline_s - time.monotonic()))
+            ready = said.poll(max(0.0, deadline_s - time.monotonic()) * 1000)
             line = out.readline().decode() if ready else ""
             if not line:
                 raise AssertionError(f"{start!r} was never said; see {self.log}: {self.tail()}")

@@ -30,6 +30,8 @@ UNIT: Final = "gatehouse-edge"
 EDGE: Final = "/opt/gatehouse/venv/bin/gatehouse-edge"
 BOOT_S: Final = 600.0
 """A first boot under emulation takes half a minute on a quiet machine."""
+DEAD: Final = ["loss", "100%"]
+"""A dead spot, for netem. Nobody hangs up: the box has to find out."""
 WELL_S: Final = 300.0
 """All programs of a gate start anew in 15 s, emulated on a quiet machine; a busy one takes its time."""
 INSTALL_S: Final = 600.0

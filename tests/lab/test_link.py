@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.box import HOST, Box
+from tests.lab.box import DEAD, HOST, Box
 
 EACH_WAY_S, SWAY_S = 0.3, 0.1
 BAD = [
@@ -14,8 +14,6 @@ BAD = [
     *("loss", "10%", "rate", "256kbit"),
 ]
 """A packet takes 0.2 to 0.4 s each way and every tenth is lost: 4G at the edge of a cell."""
-DEAD = ["loss", "100%"]
-"""A dead spot. Nobody hangs up: the box has to find out."""
 HEARD_S = 180.0
 """A limit for hangs: what was lost is sent again after longer and longer pauses."""
 LOST_S = 120.0

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.box import DEAD, EDGE, PULSE_MAX_MS, RELAY_IN, UNIT, WELL_S, Box
+from tests.lab.box import EDGE, PULSE_MAX_MS, RELAY_IN, UNIT, WELL_S, Box
 
 AGAIN_S = 150.0
 SLACK_MS = 1000
@@ -85,15 +85,11 @@ def card(box: Box) -> Any:
 
 def test_power_cut_between_grant_and_passage_loses_no_scan(card: Box) -> None:
     box, began = card, len(card.records())
-    # A box without power tells nobody what its card has not kept; this one lives on for a moment.
-    box.guest.call("link.worsen", netem=DEAD)
-    cut = box.guest.begin("card.cut_when", offset=RELAY_IN, idle=1, limit_s=120.0)
+    cut = box.guest.begin("card.cut_when", offset=RELAY_IN, idle=1, unit=UNIT, limit_s=120.0)
     box.type(box.code("day_2"))
     times = cut.result(180.0)
     box.guest.do("sh", "-c", f"echo late >{LATE} && sync {LATE}")  # believed to be written
-    box.guest.do("systemctl", "kill", "-s", "KILL", UNIT)
     box.guest.call("harm.until_down", limit_s=AGAIN_S)
-    box.guest.call("link.mend")
     box.guest.call("card.power", mount="/var/lib/gatehouse")
     assert box.guest.run("test", "-e", LATE).code, "the power was not cut"
     box.guest.do("rm", f"/run/systemd/system/{UNIT}.service.d/dark.conf")

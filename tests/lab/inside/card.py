@@ -28,10 +28,11 @@ def make(mount: str, owner: str) -> None:
     _run("chmod", "0700", mount)
 
 
-def cut_when(offset: int, idle: int, limit_s: float) -> dict[str, float]:
-    """Cut the power the moment a line leaves its idle level: from then on nothing that is written is kept.
+def cut_when(offset: int, idle: int, unit: str, limit_s: float) -> dict[str, float]:
+    """Cut the power the moment a line leaves its idle level: nothing that is written is kept any more, and `unit` is killed.
 
-    Returns when the line moved and when nothing was taken any more, both monotonic.
+    At once, since one that lived on would tell the centre what its card forgets. Returns when the line moved and when nothing
+    was taken any more, both monotonic.
     """
     loop = _run("losetup", "-j", IMAGE).partition(":")[0]
     table = f"0 {_sectors(loop)} flakey {loop} 0 0 3600 1 drop_writes"
@@ -48,7 +49,9 @@ def cut_when(offset: int, idle: int, limit_s: float) -> dict[str, float]:
     # Neither what waits in memory is written nor the file system tidied up: the power is gone.
     _run("dmsetup", "suspend", "--noflush", "--nolockfs", NAME)
     _run("dmsetup", "resume", NAME)
-    return {"moved": moved, "cut": time.monotonic()}
+    cut = time.monotonic()
+    _run("systemctl", "kill", "-s", "KILL", unit)
+    return {"moved": moved, "cut": cut}
 
 
 def power(mount: str) -> None:

@@ -3,8 +3,6 @@
 Both keep what they show whatever becomes of the host, until they lose their power. `frames`: every whole one that came.
 """
 
-import contextlib
-import select
 import socket
 import time
 from collections import deque
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from drivers.framing.led_strip import ADALIGHT_MAGIC, CHANNELS
 from drivers.sims.ports import PtyPort
+from drivers.sims.socket_node import SocketNode
 
 FRAMES_KEPT = 1_000
 HEAD_BYTES = len(ADALIGHT_MAGIC) + 3
@@ -64,74 +63,25 @@ class AdalightStrip:
         return None
 
 
-class SpiStrip:
+class SpiStrip(SocketNode):
     """WS2812 pixels: a long high is a one, a short one a zero, a long low shows what came."""
 
     def __init__(self, pixels: int, link: Path, order: str = "GRB") -> None:
-        self.path = str(link)
+        super().__init__(link)
         self.shown = bytes(CHANNELS * pixels)
         self.frames: deque[tuple[int, bytes]] = deque(maxlen=FRAMES_KEPT)
         self._pixels = pixels
         self._order = order
-        self._link = link
-        self._listening: socket.socket | None = None
-        self._open: list[socket.socket] = []
-        self._ready = select.epoll()
         self.plug()
 
-    def fileno(self) -> int:
-        """Readable when somebody opens it or sends; -1 while it is not there."""
-        return -1 if self._listening is None else self._ready.fileno()
-
-    def service(self, timeout_s: float = 0.0) -> None:
-        """Take what waits; waits for something up to `timeout_s`."""
-        if self._listening is None:
-            return
-        ready = {fd for fd, _ in self._ready.poll(timeout_s)}
-        if self._listening.fileno() in ready:
-            with contextlib.suppress(BlockingIOError):
-                self._open.append(self._listening.accept()[0])
-                self._ready.register(self._open[-1], select.EPOLLIN)
-        for host in [one for one in self._open if one.fileno() in ready]:
-            self._hear(host)
-
-    def plug(self) -> None:
-        """The SPI device appears, the strip dark."""
-        if self._listening is None:
-            self._ready.close()
-            self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            self._listening.bind(self.path)
-            self._listening.listen()
-            self._listening.setblocking(False)
-            self._ready = select.epoll()
-            self._ready.register(self._listening, select.EPOLLIN)
-
-    def unplug(self) -> None:
-        """The SPI device goes, and the power with it."""
-        if self._listening is None:
-            return
-        self._ready.close()
-        for one in (self._listening, *self._open):
-            one.close()
-        self._listening, self._open = None, []
-        self._link.unlink()
+    def _lose_power(self) -> None:
         self.shown = bytes(CHANNELS * self._pixels)
 
-    close = unplug
+    def _take(self, host: socket.socket, message: bytes) -> None:  # noqa: ARG002 - pixels answer nobody
+        for stream in _streams(message):
+            self._show(stream)
 
-    def _hear(self, host: socket.socket) -> None:
-        try:
-            sent = host.recv(65_536)
-        except OSError:
-            sent = b""
-        if not sent:
-            self._open.remove(host)
-            host.close()
-            return
-        for stream in _streams(sent):
-            self._take(stream)
-
-    def _take(self, stream: bytes) -> None:
+    def _show(self, stream: bytes) -> None:
         size = len(self._order)
         for pixel in range(min(self._pixels, len(stream) // size)):
             colours = dict(zip(self._order, stream[pixel * size : (pixel + 1) * size], strict=True))

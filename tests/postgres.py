@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -79,15 +80,16 @@ class Postgres:
 
     def stop(self) -> None:
         """Stop it in an orderly way."""
-        self._stop("fast")
+        self._stop(signal.SIGINT)
 
     def stop_hard(self) -> None:
         """Stop it as a crash would: nothing is finished, no connection is told."""
-        self._stop("immediate")
+        self._stop(signal.SIGQUIT)
 
-    def _stop(self, mode: str) -> None:
-        if self._server is not None and self._server.poll() is None:
-            self._run("pg_ctl", "stop", "-D", str(self.folder / "data"), "-m", mode)
+    def _stop(self, how: signal.Signals) -> None:
+        # Not by pg_ctl, which fails where it is on its way out already: one that a thread started goes when that thread ends.
+        if self._server is not None:
+            self._server.send_signal(how)
             self._server.wait()
 
     def url(self, name: str) -> str:

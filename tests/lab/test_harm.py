@@ -96,7 +96,8 @@ def test_power_cut_between_grant_and_passage_loses_no_scan(card: Box) -> None:
     box.guest.do("systemctl", "daemon-reload")
     box.guest.do("systemctl", "start", UNIT)
     box.until_well(limit_s=WELL_S)
-    box.note(f"power gone {(times['cut'] - times['moved']) * 1000:.0f} ms after the line moved")
+    killed, cut = ((times[name] - times["moved"]) * 1000 for name in ("killed", "cut"))
+    box.note(f"power cut: killed {killed:.0f} ms after the line moved, the card forgets after {cut:.0f} ms")
     fresh = box.records()[began:]
     (grant,) = (one for one in fresh if one["kind"] == "scan")
     assert (grant["outcome"], grant["direction"]) == ("grant", "entry")

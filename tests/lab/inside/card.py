@@ -29,29 +29,31 @@ def make(mount: str, owner: str) -> None:
 
 
 def cut_when(offset: int, idle: int, unit: str, limit_s: float) -> dict[str, float]:
-    """Cut the power the moment a line leaves its idle level: nothing that is written is kept any more, and `unit` is killed.
+    """Cut the power the moment a line leaves its idle level: `unit` is killed, and nothing that is written is kept any more.
 
-    At once, since one that lived on would tell the centre what its card forgets. Returns when the line moved and when nothing
-    was taken any more, both monotonic.
+    In this order, since one that lived on for a moment would tell the centre what its card forgets. Returns when the line moved,
+    when nobody lived and when nothing was taken any more, all monotonic.
     """
     loop = _run("losetup", "-j", IMAGE).partition(":")[0]
     table = f"0 {_sectors(loop)} flakey {loop} 0 0 3600 1 drop_writes"
     _run("dmsetup", "load", NAME, "--table", table)
     path, deadline = line_of(offset) / "value", time.monotonic() + limit_s
-    with path.open() as value:
+    group = Path("/sys/fs/cgroup", _run("systemctl", "show", "-P", "ControlGroup", unit).lstrip("/"))
+    with path.open() as value, (group / "cgroup.kill").open("w") as kill:
         while True:
             value.seek(0)
             if int(value.read()) != idle:
                 break
             if time.monotonic() > deadline:
                 raise TimeoutError(f"line {offset} did not move within {limit_s} s")
-    moved = time.monotonic()
+        moved = time.monotonic()
+        kill.write("1")
+        kill.flush()
+        killed = time.monotonic()
     # Neither what waits in memory is written nor the file system tidied up: the power is gone.
     _run("dmsetup", "suspend", "--noflush", "--nolockfs", NAME)
     _run("dmsetup", "resume", NAME)
-    cut = time.monotonic()
-    _run("systemctl", "kill", "-s", "KILL", unit)
-    return {"moved": moved, "cut": cut}
+    return {"moved": moved, "killed": killed, "cut": time.monotonic()}
 
 
 def power(mount: str) -> None:

@@ -1,7 +1,7 @@
 """The way from scan to relay while six neighbours talk with the gate, and, as its floor, while the same six talk among themselves.
 
-Both come in turns within one run. Neighbours are boxes of their own in a venue, but here they take their share of the same two
-cores in either turn: what is beyond the floor is what their talk costs a gate.
+Both come in turns within one run. Neighbours are boxes of their own in a venue, but here they share two cores with the gate, in
+either turn, and only take what it leaves: what is beyond the floor is what their talk costs a gate.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ def measure(size: Scale) -> list[Row]:
             floor=percentile(beside, 99),
             goal=Goal(5),
             conditions=f"with {size.neighbours} neighbours talking, each recording as much as a gate of four lanes, all in one "
-            f"process, their files in memory; {stock.LANES} lanes, Poisson, one scan per {size.mean_s:g} s each, list of "
+            f"process that runs where the gate leaves a core, their files in memory; {stock.LANES} lanes, Poisson, one scan per {size.mean_s:g} s each, list of "
             f"{size.tickets:,} tickets, log of {size.log_records:,} records, n = {len(talking)}, p50 {median(talking):.2f} ms; "
             f"floor: the same gate without neighbours while they talk among themselves on the same cores, in {size.turns} turns "
             f"of the same run, n = {len(beside)}, p50 {median(beside):.2f} ms; not granted: {missed}",

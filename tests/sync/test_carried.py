@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from admission.ids import Epoch, GateId
 from edge.clock import SystemClock
@@ -13,6 +14,7 @@ from edge.enrolment import Enrolment
 from edge.front.carrying import RANK_S
 from edge.front.centre import Centre, CentreRefused
 from edge.front.pace import Idle
+from edge.front.stream import AGAIN_MAX_S
 from edge.held_roster import ROSTER_FILE
 from edge.link import Done, Foreign
 from sync import demo
@@ -107,8 +109,11 @@ async def test_what_a_restored_centre_lost_is_carried_again(venue: Venue, tmp_pa
 async def test_a_centre_restored_before_anybody_missed_it_is_carried_for_again(
     venue: Venue, tmp_path: Path
 ) -> None:
-    """A gate that rests asks nothing, and the stream of a centre that is stopped in order ends in order."""
-    async with two_boxes(venue, tmp_path) as (carrier, owner):
+    """A gate that rests asks nothing, and the stream of a centre that is stopped in order ends in order. Whoever opens it again
+    before the centre is back, however long that takes, waits on the way."""
+    port = int(venue.url.rsplit(":", 1)[1])
+    async with slow_link(port) as way, two_boxes(venue, tmp_path) as (carrier, owner):
+        carrier.enrolment = replace(carrier.enrolment, centre_url=f"http://127.0.0.1:{way.port}")
         log = log_of(owner)
         own = EpochLog(EPOCH, carrier.enrolment.gate, carrier.enrolment.key).begin().scans(30)
         carrier.append(log)
@@ -120,10 +125,13 @@ async def test_a_centre_restored_before_anybody_missed_it_is_carried_for_again(
             await carrier.until(lambda: sorted(at_centre(venue)) == everything)
             await carrier.until(lambda: carrier.is_told("uplink.rests"))
             said = len(carrier.said)
+            way.holds = True
             await venue.stop()
             venue.now_s += 60
             archive.restore(venue.data, "", tmp_path / "monday", venue.now_s, replaces=True)
+            await asyncio.sleep(2 * AGAIN_MAX_S)
             await venue.start()
+            way.holds = False
             assert at_centre(venue) == []
             await carrier.until(lambda: sorted(at_centre(venue)) == everything)
             assert "uplink.cut_off" not in {one.code for one in carrier.said[said:]}

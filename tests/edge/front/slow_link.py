@@ -17,6 +17,7 @@ EDGE_BYTES_S = 60_000 / 8
 PIECE_BYTES = 16 * 1024
 SLICE_S = 0.1
 """A throttled link gives in slices of so long, so that short messages of one connection pass between long ones."""
+LOOK_S = 0.02
 
 
 @dataclass(eq=False)
@@ -58,6 +59,8 @@ class SlowLink:
         """Nobody gets through: connections are reset at once."""
         self.swallows = False
         """New connections are taken, and nothing ever comes of them: the radio is gone and the operator's box answers."""
+        self.holds = False
+        """New connections are taken, and get through once this is over."""
         self.up_bytes = self.down_bytes = 0
         """What passed, as TCP carried it."""
         self.pieces = 0
@@ -120,6 +123,8 @@ class SlowLink:
             self.opened += 1
             if self.swallows:
                 line.half_open = True
+            while self.holds:
+                await asyncio.sleep(LOOK_S)
             far_reader, line.far = await asyncio.open_connection("127.0.0.1", self._port)
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pass(line, reader, line.far, "up"))

@@ -69,7 +69,7 @@ class LogStore(LogReader):
         self._data = data
         self._disk = disk
         self._synchronous = synchronous
-        self._lock = lock
+        self._lock: int | None = lock
         self._path = log_path(data)
         self._epochs: set[tuple[GateId, Epoch]] = set()
         """Epochs that surely have their row."""
@@ -234,13 +234,15 @@ class LogStore(LogReader):
             raise fault_of(error, "the log cannot be opened again") from error
 
     def close(self) -> None:
-        """Bring the journal in as far as the disk allows, and let another daemon have the log."""
+        """Bring the journal in as far as the disk allows, and let another daemon have the log. Again is nothing more."""
         with contextlib.suppress(apsw.Error):
             # Emptied too, unlike while running: the next start need not read a journal that is in the file already.
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         with contextlib.suppress(apsw.Error):
             self._connection.close()
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     # --- opening ---------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ here. The front is a program of the loop: `LaneClient` and `Uplink` as they are,
 import asyncio
 import contextlib
 import errno
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -609,3 +610,5 @@ def _let_go(daemon: Daemon) -> None:
     for connection in (daemon._store._connection, daemon.reader._connection, store and store._connection):
         if connection:
             connection.close(True)
+    if (lock := daemon._store._lock) is not None:
+        os.close(lock)

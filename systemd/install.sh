@@ -30,6 +30,9 @@ fi
 put "gatehouse-$what.service" "/etc/systemd/system/gatehouse-$what.service"
 put sysusers.d/gatehouse.conf /etc/sysusers.d/gatehouse.conf
 put tmpfiles.d/gatehouse.conf /etc/tmpfiles.d/gatehouse.conf
+# Before the rules: udev reads those as soon as anything is plugged in, drops a group that it does not know from them, and
+# reads them again only once they have changed. The devices would stay shut to the gate until somebody starts the box anew.
+[ -n "$root" ] || systemd-sysusers
 if [ "$what" = edge ]; then
     put 60-gatehouse.rules /etc/udev/rules.d/60-gatehouse.rules
     put sysctl.d/60-gatehouse.conf /etc/sysctl.d/60-gatehouse.conf
@@ -42,7 +45,6 @@ if [ "$what" = edge ]; then
 fi
 [ -z "$root" ] || exit 0
 
-systemd-sysusers
 systemd-tmpfiles --create /etc/tmpfiles.d/gatehouse.conf
 if [ "$what" = edge ]; then
     sysctl --quiet --load /etc/sysctl.d/60-gatehouse.conf

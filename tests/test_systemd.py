@@ -359,6 +359,27 @@ def test_installing_the_centre_leaves_the_keyboard_alone(tmp_path: Path) -> None
     ]
 
 
+def test_the_groups_are_there_before_the_rules_that_name_them(tmp_path: Path) -> None:
+    """udev may read the rules at any moment, and forgets a group that is not there yet."""
+    done, called = tmp_path / "bin", tmp_path / "called"
+    done.mkdir()
+    (done / "dirname").symlink_to(shutil.which("dirname") or "")
+    for name in (
+        *("cp", "mkdir", "chmod", "ln", "id", "sysctl", "modprobe", "udevadm"),
+        *("systemctl", "systemd-sysusers", "systemd-tmpfiles"),
+    ):  # nothing else is found, so nothing of this system is touched
+        stand_in = done / name
+        stand_in.write_text(f'#!/bin/sh\necho {name} "$@" >>{called}\n[ {name} != id ] || echo 0\n')
+        stand_in.chmod(0o755)
+    subprocess.run([SYSTEMD / "install.sh", "edge"], check=True, env={"PATH": str(done)})
+    order = called.read_text().splitlines()
+    conf, rules = (
+        next(at for at, line in enumerate(order) if line.startswith("cp ") and line.endswith(end))
+        for end in (" /etc/sysusers.d/gatehouse.conf", " /etc/udev/rules.d/60-gatehouse.rules")
+    )
+    assert conf < order.index("systemd-sysusers") < rules < order.index("udevadm control --reload")
+
+
 @pytest.mark.parametrize("arguments", [[], ["all"]])
 def test_the_installer_refuses_what_it_does_not_know(arguments: list[str]) -> None:
     done = subprocess.run([SYSTEMD / "install.sh", *arguments], capture_output=True, text=True, check=False)

@@ -15,6 +15,12 @@ def test_systemd_finds_the_sandbox_tight(box: Box) -> None:
     assert float(found[1]) <= EXPOSURE_MAX
 
 
+def test_udev_knows_each_group_that_the_rules_name(box: Box) -> None:
+    said = box.guest.do("journalctl", "-u", "systemd-udevd", "--no-pager", "-q")
+    assert said, "it says at least that it started"
+    assert "Unknown group" not in said, said
+
+
 def test_every_process_of_it_is_its_users_without_any_power(box: Box) -> None:
     found = box.guest.call("harm.processes")
     assert len(found) >= 3, found  # lane, guard, front

@@ -180,16 +180,22 @@ class Page:
         wished = language_of(request)
         reasons = named(request.query.get("reasons", "")) or wished
         has_session = self._has_session(request, touch=touch)
-        is_display = "display" in request.query  # everybody looks at it, whoever gave the PIN in that browser
-        return Viewer(page_language(wished), reasons, has_session and not is_display)
+        # Everybody looks at a display, whoever gave the PIN in that browser.
+        return Viewer(page_language(wished), reasons, has_session and not _is_display(request))
 
     def _has_session(self, request: web.Request, *, touch: bool) -> bool:
         if not is_trustworthy(request):
             return False
         has_session = self._unlock.holds(request, touch=touch)
         if self.doors is not None:
-            self.doors.vouch(request, has_session=has_session or _is_own_display(request))
+            self.doors.vouch(request, has_session=has_session or self._is_our_display(request))
         return has_session
+
+    def _is_our_display(self, request: web.Request) -> bool:
+        """Whether a display asks that stands at the box, or was put up with the PIN: no stranger takes its place, and it may name."""
+        if not _is_display(request):
+            return False
+        return is_on_box(request) or (is_trustworthy(request) and self._unlock.holds_display(request))
 
     # --- what anybody may read -----------------------------------------------------------------------------------
 
@@ -240,14 +246,15 @@ class Page:
         )
 
     async def _get_events(self, request: web.Request) -> web.StreamResponse:
-        is_ours = self._has_session(request, touch=False) or _is_own_display(request)
+        is_ours = self._has_session(request, touch=False) or self._is_our_display(request)
         whose = "" if is_ours else place(request.remote or "")
         if not self._may_stream(whose):
             return refusal(503, "Too many watch already.", {hdrs.RETRY_AFTER: "5"})
         answer = web.StreamResponse(
             headers={hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
         )
-        is_display = "display" in request.query
+        if is_display := _is_display(request):
+            self._unlock.put_up(request, answer)
         stream = _Stream(self._mono_s, display.OLD_S if is_display else math.inf)
         self._streams[stream] = whose
         if isinstance(request.protocol, Connection):
@@ -274,7 +281,7 @@ class Page:
 
     async def _feed(self, request: web.Request, answer: web.StreamResponse, stream: _Stream) -> None:
         """Send the whole status, then what changes, until the phone or the page goes away."""
-        is_display = "display" in request.query
+        is_display = _is_display(request)
         beat_s, pace_s = (display.BEAT_S, display.PACE_S) if is_display else (HEARTBEAT_S, PACE_S)
         client = self._client
         viewer = self._viewer(request)
@@ -291,7 +298,9 @@ class Page:
             stream.something.clear()
             scans = stream.take()
             viewer = self._viewer(request)
-            may_name = is_display and (is_on_box(request) or self._has_session(request, touch=False))
+            may_name = self._is_our_display(request) or (
+                is_display and self._has_session(request, touch=False)
+            )
             text = "".join(
                 _event(
                     "seen",
@@ -381,9 +390,8 @@ class Page:
         return answer({"ok": True})
 
 
-def _is_own_display(request: web.Request) -> bool:
-    """Whether the display that stands at the box asks: strangers must not take its place, however many they are."""
-    return "display" in request.query and is_on_box(request)
+def _is_display(request: web.Request) -> bool:
+    return "display" in request.query
 
 
 def _event(name: str, body: object) -> str:

@@ -1,4 +1,8 @@
-"""Who has given the PIN: random cookies, held in memory as hashes, ended by idleness, by age and by a new PIN."""
+"""Who has given the PIN: random cookies, held in memory as hashes, ended by idleness, by age and by a new PIN.
+
+A display in whose browser the PIN was given has a cookie of its own: nobody touches a display, so idleness does not end it,
+and it opens nothing but the display's view.
+"""
 
 import hashlib
 import secrets
@@ -9,8 +13,10 @@ TOKEN_BYTES = 32
 IDLE_S = 30 * 60
 AGE_S = 12 * 3600
 """One long working day; then the PIN again."""
+DISPLAY_AGE_S = 24 * 3600
+"""Put up in the morning, it goes on until the last visitor has left."""
 SESSIONS_MAX = 16
-"""A few technicians with a phone and a laptop; the one idle for longest gives way."""
+"""A few technicians with a phone and a laptop; the one idle for longest gives way. As many displays."""
 
 
 @dataclass(slots=True)
@@ -21,11 +27,19 @@ class _Session:
 
 
 class Sessions:
-    """The sessions of one front process. `mono_s` is monotonic."""
+    """The sessions of one front process. `mono_s` is monotonic; `idle_s` and `age_s`: after which one ends."""
 
-    def __init__(self, mono_s: Callable[[], float], mark: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        mono_s: Callable[[], float],
+        mark: Callable[[], str],
+        idle_s: float = IDLE_S,
+        age_s: float = AGE_S,
+    ) -> None:
         self._mono_s = mono_s
         self._mark = mark
+        self._idle_s = idle_s
+        self._age_s = age_s
         self._by_hash: dict[bytes, _Session] = {}
 
     def open(self, mark: str) -> str:
@@ -53,7 +67,11 @@ class Sessions:
         self._by_hash.pop(_hash(token), None)
 
     def _alive(self, one: _Session, now_s: float) -> bool:
-        return one.mark == self._mark() and now_s - one.used_s < IDLE_S and now_s - one.opened_s < AGE_S
+        return (
+            one.mark == self._mark()
+            and now_s - one.used_s < self._idle_s
+            and now_s - one.opened_s < self._age_s
+        )
 
 
 def _hash(token: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The PIN at a page's door: given once, held as a session in a cookie."""
+"""The PIN at a page's door: given once, held as a session in a cookie; a display that is put up with it, in one of its own."""
 
 import asyncio
 import logging
@@ -10,11 +10,13 @@ from aiohttp import web
 from edge.front.asked import PinBody, Refused, body
 from edge.front.perimeter import is_trustworthy, place
 from edge.front.pin import Locked, NoPin, PinLock, Right, Wrong
-from edge.front.sessions import AGE_S, Sessions
+from edge.front.sessions import AGE_S, DISPLAY_AGE_S, Sessions
 
 _COOKIE_TLS = "__Host-gatehouse"
 """A browser takes this name only with Secure, for this host alone, from this host alone."""
 _COOKIE_LOOPBACK = "gatehouse"
+_DISPLAY = "-display"
+"""Ends the name of a display's cookie."""
 
 log = logging.getLogger("edge.front.unlock")
 
@@ -25,11 +27,23 @@ class Unlock:
     def __init__(self, pin: PinLock, mono_s: Callable[[], float]) -> None:
         self._pin = pin
         self._turn = asyncio.Lock()
+        self._mark = pin.mark
         self._sessions = Sessions(mono_s, pin.mark)
+        self._displays = Sessions(mono_s, pin.mark, idle_s=DISPLAY_AGE_S, age_s=DISPLAY_AGE_S)
 
     def holds(self, request: web.Request, *, touch: bool) -> bool:
         """Whether a request comes with a live session; `touch` where a person did something."""
         return self._sessions.holds(request.cookies.get(_cookie(request), ""), touch=touch)
+
+    def holds_display(self, request: web.Request) -> bool:
+        """Whether a display asks that was put up with the PIN. It grants what a display shows, and no change."""
+        return self._displays.holds(request.cookies.get(_cookie(request) + _DISPLAY, ""), touch=True)
+
+    def put_up(self, request: web.Request, answer: web.StreamResponse) -> None:
+        """Let a display that is opened with a live session go on as one when that ends: it is put up once, and then left alone."""
+        if self.holds(request, touch=False) and not self.holds_display(request):
+            token = self._displays.open(self._mark())
+            _set_cookie(request, answer, _cookie(request) + _DISPLAY, token, DISPLAY_AGE_S)
 
     async def give(self, request: web.Request) -> web.Response:
         """POST /api/pin: a session for the right PIN; Refused with the wait for a wrong one."""
@@ -49,15 +63,7 @@ class Unlock:
                 raise Refused("page.pin_wrong")
         self._sessions.close(request.cookies.get(_cookie(request), ""))
         answer = _done()
-        answer.set_cookie(
-            _cookie(request),
-            token,
-            max_age=AGE_S,
-            path="/",
-            httponly=True,
-            samesite="Strict",
-            secure=request.secure,
-        )
+        _set_cookie(request, answer, _cookie(request), token, AGE_S)
         log.info("PIN given", extra={"code": "page.unlocked"})
         return answer
 
@@ -71,6 +77,12 @@ class Unlock:
 
 def _done() -> web.Response:
     return web.Response(body=msgspec.json.encode({"ok": True}), content_type="application/json")
+
+
+def _set_cookie(request: web.Request, answer: web.StreamResponse, name: str, token: str, age_s: int) -> None:
+    answer.set_cookie(
+        name, token, max_age=age_s, path="/", httponly=True, samesite="Strict", secure=request.secure
+    )
 
 
 def _cookie(request: web.Request) -> str:

@@ -1,5 +1,6 @@
 """What the display at a lane shows: every reason in four languages, and its states in a real browser."""
 
+import asyncio
 import contextlib
 import itertools
 import math
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
 
+import aiohttp
 import msgspec
 import pytest
 from playwright.async_api import Page as Window
@@ -21,7 +23,9 @@ from admission.reasons import Language, Reason
 from admission.records import Outcome
 from edge import compose
 from edge.front.display import WORDS, display_page, words
-from edge.front.server import PAGE
+from edge.front.pin import new_pin
+from edge.front.server import PAGE, STREAMS_PER_ADDRESS_MAX
+from edge.front.sessions import DISPLAY_AGE_S
 from edge.front.view import Viewer, scan_view
 from edge.link import After
 from edge.parts import Factories
@@ -463,6 +467,62 @@ async def test_a_name_goes_to_displays_that_may_show_it_and_into_nothing_else(
             async with session.get("/api/bundle") as answer:
                 assert answer.status == 200
                 assert b"Anna" not in await answer.read()
+
+
+async def names_heard(session: aiohttp.ClientSession, r: Rig, query: str, number: int) -> bool:
+    """Open a stream as one that is not on the box itself, and have somebody enter who asked to be greeted."""
+    async with session.get(f"/api/events{query}", headers={"Host": "gate.local"}) as stream:
+        assert stream.status == 200
+        while not (await stream.content.readline()).startswith(b"data:"):
+            pass
+        r.lane.hub.push(seen(number, holder=7))
+        while not (line := await stream.content.readline()).startswith(b"data:"):
+            pass
+        return b"Anna" in line
+
+
+async def test_a_display_that_was_put_up_with_the_pin_goes_on_all_evening_and_may_nothing_else(
+    tmp_path: Path,
+) -> None:
+    away = {"Host": "gate.local"}
+    here = {**away, "Origin": "https://gate.local", "Sec-Fetch-Site": "same-origin"}
+    async with rig(tmp_path) as r, r.browser() as session, r.browser() as stranger:
+        await greets(r, h7="Anna M.")
+        await r.log_in(session)
+        assert await names_heard(session, r, "?display=1", 1)
+        r.now_s[0] += 12 * 3600
+        async with session.post("/api/lane/1/fire", json={}, headers=here) as answer:
+            assert answer.status == 401, "the session is over"
+        async with session.get("/api/status", headers=away) as answer:
+            assert (await answer.json())["session"] is False
+        assert not await names_heard(session, r, "", 3)
+        watching = [await stranger.get("/api/events", headers=away) for _ in range(STREAMS_PER_ADDRESS_MAX)]
+        assert (await stranger.get("/api/events?display=1", headers=away)).status == 503
+        assert await names_heard(session, r, "?display=1", 2), (
+            "its place and the names are the display's still"
+        )
+        assert (await session.get("/api/events", headers=away)).status == 503, "the page's list is not"
+        await asyncio.to_thread(new_pin, tmp_path)
+        ended = await session.get("/api/events?display=1", headers=away)
+        assert ended.status == 503, "a new PIN makes a stranger of it"
+        for one in watching:
+            one.close()
+
+
+async def test_a_display_that_was_put_up_ends_a_day_later_and_outlives_its_technician(tmp_path: Path) -> None:
+    async with rig(tmp_path) as r, r.browser() as session, r.browser() as phone:
+        await greets(r, h7="Anna M.")
+        await r.log_in(session)
+        assert await names_heard(session, r, "?display=1", 1)
+        async with session.post("/api/logout", json={}, headers=r.origin) as answer:
+            assert answer.status == 200
+        assert await names_heard(session, r, "?display=1", 2)
+        r.now_s[0] += DISPLAY_AGE_S
+        assert not await names_heard(session, r, "?display=1", 3)
+        await r.log_in(phone)
+        async with phone.post("/api/logout", json={}, headers=r.origin) as answer:
+            assert answer.status == 200
+        assert not await names_heard(phone, r, "?display=1", 4), "it was never put up as a display"
 
 
 @pytest.mark.browser

@@ -17,6 +17,9 @@ FRAMES_PER_TURN_MAX = 8
 TIMER_SLACK_S = 0.001
 """A timer this close to its deadline stays: a loop's clock is no finer."""
 
+SPIN_S = 0.0015
+"""So long before an exact deadline the loop is asked at each turn: its timers are late by a millisecond and what the machine adds."""
+
 GAP_MS_MIN = 5
 GAP_MS_MAX = 2000
 """Bounds of the quiet gap: longer than a USB polling interval, shorter than a visitor's patience."""
@@ -48,7 +51,8 @@ class Pump(Generic[Event]):
     `take` reads the device once and returns its frames, or None where nothing waited; it raises DriverError. `emit` is
     called at most `per_turn` times a turn. Whatever else `take`, the framer or `emit` raise is our own defect and ends `run` too:
     left to the loop, it would be a line in the journal, and the reader deaf and shown as well. `pause_s`: between turns, where nobody waits for the frames;
-    those that wait in here are emitted when it is cancelled, since the device may have forgotten them.
+    those that wait in here are emitted when it is cancelled, since the device may have forgotten them. `exact`: whether somebody
+    waits for the deadline that stands just now, which is then kept at the price of a core for its last `SPIN_S`.
     """
 
     def __init__(
@@ -60,16 +64,18 @@ class Pump(Generic[Event]):
         *,
         per_turn: int = FRAMES_PER_TURN_MAX,
         pause_s: float = 0.0,
+        exact: Callable[[], bool] = lambda: False,
     ) -> None:
         self._fd = fd
         self._take = take
         self._framer = framer
         self._emit = emit
-        self._per_turn, self._pause_s = per_turn, pause_s
+        self._per_turn, self._pause_s, self._exact = per_turn, pause_s, exact
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[Exception] = self._loop.create_future()
         """By what: as a result, since a future takes no StopIteration for an exception."""
         self._timer: asyncio.TimerHandle | None = None
+        self._spin_handle: asyncio.Handle | None = None
         self._drain_handle: asyncio.Handle | None = None
         self._backlog: deque[Event] = deque()
 
@@ -80,7 +86,7 @@ class Pump(Generic[Event]):
             raise await self._ended
         finally:
             self._loop.remove_reader(self._fd)
-            for handle in (self._timer, self._drain_handle):
+            for handle in (self._timer, self._spin_handle, self._drain_handle):
                 if handle is not None:
                     handle.cancel()
             while self._pause_s and self._backlog:
@@ -146,7 +152,7 @@ class Pump(Generic[Event]):
         One timer looks again when it fires, so that bytes, which only move a deadline back, never touch it.
         """
         deadline_ns = self._framer.deadline_ns
-        if deadline_ns is None or self._backlog or self._ended.done():
+        if deadline_ns is None or self._backlog or self._spin_handle is not None or self._ended.done():
             return
         if self._timer is not None:
             # One that is due already must not be put off by the bytes that come before it in this turn.
@@ -154,10 +160,15 @@ class Pump(Generic[Event]):
                 return
             self._timer.cancel()
         delay_s = max(0, deadline_ns - time.monotonic_ns()) / 1e9
+        if self._exact():
+            if delay_s <= SPIN_S:
+                self._spin_handle = self._loop.call_soon(self._on_timer)
+                return
+            delay_s -= SPIN_S
         self._timer = self._loop.call_later(delay_s, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._timer = self._spin_handle = None
         if self._backlog or self._ended.done():
             return
         try:

@@ -68,7 +68,7 @@ class WiegandReader:
             wires = _Wires(held, config)
             wires.look(time.monotonic_ns(), at_once=True)
             emit(Opened(f"Wiegand {config.form.bits.value} on {config.chip} {config.d0} and {config.d1}"))
-            pump: Pump[Scan | Garbled] = Pump(held.fd, wires.take, wires, emit)
+            pump: Pump[Scan | Garbled] = Pump(held.fd, wires.take, wires, emit, exact=wires.is_within)
             pump.arm()
             await pump.run()
             raise AssertionError("a pump ends by an error")
@@ -91,6 +91,10 @@ class _Wires:
         self._seqno = 0
         self._look_ns = 0
         self._low: frozenset[int] = frozenset()
+
+    def is_within(self) -> bool:
+        """Whether a frame waits for its end, and a visitor with it."""
+        return self._framer.deadline_ns is not None
 
     @property
     def deadline_ns(self) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -180,3 +180,53 @@ async def test_cancel_while_idle_gives_the_loop_back(pipe: tuple[int, int]) -> N
     task.cancel()
     await asyncio.wait({task})
     assert not asyncio.get_running_loop().remove_reader(pipe[0])
+
+
+class Waiting:
+    """A framer whose code ends by silence, at a time."""
+
+    def __init__(self, deadline_ns: int) -> None:
+        self.deadline_ns: int | None = deadline_ns
+
+    def quiet(self, now_ns: int) -> list[Framed]:
+        if self.deadline_ns is None or now_ns < self.deadline_ns:
+            return []
+        self.deadline_ns = None
+        return [code(0)]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+async def test_an_exact_deadline_is_kept_finer_than_a_loops_timer(
+    pipe: tuple[int, int], exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    framer, emitted = Waiting(30_000_000), list[Framed]()
+    clock_ns = 0
+
+    def timer(delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        nonlocal clock_ns
+        clock_ns += round(delay_s * 1e9) + 1_000_000  # as late as a timer is
+        return loop.call_at(loop.time(), call)
+
+    def now_ns() -> int:
+        nonlocal clock_ns
+        clock_ns += 10_000
+        return clock_ns
+
+    monkeypatch.setattr(loop, "call_later", timer)
+    monkeypatch.setattr("drivers.readers.pump.time.monotonic_ns", now_ns)
+    ended_ns: list[int] = []
+
+    def emit(framed: Framed) -> None:
+        emitted.append(framed)
+        ended_ns.append(clock_ns)
+
+    pump = Pump(pipe[0], lambda: None, framer, emit, exact=lambda: exact and framer.deadline_ns is not None)
+    pump.arm()
+    task = asyncio.ensure_future(pump.run())
+    await turns(200)
+    assert [one.data for one in emitted if isinstance(one, Scan)] == [b"0"]
+    late_ms = (ended_ns[0] - 30_000_000) / 1e6
+    assert late_ms < 0.1 if exact else late_ms >= 1
+    task.cancel()
+    await asyncio.wait({task})

@@ -90,6 +90,7 @@ class OsdpHost:
         self._heard_ns = self._began_ns = self._asked_ns = now_ns
         self._tries = 0
         self._noise = False
+        self.address = setting.address
         self.name = ""
         self.due_ns = now_ns
         """When it wants the wire."""

@@ -8,22 +8,19 @@ import asyncio
 import os
 import stat
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from drivers.base import DriverError, Emit, Misconfigured, Opened, ReaderEvent, Signal
-from drivers.framing.osdp import FRAME_BYTES_MIN, Carries, Replies, address_of
+from drivers.base import Emit, Misconfigured, Opened, ReaderEvent, Signal
+from drivers.framing.osdp import Carries
 from drivers.framing.osdp_channel import KEY_BYTES, RANDOM_BYTES, SCBK_D
 from drivers.framing.osdp_host import SILENT_NS, OsdpHost, OsdpSetting
+from drivers.framing.osdp_turns import OsdpTurns, Said
 from drivers.framing.uid import ByteOrder
 from drivers.transport.serial_port import Line, SerialPort
 
-GAP_NS: Final = 30_000_000
-"""An answer that began is waited for while its bytes come: 20 ms between two of them end it (Annex: inter-character time-out)."""
-ANSWERS_MAX: Final = 4
-"""Times that an answer is waited for at most, however long its bytes go on coming."""
-BITS_A_BYTE: Final = 11
 KEY_FILE_BYTES_MAX: Final = 64
 
 
@@ -153,12 +150,9 @@ class _Bus:
         self._path = path
         self.line = line
         self._port = SerialPort(path, line)
-        self._replies = Replies()
+        self._turns = OsdpTurns(line.baud)
         self._wake = asyncio.Event()
         self._members: dict[int, _Member] = {}
-        self._asked: _Member | None = None
-        self._noise = False
-        self._until_ns = self._latest_ns = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._port.fd, self._wake.set)
         self._task = self._loop.create_task(self._run())
@@ -169,6 +163,7 @@ class _Bus:
         if setting.address in self._members:
             raise Misconfigured(f"two readers have the address {setting.address}", "Give each its own.")
         member = self._members[setting.address] = _Member(setting, emit, self._wake)
+        self._turns.join(member.host)
         self._wake.set()
         return member
 
@@ -176,6 +171,7 @@ class _Bus:
         """Take a reader off; the last one closes the port."""
         if self._members.get(member.address) is member:
             del self._members[member.address]
+            self._turns.leave(member.host)
         if not self._members:
             self._close()
 
@@ -199,72 +195,34 @@ class _Bus:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            self._take()
-            due_ns = self._turn(time.monotonic_ns())
-            timer = None if due_ns is None else self._loop.call_at(due_ns / 1e9, self._wake.set)
+            received = self._port.receive()
+            if received is not None:
+                self._tell(self._turns.hear(*received))
+            turn = self._turns.turn(time.monotonic_ns())
+            self._tell(turn.ended)
+            if turn.message:
+                self._port.send(turn.message)
+            timer = None if turn.look_ns is None else self._loop.call_at(turn.look_ns / 1e9, self._wake.set)
             await self._wake.wait()
             if timer is not None:
                 timer.cancel()
 
-    def _take(self) -> None:
-        """Read once, and give each its replies."""
-        received = self._port.receive()
-        if received is None:
-            return
-        data, now_ns = received
-        replies = self._replies.feed(data)
-        self._noise = not replies
-        self._until_ns = min(max(self._until_ns, now_ns + GAP_NS), self._latest_ns)
-        for reply in replies:
-            member = self._members.get(address_of(reply))
-            if member is not None:
-                self._hear(member, reply, now_ns)
-
-    def _hear(self, member: _Member, reply: bytes, now_ns: int) -> None:
-        try:
-            events = member.host.hear(reply, now_ns)
-        except DriverError as error:
-            self._drop(member, error)
-            return
-        if member.host.ready and not member.told:
-            member.told = True
-            what = f"OSDP reader {member.address} at {self._path} ({member.host.name}), secure channel"
-            events = [Opened(what), *events]
-        for event in events:
-            member.emit(event)
-
-    def _drop(self, member: _Member, error: DriverError) -> None:
-        if self._members.get(member.address) is member:
-            del self._members[member.address]
-        member.fail(error)
-
-    def _turn(self, now_ns: int) -> int | None:
-        """Give the wire to who has waited longest for it; return when to look again, None where nobody is there."""
-        asked = self._asked
-        if asked is not None and self._members.get(asked.address) is asked and asked.host.waits:
-            if now_ns < self._until_ns:
-                return self._until_ns
-            try:
-                asked.host.missed(now_ns, noise=self._noise)
-            except DriverError as error:
-                self._drop(asked, error)
-        self._asked = None
-        if not self._members:
-            return None
-        member = min(self._members.values(), key=lambda one: one.host.due_ns)
-        if member.host.due_ns > now_ns:
-            return member.host.due_ns
-        message = member.host.ask(now_ns)
-        self._replies.clear()
-        self._noise = False
-        self._port.send(message)
-        self._asked = member
-        wait_ns = self._wire_ns(len(message) + FRAME_BYTES_MIN) + member.host.answer_ns
-        self._until_ns, self._latest_ns = now_ns + wait_ns, now_ns + ANSWERS_MAX * wait_ns
-        return self._until_ns
-
-    def _wire_ns(self, size: int) -> int:
-        return size * BITS_A_BYTE * 1_000_000_000 // self.line.baud
+    def _tell(self, said: Iterable[Said]) -> None:
+        """Give each its own."""
+        for one in said:
+            member = self._members.get(one.host.address)
+            if member is None or member.host is not one.host:
+                continue
+            if one.error is not None:
+                del self._members[member.address]
+                member.fail(one.error)
+                continue
+            if member.host.ready and not member.told:
+                member.told = True
+                named = f"{member.address} at {self._path} ({member.host.name})"
+                member.emit(Opened(f"OSDP reader {named}, secure channel"))
+            for event in one.events:
+                member.emit(event)
 
 
 _BUSES: Final[dict[str, _Bus]] = {}

@@ -23,8 +23,10 @@ PROOF_NS: Final = 200_000_000
 """The same for the handshake, where a small processor has five blocks to encrypt."""
 AGAIN_NS: Final = 50_000_000
 """Pause before a message is said again: the others on the bus get their turns in between."""
-TRIES_MIN: Final = 3
-"""A reader is not gone before so many messages stayed unanswered, however long its bus was busy with others."""
+SELDOM_NS: Final = 250_000_000
+"""The same where nothing was heard of the reader yet: nobody waits at one that is not there."""
+MISSES_MIN: Final = 3
+"""A reader is not gone before so many messages stayed unanswered, by it and by the others of its bus that fell silent with it."""
 SILENT_NS: Final = 700_000_000
 """A reader that answers nothing for so long is gone: five messages in a row, on a bus of its own."""
 OPEN_NS: Final = 3_000_000_000
@@ -78,7 +80,7 @@ class OsdpSetting:
 
 
 class OsdpHost:
-    """One opening of a reader. `hear` and `missed` raise DriverError where it is over.
+    """One opening of a reader. `hear`, `missed` and `look` raise DriverError where it is over.
 
     `random`: gives eight random bytes for each challenge.
     """
@@ -87,8 +89,12 @@ class OsdpHost:
         self._setting = setting
         self._random = random
         self._key, self._fresh = setting.key, setting.fresh
-        self._heard_ns = self._began_ns = self._asked_ns = now_ns
-        self._tries = 0
+        self.heard_ns = self.asked_ns = self._began_ns = now_ns
+        """When it was heard last, and asked."""
+        self.met = False
+        """Whether it was heard at all."""
+        self.tries = 0
+        """Messages that it left unanswered since."""
         self._noise = False
         self.address = setting.address
         self.name = ""
@@ -118,9 +124,14 @@ class OsdpHost:
         return bool(self._message)
 
     @property
+    def reckons(self) -> bool:
+        """True while the last message has the reader encrypt, which takes it longer than any other."""
+        return self._step in {Step.CHALLENGE, Step.PROOF}
+
+    @property
     def answer_ns(self) -> int:
-        """How long the first byte of the answer to the last message is waited for, after our last."""
-        return PROOF_NS if self._step in {Step.CHALLENGE, Step.PROOF} else ANSWER_NS
+        """How long the first byte of the answer to the last message is waited for at most, after our last."""
+        return PROOF_NS if self.reckons else ANSWER_NS
 
     def show(self, signal: Signal, now_ns: int) -> None:
         """Have a signal shown, as soon as the reader has its turn; while it is not ready, nothing is: it would come too late."""
@@ -134,19 +145,26 @@ class OsdpHost:
 
     def ask(self, now_ns: int) -> bytes:
         """Return what is to be said now: what is unanswered, or the next."""
-        self._asked_ns = now_ns
+        self.asked_ns = now_ns
         if not self._message:
             self._message = self._next()
         return self._message
 
     def missed(self, now_ns: int, *, noise: bool) -> None:
         """The wire goes to another one: no answer came. `noise`: but bytes did."""
-        self._tries += 1
+        self.tries += 1
         self._noise = noise
         self._in_time(now_ns)
-        if self._tries >= TRIES_MIN and now_ns - self._heard_ns >= self._setting.silent_ns:
+        self.due_ns = now_ns + (AGAIN_NS if self.met else SELDOM_NS)
+
+    def is_silent(self, now_ns: int) -> bool:
+        """Whether it was not heard for so long that it may be gone."""
+        return now_ns - self.heard_ns >= self._setting.silent_ns
+
+    def look(self, now_ns: int) -> None:
+        """Raise where it is silent for too long, for one that left enough unanswered."""
+        if self.is_silent(now_ns):
             raise self._silent()
-        self.due_ns = now_ns + AGAIN_NS
 
     def hear(self, frame: bytes, now_ns: int) -> list[ReaderEvent]:
         """Take a reply that adds up (`Replies`). One to an earlier message, or of nobody who has the key, is none."""
@@ -168,11 +186,13 @@ class OsdpHost:
     # --- what comes in -------------------------------------------------------------------------------------------
 
     def _heard(self, now_ns: int) -> None:
-        self._heard_ns, self._tries = now_ns, 0
+        if not self.met:
+            self.met, self._began_ns = True, now_ns  # that it waited for its turn among many is not its fault
+        self.heard_ns, self.tries = now_ns, 0
         self._in_time(now_ns)
 
     def _in_time(self, now_ns: int) -> None:
-        if not self.ready and self._heard_ns > self._began_ns and now_ns - self._began_ns > OPEN_NS:
+        if not self.ready and self.heard_ns > self._began_ns and now_ns - self._began_ns > OPEN_NS:
             raise DeviceMisbehaved(
                 f"the OSDP reader at address {self._setting.address} answers and does not open",
                 "Switch the reader off and on; look for noise on the bus.",
@@ -234,7 +254,7 @@ class OsdpHost:
             return []
         self._heard(now_ns)
         polled = self._command is Command.POLL
-        self._answered(Step.OPEN, now_ns if self._light or self._sound else self._asked_ns + POLL_NS)
+        self._answered(Step.OPEN, now_ns if self._light or self._sound else self.asked_ns + POLL_NS)
         if polled and reply.code == Answer.RAW:
             return [card_read(data, self._setting.carries, self._setting.order, now_ns)]
         return []
@@ -245,8 +265,8 @@ class OsdpHost:
             raise self._refused("takes no key", "Put it into install mode with its maker's tool.")
         self._key, self._fresh = self._fresh, b""
         self._begin()
-        self._heard_ns = self._began_ns = self.due_ns = now_ns
-        self._tries = 0
+        self.heard_ns = self._began_ns = self.due_ns = now_ns
+        self.tries = 0
 
     def _broke(self, now_ns: int) -> None:
         """The reader has no channel any more, or somebody says so."""

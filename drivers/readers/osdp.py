@@ -1,7 +1,7 @@
 """OSDP readers on an RS-485 bus, in a secure channel or not at all.
 
-Readers at one port share it (that a port has one owner is so in a process, too), and take turns: a message and its answer each.
-One that is not there costs the others a tenth of a second now and then, and nothing of their channels.
+Readers at one port share it (that a port has one owner is so in a process, too), and take turns (`drivers.framing.osdp_turns`): one
+that is not there costs the others a poll now and then, and nothing of their channels.
 """
 
 import asyncio

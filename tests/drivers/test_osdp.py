@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from drivers.base import (
     Signal,
 )
 from drivers.framing.osdp import Carries, Replies, card_of
+from drivers.framing.osdp_host import MISSES_MIN, SILENT_NS
 from drivers.framing.uid import ByteOrder
 from drivers.readers.osdp import OsdpConfig, OsdpReader, read_key
 from drivers.sims.osdp_reader import (
@@ -299,6 +301,28 @@ async def test_a_reader_that_falls_silent_is_gone_alone_and_comes_back(bus: Osdp
         assert scanned(await listener.next())[1] == bytes.fromhex("571A000000020002")
         assert not other.done()
         assert challenged(bus.devices[2]) == 1
+
+
+async def test_readers_that_fall_silent_together_are_gone_together(tmp_path: Path, key_file: Path) -> None:
+    """Not each after those before it were waited for: of eight, none is asked three times."""
+    bus = OsdpBus(tmp_path / "tty", *(OsdpDevice(one, KEY) for one in range(8)))
+    bus.port.plug()
+    asked = 0
+
+    def swallow() -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    async with AsyncExitStack() as stack:
+        opened = [running(reader(bus, key_file, one, SILENT_NS)) for one in range(8)]
+        tasks = [(await stack.enter_async_context(one))[1] for one in opened]
+        bus.lost = swallow
+        for task in tasks:
+            with pytest.raises(DeviceGone):
+                await asyncio.wait_for(task, WAIT_S)
+    assert MISSES_MIN <= asked < 8 * MISSES_MIN
+    bus.port.unplug()
 
 
 async def test_a_bus_that_babbles_is_told_and_leaves_turns_to_others(bus: OsdpBus, key_file: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from drivers.base import DeviceGone, DeviceMisbehaved, Garbled, Medium, ReaderEvent, Scan, Signal
 from drivers.framing.osdp import Answer, Carries, Command, Replies, decode, encode
 from drivers.framing.osdp_channel import SCBK_D, Channel, Session
-from drivers.framing.osdp_host import _LIGHTS, OPEN_NS, SILENT_NS, OsdpHost, OsdpSetting
+from drivers.framing.osdp_host import _LIGHTS, MISSES_MIN, OPEN_NS, SILENT_NS, OsdpHost, OsdpSetting
 from drivers.sims.osdp_reader import BUZ, CHLNG, LED, OsdpDevice, crc, ecb, session_keys
 
 KEY = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
@@ -41,6 +41,8 @@ class Wire:
         if self.host.waits:
             self.now_ns += self.host.answer_ns
             self.host.missed(self.now_ns, noise=self.noise)
+            if self.host.tries >= MISSES_MIN:
+                self.host.look(self.now_ns)
 
     def hear(self, data: bytes) -> None:
         for reply in Replies().feed(data):

@@ -157,7 +157,15 @@ class InputChanged:
     """The level found when the board was opened: it tells how things stand, not that something happened."""
 
 
-EmitInput = Callable[[InputChanged | Opened], None]
+@dataclass(frozen=True, slots=True)
+class InputsLost:
+    """These lines cannot be seen any more, the others can. Seen again, their levels come as found (`InputChanged.first`)."""
+
+    lines: range
+    error: DriverError
+
+
+EmitInput = Callable[[InputChanged | Opened | InputsLost], None]
 
 
 @runtime_checkable
@@ -205,6 +213,31 @@ class Outputs(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class BoardPart:
+    """One of the boards that an output device is made of. `error`: why its lines are of no use; None while it works."""
+
+    unit: int
+    relays: range
+    inputs: range
+    error: DriverError | None = None
+
+
+@runtime_checkable
+class Parted(Protocol):
+    """An output device made of several boards on one wire, each of which comes and goes by itself.
+
+    What fails because of one board raises, and the others go on: as long as one of `parts` has no error, the device works.
+    """
+
+    looked: range
+    """The contacts that the last look told of."""
+
+    def parts(self) -> tuple[BoardPart, ...]:
+        """How each board is, in the order of their lines."""
+        ...
+
+
 @runtime_checkable
 class Sensing(Protocol):
     """An output device that can be asked how it is, and has contacts of its own (a relay board with inputs).
@@ -222,7 +255,8 @@ class Sensing(Protocol):
         ...
 
     def look(self) -> tuple[bool, ...] | None:
-        """The contacts' levels as wired, one each; None where the answer stayed out this once.
+        """The contacts' levels as wired, one each (of a `Parted` device those it `looked` at); None where the answer stayed
+        out this once.
 
         Raises DeviceGone or DeviceMisbehaved where it has stayed out, or was none, for too long.
         """

@@ -7,7 +7,8 @@ parent, SIGTERM, bytes that are no frame, a lane that no longer reads, a device 
 all off. It never waits for anything longer than a device's write limit.
 
 A board that can be asked (`Sensing`) is looked at between commands: whether it is still there, and how its own contacts
-stand, of which each change goes to the lane (`INPUT`). One process owns one port.
+stand, of which each change goes to the lane (`INPUT`). One process owns one port. Of several boards on it (`Parted`) each is
+told when it goes and when it is back (`PART`); what is asked of one that is gone is refused (`REFUSED`), the others go on.
 
 Run as `python -m drivers.guard SETTINGS`, SETTINGS being the JSON of `GuardSettings`; frames on standard input and output, one
 line of JSON `{"error", "hint"}` on standard error before it ends by a fault. Standard library only, besides the one driver
@@ -21,13 +22,23 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Protocol, runtime_checkable
 
-from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, Misconfigured, Outputs, Sensing
+from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, Misconfigured, Outputs, Parted, Sensing
 from drivers.framing.debounce import Debouncer
-from drivers.framing.guard import FRAME_BYTES, ID_MAX, Exit, Frame, Frames, Kind, Malformed, encode
+from drivers.framing.guard import (
+    FRAME_BYTES,
+    ID_MAX,
+    Exit,
+    Frame,
+    Frames,
+    Kind,
+    Malformed,
+    encode,
+    part_frame,
+)
 from drivers.pulses import NS_PER_MS, PULSE_MS_LONGEST, PULSE_MS_MAX_DEFAULT, Pulses, TooManyPulses
 
 READ_BYTES = 64 * FRAME_BYTES
@@ -100,6 +111,10 @@ def make_outputs(settings: GuardSettings) -> Outputs:
 
             return gpio.from_options(settings.options)
         case "modbus":
+            if "units" in settings.options:
+                from drivers.relays import modbus_bus
+
+                return modbus_bus.from_options(settings.options)
             from drivers.relays import modbus
 
             return modbus.from_options(settings.options)
@@ -128,22 +143,26 @@ def make_outputs(settings: GuardSettings) -> Outputs:
 
 
 def all_off(settings: GuardSettings, wait_s: float = 2.0) -> str:
-    """Switch every line off and give the device back; returns its name. For ExecStopPost and for a person.
+    """Switch every line off that is there and give the device back; returns its name. For ExecStopPost and for a person.
 
-    Waits up to `wait_s` for a device that a dying guard still holds; raises DriverError when it stays out of reach.
+    Waits up to `wait_s` for a device that a dying guard still holds; raises DriverError when it, or a part of it, stays out of reach.
     """
     deadline = time.monotonic() + wait_s
     while True:
         outputs = make_outputs(settings)
         try:
             name = outputs.open()
+            for part in outputs.parts() if isinstance(outputs, Parted) else ():
+                if part.error is not None:
+                    raise part.error
         except DeviceGone:
             if time.monotonic() >= deadline:
                 raise
             time.sleep(HELD_RETRY_S)
         else:
-            outputs.close()
             return name
+        finally:
+            outputs.close()
 
 
 @runtime_checkable
@@ -185,6 +204,9 @@ class RelayGuard:
         self._sensing = outputs if isinstance(outputs, Sensing) else None
         self._contacts = Debouncer(self._sensing.debounce_ms * NS_PER_MS if self._sensing else 0)
         self._told: set[int] = set()
+        self._parted = outputs if isinstance(outputs, Parted) else None
+        self._gone: set[int] = set()
+        """Places of the boards that were told as gone."""
         self._look_ns = 0
         self._parent = os.getppid()
         os.set_blocking(read_fd, False)
@@ -201,6 +223,7 @@ class RelayGuard:
             poller.register(device_fd, 0)  # hang-up and error are always told
         try:
             self._say(Frame(Kind.READY, line=self._outputs.lines))
+            self._tell_parts()
             while True:
                 ready = dict(poller.poll(self._wait_ms()))
                 self._end_due()
@@ -239,12 +262,16 @@ class RelayGuard:
         end = self._pulses.next_ns()
         if sensing is None or now < self._look_ns or (end is not None and self._is_close(end)):
             return
-        levels = sensing.look()
+        levels: tuple[bool, ...] | None = None
+        with self._parts_going():
+            levels = sensing.look()
+        self._tell_parts()
         now = self._clock()
         self._look_ns = now + sensing.look_ms * NS_PER_MS
         if levels is None:
             return
-        for change in self._contacts.sample(dict(enumerate(levels)), now):
+        first_line = self._parted.looked.start if self._parted is not None else 0
+        for change in self._contacts.sample(dict(enumerate(levels, first_line)), now):
             first = change.line not in self._told
             self._told.add(change.line)
             age_ms = min((now - change.at_ns) // NS_PER_MS, ID_MAX)
@@ -271,18 +298,21 @@ class RelayGuard:
         if frame.kind is Kind.PULSE:
             if frame.line >= self._outputs.lines or frame.ms == 0:
                 raise Malformed(f"pulse of {frame.ms} ms on line {frame.line}")
-            self._switch_on(frame)
+            with self._parts_going(frame):
+                self._switch_on(frame)
         elif frame.kind is Kind.OFF:
-            self._outputs.all_off()
-            self._say(Frame(Kind.ACK, id=frame.id))
+            with self._parts_going(frame):
+                self._outputs.all_off()
+                self._say(Frame(Kind.ACK, id=frame.id))
             for line in self._pulses.lines_on():
                 self._say_ended(line)
         elif frame.kind is Kind.OFF_LINE:
             if frame.line >= self._outputs.lines:
                 raise Malformed(f"off on line {frame.line}")
-            self._outputs.set(frame.line, False)
-            self._say(Frame(Kind.ACK, line=frame.line, id=frame.id))
-            self._say_ended(frame.line)
+            with self._parts_going(frame):
+                self._outputs.set(frame.line, False)
+                self._say(Frame(Kind.ACK, line=frame.line, id=frame.id))
+                self._say_ended(frame.line)
         elif frame.kind is Kind.PING:
             self._say(Frame(Kind.PONG, id=frame.id))
         else:
@@ -291,7 +321,7 @@ class RelayGuard:
     def _switch_on(self, frame: Frame) -> None:
         asked = self._clock()
         if self._outputs.own_timer:
-            self._outputs.pulse(frame.line, min(frame.ms, self._pulse_ms_max))
+            self._outputs.pulse(frame.line, min(frame.ms, self._pulses.room_ms(frame.line, asked)))
         else:
             self._outputs.set(frame.line, True)
         self._pulses.start(frame.line, frame.ms, frame.id, asked, self._clock())
@@ -300,8 +330,37 @@ class RelayGuard:
     def _end_due(self) -> None:
         for line in self._pulses.due(self._clock()):
             # Also where the device has a timer of its own: two clocks, one relay.
-            self._outputs.set(line, False)
-            self._say_ended(line)
+            with self._parts_going():
+                self._outputs.set(line, False)
+                self._say_ended(line)
+
+    @contextlib.contextmanager
+    def _parts_going(self, frame: Frame | None = None) -> Iterator[None]:
+        """Go on where one of several boards fails, and refuse what it was asked; a device of which nothing is left raises."""
+        try:
+            yield
+        except DriverError:
+            if not self._tell_parts():
+                raise
+            if frame is not None:
+                self._say(Frame(Kind.REFUSED, line=frame.line, id=frame.id))
+
+    def _tell_parts(self) -> bool:
+        """Tell which boards went and came; whether there are several, and one that works."""
+        parts = self._parted.parts() if self._parted is not None else ()
+        if all(part.error is not None for part in parts):
+            return False
+        for place, part in enumerate(parts):
+            if (part.error is not None) is (place in self._gone):
+                continue
+            why = Exit.CLEAN if part.error is None else exit_of(part.error)
+            (self._gone.discard if part.error is None else self._gone.add)(place)
+            for line in part.relays:
+                self._pulses.end(line)  # by its board's own timer: nobody can say when
+            self._contacts.forget(part.inputs)
+            self._told.difference_update(part.inputs)
+            self._say(part_frame(place, part, why))
+        return True
 
     def _say_ended(self, line: int) -> None:
         for ident in self._pulses.end(line):

@@ -12,12 +12,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NoReturn
 
-from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, InputChanged, Misconfigured
-from drivers.framing.guard import FRAME_BYTES, ID_MAX, Exit, Frame, Frames, Kind, Malformed, encode
+from drivers.base import BoardPart, DeviceGone, DeviceMisbehaved, DriverError, InputChanged, Misconfigured
+from drivers.framing.guard import FRAME_BYTES, ID_MAX, Exit, Frame, Frames, Kind, Malformed, encode, part_of
 from drivers.pulses import NS_PER_MS
 
 READ_BYTES = 512 * FRAME_BYTES
@@ -70,6 +70,10 @@ class GuardEvents:
     fault: Callable[[DriverError], None] = field(default=lambda _error: None)
     contact: Callable[[InputChanged], None] = field(default=lambda _event: None)
     """A contact of the board's own; `active` as it is wired."""
+    refused: Callable[[int], None] = field(default=lambda _id: None)
+    """A command that the guard could not carry out, and goes on."""
+    part: Callable[[BoardPart], None] = field(default=lambda _part: None)
+    """One of several boards went, or is back with every line off. At `ready` all are there that are not told of then."""
 
 
 _LIMITS = GuardLimits()
@@ -263,18 +267,21 @@ class GuardLink:
             self._finish(DeviceGone("the relay guard ended", _WAIT_HINT))
             return
         try:
-            frames = self._frames.feed(data)
+            for frame in self._frames.feed(data):
+                self._take(frame)
         except Malformed:
             self._finish(DeviceMisbehaved("the relay guard sent what is no frame", _WAIT_HINT))
-            return
-        for frame in frames:
-            self._take(frame)
 
     def _take(self, frame: Frame) -> None:
         if frame.kind is Kind.ACK:
             self._events.ack(frame.id)
         elif frame.kind is Kind.ENDED:
             self._events.ended(frame.id)
+        elif frame.kind is Kind.REFUSED:
+            self._events.refused(frame.id)
+        elif frame.kind is Kind.PART:
+            part, why = part_of(frame)
+            self._events.part(replace(part, error=_part_error(part, why)))
         elif frame.kind is Kind.INPUT:
             at_ns = time.monotonic_ns() - frame.id * NS_PER_MS
             self._events.contact(
@@ -313,6 +320,25 @@ class GuardLink:
         self.state = GuardState.DOWN
         if self._done is not None and not self._done.done():
             self._done.set_result(error)
+
+
+def _part_error(part: BoardPart, why: Exit) -> DriverError | None:
+    """What is wrong with one of several boards; None for nothing."""
+    board = f"unit {part.unit} (relays {part.relays.start} to {part.relays.stop - 1})"
+    if why is Exit.CLEAN:
+        return None
+    if why is Exit.DEVICE_GONE:
+        return DeviceGone(
+            f"{board} does not answer", "Check its supply, the A/B wires and its address (unit)."
+        )
+    if why is Exit.MISCONFIGURED:
+        return Misconfigured(
+            f"{board} refuses what it is asked", "Compare lines, inputs and flash-on with its manual."
+        )
+    return DeviceMisbehaved(
+        f"{board} answers garbled, or its relays switch by themselves",
+        "Check that no two boards share an address, and switch off the board's own link between inputs and relays.",
+    )
 
 
 _WAIT_HINT = "It is started again by itself; if it stays away, check the relay board's cable."

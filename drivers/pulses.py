@@ -45,6 +45,11 @@ class Pulses:
         wanted = max(taken_ns + duration_ms * NS_PER_MS, self._ends.get(line, 0))
         self._ends[line] = min(wanted, on_since + self._cap_ns)
 
+    def room_ms(self, line: int, now_ns: int) -> int:
+        """How long a line may be on from now, whole milliseconds: a device's own timer must not end it later."""
+        room_ns = self._cap_ns - (now_ns - self._on_since.get(line, now_ns))
+        return max(0, room_ns // NS_PER_MS)
+
     def next_ns(self) -> int | None:
         """When the next line has to go off."""
         return min(self._ends.values(), default=None)

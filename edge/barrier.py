@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
-from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, Misconfigured
+from drivers.base import BoardPart, DeviceGone, DeviceMisbehaved, DriverError, Misconfigured
 from edge.board_inputs import BoardInputs
 from edge.link import Health
 from edge.parts import HeldPulse, Relay, RelayEvents
@@ -31,7 +32,18 @@ class Barrier:
         self._on_state = on_state
         self.inputs = BoardInputs()
         self._id = settings.id
-        events = RelayEvents(ready=self._ready, ack=self._ack, fault=self._fault, contact=self.inputs.changed)
+        self._lines = 0
+        self._gone: dict[int, BoardPart] = {}
+        """Of several boards on one bus those that are gone, by their unit."""
+        self._is_up = False
+        events = RelayEvents(
+            ready=self._ready,
+            ack=self._ack,
+            fault=self._fault,
+            contact=self.inputs.changed,
+            refused=self._refused,
+            part=self._part,
+        )
         self._relay = make(settings, events)
         on_state(DeviceState(Health.BAD, "device.opening"))
 
@@ -41,17 +53,24 @@ class Barrier:
             try:
                 await self._relay.run()
             except Misconfigured as error:
-                self._on_state(DeviceState(Health.BAD, "device.misconfigured", str(error), error.hint))
+                self._down(DeviceState(Health.BAD, "device.misconfigured", str(error), error.hint))
             except Exception:
                 # A defect of ours: shown and started again, as a reader is; without it nobody gets in here.
                 log.exception("relay guard's link failed")
-                self._on_state(DeviceState(Health.BAD, "device.defect"))
+                self._down(DeviceState(Health.BAD, "device.defect"))
             await asyncio.sleep(MISCONFIGURED_WAIT_S)
 
     @property
     def last_pong_ns(self) -> int:
         """When the guard last answered, monotonic."""
         return self._relay.last_pong_ns
+
+    def reaches(self, *lines: int | None) -> bool:
+        """Whether the board works, and each of these lines with it."""
+        gone = [
+            line for part in self._gone.values() for line in lines if line is not None and line in part.relays
+        ]
+        return self._is_up and not gone
 
     def pulse(self, line: int, duration_ms: int, done: Callable[[bool], None]) -> None:
         """Command one pulse now; `done(ok)` when the guard wrote it to the device, or could not."""
@@ -91,8 +110,36 @@ class Barrier:
             return  # the guard is not there: it starts all-off, and its death was reported by `fault`
 
     def _ready(self, lines: int) -> None:
-        self._on_state(DeviceState(Health.OK, "device.ok", f"{lines} lines"))
+        self._lines, self._is_up = lines, True
+        self._gone.clear()
+        self._tell()
         self.inputs.opened(f"inputs of the relay board {self._id}")
+
+    def _tell(self) -> None:
+        """Say how the board is: of several on one bus some may be gone."""
+        if not self._gone:
+            self._on_state(DeviceState(Health.OK, "device.ok", f"{self._lines} lines"))
+            return
+        errors = [part.error for _, part in sorted(self._gone.items()) if part.error is not None]
+        self._on_state(replace(state_of(errors[0]), what="; ".join(map(str, errors))))
+
+    def _part(self, part: BoardPart) -> None:
+        if part.error is None:
+            self._gone.pop(part.unit, None)
+        else:
+            self._gone[part.unit] = part
+        self._tell()
+        self.inputs.part(part)
+
+    def _refused(self, number: int) -> None:
+        done = self._waiting.pop(number, None)
+        if done is not None:
+            done(False)
+
+    def _down(self, state: DeviceState) -> None:
+        self._is_up = False
+        self._gone.clear()
+        self._on_state(state)
 
     def _ack(self, number: int) -> None:
         done = self._waiting.pop(number, None)
@@ -100,14 +147,16 @@ class Barrier:
             done(True)
 
     def _fault(self, error: DriverError) -> None:
-        self._on_state(DeviceState(Health.BAD, _code_of(error), str(error), error.hint))
+        self._down(replace(state_of(error), health=Health.BAD))
         self.inputs.lost(error)
         waiting, self._waiting = self._waiting, {}
         for done in waiting.values():
             done(False)
 
 
-def _code_of(error: DriverError) -> str:
+def state_of(error: DriverError) -> DeviceState:
+    """How a board is of which a part failed, the rest goes on."""
+    code = "device.misbehaved" if isinstance(error, DeviceMisbehaved) else "device.gone"
     if isinstance(error, Misconfigured):
-        return "device.misconfigured"
-    return "device.misbehaved" if isinstance(error, DeviceMisbehaved) else "device.gone"
+        code = "device.misconfigured"
+    return DeviceState(Health.DEGRADED, code, str(error), error.hint)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection
 from typing import NoReturn
 
-from drivers.base import DeviceGone, DriverError, EmitInput, InputChanged, Opened
+from drivers.base import BoardPart, DeviceGone, DriverError, EmitInput, InputChanged, InputsLost, Opened
 
 
 class BoardInputs:
@@ -13,6 +13,8 @@ class BoardInputs:
     def __init__(self) -> None:
         self._what = ""
         self._levels: dict[int, InputChanged] = {}
+        self._gone: dict[int, InputsLost] = {}
+        """By their unit, where several boards are one to the gate."""
         self._emit: EmitInput | None = None
         self._failed: asyncio.Future[DriverError] | None = None
         self._active_low: Collection[int] = ()
@@ -24,6 +26,7 @@ class BoardInputs:
     def opened(self, what: str) -> None:
         """The board is open; its contacts' levels follow."""
         self._what = what
+        self._gone.clear()
         if self._emit is not None:
             self._emit(Opened(what))
 
@@ -35,10 +38,23 @@ class BoardInputs:
         if self._emit is not None:
             self._emit(told)
 
+    def part(self, part: BoardPart) -> None:
+        """One of several boards went, or is back; its contacts' levels follow then."""
+        if not part.inputs:
+            return
+        self._gone.pop(part.unit, None)
+        if part.error is not None:
+            self._gone[part.unit] = InputsLost(part.inputs, part.error)
+            for line in part.inputs:
+                self._levels.pop(line, None)
+        if self._emit is not None:
+            self._emit(next(reversed(self._gone.values()), None) or Opened(self._what))
+
     def lost(self, error: DriverError) -> None:
         """The board, or its guard, is gone."""
         self._what = ""
         self._levels.clear()
+        self._gone.clear()
         if self._failed is not None and not self._failed.done():
             self._failed.set_result(error)
 
@@ -54,6 +70,8 @@ class BoardInputs:
             for line in sorted(self._levels):
                 level = self._levels[line]
                 emit(InputChanged(line, level.active, level.at_ns, first=True))
+            for gone in self._gone.values():
+                emit(gone)
             raise await self._failed
         finally:
             self._emit = self._failed = None

@@ -330,6 +330,10 @@ def guard_settings_of(settings: RelaySettings) -> GuardSettings:
         options |= {key: getattr(settings, key) for key in ("inputs", "poll_ms", "debounce_ms")}
     if isinstance(settings, ModbusRelay):
         options |= {key: getattr(settings, key) for key in ("unit", "baud", "flash", "flash_unit_ms")}
+        if len(settings.units) > 1:
+            options["units"] = list(settings.units)
+        elif settings.units:
+            options["unit"] = settings.units[0]
     return GuardSettings(settings.__struct_config__.tag, options, settings.pulse_max_ms)  # type: ignore[arg-type]
 
 
@@ -393,7 +397,10 @@ def gpio_level(label: str, offset: int) -> bool:
 def relay_of(settings: RelaySettings, events: RelayEvents) -> Relay:
     """Return the lane's end of a relay guard."""
     argv = [sys.executable, "-m", "drivers.guard", guard_settings_of(settings).to_json()]
-    return GuardLink(argv, GuardEvents(events.ready, events.ack, events.ended, events.fault, events.contact))
+    heard = GuardEvents(
+        events.ready, events.ack, events.ended, events.fault, events.contact, events.refused, events.part
+    )
+    return GuardLink(argv, heard)
 
 
 def relay_off(settings: RelaySettings) -> str:

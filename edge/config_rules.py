@@ -63,6 +63,9 @@ FINDERS: Final = ("device", "usb", "usb_port", "model")
 FOUND: Final = {"wedge": "keyboard", "hidpos": "HID device"}
 """Readers that are found so, by driver, and what they are looked for among."""
 
+LINES_MAX: Final = 64
+"""Relays, or inputs, that one [[relays]] may have: a lane names them by 0 to 63."""
+
 Problem = tuple[KeyPath, str, str]
 """Path, what is wrong, what is allowed."""
 
@@ -84,6 +87,7 @@ def problems(settings: Mapping[str, object]) -> Iterator[Problem]:
     yield from _gate_and_page(top)
     for board in relays:
         yield from _board(board, _lines_of(board))
+        yield from _bus(board)
     for board in inputs:
         yield from _board(board, _contacts_of(board, relays))
     yield from _relays_read(inputs, relays)
@@ -211,6 +215,29 @@ def _board(board: _Table, lines: int | None) -> Iterator[Problem]:
     yield from _path_from_root(board, "device")
 
 
+def _bus(board: _Table) -> Iterator[Problem]:
+    """Several Modbus boards on one bus: each an address of its own, no more lines than there are, and flash-on."""
+    units = [unit for _, unit in board.numbers("units")]
+    for at, unit in board.numbers("units"):
+        if unit in units[:at]:
+            yield (*board.path, "units", at), f"unit {unit} is named twice", "each board on the bus once"
+    if units and "unit" in board.values:
+        wrong = "units names the boards on this bus already"
+        yield (*board.path, "unit"), wrong, "unit for one board, units for several"
+    if len(units) > 1 and board.get("flash") is False:
+        wrong = "boards that share a bus have to end their pulses by themselves"
+        yield (
+            (*board.path, "flash"),
+            wrong,
+            "boards with flash-on, or a [[relays]] and an adapter for each",
+        )
+    for key in ("lines", "inputs"):
+        count = board.number(key)
+        if len(units) > 1 and count is not None and count * len(units) > LINES_MAX:
+            wrong = f"{len(units)} boards with {count} each are {count * len(units)} {key}"
+            yield (*board.path, key), wrong, f"up to {LINES_MAX} on one bus; {key} counts those of one board"
+
+
 def _reader(reader: _Table) -> Iterator[Problem]:
     yield from _path_from_root(reader, "port")
     yield from _path_from_root(reader, "device")
@@ -264,7 +291,13 @@ def _lines_of(board: _Table) -> int | None:
     if board.text("driver") == "gpio":
         offsets = board.get("offsets")
         return len(offsets) if isinstance(offsets, list) else None
-    return board.number("lines")
+    return _on_bus(board, "lines")
+
+
+def _on_bus(board: _Table, key: str) -> int | None:
+    """Return how many lines a board has, over all boards of its bus; None where that cannot be told."""
+    count = board.number(key)
+    return None if count is None else count * max(1, len(board.numbers("units")))
 
 
 def _contacts_of(board: _Table, relays: list[_Table]) -> int | None:
@@ -272,7 +305,7 @@ def _contacts_of(board: _Table, relays: list[_Table]) -> int | None:
     if board.text("driver") != "relay":
         return _lines_of(board)
     relay = _find(relays, board.text("relay"))
-    return None if relay is None else relay.number("inputs") or None
+    return None if relay is None else _on_bus(relay, "inputs") or None
 
 
 def _relays_read(inputs: list[_Table], relays: list[_Table]) -> Iterator[Problem]:

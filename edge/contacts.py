@@ -5,7 +5,7 @@ stood when it was found is nobody's doing. Levels (READY, fault, fire, a door) c
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from admission.lane import Detected, DoorChanged, ExitAsked, FireChanged, LaneEvent, Passed, SensorsChanged
@@ -74,17 +74,25 @@ class Contacts:
             case own.exit_button if event.active and not event.first:
                 self._drive(ExitAsked())
 
-    def lost(self) -> None:
-        """The board is gone: a READY contact that cannot be seen is not ready; passages are assumed."""
-        self._drive(SensorsChanged(seen=False))
-        if self._own.door_contact is not None:
+    def lost(self, lines: Collection[int] | None = None) -> None:
+        """The board, or these lines of it, are gone: a READY contact that cannot be seen is not ready; passages are assumed."""
+        own = self._own
+
+        def gone(*contacts: int | None) -> bool:
+            return lines is None or not set(lines).isdisjoint(contacts)
+
+        if gone(own.entry_contact, own.exit_contact, own.door_contact):
+            self._drive(SensorsChanged(seen=False))
+            for pending in self._pending.values():
+                pending.cancel()
+            self._pending.clear()
+            self._passing.clear()
+        if own.door_contact is not None and gone(own.door_contact):
             self._drive(DoorChanged(open=False))
-        for pending in self._pending.values():
-            pending.cancel()
-        self._pending.clear()
-        self._passing.clear()
-        self._fault = False
-        self._ready = self._own.ready_contact is None
+        if gone(own.fault_contact):
+            self._fault = False
+        if gone(own.ready_contact):
+            self._ready = own.ready_contact is None
         self._told()
 
     def drain(self) -> None:

@@ -26,6 +26,7 @@ from drivers.base import (
     Garbled,
     InputChanged,
     Inputs,
+    InputsLost,
     Opened,
     Reader,
     ReaderEvent,
@@ -36,7 +37,7 @@ from drivers.base import (
 from edge import notify
 from edge.alerts import Alerts
 from edge.asking import Asking
-from edge.barrier import Barrier
+from edge.barrier import Barrier, state_of
 from edge.board import Board
 from edge.clock import TrustedTime, runs_by_chip
 from edge.commands import Commands
@@ -370,12 +371,19 @@ class Daemon:
                     shell.contacts_lost()
 
         async def run(opened: Callable[[str], None]) -> NoReturn:
-            def emit(event: InputChanged | Opened) -> None:
-                if isinstance(event, Opened):
-                    opened(event.what)
-                else:
-                    for shell in shells:
-                        shell.input_changed(event)
+            def emit(event: InputChanged | Opened | InputsLost) -> None:
+                match event:
+                    case Opened(what=what):
+                        opened(what)
+                    case InputsLost(lines=lines, error=error):
+                        state = state_of(error)
+                        self._device_log.changed(device, state)
+                        self.board.device(Part.SENSOR, settings.id, state)
+                        for shell in shells:
+                            shell.contacts_lost(lines)
+                    case InputChanged():
+                        for shell in shells:
+                            shell.input_changed(event)
 
             await self._inputs_of(settings).run(emit)
 
@@ -411,8 +419,8 @@ class Daemon:
             Part.LOG, "log"
         ) is not Health.BAD
         for shell in getattr(self, "lanes", {}).values():
-            relay = shell.settings.relay
-            works = not relay or self.board.health(Part.RELAY, relay) is Health.OK
+            own = shell.settings
+            works = not own.relay or self.barriers[own.relay].reaches(own.entry_line, own.exit_line)
             shell.healthy(relay=works, memory=memory)
 
     # --- the log ------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ thread's, the relay the guard's.
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -248,9 +248,9 @@ class LaneShell:
         """Whether somebody with a good ticket would be let in, as far as it is not for the lane's state."""
         return self._memory and self.machine.facts()[1]
 
-    def contacts_lost(self) -> None:
-        """The input board is gone."""
-        self._contacts.lost()
+    def contacts_lost(self, lines: Collection[int] | None = None) -> None:
+        """The input board is gone, or these lines of it."""
+        self._contacts.lost(lines)
 
     @property
     def trouble(self) -> str:

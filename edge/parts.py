@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
-from drivers.base import DriverError, InputChanged, Inputs, Reader
+from drivers.base import BoardPart, DriverError, InputChanged, Inputs, Reader
 from edge.clock import Clock, chip_s
 from edge.settings import InputSettings, ReaderSettings, RelaySettings
 from edge.store.disk import Disk
@@ -60,6 +60,10 @@ class RelayEvents:
     fault: Callable[[DriverError], None] = field(default=lambda _error: None)
     contact: Callable[[InputChanged], None] = field(default=lambda _event: None)
     """A contact of the board's own; `active` as it is wired."""
+    refused: Callable[[int], None] = field(default=lambda _id: None)
+    """A command that could not be carried out, and the others go on."""
+    part: Callable[[BoardPart], None] = field(default=lambda _part: None)
+    """One of several boards went, or is back with every line off."""
 
 
 @dataclass(frozen=True, slots=True)

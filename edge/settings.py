@@ -92,6 +92,7 @@ PulseMs = Annotated[int, msgspec.Meta(ge=50, le=5000)]
 """Turnstiles take 100 to 1,000 ms; a door's strike is held while somebody pulls the door (`drivers.pulses`: 5 s at most)."""
 Beep = Annotated[int, msgspec.Meta(ge=-1, le=26)]
 Lights = Annotated[int, msgspec.Meta(ge=0, le=255)]
+ModbusUnit = Annotated[int, msgspec.Meta(ge=1, le=247)]
 Baud = Annotated[int, msgspec.Meta(ge=300, le=4_000_000)]
 
 
@@ -366,11 +367,13 @@ class KmtronicRelay(_SerialRelay, frozen=True, tag_field="driver", tag="kmtronic
 
 
 class ModbusRelay(_ReadingRelay, frozen=True, tag_field="driver", tag="modbus"):
-    """Relays of a Modbus RTU board on RS-485, and its inputs."""
+    """Relays of a Modbus RTU board on RS-485, and its inputs; or several such boards on one bus, numbered through."""
 
     lines: Annotated[int, msgspec.Meta(ge=1, le=32)] = 8
     baud: Baud = 9600
-    unit: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
+    unit: ModbusUnit = 1
+    units: Annotated[tuple[ModbusUnit, ...], msgspec.Meta(min_length=1, max_length=4)] = ()
+    """Instead of `unit`: the boards of one kind on this bus. `lines` and `inputs` are each board's, the first board's come first."""
     flash: bool = True
     """The board ends pulses by itself (flash-on); false: the relay guard does."""
     flash_unit_ms: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
@@ -460,7 +463,7 @@ class ModbusInputs(_Strict, frozen=True, tag_field="driver", tag="modbus"):
     id: Name
     port: Path
     baud: Baud = 9600
-    unit: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
+    unit: ModbusUnit = 1
     lines: Annotated[int, msgspec.Meta(ge=1, le=32)] = 8
     active_low: tuple[int, ...] = ()
     poll_ms: Annotated[int, msgspec.Meta(ge=5, le=1000)] = 20

@@ -1,6 +1,6 @@
 """Debouncing of polled input lines. Pure: samples with their monotonic nanoseconds in, changes out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -28,6 +28,12 @@ class Debouncer:
     def sample(self, levels: Mapping[int, bool], at_ns: int) -> list[Change]:
         """One look at some or all lines; the changes that this look settles, by line."""
         return [change for line in sorted(levels) if (change := self._one(line, levels[line], at_ns))]
+
+    def forget(self, lines: Iterable[int]) -> None:
+        """Know nothing of these lines any more: their next sample is a first one."""
+        for line in lines:
+            self._levels.pop(line, None)
+            self._pending_since.pop(line, None)
 
     def _one(self, line: int, active: bool, at_ns: int) -> Change | None:
         if line not in self._levels:

@@ -2,7 +2,10 @@
 
 Layout, big-endian: magic 0xA7 · kind · line (of FAULT: the exit code; of READY: how many lines) · sum · milliseconds u16 ·
 id u16. INPUT: line is the contact's number, milliseconds its level (bit 0: closed, bit 1: as found when the board was
-opened), id how many milliseconds ago it changed. `sum` makes the sum of all eight bytes zero modulo 256. Fixed size, so that a frame is one atomic write on a pipe
+opened), id how many milliseconds ago it changed. REFUSED: the command of this id failed, and the guard goes on. PART, one of
+several boards: line is its place among them, milliseconds its relays (low byte) and inputs (high byte), id its unit (low byte)
+and why its lines are of no use (high byte, an exit code; CLEAN: they are). `sum` makes the sum of all eight bytes zero modulo
+256. Fixed size, so that a frame is one atomic write on a pipe
 (POSIX: up to PIPE_BUF) and there is nothing to resynchronise: a stream that is wrong once stays wrong, and the guard then
 switches all off and ends.
 """
@@ -10,6 +13,8 @@ switches all off and ends.
 import struct
 from enum import IntEnum
 from typing import NamedTuple
+
+from drivers.base import BoardPart
 
 FRAME_BYTES = 8
 MAGIC = 0xA7
@@ -30,6 +35,8 @@ class Kind(IntEnum):
     PONG = 0x94
     FAULT = 0x95
     INPUT = 0x96
+    PART = 0x97
+    REFUSED = 0x98
 
 
 class Exit(IntEnum):
@@ -75,6 +82,22 @@ def decode(data: bytes) -> Frame:
 
 
 _KINDS = {one.value: one for one in Kind}
+
+
+def part_frame(place: int, part: BoardPart, why: Exit) -> Frame:
+    """Say how one of several boards is."""
+    return Frame(Kind.PART, place, len(part.relays) | len(part.inputs) << 8, part.unit | why << 8)
+
+
+def part_of(frame: Frame) -> tuple[BoardPart, Exit]:
+    """Read `part_frame` back, without its error; raises Malformed."""
+    relays, inputs, unit = frame.ms & 0xFF, frame.ms >> 8, frame.id & 0xFF
+    try:
+        why = Exit(frame.id >> 8)
+    except ValueError as error:
+        raise Malformed(f"a board that ended with {frame.id >> 8}") from error
+    at = frame.line
+    return BoardPart(unit, range(at * relays, (at + 1) * relays), range(at * inputs, (at + 1) * inputs)), why
 
 
 class Frames:

@@ -105,12 +105,17 @@ class AskedOutputs(ABC):
         self.close()
         self._port.open()
         try:
-            self.greet()
-            self.all_off()
+            self.start()
         except DriverError:
             self._port.drop()
             raise
         return f"{self.name}, {self.lines} relays, {self.inputs} inputs"
+
+    def start(self) -> None:
+        """Make sure on the open port that it is the board that is meant, and every relay off; raises DriverError."""
+        self.greet()
+        self.all_off()
+        self._strays = 0
 
     def fileno(self) -> int:
         """The open port, so that a hang-up is seen while nothing is being asked; -1 when closed."""

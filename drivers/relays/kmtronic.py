@@ -9,7 +9,7 @@ from typing import Final
 from drivers.base import Misconfigured
 from drivers.framing.kmtronic import Levels, Status, command, status_request
 from drivers.relays.asked import AskedOutputs, Shape
-from drivers.relays.serial_board import ANSWER_BYTES_MAX, Question, SerialBoard
+from drivers.relays.serial_board import ANSWER_BYTES_MAX, Question, SerialBoard, SerialLine
 
 BAUD: Final = 9600
 LINES: Final = (1, 2, 4, 8)
@@ -30,7 +30,7 @@ class KmtronicOutputs(AskedOutputs):
                 f"a KMTronic board has 1, 2, 4 or 8 relays, not {lines}", "Count the relays on the board."
             )
         self._path = path
-        self._board = SerialBoard(path, BAUD, silent=_SILENT, garbled=_GARBLED)
+        self._board = SerialBoard(SerialLine(path, BAUD), silent=_SILENT, garbled=_GARBLED)
         super().__init__(self._board, Shape(lines))
 
     @property

@@ -12,7 +12,7 @@ switched off at the next look, and a board that goes on doing it is given up.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 from typing import Final
 
 from drivers.base import Misconfigured
@@ -31,13 +31,17 @@ from drivers.framing.modbus import (
     write_coil,
 )
 from drivers.relays.asked import DEBOUNCE_MS, POLL_MS, AskedOutputs, Levels, Shape
-from drivers.relays.serial_board import Question, SerialBoard
+from drivers.relays.serial_board import Question, SerialBoard, SerialLine, SharedBoard
 
 FLASH_UNIT_MS: Final = 100
 """Waveshare: "the delay time is the data x 100 ms"."""
 
-_SILENT: Final = "Check the board's supply, the A/B wires, its address (unit) and its baud rate."
-_GARBLED: Final = "Check the baud rate, and that no two boards on the wire share an address."
+SILENT: Final = "Check the board's supply, the A/B wires, its address (unit) and its baud rate."
+GARBLED: Final = "Check the baud rate, and that no two boards on the wire share an address."
+_NO_FLASH: Final = "Set flash = false for this board: the relay guard then ends its pulses."
+_NO_FLASH_SHARED: Final = (
+    "Give it an adapter of its own and flash = false: boards that share a bus end their pulses."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,16 @@ class ModbusOutputs(AskedOutputs):
         "Switch off the board's own link between inputs and relays (Waveshare: registers 0x1000 and up to 0)."
     )
 
-    def __init__(self, board: ModbusRelayBoard) -> None:
+    def __init__(self, board: ModbusRelayBoard, shared: SharedBoard | None = None) -> None:
+        """`shared`: its place on a line that it shares with other boards."""
         if not 1 <= board.unit <= 247 or board.flash_unit_ms < 1:
             raise Misconfigured(
                 f"unit {board.unit}, a flash unit of {board.flash_unit_ms} ms",
                 f"Units are 1 to 247; Waveshare's flash-on counts in {FLASH_UNIT_MS} ms.",
             )
-        self._board = SerialBoard(board.path, board.baud, silent=_SILENT, garbled=_GARBLED)
+        alone = SerialLine(board.path, board.baud)
+        self._board = shared or SerialBoard(alone, silent=SILENT, garbled=GARBLED)
+        self._no_flash = _NO_FLASH_SHARED if shared else _NO_FLASH
         super().__init__(self._board, Shape(board.lines, board.inputs, board.poll_ms, board.debounce_ms))
         self.own_timer = board.flash
         self._settings = board
@@ -86,18 +93,21 @@ class ModbusOutputs(AskedOutputs):
     def pulse(self, line: int, duration_ms: int) -> None:
         """Switch one relay on for a time the board itself ends; returns when the board confirmed it.
 
-        Said again (its confirmation was lost) it lasts no longer than the guard's own deadline.
+        Said again (its confirmation was lost) it lasts no longer than the guard's own deadline. The time of a relay that is
+        on is rounded down: rounded up it could end after the longest pulse.
         """
         self.check(line)
         if not self.own_timer:
             super().pulse(line, duration_ms)
+        units = duration_ms / self._settings.flash_unit_ms
+        if line in self.wanted and units < 1:
+            return
+        whole = floor(units) if line in self.wanted else max(1, ceil(units))
         self.wanted.add(line)
-        units = ceil(duration_ms / self._settings.flash_unit_ms)
-        reply = self._ask(flash_coil(self._settings.unit, line, max(1, units)))
+        reply = self._ask(flash_coil(self._settings.unit, line, whole))
         if isinstance(reply, Refused):
             raise Misconfigured(
-                f"the board knows no flash-on (exception {reply.code})",
-                "Set flash = false for this board: the relay guard then ends its pulses.",
+                f"unit {self._settings.unit} knows no flash-on (exception {reply.code})", self._no_flash
             )
 
     def all_off(self) -> None:
@@ -137,7 +147,7 @@ class ModbusOutputs(AskedOutputs):
         reply = self._board.glance(_question(request))
         if isinstance(reply, Refused):
             raise Misconfigured(
-                f"the board refuses to be read (exception {reply.code})",
+                f"unit {self._settings.unit} refuses to be read (exception {reply.code})",
                 "Count its relays and inputs; set inputs = 0 where it has none.",
             )
         return reply.values if isinstance(reply, Bits) else None
@@ -149,6 +159,11 @@ def _question(request: Request) -> Question[Reply]:
 
 def from_options(options: Mapping[str, object]) -> ModbusOutputs:
     """The board named by the guard's settings: the fields of `ModbusRelayBoard`."""
+    return ModbusOutputs(board_of(options))
+
+
+def board_of(options: Mapping[str, object]) -> ModbusRelayBoard:
+    """What the guard's settings say of a board; raises Misconfigured."""
     path, lines = options.get("path"), options.get("lines")
     if not isinstance(path, str) or not isinstance(lines, int):
         raise Misconfigured("a Modbus board needs `path` and `lines`", "Set both in the output's table.")
@@ -156,4 +171,4 @@ def from_options(options: Mapping[str, object]) -> ModbusOutputs:
     others = {key: options[key] for key in known if key in options}
     if not all(isinstance(value, int) for value in others.values()):
         raise Misconfigured("a Modbus board's options are whole numbers", "Correct the output's table.")
-    return ModbusOutputs(ModbusRelayBoard(path, lines, **others))  # type: ignore[arg-type]
+    return ModbusRelayBoard(path, lines, **others)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from typing import Final
 from drivers.base import Misconfigured
 from drivers.framing.numato import Reply, read_input, read_relay, switch, to_bytes
 from drivers.relays.asked import DEBOUNCE_MS, POLL_MS, AskedOutputs, Levels, Shape
-from drivers.relays.serial_board import ANSWER_BYTES_MAX, Question, SerialBoard
+from drivers.relays.serial_board import ANSWER_BYTES_MAX, Question, SerialBoard, SerialLine
 
 BAUD: Final = 19200
 """USB-CDC ignores it; Numato's own samples say so."""
@@ -47,7 +47,7 @@ class NumatoOutputs(AskedOutputs):
                 f"Numato modules have 1, 2, 4, 8, 16 or 32 relays; up to {INPUTS_MAX} inputs are read.",
             )
         self._path = module.path
-        self._board = SerialBoard(module.path, BAUD, silent=_SILENT, garbled=_GARBLED)
+        self._board = SerialBoard(SerialLine(module.path, BAUD), silent=_SILENT, garbled=_GARBLED)
         super().__init__(self._board, Shape(module.lines, module.inputs, module.poll_ms, module.debounce_ms))
 
     @property

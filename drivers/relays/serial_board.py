@@ -1,5 +1,7 @@
 """A relay board on a serial port that answers: one question at a time, by the relay guard, with a limit on every wait.
 
+Several boards may share a line (`SerialLine`), as RS-485 has it: then each is one that is `SharedBoard`.
+
 A question is asked again where its answer stays out, since RS-485 in a steel gate picks up noise; so what is asked must do no
 harm when it is done twice. Between commands the guard looks whether the board is still there (`glance`).
 """
@@ -40,25 +42,14 @@ class Question(Generic[T_co]):
     find: Callable[[], Callable[[bytes], T_co | None]]
 
 
-class SerialBoard:
-    """The port. `silent` and `garbled` are the hints of a board that says nothing, and of one that says something else.
+class SerialLine:
+    """The port and what hangs on it: one question at a time. `lost`: why it is of no use any more, whichever board was asked."""
 
-    `misses`, `noise`: answers that stayed out, and that were none, since the start.
-    """
-
-    def __init__(self, path: str, baud: int, *, silent: str, garbled: str) -> None:
+    def __init__(self, path: str, baud: int) -> None:
         self.path = path
-        self.misses = 0
-        self.noise = 0
+        self.lost: DriverError | None = None
         self._baud = baud
-        self._silent = silent
-        self._garbled = garbled
         self._tty: Tty | None = None
-        self.answered = True
-        """Whether the last look was answered."""
-        self._heard_s = 0.0
-        """When that was, monotonic."""
-        self._garbling = False
 
     def open(self) -> None:
         """Open the port and forget what waits in it; raises DriverError."""
@@ -66,16 +57,84 @@ class SerialBoard:
         self._tty = Tty(self.path, self._baud)
         # What an earlier process left in the queue is no longer wanted.
         self._tty.flush_output()
-        self.answered, self._garbling, self._heard_s = True, False, time.monotonic()
+        self.lost = None
 
     def fileno(self) -> int:
         """The open port, so that a hang-up is seen while nothing is being asked; -1 when closed."""
         return self._tty.fd if self._tty else -1
 
+    def drop(self) -> None:
+        """Close the port. Never raises."""
+        if self._tty is not None:
+            self._tty.close()
+            self._tty = None
+
+    def once(self, question: Question[T]) -> tuple[T | None, bool]:
+        """The answer to one try, and whether anything was heard; raises DriverError where the port fails."""
+        tty = self._tty
+        if tty is None:
+            raise DeviceGone(f"{self.path} is not open", "Open the device first.")
+        try:
+            return self._exchange(tty, question)
+        except DriverError as error:
+            self.lost = error
+            raise
+
+    def _exchange(self, tty: Tty, question: Question[T]) -> tuple[T | None, bool]:
+        tty.flush_input()  # what came late belongs to an earlier question
+        tty.write(question.data)
+        found = question.find()
+        deadline, heard = time.monotonic() + REPLY_S, False
+        while (rest_s := deadline - time.monotonic()) > 0:
+            data = tty.read_within(rest_s)
+            heard = heard or bool(data)
+            answer = found(data) if data else None
+            if answer is not None:
+                return answer, True
+        return None, heard
+
+
+class SerialBoard:
+    """A board alone on its line. `silent` and `garbled` are the hints of one that says nothing, and of one that says something else.
+
+    `misses`, `noise`: answers that stayed out, and that were none, since the start.
+    """
+
+    def __init__(self, line: SerialLine, *, silent: str, garbled: str) -> None:
+        self.path = line.path
+        self.misses = 0
+        self.noise = 0
+        self._line = line
+        self._what = f"the board at {line.path}"
+        self._silent = silent
+        self._garbled = garbled
+        self.answered = True
+        """Whether the last look was answered."""
+        self._heard_s = 0.0
+        """When that was, monotonic."""
+        self._garbling = False
+
+    def open(self) -> None:
+        """Open the port; raises DriverError."""
+        self._line.open()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.answered, self._garbling, self._heard_s = True, False, time.monotonic()
+
+    @property
+    def _tries(self) -> int:
+        """How often a command is sent before it counts as unanswered."""
+        return TRIES
+
+    def fileno(self) -> int:
+        """The open port, so that a hang-up is seen while nothing is being asked; -1 when closed."""
+        return self._line.fileno()
+
     def ask(self, question: Question[T]) -> T:
         """Send a command and return the answer; raises DeviceGone or DeviceMisbehaved."""
         heard = False
-        for _ in range(TRIES):
+        for _ in range(self._tries):
             answer, some = self._once(question)
             if answer is not None:
                 return answer
@@ -97,30 +156,38 @@ class SerialBoard:
 
     def drop(self) -> None:
         """Close the port. Never raises."""
-        if self._tty is not None:
-            self._tty.close()
-            self._tty = None
+        self._line.drop()
 
     def _once(self, question: Question[T]) -> tuple[T | None, bool]:
-        """The answer to one try, and whether anything was heard."""
-        tty = self._tty
-        if tty is None:
-            raise DeviceGone(f"{self.path} is not open", "Open the device first.")
-        tty.flush_input()  # what came late belongs to an earlier question
-        tty.write(question.data)
-        found = question.find()
-        deadline, heard = time.monotonic() + REPLY_S, False
-        while (rest_s := deadline - time.monotonic()) > 0:
-            data = tty.read_within(rest_s)
-            heard = heard or bool(data)
-            answer = found(data) if data else None
-            if answer is not None:
-                return answer, True
-        self.misses += not heard
-        self.noise += heard
-        return None, heard
+        answer, heard = self._line.once(question)
+        if answer is None:
+            self.misses += not heard
+            self.noise += heard
+        return answer, heard
 
     def _complaint(self, *, heard: bool) -> DriverError:
         if heard:
-            return DeviceMisbehaved(f"the board at {self.path} answers garbled", self._garbled)
-        return DeviceGone(f"the board at {self.path} does not answer", self._silent)
+            return DeviceMisbehaved(f"{self._what} answers garbled", self._garbled)
+        return DeviceGone(f"{self._what} does not answer", self._silent)
+
+
+class SharedBoard(SerialBoard):
+    """One of several boards on a line, which their bus opens and closes.
+
+    A board that left the last question unanswered is asked once only: the others wait for it no longer than that.
+    """
+
+    def __init__(self, line: SerialLine, unit: int, *, silent: str, garbled: str) -> None:
+        super().__init__(line, silent=silent, garbled=garbled)
+        self._what = f"unit {unit} at {line.path}"
+
+    def open(self) -> None:
+        """Begin anew on the open line."""
+        self._begin()
+
+    def drop(self) -> None:
+        """Leave the line to the others."""
+
+    @property
+    def _tries(self) -> int:
+        return TRIES if self.answered else 1

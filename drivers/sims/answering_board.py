@@ -16,15 +16,15 @@ class AnsweringBoard(ABC):
     """Relays behind a serial port. `own_supply`: they keep their level when the plug is pulled.
 
     Either `attach` it to an event loop, or have `service` called (`drivers.sims.served`). `on_change` hears each relay that
-    switches. `wire` says what becomes of the bytes.
+    switches. `wire` says what becomes of the bytes. Boards on one bus are given its port, and what is heard on it (`hear`).
     """
 
     own_supply = False
 
     def __init__(
-        self, lines: int, link: Path, on_change: Callable[[RelayChange], None] = lambda _: None
+        self, lines: int, link: Path | PtyPort, on_change: Callable[[RelayChange], None] = lambda _: None
     ) -> None:
-        self.port = PtyPort(link)
+        self.port = link if isinstance(link, PtyPort) else PtyPort(link)
         self.path = self.port.path
         self.wire = Wire()
         self.levels = [False] * lines
@@ -44,9 +44,14 @@ class AnsweringBoard(ABC):
     def service(self, timeout_s: float = 0.0) -> None:
         """Obey and answer what waits; waits for something up to `timeout_s`."""
         self._end_timers()
+        self.hear(self.port.read(timeout_s))
+
+    def hear(self, data: bytes) -> None:
+        """Obey and answer what came over the wire."""
+        self._end_timers()
         if babble := self.wire.babble():
             self.port.write(babble)
-        heard = self.wire.to_device(self.port.read(timeout_s))
+        heard = self.wire.to_device(data)
         for answer in self.answers(heard) if heard else ():
             if self.wire.weather is Weather.DELAYED:
                 time.sleep(DELAY_S)
@@ -56,8 +61,12 @@ class AnsweringBoard(ABC):
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Obey from now on whenever the loop runs."""
-        self._loop = loop
+        self.keep_time(loop)
         loop.add_reader(self.port.fileno(), self.service)
+
+    def keep_time(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End its timers on this loop from now on."""
+        self._loop = loop
 
     def unplug(self) -> None:
         """The plug is pulled."""

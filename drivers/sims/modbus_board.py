@@ -1,5 +1,6 @@
 """A Modbus RTU board with inputs and relays (of the Waveshare kind), the device's side, on a pty."""
 
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -21,7 +22,8 @@ from drivers.framing.modbus import (
     refusal,
 )
 from drivers.sims.answering_board import AnsweringBoard
-from drivers.sims.lcus_board import RelayChange
+from drivers.sims.lcus_board import CHANGES_KEPT, RelayChange
+from drivers.sims.ports import PtyPort
 
 FLASH_UNIT_S = 0.1
 """Flash-on counts in tenths of a second."""
@@ -40,7 +42,7 @@ class ModbusBoard(AnsweringBoard):
     """Inputs that the world sets with `drive`, coils that the host sets; `on_change` hears of coils.
 
     `noise` says what becomes of the next answers. `polls` counts requests, `on_request` is called before each answer.
-    `flashes`, `writes_many`: the board knows flash-on, and function 15. `linked`: its inputs switch its relays, as many boards
+    `flashed`: coil and time of each flash-on that it obeyed. `flashes`, `writes_many`: the board knows flash-on, and function 15. `linked`: its inputs switch its relays, as many boards
     come from the factory.
     """
 
@@ -50,7 +52,7 @@ class ModbusBoard(AnsweringBoard):
         self,
         inputs: int,
         coils: int,
-        link: Path,
+        link: Path | PtyPort,
         unit: int = 1,
         on_change: Callable[[RelayChange], None] = lambda _: None,
         *,
@@ -64,6 +66,7 @@ class ModbusBoard(AnsweringBoard):
         self.polls = 0
         self.on_request: Callable[[], None] = lambda: None
         self.linked = False
+        self.flashed: deque[tuple[int, int]] = deque(maxlen=CHANGES_KEPT)
         self._flashes = flashes
         self._writes_many = writes_many
         self._requests = Requests(unit)
@@ -110,6 +113,7 @@ class ModbusBoard(AnsweringBoard):
         if coil >= len(self.levels) or (flash and not self._flashes):
             return refusal(self.unit, request.function, Fault.ILLEGAL_DATA_ADDRESS)
         if flash:
+            self.flashed.append((coil, request.second))
             self.switch(coil, on=True, for_s=request.second * FLASH_UNIT_S)
         elif request.second in (COIL_ON, COIL_OFF):
             self.switch(coil, on=request.second == COIL_ON)

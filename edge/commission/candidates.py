@@ -218,7 +218,8 @@ def with_inputs(board: RelaySettings, lines: int) -> RelaySettings:
     """Return a relay board whose contacts are read too."""
     match board:
         case ModbusRelay():
-            return msgspec.structs.replace(board, inputs=lines)
+            # Of a bus of several boards, which is for the file, stays what was written.
+            return board if len(board.units) > 1 else msgspec.structs.replace(board, inputs=lines)
         case NumatoRelay():
             return msgspec.structs.replace(board, inputs=min(lines, _NUMATO_PINS))
         case _:

@@ -32,6 +32,7 @@ from edge.settings import (
     InputSettings,
     LayoutSetting,
     MediumSetting,
+    ModbusRelay,
     ReaderSettings,
     RelayInputs,
     RelaySettings,
@@ -282,6 +283,8 @@ class Commissioning:
             or isinstance(board, GpioRelay | AdalightStrip | Ws2812Strip)
         ):
             return board
+        if isinstance(before, ModbusRelay) and len(before.units) > 1:
+            return before  # its lines are those of each board on its bus
         return msgspec.structs.replace(before, lines=max(board.lines, *(one + 1 for one in used), 1))
 
     def assign(self, key: str, line: int, lane: int, way: Way) -> None:

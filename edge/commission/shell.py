@@ -20,6 +20,7 @@ from drivers.base import (
     DriverError,
     EmitInput,
     InputChanged,
+    InputsLost,
     Medium,
     Opened,
     ReaderEvent,
@@ -298,10 +299,10 @@ class Shell:
         one = Watching(of, asyncio.ensure_future(asyncio.sleep(0)))
 
         async def run(opened: Callable[[str], None]) -> NoReturn:
-            def emit(event: InputChanged | Opened) -> None:
+            def emit(event: InputChanged | Opened | InputsLost) -> None:
                 if isinstance(event, Opened):
                     opened(event.what)
-                else:
+                elif isinstance(event, InputChanged):
                     self.session.changed(key, _line(of[0], event.line), active=event.active)
 
             try:

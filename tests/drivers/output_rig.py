@@ -14,6 +14,7 @@ from drivers.sims.hid_relay import HidRelay
 from drivers.sims.kmtronic_board import KmtronicBoard
 from drivers.sims.lcus_board import LcusBoard
 from drivers.sims.modbus_board import ModbusBoard
+from drivers.sims.modbus_bus import ModbusBus
 from drivers.sims.numato_module import NumatoModule
 from drivers.sims.served import Service
 from drivers.transport.gpiochip import OutputLine
@@ -21,6 +22,8 @@ from drivers.transport.tty import Tty
 
 WAIT_S = 5.0
 LINES = 2
+UNITS = (3, 7)
+"""The boards that share a bus."""
 
 
 @dataclass
@@ -34,7 +37,7 @@ class Rig:
     """Line 1 left on by a process that is gone."""
     unplug: Callable[[], None]
     plug: Callable[[], None]
-    board: AnsweringBoard | None = None
+    board: AnsweringBoard | ModbusBus | None = None
     """Where it is asked and answers on a serial line."""
 
     def make(self) -> Outputs:
@@ -103,7 +106,7 @@ def gpio_rig(folder: Path) -> Iterator[Rig]:
 
 
 @contextmanager
-def answering(board: AnsweringBoard | HidRelay, settings: GuardSettings) -> Iterator[Rig]:
+def answering(board: AnsweringBoard | HidRelay | ModbusBus, settings: GuardSettings) -> Iterator[Rig]:
     """Serve a board that answers."""
     with Service(board) as service:
 
@@ -130,7 +133,7 @@ def answering(board: AnsweringBoard | HidRelay, settings: GuardSettings) -> Iter
             with service.lock:
                 board.plug()
 
-        asked = board if isinstance(board, AnsweringBoard) else None
+        asked = None if isinstance(board, HidRelay) else board
         yield Rig(settings, levels, turned_on, leave_on, unplug, plug, asked)
     board.close()
 
@@ -148,6 +151,14 @@ def plain_modbus_rig(folder: Path) -> Iterator[Rig]:
     board = ModbusBoard(0, LINES, folder / "relays", flashes=False, writes_many=False)
     options = {"path": board.path, "lines": LINES, "flash": False}
     with answering(board, GuardSettings("modbus", options)) as rig:
+        yield rig
+
+
+@contextmanager
+def modbus_bus_rig(folder: Path) -> Iterator[Rig]:
+    """Two boards of one relay each on one bus."""
+    bus = ModbusBus(4, 1, folder / "relays", UNITS)
+    with answering(bus, bus_settings(bus.path)) as rig:
         yield rig
 
 
@@ -180,16 +191,22 @@ def modbus_settings(path: str, pulse_ms_max: int = 1000) -> GuardSettings:
     return GuardSettings("modbus", options, pulse_ms_max)
 
 
+def bus_settings(path: str, pulse_ms_max: int = 1000) -> GuardSettings:
+    options = {"path": path, "lines": 1, "units": [*UNITS], "inputs": 4, "poll_ms": 5, "debounce_ms": 5}
+    return GuardSettings("modbus", options, pulse_ms_max)
+
+
 RIGS = {
     "lcus": lcus_rig,
     "gpio": gpio_rig,
     "modbus": modbus_rig,
     "modbus-plain": plain_modbus_rig,
+    "modbus-bus": modbus_bus_rig,
     "kmtronic": kmtronic_rig,
     "numato": numato_rig,
     "hid": hid_rig,
 }
 """Every output driver."""
 
-ASKED = ("modbus", "kmtronic", "numato")
+ASKED = ("modbus", "modbus-bus", "kmtronic", "numato")
 """Those whose board answers on a serial line, each in its own language."""

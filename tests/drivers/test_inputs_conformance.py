@@ -18,6 +18,7 @@ from drivers.base import (
     EmitInput,
     InputChanged,
     Inputs,
+    InputsLost,
     Misconfigured,
     Opened,
 )
@@ -138,7 +139,7 @@ async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[R
     close()
 
 
-Events = asyncio.Queue[InputChanged | Opened]
+Events = asyncio.Queue[InputChanged | Opened | InputsLost]
 
 
 @asynccontextmanager
@@ -259,7 +260,7 @@ async def test_gpio_ends_by_a_defect_in_who_listens(tmp_path: Path) -> None:
     chip = SimChip(str(tmp_path), "header", 4)
     line = input_line(0, active_low=False, bias=Bias.AS_IS, debounce_ms=0)
 
-    def emit(event: InputChanged | Opened) -> None:
+    def emit(event: InputChanged | Opened | InputsLost) -> None:
         if isinstance(event, InputChanged):
             if not event.first:
                 raise ZeroDivisionError

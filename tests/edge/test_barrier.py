@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
 
-from drivers.base import DeviceGone, DriverError, Misconfigured
+from drivers.base import BoardPart, DeviceGone, DriverError, InputChanged, InputsLost, Misconfigured, Opened
 from drivers.guard_link import HeldPulse
 from edge.barrier import ANSWERS_MAX, Barrier
 from edge.link import Health
@@ -85,6 +86,52 @@ def test_each_pulse_hears_of_itself_once(rig: Rig) -> None:
     assert (rig.states[-1].health, rig.states[-1].hint) == (Health.BAD, "Plug it in.")
     rig.relay.events.ack(1)
     assert len(rig.answers) == 2
+
+
+GONE = BoardPart(2, range(4, 8), range(8, 16), DeviceGone("unit 2", "Check its supply."))
+
+
+def test_of_several_boards_one_that_is_gone_takes_its_own_lines_alone(rig: Rig) -> None:
+    events = rig.relay.events
+    assert not rig.barrier.reaches(0)
+    events.ready(8)
+    events.part(GONE)
+    assert [rig.barrier.reaches(line) for line in (3, 4, 7, None)] == [True, False, False, True]
+    state = rig.states[-1]
+    assert (state.health, state.code, state.what, state.hint) == (
+        Health.DEGRADED, "device.gone", "unit 2", "Check its supply.",
+    )  # fmt: skip
+    rig.pulse(1)
+    rig.pulse(2)
+    events.refused(1)
+    events.ack(2)
+    assert rig.answers == [(1, False), (2, True)]
+    events.part(replace(GONE, error=None))
+    assert rig.barrier.reaches(4)
+    assert (rig.states[-1].health, rig.states[-1].what) == (Health.OK, "8 lines")
+    events.part(GONE)
+    events.fault(DeviceGone("cable", "Plug it in."))
+    assert not rig.barrier.reaches(0)
+    events.ready(8)
+    assert rig.barrier.reaches(0, 4), "of a guard that starts anew only what it tells holds"
+
+
+async def test_contacts_of_a_board_that_is_gone_are_lost_and_the_others_go_on_being_told(rig: Rig) -> None:
+    events, told = rig.relay.events, list[InputChanged | Opened | InputsLost]()
+    events.ready(8)
+    for line in (0, 9):
+        events.contact(InputChanged(line, True, 1, first=True))
+    events.part(GONE)
+    watching = asyncio.create_task(rig.barrier.inputs.run(told.append))
+    await asyncio.sleep(0)
+    assert [type(one) for one in told] == [Opened, InputChanged, InputsLost]
+    assert isinstance(told[2], InputsLost)
+    assert told[2].lines == GONE.inputs
+    events.part(replace(GONE, error=None))
+    events.contact(InputChanged(9, True, 2, first=True))
+    events.part(GONE)
+    assert [type(one) for one in told[3:]] == [Opened, InputChanged, InputsLost]
+    watching.cancel()
 
 
 def test_without_a_guard_a_pulse_fails_at_once_and_off_is_no_error(rig: Rig) -> None:

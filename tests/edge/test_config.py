@@ -2,7 +2,7 @@
 
 import copy
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from msgspec import inspect
 
 from edge import config, config_rules
 from edge.barrier_kinds import DEFAULTS
+from edge.compose import guard_settings_of
 from edge.config import CONFIG_BYTES_MAX, ERRORS_MAX, ConfigErrors, default_path, load, relays
 from edge.config_lines import KeyPath, key_lines
 from edge.settings import GpioRelay, LaneSettings, LcusRelay, SerialReader, Settings, Way
@@ -378,6 +379,77 @@ def test_the_inputs_of_a_relay_board(old: str, new: str, expected: str) -> None:
     assert ONE_BOARD.count(old) == 1
     (found,) = errors(ONE_BOARD.replace(old, new))
     assert expected in found
+
+
+BUS = ONE_BOARD.replace("inputs = 8\n", "inputs = 8\nunits = [1, 2]\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "units = [1, 2]",
+            "units = [1, 2, 1]",
+            "relays[0].units[2]: unit 1 is named twice (allowed: each board",
+        ),
+        (
+            "units = [1, 2]",
+            "units = [1, 2]\nunit = 1",
+            "relays[0].unit: units names the boards on this bus already",
+        ),
+        (
+            "units = [1, 2]",
+            "units = [1, 248]",
+            "relays[0].units[1]: 248 is not allowed (allowed: a whole number",
+        ),
+        (
+            "units = [1, 2]",
+            "units = 2",
+            "relays[0].units: 2 is not allowed (allowed: a list, each entry a whole",
+        ),
+        ("units = [1, 2]", "units = [1, 2, 3, 4, 5]", "relays[0].units: 5 entries are not allowed"),
+        ("units = [1, 2]", "units = []", "relays[0].units: 0 entries are not allowed"),
+        (
+            "units = [1, 2]",
+            "units = [1, 2]\nflash = false",
+            "relays[0].flash: boards that share a bus have to end",
+        ),
+        ("lines = 2\n", "lines = 32\npoll_ms = 10\n", ""),
+        ("units = [1, 2]", "units = [1, 2, 3]", ""),
+        (
+            "inputs = 8\nunits = [1, 2]",
+            "inputs = 30\nunits = [1, 2, 3]",
+            "relays[0].inputs: 3 boards with 30 each are 90",
+        ),
+        ("exit_line = 1", "exit_line = 3", ""),
+        ("exit_line = 1", "exit_line = 4", "lanes[0].exit_line: the board has no line 4 (allowed: 0 to 3"),
+        ("fire_contact = 7", "fire_contact = 15", ""),
+        (
+            "fire_contact = 7",
+            "fire_contact = 16",
+            "lanes[0].fire_contact: the board has no line 16 (allowed: 0 to 15",
+        ),
+    ],
+)
+def test_several_boards_on_one_bus(old: str, new: str, expected: str) -> None:
+    assert load(BUS, {}).lanes
+    assert BUS.count(old) == 1
+    text = BUS.replace(old, new)
+    if not expected:
+        assert load(text, {}).lanes
+        return
+    (found,) = errors(text)
+    assert expected in found
+
+
+def test_a_bus_is_one_guard_with_every_board_and_a_single_unit_is_what_it_was() -> None:
+    def options(text: str) -> Mapping[str, object]:
+        return guard_settings_of(load(text, {}).relays[0]).options
+
+    assert options(BUS)["units"] == [1, 2]
+    alone = options(BUS.replace("[1, 2]", "[5]"))
+    assert (alone["unit"], "units" in alone) == (5, False)
+    assert options(ONE_BOARD)["unit"] == 1
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,21 @@ def test_what_cannot_be_seen_is_not_ready_and_shuts_no_alarm_off() -> None:
     assert rig.contacts.trouble == SHUT
 
 
+def test_lines_that_cannot_be_seen_take_only_what_they_told_with_them() -> None:
+    rig = Rig()
+    rig.change(2)
+    rig.change(4)
+    del rig.events[:]
+    rig.contacts.lost(range(8, 16))
+    assert (rig.events, rig.contacts.trouble) == ([], FAULT)
+    rig.contacts.lost(range(4, 8))
+    assert rig.events == [DoorChanged(open=False)]
+    assert rig.contacts.trouble == OPEN, "READY is on the other board, and seen"
+    rig.contacts.lost(range(2, 3))
+    assert rig.contacts.trouble == SHUT
+    assert rig.change(0) == [Passed(Direction.ENTRY)]
+
+
 def test_both_passage_contacts_at_once_are_a_turnstile_without_power() -> None:
     loop = TurnedLoop()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from admission.records import Direction, Flag, Kind, Outcome
 from drivers.sims.modbus_board import ModbusBoard
-from drivers.sims.weather import Weather
+from drivers.sims.modbus_bus import ModbusBus
+from drivers.sims.weather import Weather, Wire
 from edge.link import ASKED, Health, Part
 from tests.edge.rig import Gate, code, plug, quick, row, running
 from tests.venue.hardware import FIRE_LINE, READY_LINES
@@ -82,6 +83,73 @@ async def test_a_board_that_falls_silent_is_told_and_is_ready_again_by_itself(tm
         board.wire.weather = Weather.CLEAR
         await gate.until(lambda: gate.daemon.lanes[1].ready, "ready again", READY_S)
         await gate.until(lambda: gate.health(Part.SENSOR, "contacts") is Health.OK, "and sees")
+
+
+@asynccontextmanager
+async def on_one_bus(folder: Path) -> AsyncIterator[tuple[Gate, ModbusBus]]:
+    """The gate of the rig on two boards: lane 1's relays and contacts on the first, lane 2's relay and READY on the second."""
+    hardware = plug(folder)
+    hardware.relays.close()
+    hardware.contacts.unplug()
+    bus = ModbusBus(6, 2, folder / "dev" / "bus", (1, 2), hardware._switched)
+    hardware.contacts = bus
+    for lane in hardware.lanes.values():
+        lane.board = bus
+    bus.attach(asyncio.get_running_loop())
+    hardware.be_ready()
+    relays = f'''[[relays]]
+id = "relays"
+driver = "modbus"
+port = "{bus.path}"
+units = [1, 2]
+lines = 2
+inputs = 6
+baud = 115200
+poll_ms = 10
+debounce_ms = 10
+
+[[inputs]]
+id = "contacts"
+driver = "relay"
+relay = "relays"
+'''
+
+    def adjust(text: str) -> str:
+        before, after = text.split("[[relays]]", 1)
+        return quick(before + relays + "\n[[lanes]]" + after.split("[[lanes]]", 1)[1], hold_ms=2000)
+
+    async with running(folder, [row(7), row(8), row(9)], adjust=adjust, hardware=hardware) as gate:
+        yield gate, bus
+    hardware.unplug()
+
+
+async def test_one_of_two_boards_on_a_bus_falls_silent_and_the_other_lane_admits_on(tmp_path: Path) -> None:
+    async with on_one_bus(tmp_path) as (gate, bus):
+        await gate.ready()
+        one, two = gate.daemon.lanes[1], gate.daemon.lanes[2]
+        bus.boards[1].wire = Wire(Weather.DEAF)
+        await gate.until(lambda: not two.ready, "its lane is not ready")
+        assert gate.health(Part.RELAY, "relays") is Health.DEGRADED
+        said = next(tile.args for tile in gate.daemon.board.tiles if tile.part is Part.RELAY)
+        assert "unit 2 (relays 2 to 3)" in str(said["what"])
+        assert gate.health(Part.SENSOR, "contacts") is Health.DEGRADED
+        await gate.hardware.second.scan(code(7))
+        assert (await gate.seen()).outcome == Outcome.DENY
+        assert one.ready
+        await gate.hardware.entry.scan(code(8))
+        assert (await gate.seen(2)).outcome == Outcome.GRANT
+        assert await asyncio.wait_for(gate.hardware.lanes[1].releases.get(), 10) == "entry"
+        assert await gate.push()
+        assert (await gate.recorded(Kind.PASSAGE)).flags & Flag.ASSUMED == 0
+        bus.switch(3, on=True)
+        bus.boards[1].wire = Wire()
+        await gate.until(lambda: two.ready, "ready again")
+        assert not bus.levels[3], "what was left on is off before the lane is ready"
+        assert gate.health(Part.RELAY, "relays") is Health.OK
+        await gate.until(lambda: gate.health(Part.SENSOR, "contacts") is Health.OK, "and sees")
+        assert one.ready
+        await gate.hardware.second.scan(code(9))
+        assert await asyncio.wait_for(gate.hardware.lanes[2].releases.get(), 10) == "entry"
 
 
 def as_door(text: str) -> str:

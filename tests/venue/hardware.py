@@ -15,6 +15,7 @@ from typing import Literal
 from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
 from drivers.sims.lcus_board import LcusBoard, RelayChange
 from drivers.sims.modbus_board import ModbusBoard
+from drivers.sims.modbus_bus import ModbusBus
 from drivers.sims.serial_scanner import SerialScanner, SerialSetting
 
 Way = Literal["entry", "exit"]
@@ -33,7 +34,7 @@ class Turnstile:
     lines: dict[Way, int]
     contacts: dict[Way, int]
     hold_s: float
-    board: ModbusBoard
+    board: ModbusBoard | ModbusBus
     released: dict[Way, float] = field(default_factory=dict)
     on_change: Callable[[], None] = lambda: None
     releases: asyncio.Queue[Way] = field(default_factory=asyncio.Queue)
@@ -78,11 +79,14 @@ class GateHardware:
         self.tags = KeyboardScanner(folder / "lane1-tags", KeyboardSetting())
         self.second = SerialScanner(folder / "lane2-entry", SerialSetting())
         self.relays = LcusBoard(4, folder / "relays", self._switched)
-        self.contacts = ModbusBoard(8, 0, folder / "contacts")
+        self.contacts: ModbusBoard | ModbusBus = ModbusBoard(8, 0, folder / "contacts")
         self.scanners: dict[str, SerialScanner | KeyboardScanner] = dict(
             zip(DEVICES, (self.entry, self.exit, self.tags, self.second), strict=False)
         )
-        self.boards: dict[str, LcusBoard | ModbusBoard] = {"relays": self.relays, "contacts": self.contacts}
+        self.boards: dict[str, LcusBoard | ModbusBoard | ModbusBus] = {
+            "relays": self.relays,
+            "contacts": self.contacts,
+        }
         self.lanes = {
             1: Turnstile("Lane 1", {"entry": 0, "exit": 1}, {"entry": 0, "exit": 1}, hold_s, self.contacts),
             2: Turnstile("Lane 2", {"entry": 2}, {"entry": 2}, hold_s, self.contacts),

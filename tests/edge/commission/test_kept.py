@@ -12,7 +12,7 @@ from edge.commission.made import settings_of
 from edge.commission.remarks import LOST, with_remarks
 from edge.commission.session import Chosen, Heard, Lane, Seat
 from edge.commission.toml_text import HEAD, toml_of
-from edge.settings import LcusRelay, MediumSetting, ModbusRelay, SerialReader, Settings, Way
+from edge.settings import LcusRelay, MediumSetting, ModbusRelay, RelayInputs, SerialReader, Settings, Way
 from tests.house import ROOT
 
 EXAMPLES = sorted(path.name for path in (ROOT / "config").glob("gate-*.toml"))
@@ -150,6 +150,19 @@ def test_a_board_that_is_swapped_takes_the_barrier_with_it_and_leaves_the_lamps_
     assert (lane.relay, lane.entry_line, lane.lamp_relay, lane.green_line) == ("relays", 1, "box", 6)
     assert lane == replace(before.lanes[0], relay="relays", entry_line=1, lamp_relay="box")
     assert [one.id for one in after.relays] == ["box", "relays"]
+
+
+def test_several_boards_on_one_bus_stay_as_the_file_has_them() -> None:
+    before = tripod()
+    bus = ModbusRelay(id="box", port="/dev/relays", units=(1, 2), lines=4, inputs=4)
+    before = replace(before, relays=(bus,))
+    session = kept(before, letters)
+    bind(session, Inventory((plugged("1-2", "/dev/relays"),)))
+    session.use_board("1-2", ModbusRelay(id="relays", port="/dev/relays", lines=8))
+    session.watch("1-2", RelayInputs(id="contacts", relay="box"), 8)
+    after = settings_of(session, before)
+    assert config.load(toml_of(after), {}) == after
+    assert after.relays == (bus,)
 
 
 def test_a_lane_that_is_added_or_a_contact_that_is_moved_leaves_the_others_alone() -> None:

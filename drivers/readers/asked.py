@@ -69,10 +69,13 @@ class Asked(Generic[Made]):
         return self._after(self._host.quiet(now_ns))
 
     def show(self, signal: Signal) -> None:
-        """Have a signal shown."""
-        self._host.show(signal, time.monotonic_ns())
-        self._after(())
-        self._pump.arm()
+        """Have a signal shown. Never raises: the lane asks for it, and what fails here is the reader's end, no answer's."""
+        try:
+            self._host.show(signal, time.monotonic_ns())
+            self._send()
+            self._pump.arm()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the reader runs
+            self._pump.fail(error)
 
     async def run(self) -> NoReturn:
         """Talk until cancelled or until a DriverError says what to do next."""
@@ -87,15 +90,18 @@ class Asked(Generic[Made]):
 
     def _after(self, events: Sequence[Made]) -> list[ReaderEvent]:
         """Send what is to be sent, before anybody judges what came: a scanner reads no further code until then."""
-        data = self._host.take_output()
-        if data:
-            self._port.send(data)
+        self._send()
         if self._told:
             return [*events]
         if not self._host.ready:
             return []  # what comes before counts for nothing
         self._told = True
         return [Opened(self._what(self._host.name)), *events]
+
+    def _send(self) -> None:
+        data = self._host.take_output()
+        if data:
+            self._port.send(data)
 
 
 class AskedReader(Generic[Made]):

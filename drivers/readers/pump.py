@@ -97,7 +97,7 @@ class Pump(Generic[Event]):
             self._read()
             self.arm()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the reader runs
-            self._fail(error)
+            self.fail(error)
 
     def _read(self) -> bool:
         """Read once; return whether something came."""
@@ -106,7 +106,8 @@ class Pump(Generic[Event]):
             self._pass_on(frames)
         return frames is not None
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """End `run` by this error; to be called too where something fails that the loop did not call."""
         self._loop.remove_reader(self._fd)
         if not self._ended.done():
             self._ended.set_result(error)
@@ -127,7 +128,7 @@ class Pump(Generic[Event]):
         try:
             self._emit_some()
         except Exception as error:  # noqa: BLE001 - as above
-            self._fail(error)
+            self.fail(error)
 
     def _emit_some(self) -> None:
         now = [self._backlog.popleft() for _ in range(min(self._per_turn, len(self._backlog)))]
@@ -175,7 +176,7 @@ class Pump(Generic[Event]):
             self._look()
             self.arm()
         except Exception as error:  # noqa: BLE001 - as above
-            self._fail(error)
+            self.fail(error)
 
     def _look(self) -> None:
         # A busy loop may come here late: bytes that wait in the kernel prove that the line was not quiet.

@@ -12,9 +12,11 @@ from drivers.framing.presence import SAID_AGAIN_NS, Presence
 from drivers.framing.tag_host import POLL_NS, TagHost
 from drivers.framing.twn4_dialect import Twn4
 from drivers.framing.uid import ByteOrder
+from drivers.readers.asked import AskedReader
 from drivers.readers.pn532 import Pn532Config, Pn532Reader
 from drivers.readers.twn4 import HIGH_HZ, SHORT_MS, Twn4Config, Twn4Reader, beep
 from drivers.sims.tag_reader import Pn532Chip, TagReader, Twn4Device
+from drivers.transport.serial_port import Line
 from tests.drivers.reader_rig import WAIT_S, Listener, running, turns
 
 UID = bytes.fromhex("04E10CDA993C80")
@@ -236,3 +238,34 @@ def test_a_tag_that_stays_is_said_again_before_it_would_count_as_unseen() -> Non
     assert presence.missed(10**9) == []
     assert presence.missed(2 * 10**9) == [Removed(2 * 10**9)]
     assert presence.missed(3 * 10**9) == []
+
+
+class _Defect(Exception):
+    """What is wrong with our own code."""
+
+
+class _Unshown(TagHost):
+    """A host with a defect in what it shows."""
+
+    def show(self, signal: Signal, now_ns: int) -> None:
+        raise _Defect(signal.name, now_ns)
+
+
+async def test_what_fails_in_showing_ends_the_reader_and_never_reaches_the_lane(tmp_path: Path) -> None:
+    sim = Twn4Device(tmp_path / "tty")
+    sim.port.plug()
+
+    def make(now_ns: int) -> TagHost:
+        dialect = Twn4(
+            gap_ns=30_000_000, answer_ns=300_000_000, hf=1, uid0_last=False, shows={Signal.ACCEPT: [b"x"]}
+        )
+        return _Unshown(dialect, now_ns)
+
+    reader = AskedReader(str(sim.port.link), Line(), make, "tag reader", reports_removal=True)
+    async with running(reader) as (_, task):
+        reader.feedback(Signal.ACCEPT)
+        reader.feedback(Signal.REJECT)
+        with pytest.raises(_Defect, match="ACCEPT"):
+            await asyncio.wait_for(asyncio.shield(task), WAIT_S)
+        reader.feedback(Signal.ACCEPT)
+    sim.port.unplug()

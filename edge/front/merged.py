@@ -42,6 +42,11 @@ from sync.wire.roster import Roster as SignedRoster
 UNSIGNED_S = 30.0
 """A head comes a second behind what it covers, and what a crash left without one the next start vouches for: what is told
 before that is no trouble until then. A gate that does not start again is missed by itself, as long after."""
+DOUBTFUL_MAX = WANTS_MAX // 2
+"""Logs of one gate that are remembered for what is wrong with them. Such a gate is in trouble whatever more there is of it, and what it
+makes up leaves room among what is asked for by name."""
+BEGUN_MAX = 256
+"""Logs whose beginning is remembered until it is on disk; gone through when there are more."""
 BACK_RECORDS = 512
 """Read at a time on the way back to a moment that is known."""
 
@@ -109,7 +114,8 @@ class Merged:
         self._settled: set[tuple[GateId, Epoch]] = set()
         """Those that were asked for again."""
         self._begun_us: dict[tuple[GateId, Epoch], int] = {}
-        """When epochs began of which the first record came in this run."""
+        """When epochs began whose first record was taken and may be on its way to the disk."""
+        self._begun_most = BEGUN_MAX
         self._marks: dict[tuple[GateId, Epoch], Mark] = {}
         """By log of which something was taken in this run, the last moment at which its clock was believed."""
         self._keys: Mapping[GateId, bytes] = {}
@@ -138,6 +144,7 @@ class Merged:
         """Something was not taken by the lane: begin again with what the log holds."""
         self._replicas.clear()
         self._marks.clear()
+        self._begun_us.clear()
         self._cursor = None
 
     def start_over(self) -> None:
@@ -213,12 +220,10 @@ class Merged:
         troubles: list[Trouble] = []
         for chunk in chunks:
             epoch = Epoch(chunk.epoch)
-            replica = self._replica_for(gate, epoch, chunk) if self._believes() else None
-            if replica is None:
+            offered = self._offered(gate, epoch, chunk, Source.GATE) if self._believes() else None
+            if offered is None:
                 continue
-            answer = replica.offer(
-                chunk, lambda of, first, last: self._stored(gate, of, first, last), Source.GATE
-            )
+            replica, answer = offered
             if not isinstance(answer, Gap):  # the sender goes back by itself
                 slices += self._judged(gate, epoch, replica, answer)
             troubles += troubles_of(gate, answer)
@@ -252,10 +257,28 @@ class Merged:
         replica = self._replica(gate, Epoch(0))
         return replica.have() if replica is not None else ()
 
-    def _replica_for(self, gate: GateId, epoch: Epoch, chunk: Chunk) -> Replica | None:
-        if chunk.first_seq == 1 and chunk.blobs:
-            self._begun_us[gate, epoch] = made_us(chunk.blobs[0])
-        return self._replica(gate, epoch)
+    def _offered(
+        self, gate: GateId, epoch: Epoch, chunk: Chunk, source: Source
+    ) -> tuple[Replica, Answer] | None:
+        """Have a chunk judged; None while no key of this epoch is known. What was not taken tells nothing of when it began."""
+        at = (gate, epoch)
+        is_beginning = chunk.first_seq == 1 and bool(chunk.blobs) and at not in self._begun_us
+        if is_beginning:
+            self._begun_us[at] = made_us(chunk.blobs[0])
+        replica = self._replica(gate, epoch)
+        answer = None
+        if replica is not None:
+            answer = replica.offer(chunk, lambda of, first, last: self._stored(gate, of, first, last), source)
+        if is_beginning and not isinstance(answer, Accepted):
+            del self._begun_us[at]
+        elif len(self._begun_us) > self._begun_most:
+            self._begun_us = {one: us for one, us in self._begun_us.items() if not self._is_stored(*one)}
+            self._begun_most = max(BEGUN_MAX, 2 * len(self._begun_us))
+        return None if replica is None or answer is None else (replica, answer)
+
+    def _is_stored(self, gate: GateId, epoch: Epoch) -> bool:
+        """Whether the beginning of a log is on disk."""
+        return any(one.seq == 1 for one in self._source.records(gate, epoch, 0, 1))
 
     def _all(self, left: list[Chunk]) -> list[Foreign]:
         """Judge chunks; what a crash left unsigned again when the epoch that vouches for it was read, wherever it stood."""
@@ -274,15 +297,13 @@ class Merged:
         at = (gate, epoch)
         if gate == self._own and epoch not in self._lost:
             return
-        replica = self._replica_for(gate, epoch, chunk)
-        if replica is None:  # the roster comes with the list, which may be on its way
+        offered = self._offered(gate, epoch, chunk, Source.CARRIER)
+        if offered is None:  # the roster comes with the list, which may be on its way
             self._ask_for(at, 0)
             return
         if not self._is_neighbours:
             self._unread.pop(at, None)
-        answer = replica.offer(
-            chunk, lambda of, first, last: self._stored(gate, of, first, last), Source.CARRIER
-        )
+        replica, answer = offered
         if self._unvouched is not None and isinstance(answer, Accepted | Refused):
             refused = answer.refused if isinstance(answer, Accepted) else answer
             if refused is not None and refused.why is Why.UNSIGNED:
@@ -358,6 +379,8 @@ class Merged:
             one for one in self._replicas if one != self._own and keys.get(one) != self._keys.get(one)
         ]:
             del self._replicas[gate]
+            # By another key what was refused may be true: it is doubted, and asked for, once more.
+            self._settled = {at for at in self._settled if at[0] != gate}
         self._keys = keys
 
     def _of_shut_out(self, gate: GateId, epoch: Epoch) -> Replica | None:
@@ -462,15 +485,15 @@ class Merged:
             facts = {"gate": gate, "seq": refused.seq, "why": refused.why.value}
             log.warning("what a neighbour carried of another gate is refused", extra=facts)
             return
-        if refused.why is Why.ALTERED and gate != self._own and at not in self._settled:
-            self._doubted[at] = replica.have((refused.epoch,))[0].seq
+        if refused.why is Why.ALTERED and gate != self._own and self._is_doubted(replica, at):
             return
         if refused.why is Why.UNSIGNED and gate == self._own:
             self._say_set_back()
             return
         if refused.why is Why.UNSIGNED:
-            _, since_s = self._unsigned.get(at, (0, self._mono_s()))
-            self._unsigned[at] = refused.seq, since_s
+            if at in self._unsigned or _of(self._unsigned, gate) < DOUBTFUL_MAX:
+                _, since_s = self._unsigned.get(at, (0, self._mono_s()))
+                self._unsigned[at] = refused.seq, since_s
             return
         log.error(
             "another gate's records are refused",
@@ -482,6 +505,16 @@ class Merged:
             },
         )
         self._say(gate, refused.why.value)
+
+    def _is_doubted(self, replica: Replica, at: tuple[GateId, Epoch]) -> bool:
+        """A log has a head of no known key: whether a newer roster may vouch for it; it is asked for again where there is room."""
+        doubted = _of(self._doubted, at[0])
+        if at not in self._settled and (
+            at in self._doubted or doubted + _of(self._settled, at[0]) < DOUBTFUL_MAX
+        ):
+            self._doubted[at] = replica.have((at[1],))[0].seq
+            return True
+        return at not in self._settled and doubted > 0
 
     def _say_set_back(self) -> None:
         """Neighbours hold an end of an own log that this card does not, and nothing of ours signed: it stays with them.
@@ -501,6 +534,11 @@ class Merged:
         if gate != self._own and self._troubles.get(gate) != what:
             log.error("another gate's log is in trouble", extra={"gate": gate, "code": f"records.{what}"})
             self._troubles[gate] = what
+
+
+def _of(logs: Iterable[tuple[GateId, Epoch]], gate: GateId) -> int:
+    """Return how many of these logs are a gate's."""
+    return sum(at[0] == gate for at in logs)
 
 
 __all__ = ["Merged", "MergedSource", "Roster"]

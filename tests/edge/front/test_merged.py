@@ -25,7 +25,7 @@ from admission.records import (
     pack_record_ids,
     ticket_subject,
 )
-from edge.front.merged import Merged
+from edge.front.merged import BEGUN_MAX, DOUBTFUL_MAX, UNSIGNED_S, Merged
 from edge.front.slices import meaning_of
 from edge.link import FOREIGN_MAX, Foreign
 from edge.store.disk import LocalDisk
@@ -231,6 +231,87 @@ def test_what_neighbours_make_up_takes_no_place_of_what_the_centre_is_asked_for(
     gap = log_of(TWO, 8).scans(20)
     keeper.take(gap.chunk(12), cursor=b"2")
     assert keeper.merged.wants() == (Want(ONE, 7, 0), Want(TWO, 8, 0))
+
+
+MADE_UP = 3 * DOUBTFUL_MAX
+
+
+@pytest.mark.parametrize("whose", ["own", "another's"])
+@pytest.mark.parametrize("wrong", ["unsigned", "altered"])
+def test_logs_that_a_gate_makes_up_cost_little_and_take_no_place_of_a_good_one(
+    keeper: Keeper, wrong: str, whose: str
+) -> None:
+    def hand_over(log: EpochLog) -> None:
+        """As the gate itself, or as one that carries for it."""
+        chunks = (log.chunk(),)
+        merged = keeper.merged
+        for one in merged.take_from(ONE, chunks)[0] if whose == "own" else merged.take_carried(chunks):
+            keeper.keep(one)
+
+    for number in range(100, 100 + MADE_UP):
+        log = log_of(ONE, number, OTHER_KEY if wrong == "altered" else None)
+        body(log, Kind.SCAN, Direction.ENTRY)
+        if wrong == "altered":
+            log.sign()
+        if (whose, wrong) != ("own", "unsigned"):  # the gate's own word needs no head: that would be taken
+            hand_over(log)
+        keeper.take(log.chunk())
+        if number % 50 == 0:
+            keeper.merged.settle()
+    remembered = keeper.merged
+    sizes = [
+        len(one)  # nothing outside tells of it
+        for one in (remembered._unsigned, remembered._doubted, remembered._settled, remembered._begun_us)
+    ]
+    assert max(sizes) <= DOUBTFUL_MAX
+    keeper.now_s += UNSIGNED_S
+    assert keeper.merged.troubles == {ONE: wrong}
+    for gate in (ONE, TWO):
+        good = log_of(gate, 7)
+        good.sign()
+        keeper.take(good.chunk())
+        assert keeper.held(good) == good.blobs
+
+
+def test_a_key_that_the_newest_roster_brings_has_a_gates_doubtful_logs_asked_for_again(
+    keeper: Keeper,
+) -> None:
+    for number in range(100, 100 + MADE_UP):
+        forged = log_of(ONE, number, OTHER_KEY)
+        forged.sign()
+        keeper.take(forged.chunk())
+        keeper.merged.settle()
+    new_key = Ed25519PrivateKey.from_private_bytes(bytes(range(9, 41)))
+    true = log_of(ONE, 7, new_key)
+    true.sign()
+    # It was swapped, and rolls its key once more.
+    keeper.roster[ONE] = OWN_KEY.public_key().public_bytes_raw()
+    assert Want(ONE, 7, 0) not in keeper.merged.wants()
+    keeper.take(true.chunk(), cursor=b"3")
+    keeper.merged.settle()
+    keeper.roster[ONE] = new_key.public_key().public_bytes_raw()
+    assert Want(ONE, 7, 0) in keeper.merged.wants()
+    keeper.take(true.chunk(), cursor=b"3")
+    assert keeper.held(true) == true.blobs
+
+
+def test_when_logs_began_is_remembered_until_it_is_on_disk(keeper: Keeper) -> None:
+    keeper.signed = signed(OTHER_KEY)
+    logs = [log_of(ONE, number) for number in range(100, 100 + 3 * BEGUN_MAX)]
+    on_their_way: list[Foreign] = []
+    for log in logs:
+        slices, _ = keeper.merged.take_from(ONE, (log.chunk(),))
+        on_their_way += slices
+        log.sign()  # by the former key: it counts for runs that began in its time
+    slices, _ = keeper.merged.take_from(ONE, (logs[0].chunk(2),))
+    for one in (*on_their_way, *slices):
+        keeper.keep(one)
+    assert keeper.held(logs[0]) == logs[0].blobs
+    for number in range(2000, 2000 + 6 * BEGUN_MAX):
+        later = log_of(ONE, number)
+        later.sign()
+        keeper.take(later.chunk())
+    assert len(keeper.merged._begun_us) <= 6 * BEGUN_MAX  # nothing outside tells of it
 
 
 def test_a_gate_that_is_not_in_the_list_yet_is_asked_for_when_it_is(keeper: Keeper) -> None:

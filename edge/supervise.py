@@ -12,6 +12,8 @@ from edge.link import Health
 
 FIRST_WAIT_S = 0.25
 """A replugged scanner should be ready within 2 s, so the first tries come quickly."""
+GONE_WAIT_MAX_S = 1.0
+"""One that comes back after hours should be, too: this, a fifth more by chance, and what it takes to open it."""
 WAIT_MAX_S = 2.0
 MISBEHAVED_WAIT_S = 1.0
 MISCONFIGURED_WAIT_S = 30.0
@@ -93,6 +95,6 @@ def _judge(error: Exception, failures: int) -> tuple[DeviceState, float]:
             return state, MISBEHAVED_WAIT_S
         case DeviceGone():
             state = DeviceState(Health.BAD, "device.gone", str(error), error.hint, failures)
-            return state, min(WAIT_MAX_S, FIRST_WAIT_S * 2 ** min(failures - 1, 4))
+            return state, min(GONE_WAIT_MAX_S, FIRST_WAIT_S * 2 ** min(failures - 1, 4))
         case _:
             return DeviceState(Health.BAD, "device.defect", type(error).__name__, "", failures), WAIT_MAX_S

@@ -108,6 +108,14 @@ def test_a_device_that_is_plugged_in_is_tried_again_soon_until_udev_has_given_it
     assert tries[-1][1] == "device.ok"
 
 
+def test_a_device_that_was_away_for_long_is_tried_often_enough_to_be_back_within_two_seconds() -> None:
+    """Three quarters of a second are left for opening it: a bus of readers has some at its slowest speed."""
+    tries = tried_at([DeviceGone("pulled", "") for _ in range(200)], 100)
+    gaps = [after - before for (before, _), (after, _) in itertools.pairwise(tries)]
+    assert len(gaps) > 80
+    assert max(gaps) <= 1.25
+
+
 def test_what_stays_misconfigured_is_tried_rarely() -> None:
     tries = tried_at([Misconfigured("no such port", "") for _ in range(99)], 600)
     settled = [at for at, _ in tries[1 + len(SETTLING_WAITS_S) :]]

@@ -115,13 +115,21 @@ def is_from_this_page(request: web.BaseRequest) -> bool:
 
     Every browser sends `Origin` with a POST; those since 2023 `Sec-Fetch-Site` too, which no script can set.
     """
-    origin = request.headers.get(hdrs.ORIGIN, "")
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    return origin == f"{'https' if request.secure else 'http'}://{request.host}" and site == "same-origin"
+    return _is_own_origin(request) and request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
+
+
+def _is_own_origin(request: web.BaseRequest) -> bool:
+    scheme = "https" if request.secure else "http"
+    return request.headers.get(hdrs.ORIGIN, "") == f"{scheme}://{request.host}"
 
 
 def is_read_here(request: web.BaseRequest) -> bool:
-    """Whether a read may be answered: not when another site's script or image asks; following a link is fine."""
+    """Whether a read may be answered: not when another site's script or image asks; following a link is fine.
+
+    A browser of before 2023 sends no `Sec-Fetch-Site`, but `Origin` where a script of another site asks.
+    """
+    if hdrs.ORIGIN in request.headers and not _is_own_origin(request):
+        return False
     site = request.headers.get("Sec-Fetch-Site", "none")
     return site in {"none", "same-origin"} or request.headers.get("Sec-Fetch-Mode") == "navigate"
 

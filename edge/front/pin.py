@@ -2,7 +2,8 @@
 
 Eight digits fall to a thief of the card in days, whatever the hash; over the page they hold for a lifetime, since
 wrong tries are counted on disk before they are answered. They are counted by sender, so that nobody's wrong tries
-keep a technician out; together only where somebody has very many addresses.
+keep a technician out; together only where somebody has very many addresses, and never with those of a browser in which the PIN was
+given before.
 """
 
 import hashlib
@@ -138,8 +139,11 @@ class PinLock:
         stored = self._load()
         return "" if stored is None else stored.salt.hex()
 
-    def check(self, pin: str, sender: str) -> Checked:
-        """Judge one try of a sender (`perimeter.place`). Takes tens of milliseconds: off the loop, one at a time."""
+    def check(self, pin: str, sender: str, *, is_known: bool = False) -> Checked:
+        """Judge one try of a sender (`perimeter.place`). Takes tens of milliseconds: off the loop, one at a time.
+
+        `is_known`: the sender is a browser in which this PIN was given before: it waits for its own wrong tries alone.
+        """
         stored = self._load()
         if stored is None:
             return NoPin()
@@ -150,7 +154,8 @@ class PinLock:
         if mine.failures:
             self._senders[sender] = mine  # at the end: the latest
         together_s = max(0.0, self._spent + 1 - TRIES_TOGETHER) * TRY_AGAIN_S
-        wait_s = max(together_s, mine.until_s - now_s, self._all_until_s - now_s)
+        others_s = 0.0 if is_known else max(together_s, self._all_until_s - now_s)
+        wait_s = max(others_s, mine.until_s - now_s)
         if wait_s > 0:
             return Locked(wait_s)
         # Counted before it is answered, so that pulling the plug buys no free try.

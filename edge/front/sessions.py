@@ -15,8 +15,10 @@ AGE_S = 12 * 3600
 """One long working day; then the PIN again."""
 DISPLAY_AGE_S = 24 * 3600
 """Put up in the morning, it goes on until the last visitor has left."""
+KNOWN_AGE_S = 14 * 86_400
+"""A technician comes back to the venue within days."""
 SESSIONS_MAX = 16
-"""A few technicians with a phone and a laptop; the one idle for longest gives way. As many displays."""
+"""A few technicians with a phone and a laptop; the one idle for longest gives way. As many displays, and browsers that are known."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,11 @@
-"""The PIN at a page's door: given once, held as a session in a cookie; a display that is put up with it, in one of its own."""
+"""The PIN at a page's door: given once, held as a session in a cookie; a display that is put up with it, in one of its own.
+
+A browser in which it was given once is known from then on: its tries are counted by themselves, so that nobody else's wrong ones
+keep its technician out, from however many addresses they come. It must give the PIN all the same.
+"""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable
 
@@ -10,13 +15,13 @@ from aiohttp import web
 from edge.front.asked import PinBody, Refused, body
 from edge.front.perimeter import is_trustworthy, place
 from edge.front.pin import Locked, NoPin, PinLock, Right, Wrong
-from edge.front.sessions import AGE_S, DISPLAY_AGE_S, Sessions
+from edge.front.sessions import AGE_S, DISPLAY_AGE_S, KNOWN_AGE_S, Sessions
 
 _COOKIE_TLS = "__Host-gatehouse"
 """A browser takes this name only with Secure, for this host alone, from this host alone."""
 _COOKIE_LOOPBACK = "gatehouse"
-_DISPLAY = "-display"
-"""Ends the name of a display's cookie."""
+_DISPLAY, _KNOWN = "-display", "-known"
+"""End the names of a display's cookie, and of a known browser's."""
 
 log = logging.getLogger("edge.front.unlock")
 
@@ -30,6 +35,7 @@ class Unlock:
         self._mark = pin.mark
         self._sessions = Sessions(mono_s, pin.mark)
         self._displays = Sessions(mono_s, pin.mark, idle_s=DISPLAY_AGE_S, age_s=DISPLAY_AGE_S)
+        self._known = Sessions(mono_s, pin.mark, idle_s=KNOWN_AGE_S, age_s=KNOWN_AGE_S)
 
     def holds(self, request: web.Request, *, touch: bool) -> bool:
         """Whether a request comes with a live session; `touch` where a person did something."""
@@ -50,8 +56,11 @@ class Unlock:
         if not is_trustworthy(request):
             raise Refused("page.not_secure")
         tried = await body(request, PinBody)
+        browser = request.cookies.get(_cookie(request) + _KNOWN, "")
+        is_known = self._known.holds(browser, touch=True)
+        sender = _name(browser) if is_known else place(request.remote or "")
         async with self._turn:  # each try takes 16 MiB and a core: one at a time
-            checked = await asyncio.to_thread(self._pin.check, tried.pin, place(request.remote or ""))
+            checked = await asyncio.to_thread(self._pin.check, tried.pin, sender, is_known=is_known)
         match checked:
             case Right(mark=mark):
                 token = self._sessions.open(mark)
@@ -64,6 +73,8 @@ class Unlock:
         self._sessions.close(request.cookies.get(_cookie(request), ""))
         answer = _done()
         _set_cookie(request, answer, _cookie(request), token, AGE_S)
+        if not is_known:
+            _set_cookie(request, answer, _cookie(request) + _KNOWN, self._known.open(mark), KNOWN_AGE_S)
         log.info("PIN given", extra={"code": "page.unlocked"})
         return answer
 
@@ -77,6 +88,11 @@ class Unlock:
 
 def _done() -> web.Response:
     return web.Response(body=msgspec.json.encode({"ok": True}), content_type="application/json")
+
+
+def _name(browser: str) -> str:
+    """Return what a known browser's tries are counted under: on disk too, so not its cookie."""
+    return f"known {hashlib.sha256(browser.encode()).hexdigest()[:16]}"
 
 
 def _set_cookie(request: web.Request, answer: web.StreamResponse, name: str, token: str, age_s: int) -> None:

@@ -15,7 +15,8 @@ import pytest
 from admission.reasons import Language
 from edge.front.doors import CONNECTIONS_MAX, IDLE_S, RECEIVED_BYTES_MAX, listen
 from edge.front.perimeter import BURST
-from edge.front.pin import TRIES_FREE
+from edge.front.pin import FILE as PIN_FILE
+from edge.front.pin import TRIES_FILE, TRIES_FREE, TRIES_TOGETHER, PinLock, new_pin
 from edge.front.server import PAGE, STREAMS_MAX, STREAMS_PER_ADDRESS_MAX
 from edge.front.view import Viewer, scan_view
 from edge.link import (
@@ -296,6 +297,11 @@ async def test_another_site_may_link_here_but_not_read(tmp_path: Path) -> None:
         linked = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
         async with session.get("/", headers=linked) as answer:
             assert answer.status == 200
+        for origin in ("https://evil.example", "null"):  # as a browser sends it that knows no Sec-Fetch-Site
+            async with session.get("/api/events", headers={"Origin": origin}) as answer:
+                assert answer.status == 403
+        async with session.get("/api/status", headers={"Origin": r.url.rstrip("/")}) as answer:
+            assert answer.status == 200
         for mode in ("cors", "no-cors"):
             read = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode}
             async with session.get("/api/status", headers=read) as answer:
@@ -352,6 +358,40 @@ async def test_wrong_pins_lock(tmp_path: Path) -> None:
             assert int(answer.headers["Retry-After"]) > 0
         r.now_s[0] += 30
         await r.log_in(session)
+
+
+async def test_whoever_gave_the_pin_before_is_locked_out_by_nobody_elses_tries(tmp_path: Path) -> None:
+    """However many addresses somebody tries from: here also from the technician's own, as within one IPv6 network."""
+    async with rig(tmp_path) as r, r.browser() as technician, r.browser() as stranger:
+        await r.log_in(technician)
+        wrong = f"{(int(r.pin) + 1) % 10**8:08d}"
+        guesser = PinLock(
+            tmp_path, lambda: r.now_s[0], lambda: r.now_s[0]
+        )  # on the same disk, but in no loop
+        for number in range(TRIES_TOGETHER):
+            guesser.check(wrong, f"192.0.2.{number}")
+        await asyncio.to_thread(Path.touch, tmp_path / PIN_FILE)  # the page reads the tries anew
+
+        async def tries(session: aiohttp.ClientSession, pin: str) -> int:
+            async with session.post("/api/pin", json={"pin": pin}, headers=r.origin) as answer:
+                return answer.status
+
+        assert await tries(stranger, r.pin) == 429
+        for _ in range(2):
+            async with technician.post("/api/logout", json={}, headers=r.origin) as answer:
+                assert answer.status == 200
+            assert await tries(technician, r.pin) == 200
+        statuses = [await tries(technician, wrong) for _ in range(TRIES_FREE)]
+        assert statuses == [401] * (TRIES_FREE - 1) + [429], "it is no free guess either"
+        assert await tries(technician, r.pin) == 429
+        known = [one.value for one in technician.cookie_jar if one.key.endswith("-known")]
+        assert len(known) == 1
+        assert known[0] not in (tmp_path / TRIES_FILE).read_text()
+        await asyncio.to_thread(new_pin, tmp_path)
+        for number in range(TRIES_TOGETHER):
+            guesser.check(wrong, f"192.0.2.{number}")
+        await asyncio.to_thread(Path.touch, tmp_path / PIN_FILE)
+        assert await tries(technician, wrong) == 429, "known by the PIN of before: a stranger"
 
 
 async def test_the_cookie_is_for_this_page_alone(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from drivers.sims.serial_scanner import SerialScanner
 from edge import config
 from edge.commission.placing import Earlier, earlier, place, set_aside
+from edge.commission.server import PAGE
 from edge.commission.toml_text import HEAD
 from edge.daemon import EX_TEMPFAIL
 from edge.front.pin import PIN_DIGITS, new_pin
@@ -77,20 +78,12 @@ def test_a_box_without_a_configuration_serves_its_page_and_nothing_without_the_p
         assert (status, told["code"]) == (503, "commission.under_way")
         status, told = ask(connection, "GET", "/api/commission")
         assert (status, told["session"], told["devices"]) == (200, False, [])
-        for what in (
-            "plan",
-            "ask",
-            "stop",
-            "forget",
-            "pulse",
-            "pulse-pin",
-            "turned",
-            "unlocked",
-            "drop",
-            "adapter",
-            "enrol",
-            "write",
-        ):
+        for drawn in ("code.svg", "order.svg?for=serial&key=1-1"):
+            status, told = ask(connection, "GET", f"/api/commission/{drawn}")
+            assert (status, told["code"]) == (401, "page.no_session")
+        orders = {*re.findall(r'\bact\("([a-z-]+)"', (PAGE / "commission.js").read_text())}
+        assert {"pulse", "pulse-pin", "wire", "watch", "anew", "enrol", "write"} < orders
+        for what in sorted(orders):
             status, told = ask(connection, "POST", f"/api/commission/{what}", {})
             assert (status, told["code"]) == (401, "page.no_session")
         with pytest.raises(StoreFault) as held:  # so no gate starts on the same data, and nobody is admitted

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.async_api import Page, async_playwright
 
@@ -144,6 +145,32 @@ async def test_pin_switch_pulse_and_live_scans(tmp_path: Path) -> None:
         await page.wait_for_selector(f"#scans:not(:has-text('{TICKET}'))")
         refused = [line for line in s.trouble if "401" in line]
         assert s.trouble == refused[:1]  # the browser itself reports the wrong PIN's answer
+
+
+NAMED = """<img src=x onerror="document.title='owned'"></p><script>document.title='owned'</script>{{words}}"""
+
+
+async def test_a_name_is_a_text_whatever_it_says(tmp_path: Path) -> None:
+    """Of lanes, zones, gates, kinds of tickets and devices: others give those names."""
+    async with seat(tmp_path, DESK) as s:
+        await s.log_in()
+        lane = s.rig.lane
+        lanes = tuple(msgspec.structs.replace(one, name=NAMED) for one in lane.status.lanes)
+        reader = tile(
+            Part.READER, "1.1", Health.BAD, "device.gone", args={"what": NAMED, "hint": NAMED}, lane=1
+        )
+        lane.hub.push(status(with_tile(reader), name=NAMED, lanes=lanes, zones={1: NAMED}, gates={2: NAMED}))
+        lane.hub.push(seen(9, outcome=4, reason=19, gate=2, product=NAMED))
+        await s.page.wait_for_selector("#scans li:first-child:has-text('onerror')")
+        for within in ("#lanes", "#tiles", "#scans", "#inside"):
+            assert "<script>" in (await s.page.text_content(within) or "")
+        display = await s.page.context.new_page()
+        await display.goto(f"{s.rig.url}lanes/1/display")
+        await display.wait_for_selector("#lane:has-text('onerror')")
+        for page in (s.page, display):
+            assert await page.evaluate("document.querySelectorAll('[onerror], main script').length") == 0
+            assert await page.title() != "owned"
+        assert s.trouble == []
 
 
 async def test_a_lost_box_is_said_and_comes_back(tmp_path: Path) -> None:

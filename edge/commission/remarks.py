@@ -46,7 +46,7 @@ def with_remarks(text: str, before: str) -> str:
 
 def _remarks(text: str) -> _Remarks:
     found, waiting = _Remarks(), list[str]()
-    within = _within(text.splitlines())
+    within = _within(_lines(text))
     for at, (line, anchor) in enumerate(_anchored(text)):
         code, remark = _split(line)
         if at in within:
@@ -67,9 +67,14 @@ def _remarks(text: str) -> _Remarks:
     return found
 
 
+def _lines(text: str) -> list[str]:
+    """Return the lines as TOML has them: those of `str.splitlines` end at characters too that stand in a name or in a comment."""
+    return text.removesuffix("\n").split("\n")
+
+
 def _anchored(text: str) -> list[tuple[str, Anchor]]:
     """Return each line with what it is of, of a list's lines its key; an empty one and a comment with `_END`."""
-    lines = text.splitlines()
+    lines = _lines(text)
     within = _within(lines)
     ids = _ids(lines, within)
     made: list[tuple[str, Anchor]] = []

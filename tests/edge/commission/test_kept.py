@@ -54,6 +54,23 @@ def test_a_comment_stays_beside_its_key_and_one_without_a_place_goes_to_the_head
     )
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\x85", "\u2029"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_name_or_comment_that_was_pasted_with_a_line_end_of_its_own_stays_whole(
+    end: str, line_end: str
+) -> None:
+    """A word processor's, which TOML lets stand: the rest would be read as a table."""
+    pasted = f"Nord{end}[page]{end}tls = false"
+    read = config.load((ROOT / "config" / EXAMPLES[0]).read_text(), {})
+    lanes = tuple(replace(one, name=pasted) for one in read.lanes)
+    made = replace(read, gate=replace(read.gate, name=pasted), lanes=lanes)
+    text = toml_of(made)
+    before = f"# said by {pasted}\n{text}".replace("\n", line_end)
+    again = with_remarks(text, before)
+    assert config.load(again, {}) == made
+    assert f"# said by {pasted}\n" in again
+
+
 def test_comments_within_a_list_stand_above_it_with_their_values() -> None:
     before = (
         '[[relays]]\nid = "hat"\n# the HAT\noffsets = [  # BCM\n    26,  # North # 1\n    # free: 21\n    20, 16,  # South\n]  # 3 of 8\n'

@@ -272,11 +272,15 @@ class CommissionPage:
     def _want_session(self, request: web.Request) -> None:
         if not is_trustworthy(request):
             raise Refused("page.not_secure")
-        holds = self._unlock.holds(request, touch=True)
+        if not self._has_session(request, touch=True):
+            raise Refused("page.no_session")
+
+    def _has_session(self, request: web.Request, *, touch: bool) -> bool:
+        """Whether the PIN was given; strangers take no connection's place that has a session."""
+        holds = is_trustworthy(request) and self._unlock.holds(request, touch=touch)
         if self.doors is not None:
             self.doors.vouch(request, has_session=holds)
-        if not holds:
-            raise Refused("page.no_session")
+        return holds
 
     # --- what is read --------------------------------------------------------------------------------------------
 
@@ -303,7 +307,7 @@ class CommissionPage:
 
     async def _get_state(self, request: web.Request) -> web.Response:
         # Looked at by itself every second: that renews no session.
-        if not is_trustworthy(request) or not self._unlock.holds(request, touch=False):
+        if not self._has_session(request, touch=False):
             return answer(CommissionShown(session=False))
         language = language_of(request)
         own = self._enrolment()

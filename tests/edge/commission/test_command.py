@@ -1,6 +1,7 @@
 """`gatehouse-edge commission` and a bare `run` as processes of their own, and where they write."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
@@ -22,6 +23,7 @@ from edge.commission.placing import Earlier, earlier, place, set_aside
 from edge.commission.server import PAGE
 from edge.commission.toml_text import HEAD
 from edge.daemon import EX_TEMPFAIL
+from edge.front.doors import CONNECTIONS_MAX
 from edge.front.pin import PIN_DIGITS, new_pin
 from edge.reset import LOCK
 from edge.settings import GateSettings, Settings
@@ -93,6 +95,39 @@ def test_a_box_without_a_configuration_serves_its_page_and_nothing_without_the_p
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     assert not (tmp_path / "data/gate.toml").exists()
+
+
+def test_strangers_take_no_connection_of_the_technician_who_only_looks(tmp_path: Path) -> None:
+    with start(tmp_path, "commission", "--port", "0", "--root", str(tmp_path / "box")) as process:
+        assert process.stdout is not None
+        pin, address = process.stdout.readline(), process.stdout.readline()
+        port = int(address.rstrip("/\n").rpartition(":")[2])
+        with contextlib.ExitStack() as opened:
+            opened.callback(
+                process.send_signal, signal.SIGTERM
+            )  # also where something fails: nobody else ends it
+
+            def one() -> http.client.HTTPSConnection:
+                made = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=_no_check())
+                return opened.enter_context(contextlib.closing(made))
+
+            technician = one()
+            origin = {"Origin": f"https://127.0.0.1:{port}", "Content-Type": "application/json"}
+            technician.request("POST", "/api/pin", json.dumps({"pin": pin.split()[-1]}), origin)
+            given = technician.getresponse()
+            given.read()
+            cookie = {"Cookie": given.headers["Set-Cookie"].partition(";")[0]}
+
+            def look() -> object:
+                technician.request("GET", "/api/commission", headers=cookie)
+                return json.loads(technician.getresponse().read())["session"]
+
+            assert look() is True
+            for stranger in [one() for _ in range(CONNECTIONS_MAX + 1)]:
+                status, _ = ask(stranger, "GET", "/healthz")
+                assert status == 503
+            assert look() is True, "over the connection that it has had for longest"
+        assert process.wait(30) == 0
 
 
 def test_the_data_folder_holds_the_configuration_where_nobody_put_one(tmp_path: Path) -> None:

@@ -131,20 +131,21 @@ class Barrier:
         self._tell()
         self.inputs.part(part)
 
-    def _refused(self, number: int) -> None:
-        done = self._waiting.pop(number, None)
-        if done is not None:
-            done(False)
-
     def _down(self, state: DeviceState) -> None:
         self._is_up = False
         self._gone.clear()
         self._on_state(state)
 
     def _ack(self, number: int) -> None:
+        self._answered(number, ok=True)
+
+    def _refused(self, number: int) -> None:
+        self._answered(number, ok=False)
+
+    def _answered(self, number: int, *, ok: bool) -> None:
         done = self._waiting.pop(number, None)
         if done is not None:
-            done(True)
+            done(ok)
 
     def _fault(self, error: DriverError) -> None:
         self._down(replace(state_of(error), health=Health.BAD))
@@ -155,7 +156,7 @@ class Barrier:
 
 
 def state_of(error: DriverError) -> DeviceState:
-    """How a board is of which a part failed, the rest goes on."""
+    """How a device is by what it failed with, as far as the rest of it goes on."""
     code = "device.misbehaved" if isinstance(error, DeviceMisbehaved) else "device.gone"
     if isinstance(error, Misconfigured):
         code = "device.misconfigured"

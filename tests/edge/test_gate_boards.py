@@ -1,7 +1,7 @@
 """Gates on relay boards that have contacts of their own: one port, one guard, the whole way from scan to passage."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,24 +16,13 @@ from tests.venue.hardware import FIRE_LINE, READY_LINES
 GONE_S, READY_S = 1.0, 2.0
 
 
-@asynccontextmanager
-async def on_one_board(folder: Path) -> AsyncIterator[tuple[Gate, ModbusBoard]]:
-    """The gate of the rig, its relays and its contacts on one Modbus board."""
-    hardware = plug(folder)
-    hardware.relays.close()
-    hardware.contacts.unplug()
-    board = ModbusBoard(8, 4, folder / "dev" / "board", on_change=hardware._switched)
-    hardware.contacts = board
-    for lane in hardware.lanes.values():
-        lane.board = board
-    board.attach(asyncio.get_running_loop())
-    hardware.be_ready()
+def on_modbus(port: str, boards: str) -> Callable[[str], str]:
+    """Return what puts the rig's relays and contacts on Modbus boards at a port; `boards`: their settings."""
     relays = f'''[[relays]]
 id = "relays"
 driver = "modbus"
-port = "{board.path}"
-lines = 4
-inputs = 8
+port = "{port}"
+{boards}
 baud = 115200
 poll_ms = 10
 debounce_ms = 10
@@ -48,6 +37,22 @@ relay = "relays"
         before, after = text.split("[[relays]]", 1)
         return quick(before + relays + "\n[[lanes]]" + after.split("[[lanes]]", 1)[1], hold_ms=2000)
 
+    return adjust
+
+
+@asynccontextmanager
+async def on_one_board(folder: Path) -> AsyncIterator[tuple[Gate, ModbusBoard]]:
+    """The gate of the rig, its relays and its contacts on one Modbus board."""
+    hardware = plug(folder)
+    hardware.relays.close()
+    hardware.contacts.unplug()
+    board = ModbusBoard(8, 4, folder / "dev" / "board", on_change=hardware._switched)
+    hardware.contacts = board
+    for lane in hardware.lanes.values():
+        lane.board = board
+    board.attach(asyncio.get_running_loop())
+    hardware.be_ready()
+    adjust = on_modbus(board.path, "lines = 4\ninputs = 8")
     async with running(folder, [row(7), row(8)], adjust=adjust, hardware=hardware) as gate:
         yield gate, board
     hardware.unplug()
@@ -97,27 +102,7 @@ async def on_one_bus(folder: Path) -> AsyncIterator[tuple[Gate, ModbusBus]]:
         lane.board = bus
     bus.attach(asyncio.get_running_loop())
     hardware.be_ready()
-    relays = f'''[[relays]]
-id = "relays"
-driver = "modbus"
-port = "{bus.path}"
-units = [1, 2]
-lines = 2
-inputs = 6
-baud = 115200
-poll_ms = 10
-debounce_ms = 10
-
-[[inputs]]
-id = "contacts"
-driver = "relay"
-relay = "relays"
-'''
-
-    def adjust(text: str) -> str:
-        before, after = text.split("[[relays]]", 1)
-        return quick(before + relays + "\n[[lanes]]" + after.split("[[lanes]]", 1)[1], hold_ms=2000)
-
+    adjust = on_modbus(bus.path, "units = [1, 2]\nlines = 2\ninputs = 6")
     async with running(folder, [row(7), row(8), row(9)], adjust=adjust, hardware=hardware) as gate:
         yield gate, bus
     hardware.unplug()

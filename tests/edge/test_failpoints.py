@@ -43,6 +43,9 @@ UNWRITTEN = ("after_read", "after_decide")
 """Where nothing was promised to anybody."""
 RELEASED = ("after_pulse", "after_answer", *WALKED)
 """Where the guard was told to open."""
+MAY_OPEN = (*RELEASED, "after_record")
+"""Where a relay may move. The guard may not have read its pipe any more when the gate died just after it wrote; and the
+writer's thread may have been quicker with record and pulse than the thread that hands them over is with dying."""
 SLACK_S = 2.0
 """For a busy machine, beyond the longest pulse."""
 
@@ -154,18 +157,21 @@ async def test_killed_there_the_visitor_gets_in_and_nothing_is_hidden(tmp_path: 
     async with killed_at(tmp_path, name) as died:
         left = on_disk(died.data)
         # What was promised is on the disk: no relay moves before its record is durable.
-        if name in RELEASED or name in ("after_durable", "before_pulse"):
-            assert [record.kind for record in left][:1] == [Kind.SCAN]
+        reserved = [one for one in left if one.kind is Kind.SCAN]
+        assert reserved or name not in (*RELEASED, "after_durable", "before_pulse")
         if name in UNWRITTEN:
             assert left == []
         await all_off(died.hardware)
         opened = [change.line for change in died.hardware.relays.changes if change.on]
-        # The guard may not have read its pipe any more when the gate died just after it wrote.
-        assert opened == [2] if name in (*WALKED, "after_answer") else opened in ([], [2][: name in RELEASED])
+        assert opened in ([], [2])
+        assert reserved or not opened
+        if name in (*WALKED, "after_answer"):
+            assert opened
+        if name not in MAY_OPEN:
+            assert not opened
 
         async with running(tmp_path, adjust=hurried, hardware=died.hardware) as gate:
             outcome, reason, flags = await present_again(gate)
-            reserved = [one for one in left if one.kind is Kind.SCAN]
             committed = [one for one in left if one.kind is Kind.PASSAGE]
             if committed:
                 assert (outcome, reason) == (Outcome.DENY, Reason.ALREADY_USED)

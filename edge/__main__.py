@@ -28,6 +28,7 @@ def _devices() -> Devices:
         compose.relay_off,
         compose.tag_writer,
         compose.osdp_key,
+        compose.osdp_search,
         compose.relay_of,
         compose.free_gpio,
         compose.gpio_level,

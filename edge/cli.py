@@ -64,6 +64,8 @@ def _complain(error: Exception) -> None:
 def _carry_out(arguments: argparse.Namespace, run: Run, devices: Callable[[], Devices]) -> int:
     if arguments.command == "run":
         return _run(arguments, run, devices)
+    if arguments.command == "detect":
+        return _detect(arguments, devices)
     if arguments.command in _WITH_DEVICES:
         return _WITH_DEVICES[arguments.command](arguments, devices())
     return _WITHOUT[arguments.command](arguments)
@@ -103,12 +105,18 @@ def _check(arguments: argparse.Namespace, devices: Devices) -> int:
     return EX_FAILED if failed else EX_OK
 
 
-def _detect(arguments: argparse.Namespace) -> int:
+def _detect(arguments: argparse.Namespace, devices: Callable[[], Devices]) -> int:
+    import asyncio  # noqa: PLC0415
+
     import msgspec  # noqa: PLC0415
 
     from edge.commission.detect import detect, lines  # noqa: PLC0415
 
-    found = detect(arguments.root)
+    bus = None
+    if arguments.osdp is not None:  # only a port that somebody names is asked
+        found_there = asyncio.run(devices().osdp_search(arguments.osdp, lambda _baud, _address: None))
+        bus = (arguments.osdp, found_there)
+    found = detect(arguments.root, bus=bus, data=Path(config.bare().gate.data))
     for line in [msgspec.json.encode(found).decode()] if arguments.json else lines(found):
         _say(line)
     return EX_FAILED if found.failed else EX_OK
@@ -346,7 +354,6 @@ _WITH_DEVICES: Final[Mapping[str, Callable[[argparse.Namespace, Devices], int]]]
     "osdp-key": _osdp_key,
 }
 _WITHOUT: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
-    "detect": _detect,
     "enrol": _enrol,
     "explain": _explain,
     "verify": _verify,
@@ -462,6 +469,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     detect = commands.add_parser(
         "detect", help="say what is plugged in, what it is and what is wrong with it"
+    )
+    detect.add_argument(
+        "--osdp", metavar="PORT", help="ask for the OSDP readers of the bus at this port, up to half a minute"
     )
     detect.add_argument("--json", action="store_true", help="for programs")
     detect.add_argument("--root", type=Path, default=Path("/"), help="another box's files (%(default)s)")

@@ -12,6 +12,7 @@ from drivers.guard import GuardSettings, all_off
 from drivers.guard_link import GuardEvents, GuardLink
 from edge import enrolment
 from edge.clock import SystemClock
+from edge.devices import OsdpBus, OsdpFound
 from edge.parts import Factories, Relay, RelayEvents
 from edge.settings import (
     AdalightStrip,
@@ -248,6 +249,22 @@ async def osdp_key(settings: OsdpReader) -> str:
     from drivers.readers.osdp_key import give_key  # noqa: PLC0415
 
     return await give_key(_osdp_config(settings))
+
+
+async def osdp_search(port: str, tell: Callable[[int, int], None]) -> OsdpBus:
+    """Search the bus at a port (`drivers.readers.osdp_search`)."""
+    from drivers.readers.osdp_search import search  # noqa: PLC0415
+
+    found = await search(port, tell)
+    readers = [
+        OsdpFound(one.address, found.baud)
+        if (said := one.identity) is None
+        else OsdpFound(
+            one.address, found.baud, said.vendor, f"{said.model}.{said.version}", said.serial, said.firmware
+        )
+        for one in found.readers
+    ]
+    return OsdpBus(tuple(readers), found.garbled, "" if found.why is None else found.why.value)
 
 
 def _osdp_config(settings: OsdpReader) -> Any:

@@ -1,4 +1,4 @@
-"""What `check`, `off`, `commission`, `write-tag` and `osdp-key` are given, so that they name no concrete driver."""
+"""What `check`, `detect`, `off`, `commission`, `write-tag` and `osdp-key` are given, so that they name no concrete driver."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -10,11 +10,33 @@ from edge.settings import InputSettings, OsdpReader, ReaderSettings, RelaySettin
 
 
 @dataclass(frozen=True, slots=True)
+class OsdpFound:
+    """An OSDP reader that answered, and what it says of itself, unproved; "" for what it does not say."""
+
+    address: int
+    baud: int
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OsdpBus:
+    """What a search of a bus found. `twins`: addresses at which several answer at once; `why`: why there is no reader at all."""
+
+    readers: tuple[OsdpFound, ...] = ()
+    twins: tuple[int, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Devices:
     """How settings become devices that can be tried. `relay_off` switches a board's every line off, returns its name.
 
     `tag_writer`: a reader at this port that writes a tag: its UID, the NDEF message, whether it is locked then.
     `osdp_key`: gives an OSDP reader a key of its own, and returns its name.
+    `osdp_search`: asks for the readers at a port, and tells the speed and the address at which it is.
     `free_gpio`: the GPIO lines that nothing holds, by their chip's label. `gpio_level`: whether a line is high, as it stands.
     """
 
@@ -23,6 +45,7 @@ class Devices:
     relay_off: Callable[[RelaySettings], str]
     tag_writer: Callable[[str, bytes, bytes, bool], Reader]
     osdp_key: Callable[[OsdpReader], Coroutine[Any, Any, str]]
+    osdp_search: Callable[[str, Callable[[int, int], None]], Coroutine[Any, Any, OsdpBus]]
     relay: Callable[[RelaySettings, RelayEvents], Relay]
     free_gpio: Callable[[], Mapping[str, tuple[int, ...]]]
     gpio_level: Callable[[str, int], bool]

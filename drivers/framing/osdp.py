@@ -11,6 +11,9 @@ from drivers.framing.uid import UID_SIZES, ByteOrder, is_random
 from drivers.framing.wiegand import Bits, WiegandForm, credential
 
 SOM: Final = 0x53
+FOR_ALL: Final = 0x7F
+"""An address that each reader answers to as well, by this one and not by its own: for a bus with one reader (SIA OSDP 2.2)."""
+ADDRESSES: Final = range(FOR_ALL)
 REPLY: Final = 0x80
 _MARK: Final = b"\xff"
 """Sent before each command: what an adapter swallows while it takes the line is this, and not the start of a message."""
@@ -21,6 +24,7 @@ _MAC_FROM: Final = 0x15
 FRAME_BYTES_MIN, FRAME_BYTES_MAX = 7, 256
 """Header, reply and checksum; nothing that we ask for has an answer half as long as the most that counts here."""
 BAD_FORMAT = "bad_format"
+_PDID_BYTES: Final = 12
 
 
 class Command(IntEnum):
@@ -47,6 +51,20 @@ class Answer(IntEnum):
     CCRYPT = 0x76
     RMAC_I = 0x78
     BUSY = 0x79
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a reader says of itself, in plain text and unproved: its maker's number (an OUI), model, version, serial number, firmware."""
+
+    vendor: str
+    model: int
+    version: int
+    serial: str
+    firmware: str
+
+    def __str__(self) -> str:
+        return f"vendor {self.vendor}, serial {self.serial}"
 
 
 class Carries(Enum):
@@ -136,6 +154,16 @@ class Replies:
 def address_of(frame: bytes) -> int:
     """Whose reply it is."""
     return frame[1] & 0x7F
+
+
+def identity(data: bytes) -> Identity | None:
+    """What the data of `Answer.PDID` says; None where it is not as long as that."""
+    if len(data) != _PDID_BYTES:
+        return None
+    serial = int.from_bytes(data[5:9], "little")
+    return Identity(
+        data[:3].hex().upper(), data[3], data[4], f"{serial:08X}", ".".join(str(one) for one in data[9:])
+    )
 
 
 def _adds_up(frame: bytes) -> bool:

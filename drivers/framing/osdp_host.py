@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from drivers.base import DeviceGone, DeviceMisbehaved, DriverError, ReaderEvent, Signal
-from drivers.framing.osdp import Answer, Carries, Command, Reply, card_read, decode, encode
+from drivers.framing.osdp import Answer, Carries, Command, Reply, card_read, decode, encode, identity
 from drivers.framing.osdp_channel import KEY_BYTES, SCBK_D, Channel, Session
 from drivers.framing.uid import ByteOrder
 
@@ -208,9 +208,8 @@ class OsdpHost:
     def _opening(self, reply: Reply, now_ns: int) -> None:
         match self._step:
             case Step.NAME:
-                if reply.code == Answer.PDID and len(reply.data) == 12:
-                    serial = int.from_bytes(reply.data[5:9], "little")
-                    self.name = f"vendor {reply.data[:3].hex().upper()}, serial {serial:08X}"
+                if reply.code == Answer.PDID and (named := identity(reply.data)) is not None:
+                    self.name = str(named)
                 self._answered(Step.ABILITIES, now_ns)
             case Step.ABILITIES:
                 if reply.code == Answer.PDCAP and not _has_channel(reply.data):

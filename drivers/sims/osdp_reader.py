@@ -6,7 +6,7 @@ library that drives the host's side.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ _SOM: Final = 0x53
 _BLOCK: Final = 16
 _CRC, _SCB = 0x04, 0x08
 HEARD_MAX: Final = 256
+FOR_ALL: Final = 0x7F
 
 
 def crc(data: bytes) -> bytes:
@@ -77,6 +78,8 @@ class _Channel:
 class OsdpDevice:
     """One reader. `scbk`: its key; `heard`: commands with their data, after decryption. `silent`: it answers nothing.
 
+    `pdid`: what it says of itself. `names_itself`: to a message for all it answers by its own address, as some do; the standard has
+    it answer by that for all.
     `damaged(n)`: whether its nth answer is damaged on the wire. `cards`: replies that wait for the next poll; `taken`: how many
     of them the host has, since it went on to another message.
     """
@@ -86,6 +89,8 @@ class OsdpDevice:
     silent: bool = False
     damaged: Callable[[int], bool] = lambda _number: False
     random: Callable[[], bytes] = lambda: os.urandom(8)
+    pdid: bytes = bytes.fromhex("CAFE00 01 02 78563412 010203")
+    names_itself: bool = False
     heard: list[tuple[int, bytes]] = field(default_factory=list)
     cards: list[bytes] = field(default_factory=list)
     secured: bool = False
@@ -96,6 +101,7 @@ class OsdpDevice:
     _channel: _Channel | None = None
     _seq: int = 0
     _last: bytes = b""
+    _as: int = 0
 
     def card(self, bits: str, *, kind: int = 1) -> None:
         """A card is held to it: reader 0, raw data of so many bits (`kind` 1: Wiegand with its parity, 0: unspecified)."""
@@ -109,6 +115,7 @@ class OsdpDevice:
             return b""
         control = frame[4]
         seq = control & 0x03
+        self._as = self.address if self.names_itself else frame[1]
         if not (seq and seq == self._seq and self._last):  # else it is asked again
             self._seq = seq
             self.taken += self._given
@@ -156,7 +163,7 @@ class OsdpDevice:
     def _reply(self, command: int, data: bytes, block: bytes) -> tuple[int, bytes, bytes]:
         match command:
             case 0x61:
-                return PDID, bytes.fromhex("CAFE00 01 02 78563412 010203"), b""
+                return PDID, self.pdid, b""
             case 0x62:
                 return PDCAP, bytes.fromhex("030101 040401 050201 080100 090101 100001"), b""
             case 0x64:
@@ -204,7 +211,7 @@ class OsdpDevice:
         body = block + bytes((reply,)) + data
         size = 5 + len(body) + (0 if channel is None else 4) + 2
         control = seq | _CRC | (_SCB if block else 0)
-        frame = bytes((_SOM, self.address | 0x80)) + size.to_bytes(2, "little") + bytes((control,)) + body
+        frame = bytes((_SOM, self._as | 0x80)) + size.to_bytes(2, "little") + bytes((control,)) + body
         if channel is not None:
             channel.r_mac = mac(channel.mac_keys, channel.c_mac, frame)
             frame += channel.r_mac[:4]
@@ -216,12 +223,15 @@ class OsdpBus:
     """A bus with readers on it, at one simulated port.
 
     `chunk`: bytes written at once; `stop_after`: where the next answer with a card is cut. `lost`: whether the next message, either
-    way, goes lost.
+    way, goes lost. `speed`: the only one that its readers hear, as termios numbers it; 0 for whatever the host sets. `twins`: readers with
+    an address that another one has: they answer at once, and nobody understands either.
     """
 
     def __init__(self, link: Path, *devices: OsdpDevice) -> None:
         self.port = SimPort(link, self._hear)
         self.devices = {one.address: one for one in devices}
+        self.twins: list[OsdpDevice] = []
+        self.speed = 0
         self.chunk = 4096
         self.stop_after = -1
         self.lost: Callable[[], bool] = lambda: False
@@ -237,11 +247,11 @@ class OsdpBus:
             if len(self._buffer) < 5 or len(self._buffer) < size:
                 return
             frame, self._buffer = self._buffer[: max(size, 1)], self._buffer[max(size, 1) :]
-            device = self.devices.get(frame[1]) if size > 7 else None
-            if device is not None and crc(frame[:-2]) == frame[-2:] and not self.lost():
-                cards = len(device.cards)
-                answer = device.answer(frame)
-                if self.stop_after >= 0 and len(device.cards) < cards:
+            spoken_to = self._spoken_to(frame[1]) if size > 7 else []
+            if spoken_to and crc(frame[:-2]) == frame[-2:] and not self.lost():
+                cards = sum(len(one.cards) for one in spoken_to)
+                answer = _at_once([one.answer(frame) for one in spoken_to])
+                if self.stop_after >= 0 and sum(len(one.cards) for one in spoken_to) < cards:
                     answer, self.stop_after = answer[: self.stop_after], -1
                 if self.lost():
                     continue
@@ -249,7 +259,30 @@ class OsdpBus:
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
 
+    def _spoken_to(self, address: int) -> list[OsdpDevice]:
+        """Return who hears a message: of a wrong speed nobody, of the one for all everybody."""
+        if self.speed not in {0, self.port.speed}:
+            return []
+        there = (*self.devices.values(), *self.twins)
+        return [one for one in there if address in {one.address, FOR_ALL}]
+
     async def _send(self, data: bytes) -> None:
         for at in range(0, len(data), self.chunk):
             await self.port.send(data[at : at + self.chunk])
             await asyncio.sleep(0)
+
+
+def _at_once(answers: list[bytes]) -> bytes:
+    """What a wire carries while several answer, each a byte later than the one before it."""
+    said = [bytes(at) + one for at, one in enumerate(one for one in answers if one)]
+    if len(said) < 2:
+        return said[0] if said else b""
+    size = max(len(one) for one in said)
+    return bytes(_mixed(one[at] for one in said if at < len(one)) for at in range(size))
+
+
+def _mixed(values: Iterable[int]) -> int:
+    mixed = 0
+    for one in values:
+        mixed ^= one
+    return mixed

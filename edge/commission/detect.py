@@ -6,13 +6,15 @@ from pathlib import Path
 import msgspec
 
 from admission.reasons import Language
+from edge.commission.buses import key_file, setting, troubles_of
 from edge.commission.candidates import candidates
 from edge.commission.findings import Grade, troubles
-from edge.commission.inventory import Plugged, inventory
+from edge.commission.inventory import Inventory, NodeKind, Plugged, inventory
 from edge.commission.known import Role, known, title
 from edge.commission.told import TroubleTold, told
 from edge.commission.toml_text import fields_of
 from edge.commission.words import label, name
+from edge.devices import OsdpBus, OsdpFound
 
 
 class DeviceFound(msgspec.Struct, frozen=True):
@@ -33,6 +35,19 @@ class DeviceFound(msgspec.Struct, frozen=True):
     """What may be behind it, and cannot be asked; "" for what says itself what it is."""
 
 
+class OsdpDetected(msgspec.Struct, frozen=True):
+    """A reader that answered on the bus that was named. `reader`: as in `DeviceFound`; its key is to be given to it yet."""
+
+    port: str
+    address: int
+    baud: int
+    vendor: str
+    model: str
+    serial: str
+    firmware: str
+    reader: tuple[str, ...]
+
+
 class Detected(msgspec.Struct, frozen=True):
     """All of it."""
 
@@ -41,6 +56,7 @@ class Detected(msgspec.Struct, frozen=True):
     gpio: tuple[str, ...]
     gpio_may: str
     """What may hang on their lines; "" where there are none."""
+    osdp: tuple[OsdpDetected, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -48,15 +64,19 @@ class Detected(msgspec.Struct, frozen=True):
         return any(one.grade == Grade.BAD.value for one in self.troubles)
 
 
-def detect(root: Path, language: Language = Language.EN) -> Detected:
-    """Look at the box below `root`."""
+def detect(
+    root: Path, language: Language = Language.EN, bus: tuple[str, OsdpBus] | None = None, data: Path = Path()
+) -> Detected:
+    """Look at the box below `root`. `bus`: a port that somebody named, and who answered there; `data`: where keys are kept."""
     found = inventory(root)
+    port, readers_there = bus or ("", OsdpBus())
     readers = {one.key: fields_of(one.reader) for one in candidates(found)}
     return Detected(
         tuple(_device(one, readers.get(one.place, ()), language) for one in found.plugged),
-        told(troubles(found), language),
+        told((*troubles_of(readers_there, _place(found, port), port), *troubles(found)), language),
         found.gpio,
         label("may_gpio", language) if found.gpio else "",
+        tuple(_osdp(port, one, data) for one in readers_there.readers),
     )
 
 
@@ -73,11 +93,27 @@ def lines(found: Detected, language: Language = Language.EN) -> Iterator[str]:
         for one in found.troubles:
             if one.place == device.place:
                 yield from _said(one)
+    yield from _bus_lines(found, language)
     if found.gpio:
         yield f"{'':<25}GPIO: {', '.join(found.gpio)}"
         yield f"{'':<25}{found.gpio_may}"
     if not found.devices:
         yield "No scanner, reader or board is plugged in."
+
+
+def _bus_lines(found: Detected, language: Language) -> Iterator[str]:
+    """Say who answered on the bus that was named, or why nobody did."""
+    for reader in found.osdp:
+        called = label("osdp_reader", language).format(address=reader.address, baud=reader.baud)
+        said = {key: getattr(reader, key) for key in ("vendor", "model", "serial", "firmware")}
+        yield f"{reader.port}: {called}"
+        if reader.vendor:
+            yield f"{'':<25}{label('osdp_said', language).format_map(said)}"
+        yield f"{'':<25}{', '.join(reader.reader)}"
+    places = {one.place for one in found.devices}
+    for one in found.troubles:
+        if one.code.startswith("osdp.") and one.place not in places:
+            yield from _said(one)
 
 
 def _said(one: TroubleTold) -> Iterator[str]:
@@ -101,4 +137,23 @@ def _device(device: Plugged, reader: tuple[str, ...], language: Language) -> Dev
         nodes=tuple(node.path for node in device.nodes),
         reader=reader,
         may=label("may_adapter", language) if what.role is Role.ADAPTER else "",
+    )
+
+
+def _place(found: Inventory, port: str) -> str:
+    """Return the socket of a port; its own name where it is in none."""
+    nodes = ((one.place, node) for one in found.plugged for node in one.nodes if node.kind is NodeKind.SERIAL)
+    return next((place for place, node in nodes if port in {node.path, *node.names}), port)
+
+
+def _osdp(port: str, found: OsdpFound, data: Path) -> OsdpDetected:
+    return OsdpDetected(
+        port,
+        found.address,
+        found.baud,
+        found.vendor,
+        found.model,
+        found.serial,
+        found.firmware,
+        fields_of(setting(port, found, key_file(found, data))),
     )

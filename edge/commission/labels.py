@@ -350,10 +350,22 @@ LABELS: Final[Mapping[str, Four]] = {
         "No connection to the box.",
     ),
     "may_adapter": (
-        "Dahinter kann ein Scanner, ein PN532, ein Relais, Kontakte oder ein Bus mit OSDP-Lesern sein. Fragen lässt sich das nicht: auf der Seite zum Einrichten zeigen, OSDP-Leser in der Konfiguration nennen.",
-        "Derrière : un scanner, un PN532, des relais, des contacts, ou un bus de lecteurs OSDP. Cela ne se demande pas : le montrer sur la page d'installation ; les lecteurs OSDP se nomment dans la configuration.",
-        "Dietro ci può essere uno scanner, un PN532, relè, contatti o un bus di lettori OSDP. Non si può chiedere: mostrarlo sulla pagina di configurazione; i lettori OSDP si nominano nel file.",
-        "Behind it may be a scanner, a PN532, relays, contacts, or a bus of OSDP readers. It cannot be asked: show it on the commissioning page; OSDP readers are named in the configuration.",
+        "Dahinter kann ein Scanner, ein PN532, ein Relais, Kontakte oder ein Bus mit OSDP-Lesern sein. Ungefragt wird nichts gesendet: auf der Seite zum Einrichten zeigen; OSDP-Leser sucht auch detect --osdp PORT.",
+        "Derrière : un scanner, un PN532, des relais, des contacts, ou un bus de lecteurs OSDP. Rien n'est envoyé sans ordre : le montrer sur la page d'installation ; detect --osdp PORT cherche aussi les lecteurs OSDP.",
+        "Dietro ci può essere uno scanner, un PN532, relè, contatti o un bus di lettori OSDP. Non si invia niente senza ordine: mostrarlo sulla pagina di configurazione; detect --osdp PORT cerca anche i lettori OSDP.",
+        "Behind it may be a scanner, a PN532, relays, contacts, or a bus of OSDP readers. Nothing is sent unasked: show it on the commissioning page; detect --osdp PORT looks for OSDP readers too.",
+    ),
+    "osdp_reader": (
+        "OSDP-Leser, Adresse {address}, {baud} Baud",
+        "lecteur OSDP, adresse {address}, {baud} bauds",
+        "lettore OSDP, indirizzo {address}, {baud} baud",
+        "OSDP reader, address {address}, {baud} baud",
+    ),
+    "osdp_said": (
+        "Hersteller {vendor}, Modell {model}, Seriennummer {serial}, Firmware {firmware}",
+        "fabricant {vendor}, modèle {model}, numéro de série {serial}, firmware {firmware}",
+        "produttore {vendor}, modello {model}, numero di serie {serial}, firmware {firmware}",
+        "maker {vendor}, model {model}, serial number {serial}, firmware {firmware}",
     ),
     "may_gpio": (
         "An den Stiften können Relais, Kontakte oder D0 und D1 eines Wiegand-Lesers hängen. Fragen lässt sich das nicht: auf der Seite zum Einrichten zeigen.",

@@ -237,6 +237,78 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
             "Plug it in again. If it stays so, scan the programming code for USB serial.",
         ),
     ),
+    "osdp.silent": (
+        Sentence(
+            "Hier antwortet kein OSDP-Leser: {what}",
+            "Speisung des Lesers prüfen, und die Adern: A an A, B an B; nennt der Hersteller sie umgekehrt, die beiden tauschen. 120 Ω am fernen Ende. Dann nochmals suchen.",
+        ),
+        Sentence(
+            "Aucun lecteur OSDP ne répond ici : {what}",
+            "Vérifier l'alimentation du lecteur et les fils : A sur A, B sur B ; si le fabricant les nomme à l'envers, les échanger. 120 Ω au bout. Puis chercher encore.",
+        ),
+        Sentence(
+            "Qui non risponde nessun lettore OSDP: {what}",
+            "Controllare l'alimentazione del lettore e i fili: A con A, B con B; se il produttore li chiama al contrario, scambiarli. 120 Ω in fondo. Poi cercare ancora.",
+        ),
+        Sentence(
+            "No OSDP reader answers here: {what}",
+            "Check the reader's power, and the wires: A to A, B to B; where its maker names them the other way, swap the two. 120 Ω at the far end. Then search again.",
+        ),
+    ),
+    "osdp.talks": (
+        Sentence(
+            "Hier spricht etwas von selbst, was kein OSDP-Leser tut; gefragt wurde nichts: {what}",
+            "Scanner und andere Steuerungen von diesem Kabel nehmen, dann nochmals suchen.",
+        ),
+        Sentence(
+            "Quelque chose parle ici de lui-même, ce que ne fait aucun lecteur OSDP ; rien n'a été demandé : {what}",
+            "Enlever de ce câble les scanners et les autres contrôleurs, puis chercher encore.",
+        ),
+        Sentence(
+            "Qui qualcosa parla da solo, cosa che nessun lettore OSDP fa; non è stato chiesto niente: {what}",
+            "Togliere da questo cavo gli scanner e gli altri controllori, poi cercare ancora.",
+        ),
+        Sentence(
+            "Something talks here by itself, which no OSDP reader does; nothing was asked: {what}",
+            "Take scanners and other controllers off this cable, then search again.",
+        ),
+    ),
+    "osdp.unclear": (
+        Sentence(
+            "Was hier antwortet, ist nicht zu verstehen: {what}",
+            "120 Ω an beiden Enden, Masse verbinden, A an A; schauen, ob noch eine Steuerung am Bus hängt. Dann nochmals suchen.",
+        ),
+        Sentence(
+            "Ce qui répond ici est incompréhensible : {what}",
+            "120 Ω aux deux bouts, relier les masses, A sur A ; voir si un autre contrôleur est sur le bus. Puis chercher encore.",
+        ),
+        Sentence(
+            "Ciò che risponde qui non si capisce: {what}",
+            "120 Ω ai due capi, collegare le masse, A con A; vedere se c'è un altro controllore sul bus. Poi cercare ancora.",
+        ),
+        Sentence(
+            "What answers here cannot be understood: {what}",
+            "120 Ω at both ends, connect the grounds, A to A; see whether another controller is on the bus. Then search again.",
+        ),
+    ),
+    "osdp.twins": (
+        Sentence(
+            "An dieser Adresse antworten mehrere OSDP-Leser zugleich, oder etwas stört: {what}",
+            "Jeden einzeln anschliessen und ihm mit dem Werkzeug seines Herstellers eine eigene Adresse geben; dann nochmals suchen.",
+        ),
+        Sentence(
+            "À cette adresse, plusieurs lecteurs OSDP répondent à la fois, ou quelque chose perturbe : {what}",
+            "Raccorder chacun seul et lui donner une adresse à lui avec l'outil de son fabricant ; puis chercher encore.",
+        ),
+        Sentence(
+            "A questo indirizzo rispondono insieme più lettori OSDP, o qualcosa disturba: {what}",
+            "Collegarli uno alla volta e dare a ciascuno un indirizzo suo con lo strumento del produttore; poi cercare ancora.",
+        ),
+        Sentence(
+            "At this address several OSDP readers answer at once, or something disturbs: {what}",
+            "Connect each alone and give it an address of its own with its maker's tool; then search again.",
+        ),
+    ),
     "commission.under_way": (
         Sentence("Dieses Tor wird eingerichtet.", "Auf der Seite der Box fertig einrichten."),
         Sentence(

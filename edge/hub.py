@@ -18,6 +18,7 @@ from edge.link import (
     ModemSaid,
     PageSaid,
     PeersSaid,
+    Ping,
     Said,
     Status,
     UplinkSaid,
@@ -105,6 +106,8 @@ class Hub:
                 message = await read_from_front(reader)
                 if isinstance(message, UplinkSaid | PeersSaid | ModemSaid | PageSaid | Acked | HeardGates):
                     self._on_said(message)
+                elif isinstance(message, Ping):
+                    writer.write(pack(Done(0, ok=True)))
                 elif len(self._answers) < COMMANDS_MAX:
                     # Beside, not before, what else the front says: a command may wait for the disk.
                     answer = asyncio.create_task(self._answer(message, writer))

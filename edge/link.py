@@ -399,6 +399,10 @@ class Believe(msgspec.Struct, frozen=True, tag="believe"):
     limits: tuple[Limit, ...]
 
 
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """Does the loop still turn? `Done` without a number says so; a socket stays open whatever hangs behind it."""
+
+
 class HeardGates(msgspec.Struct, frozen=True, tag="heard"):
     """How long ago (ms) all that other gates had recorded was known here; `troubles`: what is wrong with whose log."""
 
@@ -475,7 +479,7 @@ Command = (
 Asked = Command | GiveHeld | Foreign | Believe | BelieveAgain
 Answer = Done | HeldRecords
 Said = UplinkSaid | PeersSaid | ModemSaid | PageSaid | Acked | HeardGates
-FromFront = Asked | Said
+FromFront = Asked | Said | Ping
 FromLane = Status | Seen | Appended | AskOthers | Answer
 
 _encoder = msgspec.msgpack.Encoder()

@@ -37,6 +37,7 @@ from edge.link import (
     PageSaid,
     Part,
     PeersSaid,
+    Ping,
     Seen,
     Status,
     UplinkSaid,
@@ -52,6 +53,10 @@ RETRY_FIRST_S = 0.05
 RETRY_MAX_S = 2.0
 ANSWER_S = 5.0
 """The lane answers within a millisecond or not at all."""
+PING_S = 0.5
+"""How often the lane is asked whether it lives, while somebody looks at a page or a display."""
+SILENT_PINGS = 3
+"""A lane that left so many unanswered hangs: its displays are not to ask for tickets until the watchdog bites."""
 LIST_LOST = frozenset({"list.corrupt", "list.none"})
 """Codes of the list's tile where the lane gave up its file, or began before there was one (`edge.lists`)."""
 DOUBTED_MAX = 64
@@ -94,6 +99,7 @@ class LaneClient:
         self._said: dict[type, UplinkSaid | PeersSaid | ModemSaid | PageSaid] = {}
         self._acked: dict[Epoch, int] = {}
         """By epoch, what the centre has; told whole after a new connection."""
+        self._unanswered = 0
         self.status: Status | None = None
         self.recent: deque[Seen] = deque(maxlen=SEEN_MAX)
         """Newest first."""
@@ -119,8 +125,8 @@ class LaneClient:
 
     @property
     def connected(self) -> bool:
-        """Whether the lane process is there and has spoken."""
-        return self._writer is not None and self.status is not None
+        """Whether the lane process is there and has spoken; and, while somebody looks, does not hang."""
+        return self._writer is not None and self.status is not None and self._unanswered < SILENT_PINGS
 
     @contextlib.contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
@@ -225,12 +231,14 @@ class LaneClient:
                 wait_s = min(RETRY_MAX_S, wait_s * 2)
                 continue
             wait_s = RETRY_FIRST_S
+            pinging = asyncio.ensure_future(self._ping(writer))
             try:
                 await self._talk(reader, writer)
             except LinkBroken:
                 log.warning("link to the lane broke", extra={"code": "front.no_lane"})
                 await asyncio.sleep(wait_s)
             finally:
+                pinging.cancel()
                 self._gone(writer)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> NoReturn:
@@ -239,7 +247,23 @@ class LaneClient:
             writer.write(pack(message))
         _write_acked(writer, self._acked)
         while True:
-            self._take(await read_from_lane(reader))
+            told = await read_from_lane(reader)
+            hung, self._unanswered = self._unanswered >= SILENT_PINGS, 0
+            self._take(told)
+            if hung:
+                self._tell()
+
+    async def _ping(self, writer: asyncio.StreamWriter) -> NoReturn:
+        """Notice a lane that hangs. Pings are counted, not time: it may be us who did not get to run."""
+        while True:
+            await asyncio.sleep(PING_S)
+            if not self._listeners:
+                continue
+            writer.write(pack(Ping()))
+            self._unanswered += 1
+            if self._unanswered == SILENT_PINGS:
+                log.warning("the lane does not answer", extra={"code": "front.no_lane"})
+                self._tell()
 
     def _take(self, message: FromLane) -> None:
         match message:
@@ -277,7 +301,7 @@ class LaneClient:
                     told()
 
     def _gone(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = None
+        self._writer, self._unanswered = None, 0
         writer.close()
         for answer in self._answers.values():
             if not answer.done():

@@ -1,13 +1,15 @@
 """The link to the lane: connects again, keeps what was said, answers each command or says that nobody did."""
 
 import asyncio
+import contextlib
 import struct
 from pathlib import Path
 
 import pytest
 
 from admission.ids import Epoch
-from edge.front.lane_client import SEEN_MAX, LaneAway, LaneClient
+from edge.front import lane_client
+from edge.front.lane_client import SEEN_MAX, SILENT_PINGS, LaneAway, LaneClient
 from edge.link import (
     ACKED_MAX,
     DOUBTED,
@@ -20,12 +22,16 @@ from edge.link import (
     GiveHeld,
     Health,
     HeldRecords,
+    LinkBroken,
     PageSaid,
     Part,
+    Ping,
     Pulse,
     SetState,
     Tile,
     UplinkSaid,
+    pack,
+    read_from_front,
 )
 from tests.edge.front.fake_lane import RECENT, FakeLane, seen, status
 from tests.edge.front.rig import Heard
@@ -103,6 +109,47 @@ async def test_it_comes_back_and_says_again_what_it_said(tmp_path: Path) -> None
             assert client.status == status(recent=RECENT)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_lane_that_hangs_is_away_until_it_speaks_again_while_somebody_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_client, "PING_S", 0.01)
+    lives, asked = asyncio.Event(), asyncio.Queue[object]()
+    lives.set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(pack(status()))
+        with contextlib.suppress(LinkBroken):
+            while True:
+                asked.put_nowait(await read_from_front(reader))
+                await lives.wait()
+                writer.write(pack(Done(0, ok=True)))
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, str(tmp_path / "s"))
+    client, heard = LaneClient(tmp_path / "s"), Heard()
+    task = asyncio.create_task(client.run())
+    with client.listening(heard):
+        await heard.changes.get()
+        for _ in range(2 * SILENT_PINGS):
+            assert await asked.get() == Ping()
+        assert is_up(client)
+        assert heard.changes.empty()
+        lives.clear()
+        await heard.changes.get()
+        assert not is_up(client)
+        assert client.status == status()
+        lives.set()
+        await heard.changes.get()
+        assert is_up(client)
+    while not asked.empty():
+        asked.get_nowait()
+    await asyncio.sleep(0.1)
+    assert asked.qsize() <= SILENT_PINGS  # what was on its way; nobody looks any more
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    server.close()
 
 
 async def test_answers_find_their_commands(tmp_path: Path) -> None:

@@ -246,10 +246,13 @@ def digests_of(key: bytes, uid: bytes) -> dict[Proof, bytes]:
 
 
 def proofs_of(act: Act, tags: Iterable[Any]) -> tuple[Proof, ...]:
-    """Return what each of some tags has to show for itself."""
+    """Return what each of some tags has to show for itself; `UID` where its customer was erased, and its UID with them."""
     keys: dict[int, bytes] = {}
     found = []
     for tag in tags:
+        if not tag.uid:
+            found.append(Proof.UID)
+            continue
         if tag.event_id not in keys:
             keys[tag.event_id] = minting.digest_key_of(act.connection, EventId(tag.event_id))
         digests = digests_of(keys[tag.event_id], bytes.fromhex(tag.uid))

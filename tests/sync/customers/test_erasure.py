@@ -7,13 +7,15 @@ from sqlalchemy import insert, select, update
 
 from admission.digests import CredentialKind, digest
 from sync.accounts.tables import audit_log
-from sync.customers import erasure, tables
+from sync.customers import erasure, handlers, tables
 from sync.events import tables as programme
 from sync.imports import export as tables_out
+from sync.keys import new_keys
 from sync.orders import tables as orders
 from sync.store.database import Database
 from sync.store.schema import METADATA
 from sync.tickets import tables as sold
+from sync.tickets.ruling import Act
 from tests.sync.imports.house import ACTOR, EVENT, KEY, NOW_S, check, furnish, run
 
 NAMES = ("Zo", "Quillfeather", "zoe@quill.example", "555-0199", "WRIST-1", "04A1B2C3D4E580")
@@ -121,6 +123,15 @@ def test_a_list_that_comes_again_brings_no_erased_person_back(database: Database
     database.transact(lambda c: erasure.erase(c, 1, number, ACTOR, NOW_S))
     run(database, check(database, LIST, keeps_text=True))
     assert "quillfeather" not in everything(database).casefold()
+
+
+def test_who_was_erased_can_be_looked_at_with_the_tags_they_wore(database: Database) -> None:
+    number = sold_to_two(database)
+    database.transact(lambda c: erasure.erase(c, 1, number, ACTOR, NOW_S))
+    with database.reading() as connection:
+        shown = handlers.read(Act(connection, 1, ACTOR, NOW_S, new_keys()), number)
+    assert shown.anonymous
+    assert [(one.uid, one.active) for one in shown.tags] == [("", True)]
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,20 @@ class Applied(msgspec.Struct, frozen=True, array_like=True):
 
 
 class KeptSettings(msgspec.Struct, frozen=True, array_like=True):
-    """Settings newer than a list's, and the digest they are named by."""
+    """Settings that came by changes, the digest they are named by, and with which changes; event 0: not known."""
 
     head: ListHead
     digest: bytes
+    event: EventId = EventId(0)
+    generation: int = 0
+    version: int = 0
+
+    def is_newer(self, listed: ListHead) -> bool:
+        """Whether a list was made before them. One that was made later has settings as new, or newer."""
+        if not self.event:
+            return True
+        place = (self.generation, self.version)
+        return any(one.id == self.event and place > (one.generation, one.version) for one in listed.events)
 
 
 def applied_of(reader: KeptValues) -> dict[EventId, Applied]:
@@ -65,7 +75,7 @@ def head_over(head: ListHead, applied: Mapping[EventId, Applied], settings: Kept
     }
     if not newer:
         return head
-    if settings is not None:
+    if settings is not None and settings.is_newer(head):
         head = with_settings(head, settings.head)
     events = tuple(
         replace(one, version=newer[one.id].version, sealed_at_s=newer[one.id].sealed_at_s or one.sealed_at_s)

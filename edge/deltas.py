@@ -83,7 +83,9 @@ class Deltas:
         if asked.settings:
             decoded = msgspec.msgpack.decode(asked.settings, type=ListHead)
             venue_of(with_settings(head, decoded), self._gate.enrolment.gate)
-            self._settings = KeptSettings(decoded, asked.settings_digest)
+            self._settings = KeptSettings(
+                decoded, asked.settings_digest, asked.event, asked.generation, asked.to
+            )
             meta.append((SETTINGS_KEY, msgspec.msgpack.encode(self._settings)))
         self._applied[asked.event] = Applied(asked.event, asked.generation, asked.to, asked.sealed_at_s)
         meta.append((APPLIED_KEY, msgspec.msgpack.encode(tuple(self._applied.values()))))

@@ -21,12 +21,13 @@ from edge.builder import Order, Unusable, build_from
 from edge.clock import SystemClock
 from edge.complaint import Complaint
 from edge.explain import explain
-from edge.link import Done, Health, Part, TakeList, UplinkSaid
+from edge.link import Changes, Done, Health, Part, TakeList, UplinkSaid
 from edge.lists import FILE, OLD_AFTER_S
 from edge.settings import Way
 from edge.store.list import build
 from edge.store.log import LogStore
 from edge.store.log_schema import Batch, StandingChange
+from sync.wire.deltas import digest_of, settings_head
 from sync.wire.lists import EventInfo, GateInfo, ListHead, ListKey, pack_list
 from sync.wire.snapshots import write_snapshot
 from tests.edge.rig import (
@@ -316,3 +317,37 @@ async def test_percentiles_are_sorted_out_once_a_second(tmp_path: Path) -> None:
         assert p50() == 0.002
         clock.moved_s += 1
         assert p50() == 0.005
+
+
+def page(since: int, to: int, settings: ListHead | None = None) -> Changes:
+    """A page of changes without rows, and settings that it brings."""
+    encoded = msgspec.msgpack.encode(settings_head(settings)) if settings else b""
+    digest = digest_of(settings_head(settings)) if settings else bytes(16)
+    return Changes(1, EVENT, 1, since, to, (), True, 0, digest, encoded, now_s())
+
+
+async def test_settings_that_came_before_a_list_do_not_overrule_its_own(tmp_path: Path) -> None:
+    def of_day(version: int, name: str) -> ListHead:
+        return head_of(version, zones=(Zone(ARENA, name, gate=GATE),))
+
+    def zone(gate: Gate) -> str:
+        return gate.daemon.judge.venue.zones.by_id[ARENA].name
+
+    async with running(tmp_path, ROWS, adjust=quick) as gate:
+        await gate.ready()
+        assert (await gate.do(page(1, 2, of_day(2, "Friday")))).ok
+        assert zone(gate) == "Friday"
+        # The box is off while the next day is planned; it takes a whole list, since so much has changed.
+        assert (await take(gate, of_day(5, "Saturday"))).ok
+        assert zone(gate) == "Saturday"
+        assert (await gate.do(page(5, 6))).ok  # somebody buys a ticket
+        assert zone(gate) == "Saturday"
+    async with running(tmp_path, adjust=quick) as gate:
+        await gate.ready()
+        assert zone(gate) == "Saturday"
+        assert gate.daemon.lists.version == 6
+        assert (await gate.do(page(6, 7, of_day(7, "Sunday")))).ok
+        assert zone(gate) == "Sunday"
+    async with running(tmp_path, adjust=quick) as gate:
+        await gate.ready()
+        assert zone(gate) == "Sunday"

@@ -209,6 +209,7 @@ class Lists:
         """The list's file is gone on purpose: nobody is judged by it any more."""
         log.info("the list is forgotten: the event group is over")
         self.close()
+        self._deltas.drop()
         self._gate.judge.drop_list()
         self._refuse("list.none", {})
 

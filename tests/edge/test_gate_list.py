@@ -154,6 +154,7 @@ async def test_a_list_whose_file_is_removed_on_purpose_is_forgotten(tmp_path: Pa
         assert (elsewhere.ok, gate.daemon.lists.rows) == (False, len(ROWS))
         (gate.data / FILE).unlink()
         assert (await gate.do(TakeList(3, str(gate.data / FILE)))).ok
+        gate.daemon.lists.age_tile()  # once a second
         tile = next(tile for tile in gate.daemon.board.tiles if tile.part is Part.LIST)
         assert (tile.code, gate.daemon.lists.rows) == ("list.none", 0)
         assert verdict(gate.daemon.board.tiles).word is VerdictWord.NOT_READY

@@ -100,6 +100,8 @@ class SsiHost:
         self._frame = Frame(aim=setting.aim)
         self._frame_type = -1
         self._part_ns = 0
+        self._was_cut = False
+        """Whether the last code was given up, so that its rest may still come."""
         self._last = b""
         self._last_ns = 0
         self._output = bytearray()
@@ -210,12 +212,18 @@ class SsiHost:
             self._advance(packet.last_ns)
 
     def _decoded(self, packet: Packet, out: list[Framed]) -> None:
-        again = bool(packet.status & Status.RETRANSMIT) and packet.data == self._last
-        if again and packet.last_ns - self._last_ns < RESENT_WITHIN_NS:
+        sent_again = bool(packet.status & Status.RETRANSMIT)
+        # After a code that was given up: its rest, which the scanner says again once its own time-out is over.
+        is_rest = sent_again and self._was_cut
+        heard = packet.data == self._last and packet.last_ns - self._last_ns < RESENT_WITHIN_NS
+        if sent_again and heard and not is_rest:
             return
         self._last, self._last_ns = packet.data, packet.last_ns
+        self._was_cut = False
         if packet.data in {b"", _NO_READ}:
             return
+        if is_rest:
+            self._frame.lose(CUT, packet.last_ns, [])  # it was told as cut
         if self._frame_type < 0:
             self._frame_type = packet.data[0]
         elif packet.data[0] != self._frame_type:
@@ -242,6 +250,7 @@ class SsiHost:
         if self._frame_type >= 0 and now_ns >= self._part_ns + CONTINUED_NS:
             self._frame.lose(CUT, now_ns, out)
             self._end(now_ns, out)
+            self._was_cut = True
         if wish.light_until_ns and now_ns >= wish.light_until_ns:
             wish.light, wish.light_until_ns = 0, 0
         if wish.paused_until_ns and now_ns >= wish.paused_until_ns:

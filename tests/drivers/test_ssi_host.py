@@ -166,6 +166,31 @@ def test_a_code_whose_rest_never_comes_is_no_scan() -> None:
     assert codes(bench.heard) == ["cut", b"B"]
 
 
+@pytest.mark.parametrize("response_s", [2, 9.9])
+def test_the_rest_of_a_code_that_was_given_up_is_no_code(response_s: float) -> None:
+    """The scanner sends again what it got no ACK for after its own time-out, which is longer than we wait for a part."""
+    bench = Bench().open()
+    bench.get(Op.DECODE_DATA, QR + b"AAA", Status.CONTINUED)
+    bench.wait(CONTINUED_NS)
+    bench.now += int(response_s * S) - CONTINUED_NS
+    bench.get(Op.DECODE_DATA, QR + b"BBB", Status.RETRANSMIT)  # lost the first time
+    bench.get(Op.DECODE_DATA, QR + b"BBB", Status.RETRANSMIT)  # our ACK was lost
+    bench.get(Op.DECODE_DATA, QR + b"C", Status.RETRANSMIT)  # another one, which the line lost once as well
+    assert codes(bench.heard) == ["cut", b"C"]
+
+
+def test_a_code_whose_first_part_comes_again_too_late_is_no_code() -> None:
+    """Our ACK was lost: the scanner says the part again, and then goes on with the next one as if nothing had been."""
+    bench = Bench().open()
+    bench.get(Op.DECODE_DATA, QR + b"AAA", Status.CONTINUED)
+    bench.wait(CONTINUED_NS)
+    bench.get(Op.DECODE_DATA, QR + b"AAA", Status.CONTINUED | Status.RETRANSMIT)
+    bench.get(Op.DECODE_DATA, QR + b"BBB", Status.CONTINUED)
+    bench.get(Op.DECODE_DATA, QR + b"CCC")
+    bench.get(Op.DECODE_DATA, QR + b"D")
+    assert codes(bench.heard) == ["cut", b"D"]
+
+
 def test_parts_of_two_codes_make_none() -> None:
     bench = Bench().open()
     bench.get(Op.DECODE_DATA, QR + b"AAA", Status.CONTINUED)

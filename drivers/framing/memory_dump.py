@@ -71,7 +71,6 @@ def _pattern(how: MemoryLine) -> Iterator[str]:
     fields = {
         "date": _fields(how.date, _TOKENS, _DATE_HINT),
         "time": _fields(how.time, _CLOCK, _TIME_HINT),
-        "any": ".*?",
         "code": "(?P<code>.*)",
     }
     pieces = _PARTS.split(how.line)
@@ -79,7 +78,10 @@ def _pattern(how: MemoryLine) -> Iterator[str]:
     if sorted(named) != ["code", "date", "time"]:
         raise Misconfigured(f"{how.line} does not name code, date and time once each", _LINE_HINT)
     for at, piece in enumerate(pieces):
-        if at % 2:
+        if piece == "any" and at % 2:
+            # Up to what stands behind it and no further: looked for anywhere, a line of separators alone took minutes.
+            yield f"[^{re.escape(pieces[at + 1][0])}]*" if pieces[at + 1] else ".*?"
+        elif at % 2:
             yield fields[piece]
         elif "{" in piece or "}" in piece:
             raise Misconfigured(f"{how.line} has a lone brace", _LINE_HINT)

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.base import DeviceGone, Garbled, Medium, Misconfigured, Opened, Reader, Scan, Signal, Stored
+from drivers.base import (
+    SCAN_BYTES_MAX,
+    DeviceGone,
+    Garbled,
+    Medium,
+    Misconfigured,
+    Opened,
+    Reader,
+    Scan,
+    Signal,
+    Stored,
+)
 from drivers.framing.lines import LineFramer
 from drivers.framing.memory_dump import NO_SUCH_LINE, MemoryDump, MemoryLine
 from drivers.readers.batch import BatchReader, BatchReaderConfig
@@ -52,6 +63,14 @@ def test_a_line_of_another_shape_is_none(line: bytes) -> None:
     found = read(line)
     assert isinstance(found, Garbled)
     assert (found.why, found.size) == (NO_SUCH_LINE, len(line))
+
+
+def test_a_hostile_line_costs_no_more_than_its_length() -> None:
+    """A visitor's code of separators alone, cut off by a line end in it: with each `{any}` looked for in every place it took minutes."""
+    how = MemoryLine("{any},{any},{any},{code},{date},{time}")
+    found = read(b"," * SCAN_BYTES_MAX, how)
+    assert isinstance(found, Garbled)
+    assert (found.why, found.size) == (NO_SUCH_LINE, SCAN_BYTES_MAX)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from edge.board_inputs import BoardInputs
 from edge.link import Health
 from edge.parts import HeldPulse, Relay, RelayEvents
 from edge.settings import RelaySettings
-from edge.supervise import MISCONFIGURED_WAIT_S, DeviceState
+from edge.supervise import MISCONFIGURED_WAIT_S, DeviceState, misconfigured_wait_s
 
 ANSWERS_MAX = 256
 """Pulses whose answer is awaited; a lane has one or two under way."""
@@ -36,6 +36,8 @@ class Barrier:
         self._gone: dict[int, BoardPart] = {}
         """Of several boards on one bus those that are gone, by their unit."""
         self._is_up = False
+        self._misconfigured = 0
+        """Times in a row: a board that was just plugged in may be forbidden until udev has given it to us."""
         events = RelayEvents(
             ready=self._ready,
             ack=self._ack,
@@ -48,17 +50,20 @@ class Barrier:
         on_state(DeviceState(Health.BAD, "device.opening"))
 
     async def run(self) -> NoReturn:
-        """Keep the guard alive until cancelled. What only a person can mend is tried again now and then."""
+        """Keep the guard alive until cancelled. What only a person can mend is tried again now and then, once it has settled."""
         while True:
+            wait_s = MISCONFIGURED_WAIT_S
             try:
                 await self._relay.run()
             except Misconfigured as error:
+                self._misconfigured += 1
+                wait_s = misconfigured_wait_s(self._misconfigured)
                 self._down(DeviceState(Health.BAD, "device.misconfigured", str(error), error.hint))
             except Exception:
                 # A defect of ours: shown and started again, as a reader is; without it nobody gets in here.
                 log.exception("relay guard's link failed")
                 self._down(DeviceState(Health.BAD, "device.defect"))
-            await asyncio.sleep(MISCONFIGURED_WAIT_S)
+            await asyncio.sleep(wait_s)
 
     @property
     def last_pong_ns(self) -> int:
@@ -148,6 +153,8 @@ class Barrier:
             done(ok)
 
     def _fault(self, error: DriverError) -> None:
+        if not isinstance(error, Misconfigured):
+            self._misconfigured = 0
         self._down(replace(state_of(error), health=Health.BAD))
         self.inputs.lost(error)
         waiting, self._waiting = self._waiting, {}

@@ -69,14 +69,19 @@ async def keep(
             failures += 1
             unsettled = unsettled + 1 if isinstance(error, Misconfigured) else 0
             state, wait_s = _judge(error, failures)
-            if 0 < unsettled <= len(SETTLING_WAITS_S):
-                wait_s = SETTLING_WAITS_S[unsettled - 1]
+            if unsettled:
+                wait_s = misconfigured_wait_s(unsettled)
             on_state(state)
             if failures == 1:
                 log.warning(
                     "device failed", extra={"device": name, "code": state.code}, exc_info=_trace_of(error)
                 )
             await asyncio.sleep(wait_s * chance.uniform(0.8, 1.2))
+
+
+def misconfigured_wait_s(times: int) -> float:
+    """How long to wait where a device was misconfigured so many times in a row, 1 or more."""
+    return SETTLING_WAITS_S[times - 1] if times <= len(SETTLING_WAITS_S) else MISCONFIGURED_WAIT_S
 
 
 def _trace_of(error: Exception) -> Exception | None:

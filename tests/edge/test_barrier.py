@@ -1,6 +1,7 @@
 """A relay board as lanes use it: every pulse has exactly one answer, whatever becomes of the guard."""
 
 import asyncio
+import itertools
 import threading
 from dataclasses import replace
 from typing import NoReturn
@@ -13,7 +14,8 @@ from edge.barrier import ANSWERS_MAX, Barrier
 from edge.link import Health
 from edge.parts import RelayEvents
 from edge.settings import LcusRelay, RelaySettings
-from edge.supervise import DeviceState
+from edge.supervise import MISCONFIGURED_WAIT_S, SETTLING_WAITS_S, WAIT_MAX_S, DeviceState
+from tests.sim.loop import VirtualLoop
 
 
 class ScriptedRelay:
@@ -158,6 +160,52 @@ async def test_what_a_person_must_mend_is_shown(rig: Rig) -> None:
     assert rig.states[-1].hint == "Correct it."
     assert not task.done()  # it is tried again later
     task.cancel()
+
+
+@pytest.mark.parametrize("udev_s", [0.1, 5, 15])
+def test_a_board_that_is_plugged_in_is_tried_again_soon_until_udev_has_given_it_to_us(udev_s: float) -> None:
+    """As a reader is (`tests.edge.test_supervise`): with half a minute between two tries the lane stood still for a board that was there."""
+    tries = tried_at(udev_s)
+    gaps = [after - before for before, after in itertools.pairwise(tries)]
+    assert tries[-1] >= udev_s
+    assert max(gaps) <= WAIT_MAX_S
+
+
+def test_what_stays_misconfigured_is_tried_rarely() -> None:
+    tries = tried_at(600)[1 + len(SETTLING_WAITS_S) :]
+    gaps = [after - before for before, after in itertools.pairwise(tries)]
+    assert len(gaps) > 5
+    assert min(gaps) >= MISCONFIGURED_WAIT_S
+
+
+def tried_at(mended_s: float) -> list[float]:
+    """When a board is tried that was pulled and, plugged in again, is forbidden until then, on virtual time."""
+    loop = VirtualLoop()  # type: ignore[abstract]  # it has what our code asks of a loop
+    tries: list[float] = []
+
+    class Forbidden(ScriptedRelay):
+        async def run(self) -> NoReturn:
+            if not tries:
+                self.events.fault(DeviceGone("pulled", ""))
+            tries.append(loop.time())
+            if loop.time() >= mended_s:
+                self.events.ready(4)
+                await asyncio.Event().wait()
+            error = Misconfigured("may not be opened", "")
+            self.events.fault(error)
+            raise error
+
+    async def watch() -> None:
+        barrier = Barrier(LcusRelay(id="r", port="none"), lambda _, events: Forbidden(events), lambda _: None)
+        kept = asyncio.create_task(barrier.run())
+        await asyncio.sleep(mended_s + 2 * MISCONFIGURED_WAIT_S)
+        kept.cancel()
+
+    try:
+        loop.run(watch())
+    finally:
+        loop.close()
+    return tries
 
 
 def test_a_held_pulse_is_nobodys_until_it_is_sent(rig: Rig) -> None:

@@ -264,6 +264,34 @@ async def test_what_a_neighbour_gives_on_is_taken_while_the_centre_does_not_answ
     database.close()
 
 
+async def test_settings_of_before_that_a_neighbour_gives_on_are_not_gone_by_again(
+    template: Path, tmp_path: Path
+) -> None:
+    """It is behind, or plays them back: the next change goes by the settings that it names, as those here do."""
+    (tmp_path / "gate").mkdir()
+    for file in template.iterdir():
+        shutil.copy(file, tmp_path)
+    database, desk = Database.open(tmp_path), Desk(tmp_path / "gate", demo.MAIN_GATE)
+    pair = Pair(database, KEYS, desk, Source(Changes(database, KEYS)), [])
+    pair.source.centre.look(NOW_S)
+    desk.start()
+    pair.give_list()
+    news = await pair.news()
+    before = await pair.source.settings()
+    pair.change(("mode", Mode.MULTIPLE, True))
+    await news._catch_up(demo.EVENT)
+    in_force = news.settings_digest
+    assert pair.given[-1].settings
+    assert await news.of_neighbour("settings", before)
+    pair.change(("put", Ticket(TicketId(1), demo.EVENT, demo.DAY, standing=Standing.CANCELLED)))
+    await news._catch_up(demo.EVENT)
+    asked = pair.given[-1]
+    assert [row.ticket.id for row in asked.rows] == [1]
+    assert (asked.settings, asked.settings_digest, news.settings_digest) == (b"", in_force, in_force)
+    desk.end()
+    database.close()
+
+
 def code(number: int, keys: VenueKeys) -> str:
     claims = cose.Claims(
         ticket=number, event=demo.EVENT, issued_at=NOW_S - 86_400, product=demo.DAY, session=demo.TODAY

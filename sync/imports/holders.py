@@ -42,11 +42,15 @@ class Said(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Whose tickets are whose. `new`: customers to be added, as `add` takes them; `renamed`: as `rename` does."""
+    """Whose tickets are whose. `new`: customers to be added, as `add` takes them; `renamed`: as `rename` does.
+
+    `banned`: of the customers who were there, those who are banned.
+    """
 
     holders: Holders
     new: list[tuple[str, Entry]]
     renamed: list[tuple[Entry, int]]
+    banned: frozenset[int]
 
 
 def said(entries: Iterable[Entry]) -> Said:
@@ -85,13 +89,15 @@ def find(
     `first`: the id that the first customer gets who is made; none is made by others meanwhile.
     """
     holders = {one.row: holder for one, holder in kept}
-    found = _known(connection, organization, list(new.speaking))
+    known = _known(connection, organization, list(new.speaking))
+    found = {key: number for key, number, _ in known}
     missing = [(key, one) for key, one in new.speaking.items() if key not in found]
     people = [*missing, *[("", one) for one in new.alone]]
     found.update((key, number) for number, (key, _) in enumerate(missing, start=first))
     holders.update((row, found[key]) for row, key in new.keys)
     holders.update((one.row, number) for number, one in enumerate(new.alone, start=first + len(missing)))
-    return Found(holders, people, list(kept))
+    banned = frozenset(number for _, number, is_banned in known if is_banned)
+    return Found(holders, people, list(kept), banned)
 
 
 def add(adding: slabs.Adding, organization: int, found: Found, first: int, now_s: int) -> None:
@@ -115,11 +121,12 @@ def _is_named(one: Entry) -> bool:
     return bool(one.first_name or one.last_name or one.phone)
 
 
-def _known(connection: Connection, organization: int, keys: Sequence[str]) -> dict[str, int]:
-    """Return the customers of these addresses; of several with one address, the oldest."""
+def _known(connection: Connection, organization: int, keys: Sequence[str]) -> list[tuple[str, int, bool]]:
+    """Return the customers of these addresses, and whether they are banned; of several with one address, the oldest comes last."""
     t = customer.c
-    rows = slabs.find(connection, (t.email_key, t.id), t.email_key, keys, organization_id=organization)
-    return dict(sorted(rows, key=itemgetter(1), reverse=True))
+    wanted = (t.email_key, t.id, t.banned)
+    rows = slabs.find(connection, wanted, t.email_key, keys, organization_id=organization)
+    return sorted(rows, key=itemgetter(1), reverse=True)
 
 
 def rename(connection: Connection, entries: Sequence[tuple[Entry, int]]) -> None:

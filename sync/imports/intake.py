@@ -1,7 +1,8 @@
 """Entries become tickets and credentials: what is new is added, what changed is changed, all else is left alone.
 
-A list says what its shop knows. What people did here stays: a ban or a redeem is never undone by a list, and a
-ticket that a list does not name any more is not touched.
+A list says what its shop knows. What people did here stays: a ban, a redeem, a cancel, an exchange, a new code or a tag is
+never undone by a list, and a ticket that a list does not name any more is not touched. A customer's ban reaches the tickets
+that a list brings.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +11,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
+from admission.digests import CredentialKind
 from admission.entitlements import Attention, CredentialStanding, Standing
 from admission.ids import EventId
+from sync.customers.bound import State
+from sync.customers.tables import tag, ticket_ban
+from sync.gates.tables import bind
 from sync.imports import holders, slabs, tables
 from sync.imports.chunks import Chunk, NewCode, chunk_of
 from sync.imports.entries import Entry
@@ -19,9 +24,9 @@ from sync.store.together import Round, Statement
 from sync.tickets import changes
 from sync.tickets import tables as sold
 
-SHOPS = Standing.CANCELLED | Standing.REPLACED | Standing.UNPAID | Standing.UNAPPROVED
-"""The parts of a standing that a list may set and clear; the rest is said by people here."""
-
+SHOPS = int(Standing.CANCELLED | Standing.REPLACED | Standing.UNPAID | Standing.UNAPPROVED)
+"""The parts of a standing that a list may set, and clear where it was the list that set them; the rest is said by people here."""
+BANNED = int(Standing.BANNED)
 
 _LAST_TICKET = Statement("SELECT max(id) FROM ticket WHERE event_id = :event", "id")
 
@@ -121,13 +126,13 @@ def write(
     people = holders.find(connection, place.organization, said, kept, at.customer)
     with slabs.adding(connection) as adding:
         _add_sources(adding, place, new, at.ticket)
-        _add_tickets(adding, event, new.entries, people.holders, at)
+        _add_tickets(adding, event, new.entries, people, at)
         holders.add(adding, place.organization, people, at.customer, now_s)
         # Last, for it takes longest, and small enough that all of it is on its way.
         _add_codes(adding, event, new.codes, range(at.ticket, at.ticket + len(new.entries)), at.version)
         meanwhile()
     holders.rename(connection, people.renamed)
-    _change(connection, place, found.changed, people.holders, before, at.version)
+    _change(connection, place, found.changed, people, before, at.version)
     return Written(len(found.new), len(found.changed), found.same, len(found.taken), new_at)
 
 
@@ -173,6 +178,7 @@ def _add_sources(adding: slabs.Adding, place: Place, new: Chunk, first: int) -> 
             "shop": slabs.Same(place.shop), "ticket": [first + at for _, at in new.sources],
             "print": [entries[at].print for _, at in new.sources],
             "reference": [entries[at].order for _, at in new.sources],
+            "standing": [max(entries[at].standing, 0) & SHOPS for _, at in new.sources],
         },
         len(new.sources),
     )  # fmt: skip
@@ -194,13 +200,18 @@ def _add_codes(
 
 
 def _add_tickets(
-    adding: slabs.Adding, event: int, entries: Sequence[Entry], people: holders.Holders, at: _Begun
+    adding: slabs.Adding, event: int, entries: Sequence[Entry], people: holders.Found, at: _Begun
 ) -> None:
+    standings = [max(one.standing, 0) for one in entries]
+    if people.banned:
+        standings = [
+            said | BANNED if people.holders.get(one.row) in people.banned else said
+            for one, said in zip(entries, standings, strict=True)
+        ]
     adding.add(
         sold.ticket,
         _tickets(
-            event, range(at.ticket, at.ticket + len(entries)), entries, people, [max(one.standing, 0) for one in entries],
-            at.version,
+            event, range(at.ticket, at.ticket + len(entries)), entries, people.holders, standings, at.version
         ) | {"home_gate": slabs.Same(0), "attention": slabs.Same(int(Attention.NONE))},
         len(entries),
     )  # fmt: skip
@@ -246,13 +257,34 @@ def _change(
     connection: Connection,
     place: Place,
     changed: Sequence[tuple[Entry, int]],
-    people: holders.Holders,
+    people: holders.Found,
     before: Mapping[int, _Before],
     version: int,
 ) -> None:
+    if not changed:
+        return
     entries, numbers = [one for one, _ in changed], [number for _, number in changed]
-    standings = [_standing(before[number].standing, one.standing) for one, number in changed]
-    whole = _tickets(place.event, numbers, entries, people, standings, version) | {
+    s = tables.import_source.c
+    keys = [one.key for one in entries]
+    set_before = dict(
+        slabs.find(connection, (s.key, s.standing), s.key, keys, event_id=place.event, shop=place.shop)
+    )
+    said = [_standing(before[number].standing, set_before[one.key], one.standing) for one, number in changed]
+    banned = [people.holders.get(one.row) in people.banned for one in entries]
+    standings = [
+        standing | BANNED if is_banned else standing
+        for (standing, _), is_banned in zip(said, banned, strict=True)
+    ]
+    _keep_own_bans(
+        connection,
+        place.event,
+        [
+            number
+            for number, is_banned in zip(numbers, banned, strict=True)
+            if is_banned and before[number].standing & BANNED
+        ],
+    )
+    whole = _tickets(place.event, numbers, entries, people.holders, standings, version) | {
         "home_gate": [before[number].home_gate for number in numbers],
         "attention": [before[number].attention for number in numbers],
     }
@@ -261,20 +293,35 @@ def _change(
     sources: dict[str, slabs.Values] = {
         "event_id": slabs.Same(place.event), "key": [one.key for one in entries], "shop": slabs.Same(place.shop),
         "ticket": numbers, "print": [one.print for one in entries], "reference": [one.order for one in entries],
+        "standing": [ours for _, ours in said],
     }  # fmt: skip
-    slabs.change(connection, tables.import_source, sources, ("print", "reference"), len(changed))
+    slabs.change(connection, tables.import_source, sources, ("print", "reference", "standing"), len(changed))
+
+
+def _keep_own_bans(connection: Connection, event: int, numbers: Sequence[int]) -> None:
+    """Let tickets that were banned before they came to a banned customer stay so when that ban is lifted."""
+    b = ticket_ban.c
+    kept = {one for (one,) in slabs.find(connection, (b.ticket,), b.ticket, numbers, event_id=event)}
+    slabs.add(
+        connection, ticket_ban, ("event_id", "ticket"), [(event, one) for one in numbers if one not in kept]
+    )
 
 
 def _change_codes(
     connection: Connection, event: int, changed: Sequence[tuple[Entry, int]], version: int
 ) -> None:
-    """Add codes that tickets had not, and mark those that they have no more; or have again."""
+    """Add codes that tickets had not, and mark those that they have no more; or have again.
+
+    Tags and codes that people gave here are not the list's, nor are its own that they replaced.
+    """
     c = sold.credential
     numbers = [number for _, number in changed]
     held: dict[int, dict[bytes, int]] = {number: {} for number in numbers}
-    wanted = (c.c.ticket, c.c.digest, c.c.standing)
-    for ticket, digest, standing in slabs.find(connection, wanted, c.c.ticket, numbers, event_id=event):
+    wanted = (c.c.ticket, c.c.digest, c.c.standing, c.c.kind)
+    found = slabs.find(connection, wanted, c.c.ticket, numbers, event_id=event)
+    for ticket, digest, standing, _ in found:
         held[ticket][digest] = standing
+    theirs = _of_people(connection, event, numbers, found)
     added = [
         (code.digest, at, code.kind, code.text)
         for at, (one, number) in enumerate(changed)
@@ -287,7 +334,8 @@ def _change_codes(
         {"of": number, "digest_": digest, "new_standing": after}
         for one, number in changed
         for digest, was in held[number].items()
-        if (after := _code_standing(was, any(code.digest == digest for code in one.codes))) != was
+        if (number, digest) not in theirs
+        and (after := _code_standing(was, any(code.digest == digest for code in one.codes))) != was
     ]
     if moved:
         connection.execute(
@@ -298,8 +346,32 @@ def _change_codes(
         )
 
 
-def _standing(before: int, said: int) -> int:
-    return before if said < 0 else before & ~int(SHOPS) | said & int(SHOPS)
+def _of_people(
+    connection: Connection, event: int, numbers: Sequence[int], held: Sequence[tuple[int, bytes, int, str]]
+) -> set[tuple[int, bytes]]:
+    """Return those of tickets' codes, with their tickets, of which people here said what they are."""
+    # No list holds a code of ours: whoever has one was given it here, for all that the ticket had.
+    recoded = {ticket for ticket, _, _, kind in held if kind == CredentialKind.TK1.value}
+    found = {
+        (ticket, digest)
+        for ticket, digest, standing, kind in held
+        if kind == CredentialKind.TK1.value or (ticket in recoded and standing & CredentialStanding.REPLACED)
+    }
+    t, b = tag.c, bind.c
+    uids = [digest for _, digest, _, kind in held if kind == CredentialKind.UID.value]
+    given = {digest for (digest,) in slabs.find(connection, (t.digest,), t.digest, uids, event_id=event)}
+    found.update((ticket, digest) for ticket, digest, _, _ in held if digest in given)
+    bound = slabs.find(connection, (b.ticket, b.code, b.state), b.ticket, numbers, event_id=event)
+    found.update((ticket, code) for ticket, code, state in bound if state == State.HOLDS)
+    return found
+
+
+def _standing(before: int, ours: int, said: int) -> tuple[int, int]:
+    """Return a ticket's standing, and what of it is the list's; `ours`: what was so until now."""
+    if said < 0:
+        return before, ours
+    kept = before & ~(ours & SHOPS)
+    return kept | said & SHOPS, said & SHOPS & ~kept
 
 
 def _code_standing(before: int, named: bool) -> int:

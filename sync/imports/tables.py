@@ -75,6 +75,8 @@ import_source = Table(
     Column("ticket", BigInteger, nullable=False),
     Column("print", LargeBinary(8), nullable=False),
     Column("reference", String(NAME_CHARS), nullable=False),
+    Column("standing", Integer, nullable=False, server_default="51"),
     sqlite_with_rowid=False,
 )
-"""The ticket made of a shop's row, and a fingerprint of what the row said. `reference`: the shop's order number."""
+"""The ticket made of a shop's row, and a fingerprint of what the row said. `reference`: the shop's order number.
+`standing`: what of the ticket's own it set and may clear; of rows of before that was written down, all that a list may."""

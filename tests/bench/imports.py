@@ -133,7 +133,7 @@ def _of_tables(lines: Sequence[Sequence[str]], first: int) -> Iterator[tuple[Tab
     people: _Rows = []
     for number, (code, _product, order, name, email) in enumerate(lines, start=first):
         digest = blake2b(code.encode(), digest_size=16).digest()
-        sources.append((EVENT, digest, "shop", number, digest[:8], order))
+        sources.append((EVENT, digest, "shop", number, digest[:8], order, 0))
         tickets.append((EVENT, number, 2, number // 2, "[]", 0, 0, 0, 0, 1, 0, 0, 1))
         codes.append((EVENT, digest, number, "opaque", None, 0, 1))
         if number % 2:

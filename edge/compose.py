@@ -267,6 +267,19 @@ async def osdp_search(port: str, tell: Callable[[int, int], None]) -> OsdpBus:
     return OsdpBus(tuple(readers), found.garbled, "" if found.why is None else found.why.value)
 
 
+async def osdp_opens(settings: OsdpReader, is_new: bool) -> bool:
+    """Whether a reader proves the key in its key file; `is_new`: the one that every new reader has. DriverError where it answers nothing."""
+    from drivers.framing.osdp_channel import SCBK_D  # noqa: PLC0415
+    from drivers.framing.osdp_host import OtherKey  # noqa: PLC0415
+    from drivers.readers.osdp import open_once, read_key  # noqa: PLC0415
+
+    try:
+        await open_once(_osdp_config(settings), SCBK_D if is_new else read_key(settings.key_file))
+    except OtherKey:
+        return False
+    return True
+
+
 def _osdp_config(settings: OsdpReader) -> Any:
     """An `OsdpConfig`, whose module only a gate with such readers loads."""
     from drivers.framing.osdp import Carries  # noqa: PLC0415

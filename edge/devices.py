@@ -37,6 +37,7 @@ class Devices:
     `tag_writer`: a reader at this port that writes a tag: its UID, the NDEF message, whether it is locked then.
     `osdp_key`: gives an OSDP reader a key of its own, and returns its name.
     `osdp_search`: asks for the readers at a port, and tells the speed and the address at which it is.
+    `osdp_opens`: whether a reader proves the key in its key file; or (True) the one that every new reader has.
     `free_gpio`: the GPIO lines that nothing holds, by their chip's label. `gpio_level`: whether a line is high, as it stands.
     """
 
@@ -46,6 +47,7 @@ class Devices:
     tag_writer: Callable[[str, bytes, bytes, bool], Reader]
     osdp_key: Callable[[OsdpReader], Coroutine[Any, Any, str]]
     osdp_search: Callable[[str, Callable[[int, int], None]], Coroutine[Any, Any, OsdpBus]]
+    osdp_opens: Callable[[OsdpReader, bool], Coroutine[Any, Any, bool]]
     relay: Callable[[RelaySettings, RelayEvents], Relay]
     free_gpio: Callable[[], Mapping[str, tuple[int, ...]]]
     gpio_level: Callable[[str, int], bool]

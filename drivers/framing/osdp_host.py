@@ -55,6 +55,10 @@ _SOUNDS: Final[Mapping[Signal, bytes]] = {
 }
 
 
+class OtherKey(DeviceMisbehaved):
+    """The reader has another key than the one that it was asked to prove."""
+
+
 class Step(Enum):
     """How far it is."""
 
@@ -324,13 +328,15 @@ class OsdpHost:
         )
 
     def _other_key(self) -> DriverError:
+        reader = f"the OSDP reader at address {self._setting.address}"
         if self._key == SCBK_D:
-            return self._refused(
-                "does not take the key of a new reader",
+            return OtherKey(
+                f"{reader} does not take the key of a new reader",
                 "Put it into install mode with its maker's tool, or reset it.",
             )
-        return self._refused(
-            "opens no secure channel", "It has another key than its key file, or none of its own yet."
+        return OtherKey(
+            f"{reader} opens no secure channel",
+            "It has another key than its key file, or none of its own yet.",
         )
 
     def _refused(self, what: str, hint: str) -> DriverError:

@@ -99,7 +99,8 @@ def _away(session: Commissioning) -> list[tuple[str, Written]]:
 def _words(device: Written) -> str:
     found_by = (getattr(device, key, "") for key in ("port", "device", "usb_port", "reader", "name"))
     driver = str(device.__struct_config__.tag)
-    return " · ".join([driver, *(str(one) for one in found_by if one)])
+    address = [str(device.address)] if isinstance(device, OsdpReader) else []
+    return " · ".join([driver, *(str(one) for one in found_by if one), *address])
 
 
 def _relay_key(relay: RelaySettings, session: Commissioning) -> str:

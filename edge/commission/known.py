@@ -38,6 +38,7 @@ class Mode(StrEnum):
     """IBM hand-held or table-top, also sold as "USB OPOS"."""
     CCID = "ccid"
     WIEGAND = "wiegand"
+    OSDP = "osdp"
     NONE = "none"
 
 

@@ -309,6 +309,128 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
             "Connect each alone and give it an address of its own with its maker's tool; then search again.",
         ),
     ),
+    "osdp.new": (
+        Sentence(
+            "Dieser Leser ist neu: er hat nur den Schlüssel, den alle kennen, und wird damit nicht gelesen.",
+            "Ihm einen eigenen Schlüssel geben, dann eine Karte hinhalten wie bei jedem Leser.",
+        ),
+        Sentence(
+            "Ce lecteur est neuf : il n'a que la clé connue de tous, et n'est pas lu avec elle.",
+            "Lui donner une clé à lui, puis lui présenter une carte comme à tout lecteur.",
+        ),
+        Sentence(
+            "Questo lettore è nuovo: ha solo la chiave che tutti conoscono, e con quella non viene letto.",
+            "Dargli una chiave propria, poi avvicinare una carta come a ogni lettore.",
+        ),
+        Sentence(
+            "This reader is new: it has only the key that everybody knows, and is not read by that.",
+            "Give it a key of its own, then hold a card to it as to any reader.",
+        ),
+    ),
+    "osdp.other": (
+        Sentence(
+            "Dieser Leser hat einen fremden Schlüssel, oder er ist nicht im Installationsmodus.",
+            "Mit dem Werkzeug seines Herstellers zurücksetzen oder in den Installationsmodus bringen; dann nochmals suchen.",
+        ),
+        Sentence(
+            "Ce lecteur a la clé de quelqu'un d'autre, ou n'est pas en mode d'installation.",
+            "Le remettre à zéro avec l'outil de son fabricant, ou en mode d'installation ; puis chercher encore.",
+        ),
+        Sentence(
+            "Questo lettore ha la chiave di qualcun altro, o non è in modalità d'installazione.",
+            "Azzerarlo con lo strumento del produttore, o metterlo in modalità d'installazione; poi cercare ancora.",
+        ),
+        Sentence(
+            "This reader has somebody else's key, or is not in install mode.",
+            "Reset it with its maker's tool, or put it into install mode; then search again.",
+        ),
+    ),
+    "osdp.failed": (
+        Sentence("Die Suche am OSDP-Bus ging nicht: {what}", "{hint} Dann nochmals suchen."),
+        Sentence("La recherche sur le bus OSDP a échoué : {what}", "{hint} Puis chercher encore."),
+        Sentence("La ricerca sul bus OSDP non è riuscita: {what}", "{hint} Poi cercare ancora."),
+        Sentence("The search of the OSDP bus failed: {what}", "{hint} Then search again."),
+    ),
+    "osdp.key_silent": (
+        Sentence(
+            "Der Leser antwortet nicht mehr: {what}",
+            "Adern und Speisung prüfen, dann nochmals drücken: es geht dort weiter, wo es abbrach.",
+        ),
+        Sentence(
+            "Le lecteur ne répond plus : {what}",
+            "Vérifier les fils et l'alimentation, puis presser encore : cela reprend où c'était.",
+        ),
+        Sentence(
+            "Il lettore non risponde più: {what}",
+            "Controllare i fili e l'alimentazione, poi premere ancora: riprende da dove era rimasto.",
+        ),
+        Sentence(
+            "The reader answers no more: {what}",
+            "Check wires and power, then press again: it goes on where it was cut off.",
+        ),
+    ),
+    "osdp.key_refused": (
+        Sentence(
+            "Der Leser nimmt keinen Schlüssel an: {what}",
+            "Mit dem Werkzeug seines Herstellers zurücksetzen oder in den Installationsmodus bringen, dann nochmals drücken.",
+        ),
+        Sentence(
+            "Le lecteur n'accepte pas de clé : {what}",
+            "Le remettre à zéro avec l'outil de son fabricant, ou en mode d'installation, puis presser encore.",
+        ),
+        Sentence(
+            "Il lettore non accetta chiavi: {what}",
+            "Azzerarlo con lo strumento del produttore, o metterlo in modalità d'installazione, poi premere ancora.",
+        ),
+        Sentence(
+            "The reader takes no key: {what}",
+            "Reset it with its maker's tool, or put it into install mode, then press again.",
+        ),
+    ),
+    "osdp.key_not_kept": (
+        Sentence(
+            "Der Schlüssel lässt sich nicht aufbewahren: {what}",
+            "Platz auf der Karte der Box schaffen, dann nochmals drücken. Der Leser hat seinen Schlüssel noch.",
+        ),
+        Sentence(
+            "La clé ne peut pas être gardée : {what}",
+            "Faire de la place sur la carte du boîtier, puis presser encore. Le lecteur a toujours sa clé.",
+        ),
+        Sentence(
+            "La chiave non si può conservare: {what}",
+            "Fare spazio sulla scheda del box, poi premere ancora. Il lettore ha ancora la sua chiave.",
+        ),
+        Sentence(
+            "The key cannot be kept: {what}",
+            "Make room on the box's card, then press again. The reader still has the key that it had.",
+        ),
+    ),
+    "osdp.no_bus": (
+        Sentence(
+            "Hier kann kein Bus mit OSDP-Lesern sein.",
+            "Einen seriellen Adapter wählen, der nichts anderes ist.",
+        ),
+        Sentence(
+            "Il ne peut y avoir de bus OSDP ici.", "Choisir un adaptateur série qui n'est rien d'autre."
+        ),
+        Sentence("Qui non può esserci un bus OSDP.", "Scegliere un adattatore seriale che non è altro."),
+        Sentence("No OSDP bus can be here.", "Choose a serial adapter that is nothing else."),
+    ),
+    "osdp.no_reader": (
+        Sentence(
+            "Diesem Leser kann jetzt kein Schlüssel gegeben werden.",
+            "Warten, bis die Suche fertig ist; sonst nochmals suchen.",
+        ),
+        Sentence(
+            "Ce lecteur ne peut pas recevoir de clé maintenant.",
+            "Attendre la fin de la recherche ; sinon chercher encore.",
+        ),
+        Sentence(
+            "A questo lettore adesso non si può dare una chiave.",
+            "Aspettare la fine della ricerca; altrimenti cercare ancora.",
+        ),
+        Sentence("This reader can be given no key now.", "Wait until the search is done; else search again."),
+    ),
     "commission.under_way": (
         Sentence("Dieses Tor wird eingerichtet.", "Auf der Seite der Box fertig einrichten."),
         Sentence(

@@ -26,6 +26,8 @@ from edge.commission.known import known
 from edge.commission.labels import LABELS
 from edge.commission.made import settings_of
 from edge.commission.orders import lock, to_serial
+from edge.commission.osdp import BusHands
+from edge.commission.osdp_orders import OsdpOrders
 from edge.commission.placing import Earlier, place
 from edge.commission.remarks import with_remarks
 from edge.commission.session import LANES_MAX, Lane, Seat
@@ -229,6 +231,8 @@ class CommissionPage:
             middlewares=[cast(Middleware, one) for one in around], client_max_size=BODY_BYTES_MAX
         )
         self.app.on_response_prepare.append(harden)
+        hands = BusHands(shell, data)
+        self.app.on_cleanup.append(lambda _app: hands.close())
         self._does: dict[str, Callable[[web.Request], Awaitable[None]]] = {
             "plan": self._plan,
             "ask": self._ask,
@@ -245,6 +249,7 @@ class CommissionPage:
             "watch": self._watch,
             "move": self._move,
             "unwire": self._unwire,
+            **OsdpOrders(hands).all(),
             "anew": self._anew,
             "enrol": self._enrol,
             "write": self._write,

@@ -5,13 +5,14 @@ with chance in it, or a card that was named before. Whatever else a reader deliv
 visitor brings) changes nothing and is not kept.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
 import msgspec
 
+from edge.commission.buses import Bus, BusReader, KeyState, as_written, key_of, place_of, with_form
 from edge.commission.candidates import (
     PINS_KEY,
     Candidate,
@@ -33,6 +34,7 @@ from edge.settings import (
     LayoutSetting,
     MediumSetting,
     ModbusRelay,
+    OsdpReader,
     ReaderSettings,
     RelayInputs,
     RelaySettings,
@@ -86,6 +88,8 @@ class Heard(Enum):
     """It is not what was asked for, or nothing was."""
     UNCLEAR = "unclear"
     """The card that was named fits more than one form, or is not written in any that is known."""
+    OTHER_FORM = "other_form"
+    """A card, sent as a UID while what is printed on one was named, or the other way round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +216,8 @@ class Commissioning:
     inputs_before: dict[str, InputSettings] = field(default_factory=dict)
     wired: dict[str, WiegandReader] = field(default_factory=dict)
     """Wiegand readers that somebody said hang on lines of a GPIO chip, by their keys: nothing on a line can be asked."""
+    buses: dict[str, Bus] = field(default_factory=dict)
+    """OSDP buses, by their adapters' keys."""
     freed: set[Place] = field(default_factory=set)
     """Lines of GPIO chips, by the chip's label, whose contact somebody took away."""
     idle: frozenset[str] = frozenset()
@@ -236,6 +242,9 @@ class Commissioning:
         """Look for the reader of a seat; what was asked for before is no longer."""
         self.stop()
         code = "" if uid or cards else CODE_HEAD + self.letters(CODE_CHARS)
+        if not code:  # readers on a bus send the one or the other, and are opened for it
+            for bus in self.buses.values():
+                bus.readers = {key: with_form(one, is_uid=bool(uid)) for key, one in bus.readers.items()}
         self.asked = Asked(seat, code, uid, cards)
         return self.asked
 
@@ -264,6 +273,8 @@ class Commissioning:
         before = next((one.reader for one in self.readers if one.key == candidate.key), None)
         if before is None:
             return candidate
+        if isinstance(before, OsdpReader) and isinstance(candidate.reader, OsdpReader):
+            return replace(candidate, reader=msgspec.structs.replace(candidate.reader, beep=before.beep))
         open_fields = {one.name for one in msgspec.structs.fields(before)} & _LEARNED.keys()
         plain = {key: _LEARNED[key] for key in open_fields}
         return replace(candidate, reader=msgspec.structs.replace(before, id=1, way=Way.ENTRY, **plain))
@@ -328,7 +339,39 @@ class Commissioning:
 
     def is_reader(self, key: str) -> bool:
         """Whether a reader is behind this device: nobody drives it."""
-        return any(one.key == key for one in self.readers)
+        return self.is_bus(key) or any(key in {one.key, place_of(one.key)} for one in self.readers)
+
+    def is_bus(self, key: str) -> bool:
+        """Whether OSDP readers are behind this adapter, or it is asked whether they are."""
+        return key in self.buses and self.buses[key].is_taken
+
+    def forget_buses(self, present: Container[str]) -> None:
+        """Adapters were pulled: readers behind them that have no place are nobody's any more."""
+        chosen = {place_of(one.key) for one in self.readers}
+        self.buses = {
+            place: bus
+            for place, bus in self.buses.items()
+            if place in present or place in chosen or bus.asking is not None
+        }
+
+    def found_on_bus(self, place: str, readers: Mapping[str, BusReader]) -> None:
+        """A bus was searched. A reader that has its place stays, also one that did not answer; it is opened as it was found."""
+        bus = self.buses[place]
+        chosen = {one.key for one in self.readers}
+        bus.readers = {key: one for key, one in bus.readers.items() if key in chosen} | dict(readers)
+        opened = {key: one.reader for key, one in readers.items() if one.state is KeyState.OURS}
+
+        def again(one: Chosen) -> Chosen:
+            found = opened.get(one.key)
+            if found is None:
+                return one
+            how = {"port": found.port, "baud": found.baud, "key_file": found.key_file}
+            called = bus.readers[one.key].called
+            return replace(one, called=called, reader=msgspec.structs.replace(one.reader, **how))
+
+        self.chosen = {seat: again(one) for seat, one in self.chosen.items()}
+        for lane in self.lanes.values():
+            lane.others = [again(one) for one in lane.others]
 
     def wires_of(self, chip: str) -> frozenset[int]:
         """Return the lines of a GPIO chip that are D0 and D1 of a Wiegand reader: nobody drives them or reads them as contacts."""
@@ -465,6 +508,11 @@ class Commissioning:
 
     def rename(self, key: str, to: str) -> None:
         """A device of the file before that was away is found in this socket."""
+        before = next((one.reader for one in self.readers if one.key == key), None)
+        if isinstance(before, OsdpReader):
+            bus = self.buses.setdefault(to, Bus(before.port))
+            to = key_of(to, before.address)
+            bus.readers[to] = as_written(before)
         self.idle = frozenset(to if one == key else one for one in self.idle)
         self.boards = {to if one == key else one: board for one, board in self.boards.items()}
         self.boards_before = {to if one == key else one: board for one, board in self.boards_before.items()}
@@ -505,14 +553,13 @@ def _by_card(candidate: Candidate, data: bytes, asked: Asked) -> ReaderSettings 
     if not uid:
         return reader if data in asked.cards else Heard.OTHER
     match reader:
-        case Twn4Reader():
-            if data == uid:
-                return reader
-            return (
-                msgspec.structs.replace(reader, uid_order=UidOrder.LITTLE)
-                if data == uid[::-1]
-                else Heard.OTHER
-            )
+        case Twn4Reader() | OsdpReader():
+            if data not in {uid, uid[::-1]}:
+                return Heard.OTHER
+            if uid == uid[::-1]:
+                return Heard.UNCLEAR
+            order = UidOrder.BIG if data == uid else UidOrder.LITTLE
+            return msgspec.structs.replace(reader, uid_order=order)
         case WedgeReader() | SerialReader():
             found = forms(data.decode("latin-1"), uid)
             if len(found) != 1:

@@ -8,7 +8,8 @@ that ends every pulse of a gate.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
@@ -19,6 +20,7 @@ from drivers.base import (
     DeviceGone,
     DriverError,
     EmitInput,
+    Garbled,
     InputChanged,
     InputsLost,
     Medium,
@@ -27,6 +29,7 @@ from drivers.base import (
     Scan,
 )
 from edge.barrier import Barrier
+from edge.commission.buses import on_buses, place_of
 from edge.commission.candidates import (
     GPIO_KEY,
     GPIO_LINES_MAX,
@@ -53,6 +56,8 @@ PULSE_MS: Final = 300
 """As a lane's own default (PERCo: 100 ms and more)."""
 PULSE_WAIT_S: Final = 10.0
 """A guard is up within 5 s, and a pulse takes less than one."""
+BAD_FORM: Final = "bad_format"
+"""`Garbled.why` of a card's bits that are none of what a reader on a bus is set to."""
 log = logging.getLogger("edge.commission")
 
 
@@ -142,6 +147,7 @@ class Shell:
         """Look once: listen to what is new, let go of what is gone or has become a relay board."""
         self.found = await asyncio.to_thread(inventory, self.root)
         bind(self.session, self.found)
+        self.session.forget_buses({one.place for one in self.found.plugged})
         if self.found.gpio:
             free = await asyncio.to_thread(self.devices.free_gpio)
             self.free = {chip: tuple(sorted({*lines, *self._held(chip)})) for chip, lines in free.items()}
@@ -149,10 +155,11 @@ class Shell:
         plugged = candidates(self.found, self.pn532, simulated=is_simulated(self.root))
         now = {
             one.key: self.session.as_before(one)
-            for one in (*plugged, *wired(self.session.wired))
+            for one in (*plugged, *wired(self.session.wired), *on_buses(self.session.buses))
             if one.key not in self.session.boards
             and one.key not in self.session.inputs
-            and one.key not in self._boards_busy
+            and not self.session.is_bus(one.key)
+            and not {one.key, place_of(one.key)} & self._boards_busy
             # A keyboard of no maker of scanners may be the one that a person types on: it is taken only while one is asked for.
             and (one.what.listed or one.what.mode is not Mode.KEYBOARD or self.session.asked is not None)
         }
@@ -180,18 +187,24 @@ class Shell:
             return made
         return msgspec.structs.replace(before, offsets=tuple(lines[:GPIO_LINES_MAX]))
 
+    @asynccontextmanager
+    async def alone(self, place: str, *readers: str) -> AsyncIterator[None]:
+        """Have a device for oneself: it, and the readers behind it, are let go of, and listened to again by the next look."""
+        self._boards_busy.add(place)
+        try:
+            for key in (place, *readers):
+                await self._stop(key)
+            yield
+        finally:
+            self._boards_busy.discard(place)
+
     async def pulse(self, key: str, board: RelaySettings, line: int) -> None:
         """Pulse one line of a board once, and give the board back. PulseFailed with what to do."""
         session = self.session
         board = session.known_board(key, board)
-        async with self._turn:
-            self._boards_busy.add(key)
-            await self._stop(key)
+        async with self._turn, self.alone(key):
             await self._unwatch(key)  # its guard has the port: a board has one owner
-            try:
-                await self._pulse(board, line)
-            finally:
-                self._boards_busy.discard(key)
+            await self._pulse(board, line)
         session.use_board(key, board)
         self._pulsed(line)
 
@@ -259,6 +272,9 @@ class Shell:
                 elif isinstance(event, Scan):
                     one.heard += 1
                     one.last = self.session.heard(candidate, _code_of(event))
+                elif isinstance(event, Garbled) and event.why == BAD_FORM and place_of(candidate.key):
+                    one.heard += 1
+                    one.last = Heard.OTHER_FORM
 
             await reader.run(emit)
             raise AssertionError("a reader never ends by itself")

@@ -1,10 +1,12 @@
 """What the commissioning page shows, said in a language. Nothing here does I/O."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from admission.reasons import Language
+from edge.commission.buses import WHAT, plugged
 from edge.commission.candidates import GPIO_KEY, INPUTS, has_inputs, likely_board, wired
 from edge.commission.contacts import Contact
 from edge.commission.findings import troubles
@@ -13,6 +15,7 @@ from edge.commission.kept import away
 from edge.commission.kinds import Kind
 from edge.commission.known import Known, known, title
 from edge.commission.orders import lock
+from edge.commission.osdp_view import place_shown, search_of, state_of, troubles_shown, wants_key
 from edge.commission.placing import Earlier
 from edge.commission.session import Chosen, Heard, Lane, Seat
 from edge.commission.shell import Listening, Shell
@@ -20,6 +23,8 @@ from edge.commission.told import TroubleTold, told
 from edge.commission.words import label, name, sentence_of
 from edge.link import Health
 from edge.settings import GpioInputs, GpioRelay, InputSettings, MediumSetting, Way
+
+_WRONG_CARDS: Final = ((Heard.UNCLEAR, "unclear"), (Heard.OTHER_FORM, "other_form"))
 
 
 class DeviceShown(msgspec.Struct, frozen=True):
@@ -41,6 +46,10 @@ class DeviceShown(msgspec.Struct, frozen=True):
     pn532: bool
     wires: bool
     """It is a Wiegand reader on lines that a person named."""
+    osdp: str
+    """How an adapter can be searched for readers on a bus (`edge.commission.osdp_view.search_of`)."""
+    wants_key: bool
+    """It is a reader on a bus without a key of ours."""
     troubles: tuple[TroubleTold, ...]
 
 
@@ -160,7 +169,10 @@ def commission_view(
     shell: Shell, language: Language, *, enrolled: bool, name: str, path: str, before: Earlier
 ) -> CommissionShown:
     """Say everything to a technician."""
-    found = told(troubles(shell.found), language)
+    found = (*told(troubles(shell.found), language), *troubles_shown(shell.session, language))
+    on_bus = [
+        (plugged(key, one), WHAT) for bus in shell.session.buses.values() for key, one in bus.readers.items()
+    ]
     return CommissionShown(
         session=True,
         enrolled=enrolled,
@@ -169,6 +181,7 @@ def commission_view(
         devices=(
             *(_device(one, known(one), shell, found, language) for one in shell.found.plugged),
             *(_device(one.device, one.what, shell, found, language) for one in wired(shell.session.wired)),
+            *(_device(one, what, shell, found, language) for one, what in on_bus),
         ),
         lanes=tuple(_lane(number, shell, language) for number in shell.session.lanes),
         asked=_asked(shell, language),
@@ -192,7 +205,8 @@ def _device(
         key=device.place,
         called=title(device),
         kind=kind,
-        place=hangs.chip if hangs is not None else device.place,
+        place=place_shown(device.place, shell.session, language)
+        or (device.place if hangs is None else hangs.chip),
         listening=one is not None and one.state is not None and one.state.health is Health.OK,
         state=_state(device, one, shell, language),
         heard=0 if one is None else one.heard,
@@ -203,6 +217,8 @@ def _device(
         adapter=bool(board) and board != "hid" and device.place not in shell.session.inputs,
         pn532=device.place in shell.pn532,
         wires=hangs is not None,
+        osdp=search_of(device, shell.session),
+        wants_key=wants_key(device.place, shell.session),
         troubles=tuple(one for one in found if one.place == device.place),
     )
 
@@ -230,6 +246,10 @@ def _state(device: Plugged, one: Listening | None, shell: Shell, language: Langu
         return label("is_board", language)
     if device.place in shell.session.inputs:
         return label("has_contacts", language)
+    if device.place in shell.session.buses and (
+        said := state_of(shell.session.buses[device.place], language)
+    ):
+        return said
     if one is None or one.state is None:
         return label("not_read", language)
     if one.state.health is Health.OK:
@@ -381,8 +401,9 @@ def _asked(shell: Shell, language: Language) -> AskedShown | None:
         return AskedShown(f"{lane} · {label(moving.contact.value, language)}", "", said)
     if asked is None:
         return None
-    unclear = any(one.last is Heard.UNCLEAR for one in shell.listening.values())
-    said = label("hold_code" if asked.code else "unclear" if unclear else "hold_card", language)
+    heard = {one.last for one in shell.listening.values()}
+    wrong = next((word for last, word in _WRONG_CARDS if last in heard), "hold_card")
+    said = label("hold_code" if asked.code else wrong, language)
     return AskedShown(_seat_name(asked.seat, shell, language), asked.code, said)
 
 

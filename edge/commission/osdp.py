@@ -1,0 +1,163 @@
+"""The hands of a commissioning at an OSDP bus: searches it where somebody says so, and gives a reader a key of its own.
+
+Both have the port for themselves meanwhile. A key is made by the same code as `gatehouse-edge osdp-key`, lies in the data folder before
+the reader has it, and is in no answer and no log.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from drivers.base import DeviceGone, DriverError, Misconfigured
+from edge.commission.buses import (
+    Bus,
+    BusReader,
+    KeyState,
+    key_file,
+    key_of,
+    keys_to_try,
+    place_of,
+    setting,
+    troubles_of,
+)
+from edge.commission.findings import Grade, Trouble
+from edge.commission.inventory import NodeKind, Plugged
+from edge.commission.known import Role, known
+from edge.commission.session import Commissioning
+from edge.commission.shell import Shell
+from edge.devices import OsdpFound
+
+MAY_BE_BUS: Final = frozenset({Role.ADAPTER, Role.UNKNOWN})
+_TROUBLE_OF: Final = {KeyState.NEW: (Grade.WARN, "osdp.new"), KeyState.OTHER: (Grade.BAD, "osdp.other")}
+log = logging.getLogger("edge.commission")
+
+
+class KeyFailed(Exception):
+    """A reader was given no key. `code`: the sentence that says why; `hint` is the driver's."""
+
+    def __init__(self, error: DriverError) -> None:
+        super().__init__(str(error))
+        self.code = _code_of(error)
+        self.hint = error.hint
+
+
+def may_be_bus(device: Plugged) -> bool:
+    """Whether a bus may be behind a device: a serial port of which nothing says that it is something else."""
+    return known(device).role in MAY_BE_BUS and any(one.kind is NodeKind.SERIAL for one in device.nodes)
+
+
+@dataclass(slots=True)
+class BusHands:
+    """Works on the buses of a commissioning's session. `data`: where keys are kept."""
+
+    shell: Shell
+    data: Path
+    _searches: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    def search(self, device: Plugged) -> None:
+        """Begin to search the bus behind an adapter; its troubles and its readers tell how it ended."""
+        place = device.place
+        port = next(one.path for one in device.nodes if one.kind is NodeKind.SERIAL)
+        bus = self.shell.session.buses.setdefault(place, Bus(port))
+        if bus.asking is not None:
+            return
+        bus.asking = 0
+        task = asyncio.ensure_future(self._search(place, port, bus))
+        self._searches.add(task)
+        task.add_done_callback(self._searches.discard)
+
+    async def close(self) -> None:
+        """End every search."""
+        tasks = [*self._searches]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def give_key(self, key: str) -> None:
+        """Give a reader a key of its own, and listen to it then. KeyFailed with what to do; its bus goes on as it was."""
+        session = self.shell.session
+        bus = session.buses[place_of(key)]
+        one = bus.readers[key]
+        async with self._alone(place_of(key), bus):
+            try:
+                await self.shell.devices.osdp_key(one.reader)
+            except DriverError as error:
+                raise KeyFailed(error) from None
+        bus.readers[key] = replace(bus.readers.get(key, one), state=KeyState.OURS, trouble=None)
+        log.warning("an OSDP reader was given a key", extra={"code": "commission.keyed"})
+        await self.shell.look()
+
+    async def _search(self, place: str, port: str, bus: Bus) -> None:
+        session = self.shell.session
+
+        def tell(baud: int, _address: int) -> None:
+            bus.asking = baud
+
+        async with self._alone(place, bus):
+            try:
+                found = await self.shell.devices.osdp_search(port, tell)
+                readers = {
+                    key_of(place, one.address): await self._reader(session, place, port, one)
+                    for one in found.readers
+                }
+            except DriverError as error:
+                args = (("what", str(error)), ("hint", error.hint))
+                bus.troubles = (Trouble(Grade.BAD, "osdp.failed", place, args),)
+            else:
+                bus.troubles = tuple(troubles_of(found, place, port))
+                session.found_on_bus(place, readers)
+        await self.shell.look()
+
+    async def _reader(self, session: Commissioning, place: str, port: str, found: OsdpFound) -> BusReader:
+        """Find out which key a reader has, by having it prove one after the other."""
+        before = session.buses[place].readers.get(key_of(place, found.address))
+        files = keys_to_try(found, self.data)
+        if before is not None:
+            files = [Path(before.reader.key_file), *files]
+        opens = self.shell.devices.osdp_opens
+        fresh = setting(port, found, key_file(found, self.data))
+        try:
+            for file in dict.fromkeys(files):
+                known_key = setting(port, found, file)
+                if await _proves(opens(known_key, False)):
+                    return BusReader(found, known_key, KeyState.OURS)
+            begun = Path(f"{fresh.key_file}.new")
+            is_new = await opens(fresh, True) or await _proves(opens(setting(port, found, begun), False))
+        except DriverError as error:
+            args = (("what", str(error)), ("hint", error.hint))
+            trouble = Trouble(Grade.BAD, "osdp.failed", key_of(place, found.address), args)
+            return BusReader(found, fresh, KeyState.UNKNOWN, trouble)
+        state = KeyState.NEW if is_new else KeyState.OTHER
+        grade, code = _TROUBLE_OF[state]
+        return BusReader(found, fresh, state, Trouble(grade, code, key_of(place, found.address)))
+
+    @asynccontextmanager
+    async def _alone(self, place: str, bus: Bus) -> AsyncIterator[None]:
+        bus.asking = 0
+        try:
+            async with self.shell.alone(place, *bus.readers):
+                yield
+        finally:
+            bus.asking = None
+
+
+async def _proves(opens: Coroutine[Any, Any, bool]) -> bool:
+    """Whether a reader opens; a file that holds no key opens nothing."""
+    try:
+        return await opens
+    except Misconfigured:
+        return False
+
+
+def _code_of(error: DriverError) -> str:
+    match error:
+        case DeviceGone():
+            return "osdp.key_silent"
+        case Misconfigured():
+            return "osdp.key_not_kept"
+        case _:
+            return "osdp.key_refused"

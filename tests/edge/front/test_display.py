@@ -496,7 +496,11 @@ async def test_a_display_that_was_put_up_with_the_pin_goes_on_all_evening_and_ma
         async with session.get("/api/status", headers=away) as answer:
             assert (await answer.json())["session"] is False
         assert not await names_heard(session, r, "", 3)
+        async with asyncio.timeout(10):
+            while r.page._streams:  # nothing outside tells that the box noticed who went
+                await asyncio.sleep(0.01)
         watching = [await stranger.get("/api/events", headers=away) for _ in range(STREAMS_PER_ADDRESS_MAX)]
+        assert {one.status for one in watching} == {200}
         assert (await stranger.get("/api/events?display=1", headers=away)).status == 503
         assert await names_heard(session, r, "?display=1", 2), (
             "its place and the names are the display's still"

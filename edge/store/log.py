@@ -124,13 +124,13 @@ class LogStore(LogReader):
             raise fault_of(error, "the log could not be written") from error
 
     def rebuild_presence(self, rows: Iterable[PresenceRow], resets: Iterable[Reset]) -> None:
-        """Replace what is derived from the records held. Rows that rest on pruned records stay."""
+        """Replace what is derived from the records held.
+
+        Rows of records that are not stay: those were pruned, or a damaged page took them, and whoever came in has all the same.
+        """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute(
-                "DELETE FROM presence WHERE seq > coalesce((SELECT pruned_seq FROM epoch "
-                "WHERE epoch.gate = presence.gate AND epoch.epoch = presence.epoch), 0)"
-            )
+            self._connection.execute(schema.FORGET_DERIVED)
             self._connection.executemany(schema.UPSERT_PRESENCE, (row.as_columns() for row in rows))
             self._connection.executemany(schema.UPSERT_RESET, (reset.as_columns() for reset in resets))
             self._connection.execute("UPDATE epoch SET unfolded = 0")

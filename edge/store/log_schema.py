@@ -79,7 +79,7 @@ SALVAGED = (
     ("presence", 5),
 )
 """Tables taken over from a damaged file, with how many leading columns are the key. Presence is folded anew after
-it, but for what rests on records that were pruned."""
+it, but for what rests on records that were pruned or lost."""
 
 INSERT_RECORD = "INSERT INTO record VALUES(?,?,?,?) ON CONFLICT DO NOTHING"
 INSERT_FORK = "INSERT INTO fork VALUES(?,?,?,?) ON CONFLICT DO NOTHING"
@@ -111,6 +111,7 @@ UPSERT_PRESENCE = (
     f"INSERT OR REPLACE INTO presence({','.join(COLUMNS)}) VALUES({','.join('?' * len(COLUMNS))})"
 )
 """A row is replaced where its record's extensions came in later than the record."""
+FORGET_DERIVED = "DELETE FROM presence WHERE (gate, epoch, seq) IN (SELECT gate, epoch, seq FROM record)"
 CREATE_STEP = f"""
 CREATE TEMP VIEW step({",".join(f"record_{name}" for name in ("gate", "epoch", "seq", "blob"))}, {",".join(COLUMNS)})
 AS SELECT {",".join(["NULL"] * (4 + len(COLUMNS)))};

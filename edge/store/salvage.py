@@ -6,6 +6,7 @@ becomes `log.aside-N`. Wherever the power fails, the next start finds either the
 """
 
 import contextlib
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import apsw
 
+from admission.presence import from_columns
 from edge.store.disk import Disk
 from edge.store.faults import StoreFault
 from edge.store.log_schema import APPLIED_KEY, SALVAGED
@@ -154,7 +156,17 @@ def _take(source: apsw.Connection, target: apsw.Connection, table: str, rest: st
             return True
         # A row of another shape, or with values its columns refuse, was not written by us: it is damage too.
         with contextlib.suppress(apsw.ConstraintError, apsw.BindingsError):
-            target.execute(insert, row)
+            if table != "presence" or _is_presence(row):
+                target.execute(insert, row)
+
+
+def _is_presence(row: tuple[Any, ...]) -> bool:
+    """Whether a row says something of presence: one that says nonsense would have every reader of its ticket fail."""
+    try:
+        from_columns(row)
+    except (ValueError, IndexError, TypeError, struct.error):
+        return False
+    return True
 
 
 def _probe(source: apsw.Connection, target: apsw.Connection, records_max: int) -> None:

@@ -15,6 +15,7 @@ from admission.entitlements import CredentialStanding, Standing
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId
 from admission.observed import highest_tap, tag_key
 from admission.presence import PresenceRow, Role
+from edge.memory import refold
 from edge.store.disk import LocalDisk
 from edge.store.faults import FaultKind, StoreFault
 from edge.store.log import RESERVE_BYTES, RESERVE_NEEDS_BYTES, LogStore
@@ -505,9 +506,23 @@ def test_a_damaged_log_is_set_aside_whole_and_what_is_readable_taken_over(
     again.close()
 
 
+def test_who_came_in_on_a_record_that_damage_took_has_come_in_all_the_same(tmp_path: Path) -> None:
+    """Pages of records are gone, those of presence are whole."""
+    batches = fill(tmp_path)
+    spoil_leaves(log_path(tmp_path))
+    store = LogStore.open(tmp_path, QUIET)
+    assert store.salvaged is not None
+    assert store.salvaged.records_missing
+    refold(store)
+    assert not store.needs_fold()
+    assert set(store.all_presence()) == {row for batch in batches for row in batch.presence}
+    store.close()
+
+
 def test_any_damage_ends_in_a_log_that_works_and_holds_nothing_untrue(tmp_path: Path) -> None:
     """A page at a time is overwritten with noise: the daemon starts, and every record it shows was written."""
-    whole = records_of(fill(tmp_path / "whole"))
+    batches = fill(tmp_path / "whole")
+    whole, said = records_of(batches), {row for batch in batches for row in batch.presence}
     content = log_path(tmp_path / "whole").read_bytes()
     chance = random.Random(3)
     salvaged = 0
@@ -519,6 +534,8 @@ def test_any_damage_ends_in_a_log_that_works_and_holds_nothing_untrue(tmp_path: 
         salvaged += store.salvaged is not None
         assert held(store).items() <= whole.items()
         assert store.salvaged is not None or len(held(store)) == len(whole)
+        refold(store)
+        assert set(store.all_presence()) <= said
         store.append([Batch(1, (StoredRecord(OWN, Epoch(77), 1, b"goes on"),))])
         store.close()
     assert salvaged > 0.9 * len(content) / 4096

@@ -162,10 +162,27 @@ def bind_tickets(act: Act, customer: int, tickets: Iterable[TicketRef]) -> None:
             if tag.ticket:
                 continue
             standing = standing_of(tag)
+            before = _again(act, tag, found, standing)
             new = [
-                rows.NewCredential(one, tag.digest, CredentialKind.UID, standing=standing) for one in found
+                rows.NewCredential(one, tag.digest, CredentialKind.UID, standing=standing)
+                for one in found
+                if one not in before
             ]
             rows.add_tickets(act.connection, event, [], new)
+
+
+def _again(
+    act: Act, tag: Any, tickets: Iterable[TicketId], standing: CredentialStanding
+) -> frozenset[TicketId]:
+    """Let a tag stand again for those of some tickets that it was taken off; returns which they are."""
+    c = ticket_tables.credential.c
+    of_tag = (c.event_id == tag.event_id, c.digest == tag.digest)
+    wanted = (*of_tag, c.ticket.in_([signed(one) for one in tickets]))
+    found = act.connection.execute(select(c.ticket).where(*wanted)).scalars().all()
+    act.connection.execute(
+        update(ticket_tables.credential).where(*wanted).values(standing=int(standing), version=None)
+    )
+    return frozenset(TicketId(unsigned(one)) for one in found)
 
 
 def unbind_ticket(act: Act, customer: int, ref: TicketRef) -> None:

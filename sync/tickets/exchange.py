@@ -13,6 +13,7 @@ from admission.digests import CredentialKind, ticket_digest
 from admission.entitlements import CredentialStanding, Standing
 from admission.ids import EventId, HolderId, ProductId, SessionId
 from sync.customers.tables import customer
+from sync.customers.tags import bind_tickets
 from sync.orders import quota, sale
 from sync.orders import tables as order_tables
 from sync.orders.cancelling import held_line, part_of_pass
@@ -64,6 +65,8 @@ def exchange(
         if line is not None:
             quota.give_back(act.connection, [(ref[0], ProductId(line.product))])
         new = _replace(act, ref, row, NewTicket(event, product, session, _holder(row), _kept(row)))
+        if event != ref[0]:
+            bind_tickets(act, _holder(row), [new])
         if line is not None:
             price = 0 if Payment(_order(act, line.order_id).payment) is Payment.FREE else wanted.price_minor
             _rewrite(act, line, new, product, price)

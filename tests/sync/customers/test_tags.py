@@ -17,7 +17,7 @@ from sync.customers import holding, profiles, search, tables, tags
 from sync.customers.profiles import Profile
 from sync.orders.sale import Wanted
 from sync.orders.tables import order as order_table
-from sync.tickets import minting, ruling
+from sync.tickets import exchange, minting, ruling
 from sync.tickets.standing import Verb, apply
 from sync.web.api import Refused
 from tests.admission.tags import sun_tap
@@ -201,6 +201,36 @@ def test_a_tag_stands_for_tickets_bought_later_and_not_for_those_taken_off(offic
     assert tag_says(office, UID) in {Reason.BANNED, Reason.REPLACED}
     with office.act() as act:
         tags.make_active(act, tags.assign(act, number, FIRST, OTHER_UID) - 1)
+
+
+def test_a_ticket_that_was_taken_off_by_mistake_is_given_back_and_the_tag_stands_for_it(
+    office: BoxOffice,
+) -> None:
+    office.buy()
+    number = ada(office, 1)
+    with office.act() as act:
+        tags.assign(act, number, FIRST, UID)
+    with office.act() as act:
+        holding.unassign_ticket(act, number, ref(1))
+    assert tag_says(office, UID) is Reason.REPLACED
+    with office.act() as act:
+        holding.assign_tickets(act, number, [ref(1)])
+    assert tag_says(office, UID) is Reason.NONE
+
+
+def test_a_tag_stands_for_a_ticket_that_came_by_an_exchange_from_another_event(office: BoxOffice) -> None:
+    office.buy(Wanted(FIRST, DAY), Wanted(SECOND, DAY))
+    number = ada(office, 1)
+    with office.act() as act:
+        holding.assign_tickets(act, number, [ref(1, SECOND)])
+    with office.act() as act:
+        tags.assign(act, number, SECOND, UID)
+    with office.act() as act:
+        new = exchange.exchange(act, ref(1), SECOND, VIP)
+    with office.act() as act:
+        apply(act, ref(1, SECOND), Verb.REDEEM)
+    assert new == ref(2, SECOND)
+    assert tag_says(office, UID) is Reason.NONE
 
 
 def test_a_customers_ban_reaches_all_and_leaves_what_was_banned_by_itself(office: BoxOffice) -> None:

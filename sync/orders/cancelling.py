@@ -161,7 +161,9 @@ def _cancel(act: Act, row: Any, step: Step, refund: Refund, chosen: Sequence[Any
         quota.give_back(connection, lines.sold_as(tickets))
         for ref, _ in tickets:
             ruling.set_bits(connection, ref, Standing.CANCELLED, Standing.VALID)
-        paid = State(row.state) is State.PAID
+        # What comes back unsold from a point of sale was never paid, though the order counts as paid.
+        unsold = Payment(row.payment) is Payment.STOCK and refund.method is Method.NONE
+        paid = State(row.state) is State.PAID and not unsold
         connection.execute(
             insert(tables.refund).values(
                 order_id=row.id,

@@ -160,6 +160,12 @@ def pay(act: Act, order: int, payment: Payment | None) -> None:
         raise Refused(422, "not_a_payment", "An order is paid by cash, card, transfer, online or free.")
     if Payment(row.payment) is Payment.INVOICE:
         settled = Payment.INVOICE  # its tickets are cancelled as a whole only, however the money came
+    if settled is Payment.FREE:
+        # As where it was free from the start: nothing was paid, so that nothing is to be paid back.
+        at = tables.order_line.c
+        act.connection.execute(
+            update(tables.order_line).where(at.order_id == order, at.refund.is_(None)).values(price_minor=0)
+        )
     _move(act, row, state, payment=settled.value, paid_s=act.now_s, expires_s=0)
     act.note("order.pay", f"order {order}", {"payment": settled.value})
 

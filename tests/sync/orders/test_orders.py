@@ -102,6 +102,18 @@ def test_a_reservation_says_how_it_is_paid_in_the_end(office: BoxOffice) -> None
     refused(office, "invoice_whole", cancel, order, WHY, [1])
 
 
+def test_what_is_free_in_the_end_owes_nothing_and_gives_nothing_back(office: BoxOffice) -> None:
+    order = office.buy(payment=Payment.ON_SITE)
+    with office.act() as act:
+        sale.pay(act, order, Payment.FREE)
+    (line,) = query(office.database, tables.order_line)
+    assert line.price_minor == 0
+    with office.act() as act:
+        cancel(act, order, WHY)
+    (note,) = query(office.database, tables.refund)
+    assert note.amount_minor == 0
+
+
 def test_nothing_is_sold_beyond_the_quota(office: BoxOffice) -> None:
     office.buy(*[DAY_TICKET] * (QUOTA - 1), payment=Payment.ON_SITE)
     with pytest.raises(Refused) as found:

@@ -13,6 +13,7 @@ from admission.observed import State as PresenceState
 from admission.reasons import Reason
 from sync.gates.tables import presence
 from sync.orders import quota
+from sync.orders import tables as order_tables
 from sync.orders.cancelling import Method, Refund, cancel
 from sync.orders.sale import Wanted
 from sync.orders.states import Payment
@@ -205,6 +206,8 @@ def test_unsold_tickets_are_scanned_back_on_sale(office: BoxOffice) -> None:
     with office.act() as act:
         assert unsold.take_back(act, texts[1]) == ref(2)
     assert (office.says(ref(2)), sold(office, FIRST), office.versions()[FIRST]) == (Reason.CANCELLED, 4, 3)
+    (note,) = query(office.database, order_tables.refund)
+    assert note.amount_minor == 0, "nobody had paid for it"
     refused(office, "line_cancelled", unsold.take_back, texts[1])
     refused(office, "sold", unsold.take_back, texts[4])
     refused(office, "not_found", unsold.take_back, "SHOP-4711")

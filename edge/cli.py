@@ -342,6 +342,10 @@ def _reset(arguments: argparse.Namespace) -> int:
     _say(f"deleted from {data}: {', '.join(forgotten.removed)}")
     if forgotten.left:
         _say(f"left, since it is not the gate's: {', '.join(forgotten.left)}")
+    if any(one.endswith(".key") for one in forgotten.left):
+        _say(
+            "A reader whose key is gone has to be reset with its maker's tool: delete keys only where the box goes to others."
+        )
     _say(CENTRE_HINT)
     return EX_OK
 

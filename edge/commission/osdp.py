@@ -87,7 +87,8 @@ class BusHands:
                 await self.shell.devices.osdp_key(one.reader)
             except DriverError as error:
                 raise KeyFailed(error) from None
-        bus.readers[key] = replace(bus.readers.get(key, one), state=KeyState.OURS, trouble=None)
+        keyed = replace(bus.readers.get(key, one), state=KeyState.OURS, trouble=None)
+        session.found_on_bus(place_of(key), {**bus.readers, key: keyed})
         log.warning("an OSDP reader was given a key", extra={"code": "commission.keyed"})
         await self.shell.look()
 

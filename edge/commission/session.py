@@ -355,19 +355,18 @@ class Commissioning:
         }
 
     def found_on_bus(self, place: str, readers: Mapping[str, BusReader]) -> None:
-        """A bus was searched. A reader that has its place stays, also one that did not answer; it is opened as it was found."""
+        """A bus was searched, or a reader of it given a key. One that has its place stays, also one that did not answer."""
         bus = self.buses[place]
         chosen = {one.key for one in self.readers}
         bus.readers = {key: one for key, one in bus.readers.items() if key in chosen} | dict(readers)
-        opened = {key: one.reader for key, one in readers.items() if one.state is KeyState.OURS}
 
         def again(one: Chosen) -> Chosen:
-            found = opened.get(one.key)
-            if found is None:
+            """Have it opened as it was found."""
+            found = readers.get(one.key)
+            if found is None or found.state is not KeyState.OURS:
                 return one
-            how = {"port": found.port, "baud": found.baud, "key_file": found.key_file}
-            called = bus.readers[one.key].called
-            return replace(one, called=called, reader=msgspec.structs.replace(one.reader, **how))
+            how = {key: getattr(found.reader, key) for key in ("port", "baud", "key_file")}
+            return replace(one, called=found.called, reader=msgspec.structs.replace(one.reader, **how))
 
         self.chosen = {seat: again(one) for seat, one in self.chosen.items()}
         for lane in self.lanes.values():

@@ -15,6 +15,7 @@ from drivers.readers.osdp_search import Found, OnBus, Why, search
 from drivers.sims.osdp_reader import SCBK_D, OsdpBus, OsdpDevice
 from drivers.sims.ports import SimPort
 from tests.drivers.reader_rig import WAIT_S, open_files
+from tests.drivers.test_osdp_host import LibraryReader
 
 NAME = Identity("CAFE00", 1, 2, "12345678", "1.2.3")
 FEW = (9600, 115_200)
@@ -72,6 +73,31 @@ async def test_what_a_reader_says_of_itself_is_numbers_whatever_it_says(bus: Osd
     put(bus, OsdpDevice(1, SCBK_D, pdid=b"<b>\x00\n\xff'\");--"))
     (one,) = (await found(bus)).readers
     assert one.identity == Identity("3C623E", 0, 10, "292227FF", "59.45.45")
+
+
+@pytest.mark.parametrize("key", [None, bytes(range(16))])
+async def test_a_reader_of_libosdp_is_found_in_install_mode_and_with_a_key(
+    tmp_path: Path, key: bytes | None
+) -> None:
+    reader = LibraryReader(key)
+    sending: set[asyncio.Task[None]] = set()
+
+    def hear(data: bytes) -> None:
+        task = asyncio.ensure_future(port.send(reader.answer(data)))
+        sending.add(task)
+        task.add_done_callback(sending.discard)
+
+    port = SimPort(tmp_path / "tty", hear)
+    port.plug()
+    try:
+        found = await asyncio.wait_for(search(str(port.link), speeds=FEW), WAIT_S)
+    finally:
+        port.unplug()
+    (one,) = found.readers
+    assert (found.baud, one.address, found.garbled, found.why) == (9600, 1, (), None)
+    assert one.identity is not None
+    assert (one.identity.model, one.identity.serial) == (2, "00000003")
+    assert reader.shown == []
 
 
 async def test_an_adapter_that_hears_itself_hears_nobody_else(bus: OsdpBus) -> None:

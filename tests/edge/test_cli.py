@@ -565,8 +565,16 @@ def test_a_reset_forgets_only_what_is_safe_and_ours(box: Box) -> None:
     assert (code, "4 records have not reached the centre" in err) == (1, True)
     assert (box.data / "enrolment.json").exists()
     code, out, _ = box.call("reset", "--yes", "--lose-records")
-    assert (code, "notes.txt" in out) == (0, True)
+    assert (code, "notes.txt" in out, "maker's tool" in out) == (0, True, False)
     assert [path.name for path in box.data.iterdir()] == ["notes.txt"]
+
+
+def test_a_reset_leaves_the_keys_of_osdp_readers_and_says_so(box: Box) -> None:
+    """Without its key a reader serves nobody any more until its maker's tool resets it."""
+    (box.data / "osdp-1.key").write_text("00" * 16)
+    code, out, _ = box.call("reset", "--yes", "--lose-records")
+    assert (code, "osdp-1.key" in out, "maker's tool" in out) == (0, True, True)
+    assert [path.name for path in box.data.iterdir()] == ["osdp-1.key"]
 
 
 def test_no_reset_while_a_gate_runs(box: Box) -> None:

@@ -384,6 +384,24 @@ async def test_readers_of_the_gate_before_stay_and_are_placed_anew_with_what_onl
         assert reader == replace(one, id=7, way=Way.EXIT, baud=38_400, carries=WiegandCarries.UID)
 
 
+async def test_a_reader_that_was_replaced_by_a_new_one_keeps_its_place_with_its_new_key(
+    tmp_path: Path,
+) -> None:
+    device = OsdpDevice(1, SCBK_D)
+    async with bench(tmp_path, device, base=gate) as b:
+        before = b.rig.shell.base
+        Path(before.lanes[0].readers[0].key_file).write_text(KEY.hex())  # type: ignore[union-attr]
+        Path(before.lanes[0].readers[0].key_file).chmod(0o600)  # type: ignore[union-attr]
+        one = (await b.search())[key_at(1)]
+        assert (codes(one), one["seat"]) == (["osdp.new"], "A · entry, tag reader")
+        await b.rig.do("commission/osdp-key", {"key": key_at(1)})
+        await b.listened(1)
+        entry, leave = settings_of(b.rig.shell.session, before).lanes[0].readers
+        assert entry == replace(before.lanes[0].readers[0], key_file=str(b.data / b.files()[0]))
+        assert leave == before.lanes[0].readers[1]
+        assert read_key(str(b.data / b.files()[0])) == device.scbk
+
+
 def test_a_bus_that_is_away_keeps_its_readers_each_named(tmp_path: Path) -> None:
     before = gate(str(tmp_path / "a/b/c/d/tty"))
     session = kept(before, lambda count: "B" * count)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from edge.front.centre import UNPROVEN
 
 AGAIN_S = 1.0
-"""Pause before something is asked again that was in doubt: newer keys come meanwhile."""
+"""Least pause before something is asked again that was in doubt: newer keys come meanwhile."""
 SETTLED_S = 30.0
 """The venue's keys are not asked for again so soon after it had no others."""
 UNSIGNED = frozenset(

@@ -71,7 +71,12 @@ class Loops:
                 self._tile.cut_off(name, error)
             except (CentreRefused, KeysRefused, RosterRefused, ListTrouble) as error:
                 if self._doubt.cast(error.code):
-                    wait_s = AGAIN_S
+                    failures += 1
+                    wait_s = max(AGAIN_S, backoff_s(failures, self._chance))
+                    if (
+                        failures > 1
+                    ):  # nor do keys come that would prove it: it is not the centre that answers
+                        self._tile.cut_off(name, CutOff(error.code))
                 else:
                     failures += isinstance(error, ListTrouble)
                     wait_s = self._refused_by(name, error, failures)

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from admission.binds import taken_back
-from admission.credentials import Known, Medium
+from admission.credentials import Medium
 from admission.ids import Epoch, RecordId, SessionId, ZoneId
 from admission.lane import Annul, LaneEffect, LaneState, Override, StaffCleared, StateSet, TestPulse, Write
 from admission.presence import State, fold
@@ -247,13 +247,13 @@ class Commands:
         caught = Flag.NONE
         if command.code:
             identity = self._gate.judge.identify(command.code.encode(), Medium.BARCODE)
-            found = self._gate.judge.candidates(identity, shell.plan()) if isinstance(identity, Known) else ()
-            if not found:
+            found = self._gate.judge.meant(identity, Direction(command.direction), shell.plan())
+            if found is None:
                 return Done(command.number, ok=False, code="command.no_ticket")
-            ticket = found[0].ticket
+            ticket = found.ticket
             subject, flag = ticket_subject(ticket.event, ticket.id, ticket.product), Flag.TICKET
             session = self._gate.judge.session_of(ticket, shell.plan())
-            mode, tally = mode_for(found[0], shell.plan()), found[0].tally
+            mode, tally = mode_for(found, shell.plan()), found.tally
             if command.direction == Direction.EXIT:
                 observed = tally.entries
             elif tally.frozen:

@@ -267,6 +267,19 @@ class Judge:
         subject, flag = subject_of(identity, verdict)
         return Answer(identity, verdict, subject, flag)
 
+    def meant(self, identity: Identity, direction: Direction, plan: LanePlan) -> Candidate | None:
+        """Return which of its tickets a credential is shown for, where a steward lets somebody through whatever the verdict.
+
+        The one that the verdict would be about, else the first; None where it stands for none. StoreFault where list or log
+        cannot be read.
+        """
+        found = self.candidates(identity, plan)
+        if len(found) < 2:
+            return found[0] if found else None
+        lane = LaneFacts(replace(plan, attended=True))
+        verdict = decide(Question(direction, identity, found, lane, self.venue, self._time.facts()))
+        return verdict.candidate or found[0]
+
     def tag_is_taken(self, uid: bytes) -> bool:
         """Whether a tag is somebody's, however it proves itself: by the list, or by a bind, also one that did not hold."""
         if self._list is None:

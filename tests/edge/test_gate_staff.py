@@ -1,17 +1,39 @@
 """What staff do by hand at a gate: within limits, recorded, and shown as it ends; what they are called for."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from admission.digests import CredentialKind, digest
+from admission.ids import SessionId, TicketId
 from admission.lane_machine import GROUP_MAX
+from admission.presence import Bounds
 from admission.records import Direction, Flag, Kind, Outcome
 from edge import config
 from edge.config import ConfigErrors
 from edge.link import BY_HAND, Acknowledge, AdmitByHand, After, AnnulLast, Done, Seen, SetState
+from edge.lists import FILE
 from edge.settings import StaffSettings
-from tests.edge.rig import Gate, assert_verifies, code, quick, row, running
+from edge.store.list import build
+from sync.wire.lists import Profile
+from tests.edge.rig import (
+    ARENA,
+    DIGEST_KEY,
+    EVENT,
+    PRODUCT,
+    SESSION,
+    Gate,
+    assert_verifies,
+    code,
+    list_head,
+    prepare,
+    quick,
+    row,
+    running,
+)
 
 ENTRY, STEWARD = int(Direction.ENTRY), 17
 
@@ -199,3 +221,26 @@ def test_the_largest_act_is_one_that_the_lane_machine_does() -> None:
     assert config.load(limits, {}).staff == StaffSettings(admit_max=GROUP_MAX, overrides_per_hour=0)
     with pytest.raises(ConfigErrors):
         config.load(f"[staff]\nadmit_max = {GROUP_MAX + 1}\n{LANE}", {})
+
+
+async def test_by_hand_a_code_of_several_tickets_uses_the_one_that_is_for_here(tmp_path: Path) -> None:
+    """A pass with a ticket for yesterday and one for today."""
+    data, code_ = tmp_path / "data", b"PASS-1"
+    one = digest(CredentialKind.OPAQUE, code_, DIGEST_KEY)
+    rows = [row(7)._replace(digest=one), row(8, profile=1)._replace(digest=one)]
+    prepare(data, rows)
+    profiles = (Profile(PRODUCT, (ARENA,), SessionId(2)), Profile(PRODUCT, (ARENA,), SESSION))
+    build(data / FILE, msgspec.structs.replace(list_head(int(time.time())), profiles=profiles), rows)
+    async with running(tmp_path, adjust=quick) as gate:
+        await gate.ready()
+        assert (await gate.do(AdmitByHand(1, 1, ENTRY, STEWARD, "guest", code=code_.decode()))).ok
+        await gate.walk()
+        assert (await gate.recorded(Kind.OVERRIDE)).ticket == (EVENT, TicketId(8))
+        await gate.recorded(Kind.PASSAGE)
+        await gate.hardware.entry.scan(code_)
+        assert (await gate.seen(2)).outcome == Outcome.DENY
+        leave = AdmitByHand(2, 1, int(Direction.EXIT), STEWARD, "lost", code=code_.decode())
+        assert (await gate.do(leave)).ok
+        await gate.walk(way="exit")
+        await gate.recorded(Kind.PASSAGE, 2)
+        assert gate.daemon.memory.bounds(ARENA) == Bounds(0, 0)

@@ -133,7 +133,7 @@ def restore(data: Path, url: str, folder: Path, now_s: int, *, replaces: bool) -
     aside = _put_aside(data, url, now_s) if stands or (data / venue_keys.FILE).exists() else None
     try:
         if url:
-            engines.restore_postgresql(url, folder / engines.POSTGRESQL_FILE)
+            _put_back(url, folder / engines.POSTGRESQL_FILE, aside)
         else:
             _copy(folder / engines.SQLITE_FILE, data / FILE)
         if any(one.name == venue_keys.FILE for one in made.parts):
@@ -149,6 +149,18 @@ def restore(data: Path, url: str, folder: Path, now_s: int, *, replaces: bool) -
     finally:
         database.close()
     return Restored(made, aside)
+
+
+def _put_back(url: str, dump: Path, aside: Path | None) -> None:
+    try:
+        engines.restore_postgresql(url, dump)
+    except CentreFault as fault:
+        hint = (
+            fault.hint
+            if aside is None
+            else f"{fault.hint} What was there is in {aside}: restore that to have it."
+        )
+        raise CentreFault(str(fault), hint) from fault
 
 
 def before_upgrade(data: Path, url: str) -> BeforeUpgrade:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import inspect, make_url
 
-from sync.store.database import CentreFault
+from sync.store.engines import CentreFault, faults, postgresql
 
 SQLITE_FILE = "centre.sqlite3"
 POSTGRESQL_FILE = "centre.pgdump"
@@ -59,7 +59,11 @@ def check_postgresql(file: Path) -> None:
 
 
 def restore_postgresql(url: str, file: Path) -> None:
-    """Put a dump in the place of what the database holds, all of it or nothing."""
+    """Put a dump in the place of what the database holds, all of it or nothing.
+
+    Tables that the dump does not have are gone before: a later version made them, and they may hold on to what is replaced.
+    """
+    _drop_later(url, _tables_in(file))
     options = [
         "--clean",
         "--if-exists",
@@ -71,7 +75,25 @@ def restore_postgresql(url: str, file: Path) -> None:
     _run("pg_restore", [*options, "--dbname", make_url(url).database or "", str(file)], url)
 
 
-def _run(program: str, arguments: list[str], url: str) -> None:
+def _tables_in(file: Path) -> frozenset[str]:
+    """Return the tables of a dump, by its table of contents: `215; 1259 16389 TABLE public event gatehouse`."""
+    lines = [line.split() for line in _run("pg_restore", ["--list", str(file)], "").splitlines()]
+    return frozenset(line[5] for line in lines if line[3:4] == ["TABLE"] and line[4:5] != ["DATA"])
+
+
+def _drop_later(url: str, kept: frozenset[str]) -> None:
+    engine = postgresql(url)
+    try:
+        with faults(engine), engine.begin() as connection:
+            quote = connection.dialect.identifier_preparer.quote
+            for name in sorted(set(inspect(connection).get_table_names()) - kept):
+                connection.exec_driver_sql(f"DROP TABLE {quote(name)} CASCADE")
+    finally:
+        engine.dispose()
+
+
+def _run(program: str, arguments: list[str], url: str) -> str:
+    """Return what a program printed; CentreFault where it failed."""
     found = shutil.which(program)
     if found is None:
         raise CentreFault(
@@ -87,6 +109,7 @@ def _run(program: str, arguments: list[str], url: str) -> None:
             f"{program} failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}",
             "See that the server runs, that its version is not newer than the program's, and that the disk has room.",
         )
+    return done.stdout
 
 
 def _connection(url: str) -> Mapping[str, str]:

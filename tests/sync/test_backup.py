@@ -16,7 +16,7 @@ from sync.backup import archive, engines, manifest
 from sync.events import rows, tables
 from sync.keys import FILE as KEYS
 from sync.store.database import FILE, CentreFault, Database
-from sync.store.migrate import MIGRATIONS
+from sync.store.migrate import MIGRATIONS, migrate
 from tests.sync.conftest import Home
 from tests.sync.imports.house import EVENT, NOW_S, furnish
 
@@ -186,6 +186,26 @@ def test_an_upgrade_backs_up_first(tmp_path: Path) -> None:
         data, "", kept, LATER_S, replaces=True
     )  # and the old backup goes back in, brought up to date
     assert generations(Home(data, ""))[0][1] == "Old fest"
+
+
+def test_a_backup_of_before_an_upgrade_takes_the_place_of_what_the_upgrade_made(
+    older: Home, tmp_path: Path
+) -> None:
+    """To go back to the version of before, or to begin the upgrade anew: tables that the backup knows nothing of go."""
+    engine = create_engine(older.url or f"sqlite:///{older.data / FILE}")
+    with engine.begin() as connection:
+        migrate(connection, "0016")
+        rows.add_group(connection, "Venue", bytes(32))
+        rows.add_event(connection, EVENT, "Fest", "UTC")
+    engine.dispose()
+    folder = tmp_path / "before"
+    made = archive.make(older.data, older.url, folder, NOW_S)
+    database = older.open()
+    rename(database, "Changed since")
+    database.close()
+    done = archive.restore(older.data, older.url, folder, LATER_S, replaces=True)
+    assert (made.revision, done.made) == ("0016", made)
+    assert generations(older) == [(LATER_S - archive.GENERATIONS_FROM_S, "Fest")]
 
 
 def test_no_upgrade_where_no_backup_can_be_made(tmp_path: Path) -> None:

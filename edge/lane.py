@@ -489,7 +489,7 @@ class LaneShell:
             case Alert(what=what):
                 self._to_tell.append(partial(self._alert, what))
             case JudgeAgain(reader=reader):
-                self._loop.call_soon(self._judge_again, reader)
+                self._loop.call_soon(self._judge_again, reader, self._readers[reader].latest)
 
     def _keep(self, writes: list[Write]) -> None:
         """Have the lane's state and a latched alarm outlive this run: a fire is over when staff say so."""
@@ -528,10 +528,11 @@ class LaneShell:
         failpoint("after_answer")
         self.drive(Pulsed(token, ok=ok))
 
-    def _judge_again(self, reader: ReaderId) -> None:
+    def _judge_again(self, reader: ReaderId, waited: _Presentation | None) -> None:
         at = self._readers[reader]
-        if at.latest is not None:
-            self._present(at, at.latest)
+        # Whoever came since, in this very turn of the loop, has an answer already.
+        if waited is not None and at.latest is waited:
+            self._present(at, waited)
 
     def _durable(self, seq: int) -> None:
         while self._awaiting and self._awaiting[0][0] <= seq:

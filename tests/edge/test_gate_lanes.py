@@ -1,16 +1,18 @@
 """Lanes of one gate: two on one relay board, both ways at once, the states staff set, and groups let in by hand."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from admission.ids import TicketId
-from admission.lane import LaneState
+from admission.lane import LaneState, Passed
 from admission.lane_machine import GROUP_MAX
 from admission.presence import DoubleKind, fold
 from admission.reasons import Reason
 from admission.records import Direction, Flag, Kind, Outcome
+from drivers.base import Medium, Scan
 from edge.link import AdmitByHand, AnnulLast, Done, Health, LaneView, Part, SetState
 from tests.edge.rig import EVENT, Gate, assert_verifies, code, quick, row, running
 from tests.edge.test_gate_people import ENTRY, STEWARD, answers, uses
@@ -245,3 +247,23 @@ async def test_a_group_beyond_the_ticket_is_the_stewards_word_and_told_as_double
         memory, zones = gate.daemon.memory, gate.daemon.judge.venue.zones
         presence = fold(memory.rows(EVENT, TicketId(7)), memory.resets(), zones)
         assert [one.kind for one in presence.doubles(admits=4)] == [DoubleKind.USE]
+
+
+async def test_who_comes_as_the_arm_falls_free_is_answered_once(tmp_path: Path) -> None:
+    """The one who waited is judged again in the loop's next turn, and another was at the reader before."""
+    long = partial(quick, hold_ms=LONG_MS)
+    async with running(tmp_path, [row(7), row(8), row(9)], adjust=long) as gate:
+        await gate.ready()
+        shell = gate.daemon.lanes[2]
+        await gate.hardware.second.scan(code(7))
+        assert await gate.hardware.lanes[2].releases.get() == "entry"
+        await gate.hardware.second.scan(code(8))
+        assert (await gate.seen(2)).outcome == Outcome.WAIT
+        shell.drive(Passed(Direction.ENTRY))
+        shell.scanned(4, Scan(code(9), Medium.BARCODE, "", 1, 2))
+        assert await gate.hardware.lanes[2].releases.get() == "entry"
+        shell.drive(Passed(Direction.ENTRY))
+        await gate.recorded(Kind.PASSAGE, 2)
+        assert [(one.ticket, one.outcome) for one in gate.daemon.recent] == [
+            ("9", Outcome.GRANT), ("8", Outcome.WAIT), ("7", Outcome.GRANT),
+        ]  # fmt: skip

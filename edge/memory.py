@@ -40,7 +40,7 @@ class Memory:
         self._standings: dict[tuple[EventId, TicketId], Standing] = {}
         self._credentials: dict[tuple[EventId, bytes], CredentialStanding] = {}
         self._heard: dict[tuple[EventId, TicketId], StandingChange] = {}
-        """Standings that came in this run: they may not be on the disk yet."""
+        """Of each ticket the newest standing that the list does not hold; what came in this run may not be on the disk yet."""
         self._seals: Seals = {}
         self._zones = ZoneTree(())
         self._limits = kept_limits(reader)
@@ -77,12 +77,14 @@ class Memory:
         counted = self._counted.resets(known.values())
         resets = Resets(self._doubts.resets(counted), zones)
         kept = self._reader.standings()
-        self._heard = {
-            key: one
-            for key, one in self._heard.items()
-            if (one.generation, one.version) > seals.get(one.event, (0, 0))
-        }
-        self._seals = seals
+        newest: dict[tuple[EventId, TicketId], StandingChange] = {}
+        for one in (*kept, *self._heard.values()):
+            key = (one.event, one.ticket)
+            before = newest.get(key)
+            least = seals.get(one.event, (0, 0)) if before is None else _place(before)
+            if one.ticket and _place(one) > least:
+                newest[key] = one
+        self._heard, self._seals = newest, seals
         self._standings, self._credentials = standings_after(seals, (*kept, *self._heard.values()))
         self._zones, self._resets = zones, resets
         self._forget_folded()
@@ -91,10 +93,10 @@ class Memory:
     def changed(self, changes: Iterable[StandingChange]) -> None:
         """Take in standings of tickets newer than the list's, for the next decision; older ones change nothing."""
         for one in changes:
-            key, place = (one.event, one.ticket), (one.generation, one.version)
+            key, place = (one.event, one.ticket), _place(one)
             held = self._heard.get(key)
             newest = self._seals.get(one.event, (0, 0))
-            if place > newest and (held is None or place > (held.generation, held.version)):
+            if place > newest and (held is None or place > _place(held)):
                 self._heard[key] = one
                 self._standings[key] = Standing(one.standing)
 
@@ -275,11 +277,15 @@ def standings_after(
     seals: Seals, changes: Iterable[StandingChange]
 ) -> tuple[dict[tuple[EventId, TicketId], Standing], dict[tuple[EventId, bytes], CredentialStanding]]:
     """Return the standings of tickets and credentials that are newer than a list: its rows hold the older ones."""
-    newer = [one for one in changes if (one.generation, one.version) > seals.get(one.event, (0, 0))]
+    newer = [one for one in changes if _place(one) > seals.get(one.event, (0, 0))]
     return (
         {(one.event, one.ticket): Standing(one.standing) for one in newer if one.ticket},
         {(one.event, one.digest): CredentialStanding(one.standing) for one in newer if not one.ticket},
     )
+
+
+def _place(change: StandingChange) -> tuple[int, int]:
+    return change.generation, change.version
 
 
 def refold(store: LogStore) -> None:

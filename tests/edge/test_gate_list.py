@@ -11,7 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission.credentials import Medium
-from admission.entitlements import OfflinePolicy, Product, Standing, Zone
+from admission.digests import ticket_digest
+from admission.entitlements import CredentialStanding, OfflinePolicy, Product, Standing, Ticket, Zone
 from admission.ids import EventId, GateId, LaneId, TicketId, ZoneId
 from admission.reasons import Reason
 from admission.records import Outcome
@@ -21,7 +22,7 @@ from edge.builder import Order, Unusable, build_from
 from edge.clock import SystemClock
 from edge.complaint import Complaint
 from edge.explain import explain
-from edge.link import Changes, Done, Health, Part, TakeList, UplinkSaid
+from edge.link import ChangedRow, Changes, Done, Health, Part, TakeList, UplinkSaid
 from edge.lists import FILE, OLD_AFTER_S
 from edge.settings import Way
 from edge.store.list import build
@@ -36,6 +37,7 @@ from tests.edge.rig import (
     EVENT,
     GATE,
     PRODUCT,
+    SESSION,
     Gate,
     code,
     list_head,
@@ -197,6 +199,19 @@ async def test_a_standing_overrules_only_lists_older_than_itself(
     if cancelled:
         said = explain(code(7), Medium.BARCODE, settings, enrolled, lane=2, way=Way.ENTRY)
         assert said["reason"] == "cancelled"
+
+
+async def test_a_change_heard_before_the_power_failed_is_not_undone_by_an_older_one(tmp_path: Path) -> None:
+    """Half a page was kept; a neighbour gives an older page of the same way on, which says the ticket is good."""
+    prepare(tmp_path / "data", ROWS, version=6)
+    cancel(tmp_path / "data", 20)
+    good = Ticket(TicketId(7), EVENT, PRODUCT, zones=(ARENA,), session=SESSION)
+    older = ChangedRow(ticket_digest(EVENT, TicketId(7), DIGEST_KEY), good, CredentialStanding.ACTIVE, 10)
+    async with running(tmp_path, adjust=quick) as gate:
+        await gate.ready()
+        assert (await gate.do(msgspec.structs.replace(page(6, 15), rows=(older,)))).ok
+        await gate.hardware.second.scan(code(7))
+        assert await answer(gate, 1) == (Outcome.DENY, Reason.CANCELLED)
 
 
 # --- people, counted by the list in use -----------------------------------------------------------------------------

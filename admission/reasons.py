@@ -206,7 +206,7 @@ _LINES: Final[Mapping[Line, _Row]] = {
         (
             "Willkommen. Bitte Ticket zeigen",
             "Bienvenue. Présentez votre billet",
-            "Benvenuti. Mostrate il biglietto",
+            "Benvenuti. Prego, mostrare il biglietto",
             "Welcome. Please show your ticket",
         ),
         ("Bereit.", "Prêt.", "Pronto.", "Ready."),
@@ -247,7 +247,7 @@ _LINES_OF_DESK: Final[Mapping[Line, _Row]] = {
     Line.TAP_TAG: _Row(
         DisplayState.WAIT,
         (
-            "Ticket gültig. Jetzt Band anhalten",
+            "Ticket gültig. Jetzt Band hinhalten",
             "Billet valable. Approchez le bracelet",
             "Valido. Ora avvicini il braccialetto",
             "Ticket valid. Now tap the wristband",
@@ -268,8 +268,8 @@ _LINES_OF_DESK: Final[Mapping[Line, _Row]] = {
             "Please show your ticket first",
         ),
         (
-            "Dieses Band ist frei. Zuerst das Ticket scannen, dann das Band anhalten.",
-            "Ce bracelet est libre. Scanner d'abord le billet, puis l'approcher.",
+            "Dieses Band ist frei. Zuerst das Ticket scannen, dann das Band hinhalten.",
+            "Ce bracelet est libre. D'abord scanner le billet, puis approcher le bracelet.",
             "Questo braccialetto è libero. Prima il biglietto, poi il braccialetto.",
             "This wristband is free. Scan the ticket first, then tap it.",
         ),
@@ -303,7 +303,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
         ),
         (
             "Kein Ticketcode. Bildschirm heller stellen, sonst Nummer von Hand eingeben.",
-            "Pas un code de billet. Augmenter la luminosité ou saisir le numéro.",
+            "Ce n'est pas un code de billet. Augmenter la luminosité ou saisir le numéro.",
             "Non è un codice di biglietto. Aumentare la luminosità o digitare il numero.",
             "Not a ticket code. Turn up the screen's brightness or type the number.",
         ),
@@ -313,13 +313,13 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
         (
             "Durchgang nicht bereit. Bitte warten",
             "Passage pas prêt. Veuillez patienter",
-            "Passaggio non pronto. Attendere prego",
+            "Passaggio non pronto. Attendere, prego",
             "Lane not ready. Please wait",
         ),
         (
-            "Spur ist nicht bereit. Ursache auf der Seite des Geräts ansehen.",
-            "Le passage n'est pas prêt. Voir la cause sur la page de l'appareil.",
-            "Il passaggio non è pronto. Vedere la causa sulla pagina dell'apparecchio.",
+            "Spur ist nicht bereit. Ursache auf der Seite der Box ansehen.",
+            "Le passage n'est pas prêt. Voir la cause sur la page du boîtier.",
+            "Il passaggio non è pronto. Vedere la causa sulla pagina del box.",
             "The lane is not ready. See the cause on the box's own page.",
         ),
     ),
@@ -332,8 +332,8 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Ticket not valid. Go to the box office",
         ),
         (
-            "Unterschrift falsch: gefälscht oder verändert. Nicht einlassen, Vorgesetzte rufen.",
-            "Signature fausse: falsifié ou modifié. Ne pas laisser entrer, appeler le chef.",
+            "Signatur falsch: gefälscht oder verändert. Nicht einlassen, Vorgesetzte rufen.",
+            "Signature fausse: falsifié ou modifié. Ne pas laisser entrer, appeler le responsable.",
             "Firma errata: falso o alterato. Non far entrare, chiamare il responsabile.",
             "Bad signature: forged or altered. Do not let in, call your supervisor.",
         ),
@@ -378,7 +378,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
         ),
         (
             "Kopie: der Inhalt gehört zu einem anderen Chip. Nicht einlassen, Vorgesetzte rufen.",
-            "Copie: le contenu est celui d'une autre puce. Ne pas laisser entrer, appeler le chef.",
+            "Copie: contenu d'une autre puce. Ne pas laisser entrer, appeler le responsable.",
             "Copia: il contenuto è di un altro chip. Non far entrare, chiamare il responsabile.",
             "A copy: this content is another tag's. Do not let in, call your supervisor.",
         ),
@@ -392,9 +392,9 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "This wristband is somebody's already",
         ),
         (
-            "Anderes Band nehmen. Wem dieses gehört, steht beim Kunden im Zentrum.",
-            "Prendre un autre bracelet. Le centre sait à qui est celui-ci.",
-            "Prendere un altro braccialetto. Il centro sa di chi è questo.",
+            "Anderes Band nehmen. Wem dieses gehört, steht in der Zentrale.",
+            "Prendre un autre bracelet. La centrale sait à qui est celui-ci.",
+            "Prendere un altro braccialetto. La centrale sa di chi è questo.",
             "Take another wristband. The centre knows whose this one is.",
         ),
     ),
@@ -407,7 +407,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "This cannot be your ticket",
         ),
         (
-            "Nummer wechselt bei jedem Anhalten, etwa Handy oder Bankkarte. Ein Band nehmen.",
+            "Nummer wechselt bei jedem Hinhalten, etwa Handy oder Bankkarte. Ein Band nehmen.",
             "Son numéro change à chaque fois: téléphone ou carte bancaire. Prendre un bracelet.",
             "Il numero cambia ogni volta: telefono o carta bancaria. Prendere un braccialetto.",
             "Its number changes with each tap: a phone or bank card. Take a wristband.",
@@ -416,15 +416,15 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
     Reason.NOT_GENUINE: _Row(
         _R,
         (
-            "Band nicht angenommen. Nochmals anhalten",
+            "Band nicht gültig. Nochmals hinhalten",
             "Bracelet refusé. Approchez-le encore",
             "Braccialetto non accettato. Riprovi",
             "Wristband not accepted. Tap it again",
         ),
         (
             "Keine gültige Herstellersignatur auf dem Chip. Ruhig halten, sonst anderes Band.",
-            "Pas de signature valable du fabricant sur la puce. Tenir calme, sinon autre bracelet.",
-            "Il chip non ha una firma valida del produttore. Tener fermo, se no un altro.",
+            "Pas de signature valable du fabricant sur la puce. Tenir immobile, sinon autre bracelet.",
+            "Il chip non ha una firma valida del produttore. Tenerlo fermo, altrimenti cambiarlo.",
             "The chip has no valid signature of its maker. Hold it still, else another band.",
         ),
     ),
@@ -508,7 +508,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
         (
             "Kein Einlass. Bitte warten",
             "Entrée refusée. Veuillez patienter",
-            "Ingresso negato. Attendere prego",
+            "Ingresso negato. Attendere, prego",
             "No admission. Please wait",
         ),
         (
@@ -619,7 +619,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
         (
             "Gültigkeit vorbei[ seit {time}]. Zum Schalter schicken.",
             "Validité passée[ depuis {time}]. Envoyer au guichet.",
-            "Validità finita[: {time}]. Mandare alla cassa.",
+            "Validità scaduta[: {time}]. Mandare alla cassa.",
             "No longer valid[ since {time}]. Send to the box office.",
         ),
     ),
@@ -664,7 +664,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
         (
             "Schon drin[ seit {time}][, {gate}]. Ohne Ausgangsscan gegangen? Ausweis ansehen.",
             "Déjà entré[ à {time}][, {gate}]. Sorti sans scan? Voir la pièce d'identité.",
-            "Già dentro[ dalle {time}][, {gate}]. Uscito senza scan? Vedere documento.",
+            "Già dentro[ dalle {time}][, {gate}]. Uscito senza scansione? Vedere documento.",
             "Already inside[ since {time}][, {gate}]. Left without a scan? Look at ID.",
         ),
     ),
@@ -688,7 +688,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
         (
             "Bereich ist voll. Bitte warten",
             "Secteur complet. Veuillez patienter",
-            "Settore pieno. Attendere prego",
+            "Settore pieno. Attendere, prego",
             "Area is full. Please wait",
         ),
         (
@@ -707,7 +707,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "No connection. Please ask our staff",
         ),
         (
-            "Kann ohne Verbindung nicht geprüft werden. Zum Heimtor oder Schalter schicken.",
+            "Kann ohne Verbindung nicht geprüft werden. Zum eigenen Eingang oder Schalter schicken.",
             "Impossible à vérifier hors ligne. Envoyer à son entrée ou au guichet.",
             "Non verificabile senza rete. Mandare al suo ingresso o alla cassa.",
             "Cannot be checked while offline. Send to its home gate or the box office.",
@@ -857,9 +857,9 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Scanner fault. Please ask our staff",
         ),
         (
-            "Zehn falsche Codes in Folge: Tastaturlayout des Scanners einstellen, keine Fälschungen.",
-            "Dix codes faux de suite: régler la disposition du clavier du scanner.",
-            "Dieci codici errati di fila: impostare il layout di tastiera dello scanner.",
+            "Zehn falsche Codes in Folge: Tastatur des Scanners einstellen, es sind keine Fälschungen.",
+            "Dix codes faux de suite: régler le clavier du scanner, ce ne sont pas des faux.",
+            "Dieci codici errati di fila: impostare la tastiera dello scanner, non sono falsi.",
             "Ten bad codes in a row: set the scanner's keyboard layout; these are no forgeries.",
         ),
     ),

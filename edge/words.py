@@ -128,9 +128,9 @@ WORDS: Final[Mapping[str, _Row]] = {
     ),
     "device.defect": _row(
         "Fehler im Programm[ ({what})], Treiber startet neu",
-        "Journal von gatehouse-edge melden; die anderen Geräte laufen weiter.",
+        "Mit dem Journal von gatehouse-edge melden; die anderen Geräte laufen weiter.",
         "Defect in the program[ ({what})], the driver starts again",
-        "Report the journal of gatehouse-edge; the other devices carry on.",
+        "Report it with the journal of gatehouse-edge; the other devices carry on.",
     ),
     "reader.layout": _row(
         "Zehn falsche Codes in Folge: Tastaturlayout des Scanners",
@@ -148,7 +148,7 @@ WORDS: Final[Mapping[str, _Row]] = {
     "list.ok": _row(
         "Aktuell[: Version {version}][, {rows} Einträge]",
         "",
-        "Up to date[: version {version}][, {rows} rows]",
+        "Up to date[: version {version}][, {rows} entries]",
         "",
     ),
     "list.old": _row(
@@ -204,31 +204,31 @@ WORDS: Final[Mapping[str, _Row]] = {
     # --- uplink --------------------------------------------------------------------------------------------------
     "others.fork": _row(
         "Das Protokoll von {gate} gibt es zweimal, oder es fehlt ein Stück davon",
-        "Beide Fassungen sind aufbewahrt. Am Zentralrechner nachsehen, ob eine Speicherkarte kopiert wurde.",
+        "Beide Fassungen sind aufbewahrt. In der Zentrale nachsehen, ob eine Speicherkarte kopiert wurde.",
         "There are two logs of {gate}, or a part of its log is missing",
         "Both versions are kept. See at the centre whether a memory card was copied.",
     ),
     "others.refused": _row(
         "Aufzeichnungen von {gate} sind nicht echt oder unlesbar und zählen nicht",
-        "Am Zentralrechner nachsehen, ob {gate} getauscht oder neu angemeldet wurde.",
+        "In der Zentrale nachsehen, ob {gate} getauscht oder neu angemeldet wurde.",
         "Records of {gate} are not genuine or cannot be read, and do not count",
         "See at the centre whether {gate} was swapped or enrolled anew.",
     ),
     "others.unsigned": _row(
-        "Was {gate} zuletzt aufzeichnete, ist nicht unterschrieben und zählt hier noch nicht",
-        "{gate} einschalten: mit dem nächsten Start zählt es. Ist die Box verloren, am Zentralrechner nachsehen.",
+        "Was {gate} zuletzt aufzeichnete, ist nicht signiert und zählt hier noch nicht",
+        "{gate} einschalten: mit dem nächsten Start zählt es. Ist die Box verloren, in der Zentrale nachsehen.",
         "What {gate} recorded last is not signed, and does not count here yet",
         "Turn {gate} on: it counts with its next start. If the box is lost, see at the centre.",
     ),
     "others.doubted": _row(
         "{gate} will mehr Personen durchgelassen haben, als seine Spuren können: was es sagt, gilt als unsicher",
-        "Bei {gate} nachsehen. Stimmt es, hier mit der PIN wieder glauben; sonst am Zentralrechner ausschliessen und neu anmelden.",
+        "Bei {gate} nachsehen. Stimmt es, ihm hier mit der PIN wieder glauben; sonst in der Zentrale ausschliessen und neu anmelden.",
         "{gate} claims to have let more people through than its lanes can: what it says is taken as unsure",
         "Look at {gate}. If it is true, believe it again here with the PIN; else shut it out at the centre and enrol it anew.",
     ),
     "others.revoked": _row(
         "{gate} ist ausgeschlossen: was dort danach aufgezeichnet wurde, zählt nicht",
-        "Am Zentralrechner nachsehen, weshalb; nach einer neuen Anmeldung zählt {gate} wieder.",
+        "In der Zentrale nachsehen, weshalb; nach einer neuen Anmeldung zählt {gate} wieder.",
         "{gate} is shut out: what it recorded afterwards does not count",
         "See at the centre why; once it is enrolled anew, {gate} counts again.",
     ),
@@ -412,10 +412,10 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Was an older image put back? Else change the card: it loses what it had stored already.",
     ),
     "uplink.anew": _row(
-        "Abgleich blieb stecken ({what}): Liste und Fremdes wird neu geholt[; {queued} zu senden]",
-        "Bleibt es so: Journal von gatehouse-edge melden. Eigene Aufzeichnungen sind nicht betroffen.",
+        "Abgleich blieb stecken ({what}): Liste und Aufzeichnungen anderer Tore werden neu geholt[; {queued} zu senden]",
+        "Bleibt es so: mit dem Journal von gatehouse-edge melden. Eigene Aufzeichnungen sind nicht betroffen.",
         "Synchronising was stuck ({what}): list and other gates' records are fetched anew[; {queued} to send]",
-        "If it stays so, report the journal of gatehouse-edge. The gate's own records are not touched.",
+        "If it stays so, report it with the journal of gatehouse-edge. The gate's own records are not touched.",
     ),
     "uplink.list_stale": _row(
         "Keine bestätigte Auskunft zur Liste[ seit {since_s}][: {why}]; die bisherige gilt weiter",
@@ -477,7 +477,7 @@ WORDS: Final[Mapping[str, _Row]] = {
     ),
     "clock.timezone": _row(
         "Zeitzone {timezone} unbekannt: nachts wird nicht zurückgesetzt",
-        "Zeitzone an der Zentrale berichtigen, oder das Paket tzdata installieren.",
+        "Zeitzone in der Zentrale berichtigen, oder das Paket tzdata installieren.",
         "Time zone {timezone} is not known: nothing is reset at night",
         "Correct the time zone at the centre, or install the package tzdata.",
     ),
@@ -567,14 +567,14 @@ WORDS: Final[Mapping[str, _Row]] = {
     ),
     "page.pin_wrong": _row("Falsche PIN", "Nochmals versuchen.", "Wrong PIN", "Try again."),
     "page.pin_locked": _row(
-        "Zu viele falsche PIN[; warten: {wait_s}]",
-        "Warten, oder an der Konsole eine neue machen: `gatehouse-edge pin`.",
+        "Zu oft eine falsche PIN[; warten: {wait_s}]",
+        "Warten, oder an der Konsole eine neue erzeugen: `gatehouse-edge pin`.",
         "Too many wrong PINs[; wait {wait_s}]",
         "Wait, or make a new one on the console: `gatehouse-edge pin`.",
     ),
     "page.no_pin": _row(
         "Diese Box hat noch keine PIN",
-        "An der Konsole eine machen: `gatehouse-edge pin`.",
+        "An der Konsole eine erzeugen: `gatehouse-edge pin`.",
         "This box has no PIN yet",
         "Make one on the console: `gatehouse-edge pin`.",
     ),

@@ -40,7 +40,7 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "inside": ("drinnen", "inside"),
     "about": ("Über diese Box", "About this box"),
     "version": ("Version", "Version"),
-    "gate_number": ("Tor Nummer", "Gate number"),
+    "gate_number": ("Tornummer", "Gate number"),
     "run": ("Lauf", "Run"),
     "running_since": ("Läuft seit", "Running since"),
     "list": ("Liste", "List"),
@@ -90,7 +90,7 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "js_clear_fire": ("Brandalarm quittieren", "Clear fire alarm"),
     "js_number": ("Dazu braucht es Ihre Nummer", "This needs your number"),
     "timeline": ("Ein Ticket", "One ticket"),
-    "timeline_number": ("Nummer des Tickets", "Number of the ticket"),
+    "timeline_number": ("Ticketnummer", "Ticket number"),
     "timeline_why": (
         "Was an allen Toren mit ihm geschah, soweit diese Box es weiss.",
         "What happened to it at all gates, as far as this box knows.",

@@ -121,7 +121,7 @@ def test_nothing_is_ever_said_blank_or_with_a_gap(
         ("device.gone", {}, Language.EN, "Not found or unplugged"),
         ("device.gone", {"what": "/dev/x", "hint": ""}, Language.EN, "Not found or unplugged: /dev/x"),
         ("device.gone", {"what": "{hint} [x]", "hint": "no"}, Language.DE, "Nicht gefunden oder ausgesteckt: {hint} [x]"),
-        ("list.ok", {"version": 3, "rows": 100_000}, Language.EN, "Up to date: version 3, 100,000 rows"),
+        ("list.ok", {"version": 3, "rows": 100_000}, Language.EN, "Up to date: version 3, 100,000 entries"),
         ("list.ok", {"version": 3, "rows": 100_000}, Language.DE, "Aktuell: Version 3, 100’000 Einträge"),
         ("page.pin_locked", {"wait_s": 90}, Language.IT, "Too many wrong PINs; wait 90 s"),
         ("no.such", {}, Language.DE, "no.such"),

@@ -539,7 +539,7 @@ async def test_at_a_check_in_station_a_wrong_wristband_is_no_refusal_and_the_tic
         r.lane.hub.push(seen(1, **waits))
         await window.wait_for_selector("body.wait.scan")
         assert await window.get_attribute("#shape", "href") == "#s-tap"
-        assert await window.inner_text("#word") == "BAND ANHALTEN"
+        assert await window.inner_text("#word") == "BAND HINHALTEN"
         wrong = {"outcome": int(Outcome.DENY), "reason": int(Reason.NOT_GENUINE)}
         r.lane.hub.push(seen(2, **desk, **wrong))
         await window.wait_for_selector("body.refused.scan")
@@ -547,7 +547,7 @@ async def test_at_a_check_in_station_a_wrong_wristband_is_no_refusal_and_the_tic
         await look(window, "other-tag")
         await window.clock.fast_forward(5100)
         await window.wait_for_selector("body.wait.scan")
-        assert await window.inner_text("#word") == "BAND ANHALTEN"
+        assert await window.inner_text("#word") == "BAND HINHALTEN"
         r.lane.hub.push(seen(3, **desk, outcome=int(Outcome.GRANT), line="bound"))
         await window.wait_for_selector("body.admit.scan")
         await window.clock.fast_forward(5100)

@@ -29,6 +29,7 @@ from sync.keys import Role, roll
 from sync.store.database import CentreFault, Database
 from sync.store.schema import unsigned
 from sync.tickets.ticket_keys import roll_tickets
+from sync.web.senders import Proxies
 from sync.wire.messages import CODE_MINUTES, fingerprint_of
 
 EXIT_OK, EXIT_FAULT = 0, 1
@@ -76,21 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("serve", parents=[shared], help="listen for gates")
-    run.add_argument("--listen", default="127.0.0.1", metavar="HOST", help="address to listen on")
-    run.add_argument("--port", type=int, default=PORT, help="0 takes a free one and prints it")
-    run.add_argument(
-        "--name",
-        action="append",
-        default=[],
-        metavar="HOST",
-        help="a name people reach the centre by, as tickets.example (repeat for several)",
-    )
-    run.add_argument("--demo", action="store_true", help="make the demo venue first, if there is no event")
-    run.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM")
-    run.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
-    run.set_defaults(run=_serve)
-
+    _add_serve(commands, shared)
     commands.add_parser("migrate", parents=[shared], help="bring the tables up to date").set_defaults(
         run=_migrate
     )
@@ -130,6 +117,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_serve(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser
+) -> None:
+    run = commands.add_parser("serve", parents=[shared], help="listen for gates")
+    run.add_argument("--listen", default="127.0.0.1", metavar="HOST", help="address to listen on")
+    run.add_argument("--port", type=int, default=PORT, help="0 takes a free one and prints it")
+    run.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a name people reach the centre by, as tickets.example (repeat for several)",
+    )
+    run.add_argument(
+        "--proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="a proxy on another machine, as 10.0.0.10 or 10.0.0.0/28, that says who asks (repeat for several)",
+    )
+    run.add_argument("--demo", action="store_true", help="make the demo venue first, if there is no event")
+    run.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM")
+    run.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
+    run.set_defaults(run=_serve)
+
+
 def _on_database(
     work: Callable[[Database, argparse.Namespace], int],
 ) -> Callable[[Centre, argparse.Namespace], int]:
@@ -140,10 +153,16 @@ def _on_database(
 def _serve(centre: Centre, options: argparse.Namespace) -> int:
     if (options.tls_cert is None) != (options.tls_key is None):
         raise CentreFault("TLS needs both a certificate and its key", "Give --tls-cert and --tls-key.")
+    try:
+        proxies = Proxies(options.proxy)
+    except ValueError as error:
+        raise CentreFault(
+            f"--proxy: {error}", "Give its address as the centre sees it, as --proxy 10.0.0.10."
+        ) from error
     if options.demo:
         _make_demo(centre)
     tls = tls_context(options.tls_cert, options.tls_key) if options.tls_cert else None
-    asyncio.run(serve(centre, options.listen, options.port, tls, _say_ready, options.name))
+    asyncio.run(serve(centre, options.listen, options.port, tls, _say_ready, options.name, proxies))
     return EXIT_OK
 
 

@@ -28,6 +28,7 @@ from sync.orders.cancelling import expire_due
 from sync.store.database import CentreFault, Database
 from sync.web.app import application
 from sync.web.doors import Doors, listening
+from sync.web.senders import Proxies
 
 ADDRESS_FILE = "address"
 """Where the centre listens while it does, in its data folder: the hint to an enrolment code names it."""
@@ -106,9 +107,10 @@ async def listen(
     names: Iterable[str] = (),
     now_us: Callable[[], int] | None = None,
     nets: Nets = NETS,
+    proxies: Proxies | None = None,
 ) -> Serving:
     """Listen; port 0 takes a free one. CentreFault where the address cannot be had. `now_us`: `now_s`, finer."""
-    doors = Doors(mono_s)
+    doors = Doors(mono_s, proxies)
     gates = GateApi(centre.database, centre.keys, centre.data, now_s, mono_s, nets)
     redeemer = Redeemer(
         centre.database,
@@ -117,7 +119,7 @@ async def listen(
         mono_s,
         gates.feeds.recorded,
     )
-    app = application(centre.database, centre.keys, gates, redeemer, doors.middleware, now_s, names)
+    app = application(centre.database, centre.keys, gates, redeemer, doors.middleware, now_s, names, proxies)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, logger=_STRANGERS)
     await runner.setup()
     try:
@@ -142,13 +144,14 @@ async def serve(
     tls: ssl.SSLContext | None,
     ready: Callable[[str], None],
     names: Iterable[str] = (),
+    proxies: Proxies | None = None,
 ) -> None:
     """Listen until SIGINT or SIGTERM; `ready` is told the address, `names` are those people reach it by."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    serving = await listen(centre, host, port, tls, names=names, now_us=system_now_us)
+    serving = await listen(centre, host, port, tls, names=names, now_us=system_now_us, proxies=proxies)
     address = centre.data / ADDRESS_FILE
     chores = asyncio.create_task(
         keep_doing(

@@ -28,6 +28,7 @@ from sync.web.api import Route
 from sync.web.mount import Api
 from sync.web.perimeter import Hosts, Uses, harden, identify, perimeter
 from sync.web.problems import problem, problems
+from sync.web.senders import PROXIES, Proxies
 from sync.web.site import Site
 from sync.wire.messages import PUSH_BYTES_MAX
 
@@ -59,6 +60,7 @@ def application(
     doors: Middleware,
     now_s: Callable[[], int],
     names: Iterable[str] = (),
+    proxies: Proxies | None = None,
 ) -> web.Application:
     """Return the application, not yet listening. `doors`: reads bodies within limits; `names`: what it answers to."""
 
@@ -90,6 +92,7 @@ def application(
         middlewares=[problems, perimeter(Hosts(names)), Uses(database, now_s).middleware, doors],
         client_max_size=PUSH_BYTES_MAX,
     )
+    app[PROXIES] = proxies or Proxies()
     app[SIGN_IN] = SignIn(database, keys, now_s)
     site = Site(database, keys, routes, OWNERS, app[SIGN_IN], now_s)
     app.middlewares.append(site.lost)

@@ -5,18 +5,17 @@ Gates come first: when the house is full, whoever has been quiet longest goes, a
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import resource
 import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
 
 from aiohttp import web
 
 from sync.web.problems import Handler, problem
+from sync.web.senders import Proxies
 from sync.web.uploads import STREAMED
 from sync.wire.pace import Pace
 
@@ -25,7 +24,7 @@ CONNECTIONS_MAX = 6144
 FILES_KEPT = 256
 """Descriptors left for the database and for what this process opens itself."""
 PER_HOUSE_MAX = 512
-"""One address (IPv6: one /64) alone never fills the house; a venue's gates may share one. Loopback is not limited."""
+"""One address (IPv6: one /64) alone never fills the house; a venue's gates may share one. Loopback and proxies are not limited."""
 CONNECTIONS_PER_S = 300
 """A TLS handshake costs a millisecond of a core; 2,000 gates that come back are in within 20 s."""
 HANDSHAKES_MAX = 256
@@ -50,8 +49,12 @@ log = logging.getLogger("sync.web.doors")
 class Doors:
     """Accepts connections for an aiohttp server within limits: `open`, then `close`. Put `middleware` in its app."""
 
-    def __init__(self, mono_s: Callable[[], float], *, connections_max: int = 0) -> None:
+    def __init__(
+        self, mono_s: Callable[[], float], proxies: Proxies | None = None, *, connections_max: int = 0
+    ) -> None:
+        """`proxies`: who may hold any number of connections, as this machine may."""
         self._mono_s = mono_s
+        self._proxies = proxies or Proxies()
         self._connections_max = connections_max or house_size()
         self._pace = Pace(CONNECTIONS_PER_S, CONNECTIONS_PER_S, mono_s)
         self._knocking: dict[asyncio.Task[None], str] = {}
@@ -102,7 +105,7 @@ class Doors:
         if request.content.is_eof():  # it came with its head, as short ones do
             await request.read()
             return None
-        house = house_of(request.remote or "")
+        house = self._proxies.sender(request)
         if self._bodies.total() >= BODIES_MAX or self._bodies[house] >= BODIES_PER_HOUSE_MAX:
             answer = problem(503, "busy", "Too much comes in at a time. Try again in a moment.")
             answer.headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -134,7 +137,7 @@ class Doors:
                 log.warning("cannot accept connections: %s", error.strerror)
                 await asyncio.sleep(SWEEP_S)
                 continue
-            house = house_of(str(peer[0]))
+            house = self._proxies.house_of(str(peer[0]))
             if not self._makes_room(house):
                 sock.close()
                 continue
@@ -225,19 +228,6 @@ def house_size() -> int:
     if soft == resource.RLIM_INFINITY:
         return CONNECTIONS_MAX
     return max(16, min(CONNECTIONS_MAX, soft - FILES_KEPT))
-
-
-@lru_cache(CONNECTIONS_MAX)
-def house_of(address: str) -> str:
-    """Return what is counted as one sender: an IPv4 address or an IPv6 /64; "" for loopback, which is the machine."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return ""
-    found = getattr(found, "ipv4_mapped", None) or found
-    if found.is_loopback:
-        return ""
-    return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
 
 
 async def listening(host: str, port: int) -> list[socket.socket]:

@@ -19,8 +19,8 @@ from sync.accounts import sessions, tokens
 from sync.accounts.principal import Principal
 from sync.store.database import CentreFault, Database
 from sync.web.api import Refused
-from sync.web.doors import house_of
 from sync.web.problems import Handler, problem
+from sync.web.senders import PROXIES
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -132,28 +132,19 @@ def same_site(request: web.BaseRequest) -> bool:
     return origin is None or urlsplit(origin).netloc == request.host
 
 
-def session_cookie(request: web.BaseRequest) -> str:
+def session_cookie(request: web.Request) -> str:
     """Return the cookie's name: over TLS one that no other host and no plain page can set (RFC 6265bis, 4.1.3)."""
     return "__Host-session" if scheme(request) == "https" else "session"
 
 
-def scheme(request: web.BaseRequest) -> str:
-    """Return what the browser speaks; a proxy on this machine says so by X-Forwarded-Proto."""
-    remote = _address(request.remote or "")
-    if remote is not None and remote.is_loopback and request.headers.get("X-Forwarded-Proto") == "https":
-        return "https"
-    return request.scheme
+def scheme(request: web.Request) -> str:
+    """Return what the browser speaks, to us or to the proxy before us."""
+    return request.app[PROXIES].scheme(request)
 
 
 def sender(request: web.Request) -> str:
-    """Return what is counted as one sender: an IPv4 address or an IPv6 /64; "" for this machine itself.
-
-    A proxy on this machine names the sender last in X-Forwarded-For; what stands before that, anybody may have written.
-    """
-    house = house_of(request.remote or "")
-    if house:
-        return house
-    return house_of(request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip())
+    """Return what is counted as one sender: an IPv4 address or an IPv6 /64; "" for this machine itself."""
+    return request.app[PROXIES].sender(request)
 
 
 class Uses:

@@ -12,8 +12,9 @@ from aiohttp import web
 
 from sync.journal import LINES_PER_MINUTE_MAX, Seldom
 from sync.web import doors as limits
-from sync.web.doors import BODIES_MAX, IDLE_S, Doors, house_of, listening
+from sync.web.doors import BODIES_MAX, IDLE_S, Doors, listening
 from sync.web.problems import problems
+from sync.web.senders import house_of
 from sync.wire.pace import Pace
 from tests.sync.venue import venue_at
 

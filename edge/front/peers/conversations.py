@@ -306,6 +306,7 @@ class Conversations:
             one.place = Place(one.talk.peer, one.connection.address[0], one.talk.port)
             if not one.connection.dialled:
                 self._table.add((one.place.host, one.place.port), one.talk.peer)
+                self._table.found((one.place.host, one.place.port), one.talk.peer)
             self._introduce(one)
         for place in said.places:
             if is_near(place.host) or not self._near_only:

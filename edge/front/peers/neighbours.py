@@ -165,9 +165,8 @@ class Neighbours:
         except (OSError, TimeoutError):
             self.table.failed(address)
             return
-        connection = Connection(
-            Channel(self._self, self._ephemeral(), dials=True), reader, writer, address, dialled=True
-        )
+        channel = Channel(self._self, self._ephemeral(), dials=True)
+        connection = Connection(channel, reader, writer, address, dialled=True)
         code = ""
         try:
             code = await self._converse(connection, lambda: self.table.found(address, connection.peer))
@@ -176,6 +175,8 @@ class Neighbours:
             if code:
                 self.table.failed(address, is_self=code == "channel.own_key")
             else:
+                if channel.peer is not None:  # also who is talked to by another connection
+                    self.table.found(address, channel.peer)
                 self.table.ended(address)
 
     async def _welcome(
@@ -227,6 +228,8 @@ class Neighbours:
                 if one.connection.dialled == connection.dialled or not is_kept:
                     return False
                 one.connection.close()
+            elif connection.dialled:
+                return False  # to see who is there
         if len(same) >= PER_GATE_MAX:
             same[0].connection.close()
         return len(self._talks.all) < TALKS_MAX

@@ -26,13 +26,18 @@ Address = tuple[str, int]
 
 @dataclass(slots=True)
 class _Place:
-    """One address. `gate`: who was found there last, or is said to be there."""
+    """One address. `gate`: who was found there last, or is said to be there; `proved`: it was found."""
 
     configured: bool
     due_s: float
     gate: GateId | None = None
+    proved: bool = False
     failures: int = 0
     busy: bool = False
+
+    def needs_nobody(self, is_connected: Callable[[GateId], bool]) -> bool:
+        """Whether it is of a gate that is talked to. A word that it is would keep whoever is there from being dialled."""
+        return self.proved and self.gate is not None and is_connected(self.gate)
 
 
 class Table:
@@ -51,7 +56,7 @@ class Table:
         if known is not None:
             known.configured = known.configured or configured
             if gate is not None and known.gate != gate:
-                known.gate, known.failures, known.due_s = gate, 0, now_s
+                known.gate, known.proved, known.failures, known.due_s = gate, False, 0, now_s
             return
         if len(self._places) >= ADDRESSES_MAX and not self._make_room():
             return
@@ -71,7 +76,7 @@ class Table:
         now_s = self._mono_s()
         found = []
         for address, one in self._places.items():
-            if one.busy or one.due_s > now_s or (one.gate is not None and is_connected(one.gate)):
+            if one.busy or one.due_s > now_s or one.needs_nobody(is_connected):
                 continue
             one.busy = True
             found.append(address)
@@ -80,9 +85,7 @@ class Table:
     def next_s(self, is_connected: Callable[[GateId], bool]) -> float | None:
         """Return when the next address is due; None where none is."""
         times = [
-            one.due_s
-            for one in self._places.values()
-            if not one.busy and not (one.gate is not None and is_connected(one.gate))
+            one.due_s for one in self._places.values() if not one.busy and not one.needs_nobody(is_connected)
         ]
         return min(times, default=None)
 
@@ -90,7 +93,7 @@ class Table:
         """A gate proved itself at an address that was dialled."""
         one = self._places.get(address)
         if one is not None:
-            one.gate, one.failures = gate, 0
+            one.gate, one.proved, one.failures = gate, True, 0
 
     def ended(self, address: Address) -> None:
         """A connection that was dialled and found somebody ended."""

@@ -162,7 +162,7 @@ class Neighbours:
         try:
             async with asyncio.timeout(CONNECT_S):
                 reader, writer = await asyncio.open_connection(*address)
-        except (OSError, TimeoutError):
+        except (OSError, ValueError):  # UnicodeError: what was told is no name at all
             self.table.failed(address)
             return
         channel = Channel(self._self, self._ephemeral(), dials=True)

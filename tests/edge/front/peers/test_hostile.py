@@ -7,12 +7,25 @@ from pathlib import Path
 import pytest
 
 from admission.ids import Epoch
+from edge.front.peers.table import ADDRESSES_MAX
 from edge.front.snapshot import ANNOUNCED_FILE, SNAPSHOT_FILE
 from sync.wire.channel import knock_key
 from sync.wire.feed import Want
 from sync.wire.messages import Chunk, Held
 from sync.wire.peer_lists import PART_BYTES_MAX, GivePart, Lists, Part
-from sync.wire.peers import Beat, Carried, Holds, Log, Message, Paper, Records, Taken, Wanted
+from sync.wire.peers import (
+    PLACES_MAX,
+    Beat,
+    Carried,
+    Holds,
+    Log,
+    Message,
+    Paper,
+    Place,
+    Records,
+    Taken,
+    Wanted,
+)
 from sync.wire.snapshots import Announced, Published, announce
 from tests.edge.front.peers.hostile import knocking, self_of
 from tests.edge.front.peers.node import GROUP, NOW_S, Node, key_of, log_of, nodes, roster_of, until
@@ -245,3 +258,22 @@ async def test_parts_of_a_list_that_nobody_asked_for_end_the_talk(tmp_path: Path
             two.begins()
             two.say(Part("0" * 64, 0, b"x"))
             assert await two.is_ended()
+
+
+async def test_an_address_that_is_none_keeps_no_place_among_those_that_are_tried(tmp_path: Path) -> None:
+    """Python's own name service refuses it otherwise than one that nobody has."""
+    async with nodes(tmp_path, 1, 2, 3) as (one, _, three):
+        await listening(one)
+        async with knocking(one, self_of(2, one)) as liar:
+            liar.begins()
+            for number in range(ADDRESSES_MAX // PLACES_MAX):
+                places = tuple(Place(9, f"127.0.0.1%..{number}-{at}", 1) for at in range(PLACES_MAX))
+                liar.say(Holds(first=False, places=places))
+            table = one.neighbours.table
+            await until(lambda: len(table._places) >= ADDRESSES_MAX, "it heard of all")
+            await until(
+                lambda: all(at.failures and not at.busy for at in table._places.values()), "all were tried"
+            )
+            await listening(three)
+            liar.say(Holds(first=False, places=(Place(3, "127.0.0.1", three.port),)))
+            await until(lambda: three.gate in one.neighbours.connected, "one that is an address is dialled")

@@ -74,7 +74,8 @@ class KeptChanges:
         """Another list is in place, which these do not lead on from; or there are too many."""
         self._pages.clear()
         self._bytes = 0
-        self._changes.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._changes.unlink(missing_ok=True)
 
     def lead_on_from(self, listed: Mapping[EventId, tuple[int, int]]) -> None:
         """Leave out what the list itself holds by now: its generation and version of each event."""

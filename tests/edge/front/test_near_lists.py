@@ -115,3 +115,13 @@ def test_a_page_that_a_power_cut_tore_keeps_none_of_those_after_it_back(tmp_path
     kept.add(page(3))
     kept = KeptChanges(tmp_path)
     assert list(kept.after(EventId(1), 1, 1)) == [page(1), page(2), page(3)]
+
+
+async def test_a_card_that_takes_nothing_any_more_keeps_no_uplink_from_its_list(tmp_path: Path) -> None:
+    """What is kept for neighbours cannot be removed from it either."""
+    kept = KeptChanges(tmp_path)
+    (tmp_path / CHANGES_FILE).mkdir()
+    for since in (1, 2):
+        kept.add(page(since))
+    kept.lead_on_from({EventId(1): (1, 2)})
+    assert list(kept.after(EventId(1), 1, 2)) == [page(2)]

@@ -202,9 +202,11 @@ class NearLists:
         with into.open("ab") as file:
             while held < published.size:
                 part = await self._asked(giver, GivePart(published.address, held))
-                if (part.address, part.offset) != (published.address, held) or not part.data:
+                # Whole parts: who gives it byte by byte would keep us from everybody else for as long as it likes.
+                due = min(PART_BYTES_MAX, published.size - held)
+                if (part.address, part.offset) != (published.address, held) or len(part.data) < due:
                     raise ConnectionError("the neighbour gives something else")
-                file.write(part.data[: published.size - held])
+                file.write(part.data[:due])
                 held += len(part.data)
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())

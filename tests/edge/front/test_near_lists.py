@@ -125,3 +125,21 @@ async def test_a_card_that_takes_nothing_any_more_keeps_no_uplink_from_its_list(
         kept.add(page(since))
     kept.lead_on_from({EventId(1): (1, 2)})
     assert list(kept.after(EventId(1), 1, 2)) == [page(2)]
+
+
+async def test_who_gives_a_list_drop_by_drop_is_asked_no_more(near: NearLists, tmp_path: Path) -> None:
+    """It would keep a box without a list from asking anybody else, for as long as it likes."""
+
+    class Drops(Giver):
+        def _asked(self, asked: GivePart) -> None:
+            self.asked.append(asked.offset)
+            assert self._near.part(
+                self._self, Part(asked.address, asked.offset, self._data[asked.offset : asked.offset + 1])
+            )
+
+    drops = Drops(near, 2, SNAPSHOT)
+    Giver(near, 3, SNAPSHOT)
+    into = tmp_path / "part"
+    await near.fetch(ANNOUNCED, into)
+    assert into.read_bytes() == SNAPSHOT
+    assert drops.asked == [0]

@@ -221,6 +221,7 @@ class Snapshots:
         if manifest.closed:
             await self._forget()
             return
+        self._forgotten = False
         published = manifest.snapshot
         self.waits = False
         if published is None or published.tag == self._tag or not fresh:

@@ -245,6 +245,27 @@ async def test_a_group_that_is_over_leaves_neither_list_nor_secrets(venue: Venue
         assert not (box.data / name).exists()
 
 
+async def test_a_group_that_is_over_again_leaves_nothing_either(venue: Venue, box: Box) -> None:
+    """A box in its cupboard runs on while the next event of the group comes and goes."""
+
+    def state(word: str, at_s: int) -> None:
+        with changes.change(venue.centre.database, [demo.EVENT, demo.OTHER_EVENT], at_s) as connection:
+            connection.exec_driver_sql(f"UPDATE event SET state = '{word}'")
+
+    with venue.centre.database.reading() as connection:
+        (before,) = {row[0] for row in connection.exec_driver_sql("SELECT state FROM event")}
+    async with box.linked():
+        await box.until(lambda: box.lists)
+        for number in (1, 3):
+            state("closed", NOW_S + number)
+            await box.until(lambda: not any((box.data / name).exists() for name in FORGOTTEN))
+            state(before, NOW_S + number + 1)
+            await box.until(lambda: all((box.data / name).exists() for name in FORGOTTEN))
+
+
+FORGOTTEN = (LIST_FILE, SNAPSHOT_FILE, SECRETS_FILE)
+
+
 # --- keys that are rolled ------------------------------------------------------------------------------------------
 
 

@@ -317,7 +317,10 @@ class Centre:
                     raise
                 continue
             try:
-                body = b"" if response.status == 200 else await _read(response)
+                body = b""
+                if response.status != 200:
+                    async with asyncio.timeout(silence_s):
+                        body = await _read(response)
                 proof = response.headers.get(PROOF_HEADER, "")
                 self._proved(_Answer(nonce, response.status, "", body, hashlib.sha256(body).digest(), proof))
             except CentreRefused as error:
@@ -325,7 +328,7 @@ class Centre:
                 if error.code != WRONG_TIME or not error.centre_time_s:
                     raise
                 self._ahead_s = error.centre_time_s - self._now_s()
-            except CutOff:
+            except (CutOff, TimeoutError):
                 response.close()
                 raise
             else:

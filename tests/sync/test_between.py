@@ -182,6 +182,26 @@ async def test_a_list_leaves_the_log_its_room(enrolment: Enrolment, tmp_path: Pa
     assert not (tmp_path / "list").exists()
 
 
+async def test_a_stream_that_is_refused_and_not_to_the_end_is_silent_as_any_other(
+    enrolment: Enrolment,
+) -> None:
+    """The radio dies in the middle of a proxy's words."""
+
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nhalf")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(half, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with Centre(msgspec.structs.replace(enrolment, centre_url=url)) as centre:
+        with pytest.raises(CutOff):
+            async with asyncio.timeout(10):
+                await anext(centre.listen(0.2))
+    server.close()
+
+
 # --- snapshots on bad lines ----------------------------------------------------------------------------------------
 
 

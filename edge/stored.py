@@ -98,6 +98,8 @@ class StoredScans:
         if event.read_at is None:
             return zone or UTC, now.now_s, True
         read_s = int(event.read_at.replace(tzinfo=zone or UTC).timestamp())
+        if read_s < 0:  # a clock that lost its battery, and no date that a calendar can be asked for
+            return zone or UTC, now.now_s, True
         if now.trust >= Trust.RTC and read_s > now.now_s:
             return zone or UTC, now.now_s, read_s > now.now_s + AHEAD_S
         return zone or UTC, read_s, zone is None

@@ -11,6 +11,7 @@ from admission.ids import TicketId
 from admission.presence import Bounds, DoubleKind, fold
 from admission.reasons import Reason
 from admission.records import Direction, Flag, Kind, Outcome, Record, stored_us
+from drivers.base import Medium, Scan, Stored
 from drivers.sims.batch_handheld import BatchHandheld
 from edge.link import STORED, Health, Part
 from tests.edge.rig import ARENA, EVENT, Gate, assert_verifies, code, quick, row, running
@@ -99,6 +100,20 @@ async def test_a_memory_is_judged_as_of_then_and_told_twice_is_written_once(tmp_
         assert shown[-1].time_s == stored_us(first[0]) / 1e6
         await gate.until(lambda: gate.daemon.memory.bounds(ARENA) == Bounds(4, 4), "2 by two, 99 and 4")
     assert_verifies(tmp_path / "data")
+
+
+async def test_a_time_that_cannot_be_is_taken_as_now_and_flagged(tmp_path: Path) -> None:
+    """Handhelds whose clock has no battery any more, and dates of no calendar."""
+    _, _, adjust = with_cradles(tmp_path)
+    async with running(tmp_path, [row(1), row(2), row(3)], adjust=adjust) as gate:
+        await gate.ready()
+        odd = (None, datetime(1969, 12, 31, 23), datetime(1, 1, 1))
+        for ticket, read_at in enumerate(odd, 1):
+            gate.daemon.lanes[2].stored(6, Stored(Scan(code(ticket), Medium.BARCODE, "", 1, 2), read_at))
+        await gate.recorded(Kind.STORED, len(odd))
+        for one in (one for one in gate.records() if one.kind is Kind.STORED):
+            assert (one.outcome, one.flags & _ODD) == (Outcome.GRANT, Flag.FLAGGED)
+            assert 0 <= one.time_us - stored_us(one) < 2_000_000
 
 
 async def test_a_memory_told_again_after_a_restart_uses_no_ticket_twice(tmp_path: Path) -> None:

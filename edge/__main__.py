@@ -29,6 +29,7 @@ def _devices() -> Devices:
         compose.tag_writer,
         compose.osdp_key,
         compose.osdp_search,
+        compose.modbus_search,
         compose.osdp_opens,
         compose.relay_of,
         compose.free_gpio,

@@ -110,13 +110,16 @@ def _detect(arguments: argparse.Namespace, devices: Callable[[], Devices]) -> in
 
     import msgspec  # noqa: PLC0415
 
-    from edge.commission.detect import detect, lines  # noqa: PLC0415
+    from edge.commission.detect import Named, detect, lines  # noqa: PLC0415
 
-    bus = None
-    if arguments.osdp is not None:  # only a port that somebody names is asked
-        found_there = asyncio.run(devices().osdp_search(arguments.osdp, lambda _baud, _address: None))
-        bus = (arguments.osdp, found_there)
-    found = detect(arguments.root, bus=bus, data=Path(config.bare().gate.data))
+    named = Named()  # only a port that somebody names is asked
+    if arguments.osdp is not None:
+        readers = asyncio.run(devices().osdp_search(arguments.osdp, lambda _baud, _address: None))
+        named = Named(arguments.osdp, readers)
+    elif arguments.modbus is not None:
+        boards = asyncio.run(devices().modbus_search(arguments.modbus, lambda _baud: None))
+        named = Named(arguments.modbus, boards=boards)
+    found = detect(arguments.root, named=named, data=Path(config.bare().gate.data))
     for line in [msgspec.json.encode(found).decode()] if arguments.json else lines(found):
         _say(line)
     return EX_FAILED if found.failed else EX_OK
@@ -452,6 +455,21 @@ def _uid(text: bytes) -> bytes:
         ) from error
 
 
+def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    detect = commands.add_parser(
+        "detect", help="say what is plugged in, what it is and what is wrong with it"
+    )
+    bus = detect.add_mutually_exclusive_group()
+    bus.add_argument(
+        "--modbus", metavar="PORT", help="ask for the Modbus boards of the bus at this port; switches nothing"
+    )
+    bus.add_argument(
+        "--osdp", metavar="PORT", help="ask for the OSDP readers of the bus at this port, up to half a minute"
+    )
+    detect.add_argument("--json", action="store_true", help="for programs")
+    detect.add_argument("--root", type=Path, default=Path("/"), help="another box's files (%(default)s)")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "gatehouse-edge", description="A gate: reads tickets, decides, turns the turnstile."
@@ -471,14 +489,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "check", parents=[where], help="try configuration, devices and files, and say what to do"
     )
-    detect = commands.add_parser(
-        "detect", help="say what is plugged in, what it is and what is wrong with it"
-    )
-    detect.add_argument(
-        "--osdp", metavar="PORT", help="ask for the OSDP readers of the bus at this port, up to half a minute"
-    )
-    detect.add_argument("--json", action="store_true", help="for programs")
-    detect.add_argument("--root", type=Path, default=Path("/"), help="another box's files (%(default)s)")
+    _add_detect(commands)
     commission = commands.add_parser(
         "commission", parents=[where], help="set this gate up on its own page, by scanning"
     )

@@ -12,7 +12,7 @@ from drivers.guard import GuardSettings, all_off
 from drivers.guard_link import GuardEvents, GuardLink
 from edge import enrolment
 from edge.clock import SystemClock
-from edge.devices import OsdpBus, OsdpFound
+from edge.devices import ModbusBoards, ModbusFound, OsdpBus, OsdpFound
 from edge.parts import Factories, Relay, RelayEvents
 from edge.settings import (
     AdalightStrip,
@@ -265,6 +265,15 @@ async def osdp_search(port: str, tell: Callable[[int, int], None]) -> OsdpBus:
         for one in found.readers
     ]
     return OsdpBus(tuple(readers), found.garbled, "" if found.why is None else found.why.value)
+
+
+async def modbus_search(port: str, tell: Callable[[int], None]) -> ModbusBoards:
+    """Search the bus at a port (`drivers.relays.modbus_search`)."""
+    from drivers.relays.modbus_search import search  # noqa: PLC0415
+
+    found = await search(port, tell)
+    boards = tuple(ModbusFound(one.unit, one.relays, one.inputs) for one in found.boards)
+    return ModbusBoards(found.baud, boards, found.garbled, "" if found.why is None else found.why.value)
 
 
 async def osdp_opens(settings: OsdpReader, is_new: bool) -> bool:

@@ -31,12 +31,32 @@ class OsdpBus:
 
 
 @dataclass(frozen=True, slots=True)
+class ModbusFound:
+    """A Modbus board that answered, and how many relays and inputs it has."""
+
+    unit: int
+    relays: int
+    inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusBoards:
+    """What a search of a bus found; `twins` and `why` as in `OsdpBus`."""
+
+    baud: int = 0
+    boards: tuple[ModbusFound, ...] = ()
+    twins: tuple[int, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Devices:
     """How settings become devices that can be tried. `relay_off` switches a board's every line off, returns its name.
 
     `tag_writer`: a reader at this port that writes a tag: its UID, the NDEF message, whether it is locked then.
     `osdp_key`: gives an OSDP reader a key of its own, and returns its name.
     `osdp_search`: asks for the readers at a port, and tells the speed and the address at which it is.
+    `modbus_search`: asks for the Modbus boards at a port, and tells the speed at which it is.
     `osdp_opens`: whether a reader proves the key in its key file; or (True) the one that every new reader has.
     `free_gpio`: the GPIO lines that nothing holds, by their chip's label. `gpio_level`: whether a line is high, as it stands.
     """
@@ -47,6 +67,7 @@ class Devices:
     tag_writer: Callable[[str, bytes, bytes, bool], Reader]
     osdp_key: Callable[[OsdpReader], Coroutine[Any, Any, str]]
     osdp_search: Callable[[str, Callable[[int, int], None]], Coroutine[Any, Any, OsdpBus]]
+    modbus_search: Callable[[str, Callable[[int], None]], Coroutine[Any, Any, ModbusBoards]]
     osdp_opens: Callable[[OsdpReader, bool], Coroutine[Any, Any, bool]]
     relay: Callable[[RelaySettings, RelayEvents], Relay]
     free_gpio: Callable[[], Mapping[str, tuple[int, ...]]]

@@ -5,13 +5,12 @@ bus (a reader speaks when it is spoken to), so it is listened to first, and then
 and no longer, whatever comes, so a search ends within half a minute.
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Self
+from typing import Final
 
 from drivers.base import Misconfigured
 from drivers.framing.osdp import (
@@ -26,16 +25,12 @@ from drivers.framing.osdp import (
     encode,
     identity,
 )
-from drivers.framing.osdp_turns import BITS_A_BYTE
-from drivers.transport.serial_port import Line, SerialPort
+from drivers.transport.asked_port import AskedPort
 
 SPEEDS: Final = (9600, 115_200, 38_400, 19_200, 57_600, 230_400)
 """Those of the standard, the one that readers come with first."""
 USUAL: Final = 16
 """Addresses that are asked at each speed; all others only at the one at which somebody answers."""
-LISTEN_S: Final = 0.3
-TALKS_BYTES: Final = 8
-"""So many bytes unasked are somebody who talks; a wire without bias makes a few."""
 ANSWER_S: Final = 0.1
 """Longest wait for an answer to begin. Readers take 3 to 30 ms."""
 FAR_S: Final = 0.05
@@ -46,7 +41,6 @@ TRIES: Final = 3
 DOUBTFUL_MAX: Final = 8
 """More addresses than so many with bytes that are no answer: it is the wire, and not two readers at each of them."""
 _REPLY_BYTES: Final = 32
-_READS_MAX: Final = 16
 
 
 class Why(Enum):
@@ -100,21 +94,21 @@ async def search(
 
     Raises DeviceGone where the port is not there, or goes, Misconfigured where it may not be opened.
     """
-    async with _Bus(path, speeds[0]) as bus:
-        if await bus.listen(LISTEN_S) >= TALKS_BYTES:
+    async with AskedPort(path, speeds[0]) as bus:
+        if await bus.talks():
             return OnBus(0, why=Why.TALKS)
     answers: dict[int, _Heard] = {}
     for baud in speeds:
         tell(baud, FOR_ALL)
         with contextlib.suppress(Misconfigured):  # an adapter that has not this speed has the others
-            async with _Bus(path, baud) as bus:
-                answers[baud] = await bus.ask(FOR_ALL, Command.POLL, SLOWLY_S)
+            async with AskedPort(path, baud) as bus:
+                answers[baud] = await _ask(bus, FOR_ALL, Command.POLL, SLOWLY_S)
     # Where somebody answered for all, the others need not be tried first.
     ranked = sorted(answers, key=lambda one: (not answers[one].is_answer, not answers[one].noise))
     noisy = [one for one in ranked if answers[one].noise]
     was_noise = False
     for baud in ranked:
-        async with _Bus(path, baud) as bus:
+        async with AskedPort(path, baud) as bus:
             found = await _at(bus, answers[baud], tell, is_deep=answers[baud].is_answer or noisy == [baud])
         if found.readers or found.garbled:
             return found
@@ -122,7 +116,7 @@ async def search(
     return OnBus(0, why=Why.UNCLEAR if was_noise else Why.SILENT)
 
 
-async def _at(bus: "_Bus", for_all: _Heard, tell: Callable[[int, int], None], *, is_deep: bool) -> OnBus:
+async def _at(bus: AskedPort, for_all: _Heard, tell: Callable[[int, int], None], *, is_deep: bool) -> OnBus:
     """Ask the usual addresses, and all of them where somebody is at this speed."""
     there: list[int] = []
     doubtful: list[int] = []
@@ -131,7 +125,7 @@ async def _at(bus: "_Bus", for_all: _Heard, tell: Callable[[int, int], None], *,
         if address >= USUAL and (not (there or is_deep) or (there and for_all.is_answer)):
             break
         tell(bus.baud, address)
-        heard = await bus.ask(address, Command.POLL, ANSWER_S if address < USUAL else FAR_S)
+        heard = await _ask(bus, address, Command.POLL, ANSWER_S if address < USUAL else FAR_S)
         if heard.address is not None and heard.address not in there:  # also the late answer of an earlier one
             there.append(heard.address)
         elif heard.noise:
@@ -148,73 +142,30 @@ async def _at(bus: "_Bus", for_all: _Heard, tell: Callable[[int, int], None], *,
     return OnBus(bus.baud, readers, garbled, Why.UNCLEAR if doubtful and not (readers or garbled) else None)
 
 
-async def _named(bus: "_Bus", address: int) -> _Heard:
+async def _named(bus: AskedPort, address: int) -> _Heard:
     """Ask a reader who it is. Noise: bytes came each time, and never an answer, so that several answer at once."""
     noise = 0
     for _ in range(TRIES):
-        heard = await bus.ask(address, Command.ID, SLOWLY_S, b"\0")
+        heard = await _ask(bus, address, Command.ID, SLOWLY_S, b"\0")
         if heard.address == address and heard.code != Answer.BUSY:
             return heard
         noise += heard.noise
     return _Heard(noise=noise == TRIES)
 
 
-@dataclass(slots=True)
-class _Bus:
-    """A port, open at one speed, for as long as it is entered."""
-
-    path: str
-    baud: int
-    _port: SerialPort = field(init=False)
-    _came: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def __aenter__(self) -> Self:
-        self._port = SerialPort(self.path, Line(self.baud))
-        asyncio.get_running_loop().add_reader(self._port.fd, self._came.set)
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        asyncio.get_running_loop().remove_reader(self._port.fd)
-        self._port.close()
-
-    async def listen(self, for_s: float) -> int:
-        """Say nothing; return how many bytes come, up to enough of them."""
-        until, count = time.monotonic() + for_s, 0
-        while count < TALKS_BYTES and (data := await self._next(until)) is not None:
-            count += len(data)
-        return count
-
-    async def ask(self, address: int, command: Command, wait_s: float, data: bytes = b"") -> _Heard:
-        """Ask once. Sequence number 0: each question stands for itself."""
-        for _ in range(_READS_MAX):
-            if self._port.receive() is None:
-                break
-        message = encode(address, 0, command, data)
-        self._port.send(message)
-        byte_s = BITS_A_BYTE / self.baud
-        until = time.monotonic() + wait_s + len(message) * byte_s
-        latest, replies, came = until + _REPLY_BYTES * byte_s, Replies(), b""
-        while (part := await self._next(latest if came else until)) is not None:
-            came = (came + part)[-4 * _REPLY_BYTES :]
-            for heard in _answers(replies.feed(part)):
-                if address == FOR_ALL or heard.address in ADDRESSES:
-                    return heard
-        # Adapters that hear themselves give back what was sent.
-        return _Heard(noise=len(came.replace(message, b"")) >= FRAME_BYTES_MIN // 2)
-
-    async def _next(self, until: float) -> bytes | None:
-        """Return what comes, None once it is time; whoever babbles leaves the others their turns."""
-        while (left_s := until - time.monotonic()) > 0:
-            self._came.clear()
-            if (received := self._port.receive()) is not None:
-                await asyncio.sleep(0)
-                return received[0]
-            try:
-                async with asyncio.timeout(left_s):
-                    await self._came.wait()
-            except TimeoutError:
-                return None
-        return None
+async def _ask(bus: AskedPort, address: int, command: Command, wait_s: float, data: bytes = b"") -> _Heard:
+    """Ask once. Sequence number 0: each question stands for itself."""
+    message = encode(address, 0, command, data)
+    bus.say(message)
+    until = time.monotonic() + wait_s + bus.wire_s(len(message))
+    latest, replies, came = until + bus.wire_s(_REPLY_BYTES), Replies(), b""
+    while (part := await bus.next(latest if came else until)) is not None:
+        came = (came + part)[-4 * _REPLY_BYTES :]
+        for heard in _answers(replies.feed(part)):
+            if address == FOR_ALL or heard.address in ADDRESSES:
+                return heard
+    # Adapters that hear themselves give back what was sent.
+    return _Heard(noise=len(came.replace(message, b"")) >= FRAME_BYTES_MIN // 2)
 
 
 def _answers(frames: Sequence[bytes]) -> list[_Heard]:

@@ -15,7 +15,7 @@ class ModbusBus:
     """Boards of one kind at `units`, behind one port. Their relays and inputs are numbered through, the first board's first.
 
     `boards` are the boards: what happens to one of them alone is its own `wire`'s, a supply that fails its `power_cut`. `wire` is
-    what all begin with. `crowded` counts requests that came before the one ahead of them was answered.
+    what all begin with. `speed`: the only one that they hear, as termios numbers it; 0 for whatever the host sets. `crowded` counts requests that came before the one ahead of them was answered.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class ModbusBus:
         self.path = self.port.path
         self.wire = Wire()
         self.changes: deque[RelayChange] = deque(maxlen=CHANGES_KEPT)
-        self.crowded = 0
+        self.crowded = self.speed = 0
         self._coils = coils
         self._inputs = inputs
         self._on_change = on_change
@@ -77,6 +77,8 @@ class ModbusBus:
     def service(self, timeout_s: float = 0.0) -> None:
         """Let every board hear what waits."""
         heard, before = self.port.read(timeout_s), self.polls
+        if self.speed not in {0, self.port.speed}:
+            return
         for board in self.boards:
             board.hear(heard)
         self.crowded += max(0, self.polls - before - 1)

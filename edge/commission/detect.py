@@ -1,11 +1,13 @@
 """`gatehouse-edge detect`: what is plugged in, what it is, and what is wrong with it; for a person, or as JSON."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from admission.reasons import Language
+from edge.commission import modbus
 from edge.commission.buses import key_file, setting, troubles_of
 from edge.commission.candidates import candidates
 from edge.commission.findings import Grade, troubles
@@ -14,7 +16,7 @@ from edge.commission.known import Role, known, title
 from edge.commission.told import TroubleTold, told
 from edge.commission.toml_text import fields_of
 from edge.commission.words import label, name
-from edge.devices import OsdpBus, OsdpFound
+from edge.devices import ModbusBoards, OsdpBus, OsdpFound
 
 
 class DeviceFound(msgspec.Struct, frozen=True):
@@ -48,6 +50,25 @@ class OsdpDetected(msgspec.Struct, frozen=True):
     reader: tuple[str, ...]
 
 
+class ModbusDetected(msgspec.Struct, frozen=True):
+    """A board that answered on the bus that was named."""
+
+    port: str
+    unit: int
+    baud: int
+    relays: int
+    inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A port that somebody named, and who answered there: nothing else is asked by wire."""
+
+    port: str = ""
+    readers: OsdpBus = field(default_factory=OsdpBus)
+    boards: ModbusBoards = field(default_factory=ModbusBoards)
+
+
 class Detected(msgspec.Struct, frozen=True):
     """All of it."""
 
@@ -57,6 +78,9 @@ class Detected(msgspec.Struct, frozen=True):
     gpio_may: str
     """What may hang on their lines; "" where there are none."""
     osdp: tuple[OsdpDetected, ...] = ()
+    modbus: tuple[ModbusDetected, ...] = ()
+    relays: tuple[str, ...] = ()
+    """Lines of `[[relays]]`, or of `[[inputs]]`, that open these boards."""
 
     @property
     def failed(self) -> bool:
@@ -65,18 +89,24 @@ class Detected(msgspec.Struct, frozen=True):
 
 
 def detect(
-    root: Path, language: Language = Language.EN, bus: tuple[str, OsdpBus] | None = None, data: Path = Path()
+    root: Path, language: Language = Language.EN, named: Named = Named(), data: Path = Path()
 ) -> Detected:
-    """Look at the box below `root`. `bus`: a port that somebody named, and who answered there; `data`: where keys are kept."""
+    """Look at the box below `root`. `data`: where keys are kept."""
     found = inventory(root)
-    port, readers_there = bus or ("", OsdpBus())
+    port, place = named.port, _place(found, named.port)
+    on_bus = (*troubles_of(named.readers, place, port), *modbus.troubles_of(named.boards, place, port))
     readers = {one.key: fields_of(one.reader) for one in candidates(found)}
     return Detected(
         tuple(_device(one, readers.get(one.place, ()), language) for one in found.plugged),
-        told((*troubles_of(readers_there, _place(found, port), port), *troubles(found)), language),
+        told((*on_bus, *troubles(found)), language),
         found.gpio,
         label("may_gpio", language) if found.gpio else "",
-        tuple(_osdp(port, one, data) for one in readers_there.readers),
+        tuple(_osdp(port, one, data) for one in named.readers.readers),
+        tuple(
+            ModbusDetected(port, one.unit, named.boards.baud, one.relays, one.inputs)
+            for one in named.boards.boards
+        ),
+        _relays(named),
     )
 
 
@@ -110,9 +140,13 @@ def _bus_lines(found: Detected, language: Language) -> Iterator[str]:
         if reader.vendor:
             yield f"{'':<25}{label('osdp_said', language).format_map(said)}"
         yield f"{'':<25}{', '.join(reader.reader)}"
+    for board in found.modbus:
+        yield f"{board.port}: {label('modbus_board', language).format_map(msgspec.structs.asdict(board))}"
+    if found.relays:
+        yield f"{'':<25}{', '.join(found.relays)}"
     places = {one.place for one in found.devices}
     for one in found.troubles:
-        if one.code.startswith("osdp.") and one.place not in places:
+        if one.code.startswith(("osdp.", "modbus.")) and one.place not in places:
             yield from _said(one)
 
 
@@ -157,3 +191,8 @@ def _osdp(port: str, found: OsdpFound, data: Path) -> OsdpDetected:
         found.firmware,
         fields_of(setting(port, found, key_file(found, data))),
     )
+
+
+def _relays(named: Named) -> tuple[str, ...]:
+    made = modbus.relays_of(named.port, named.boards) or modbus.inputs_of(named.port, named.boards)
+    return () if made is None else fields_of(made)

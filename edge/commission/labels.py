@@ -350,10 +350,10 @@ LABELS: Final[Mapping[str, Four]] = {
         "No connection to the box.",
     ),
     "may_adapter": (
-        "Dahinter kann ein Scanner, ein PN532, ein Relais, Kontakte oder ein Bus mit OSDP-Lesern sein. Ungefragt wird nichts gesendet: auf der Seite zum Einrichten zeigen; OSDP-Leser sucht auch detect --osdp PORT.",
-        "Derrière : un scanner, un PN532, des relais, des contacts, ou un bus de lecteurs OSDP. Rien n'est envoyé sans ordre : le montrer sur la page d'installation ; detect --osdp PORT cherche aussi les lecteurs OSDP.",
-        "Dietro ci può essere uno scanner, un PN532, relè, contatti o un bus di lettori OSDP. Non si invia niente senza ordine: mostrarlo sulla pagina di configurazione; detect --osdp PORT cerca anche i lettori OSDP.",
-        "Behind it may be a scanner, a PN532, relays, contacts, or a bus of OSDP readers. Nothing is sent unasked: show it on the commissioning page; detect --osdp PORT looks for OSDP readers too.",
+        "Dahinter kann ein Scanner, ein PN532, ein Relais, Kontakte oder ein Bus mit OSDP-Lesern sein. Ungefragt wird nichts gesendet: auf der Seite zum Einrichten zeigen; OSDP-Leser und Modbus-Platinen suchen auch detect --osdp PORT und --modbus PORT.",
+        "Derrière : un scanner, un PN532, des relais, des contacts, ou un bus de lecteurs OSDP. Rien n'est envoyé sans ordre : le montrer sur la page d'installation ; detect --osdp PORT et --modbus PORT cherchent aussi les lecteurs OSDP et les cartes Modbus.",
+        "Dietro ci può essere uno scanner, un PN532, relè, contatti o un bus di lettori OSDP. Non si invia niente senza ordine: mostrarlo sulla pagina di configurazione; detect --osdp PORT e --modbus PORT cercano anche i lettori OSDP e le schede Modbus.",
+        "Behind it may be a scanner, a PN532, relays, contacts, or a bus of OSDP readers. Nothing is sent unasked: show it on the commissioning page; detect --osdp PORT and --modbus PORT look for OSDP readers and Modbus boards too.",
     ),
     "other_form": (
         "Der Leser sendet Karten in anderer Form: statt der UID die aufgedruckte Nummer eingeben (041,41394), oder umgekehrt.",
@@ -408,6 +408,12 @@ LABELS: Final[Mapping[str, Four]] = {
         "De préférence seul sur le câble : qui écoute connaît la clé. Presser encore",
         "Meglio da solo sul cavo: chi ascolta conosce la chiave. Premere ancora",
         "Best alone on the cable: who listens knows the key. Tap again",
+    ),
+    "modbus_board": (
+        "Modbus-Platine, Adresse {unit}, {baud} Baud: {relays} Relais, {inputs} Eingänge",
+        "carte Modbus, adresse {unit}, {baud} bauds : {relays} relais, {inputs} entrées",
+        "scheda Modbus, indirizzo {unit}, {baud} baud: {relays} relè, {inputs} ingressi",
+        "Modbus board, address {unit}, {baud} baud: {relays} relays, {inputs} inputs",
     ),
     "osdp_at": (
         "Adresse {address}, {baud} Baud",

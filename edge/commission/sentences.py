@@ -431,6 +431,108 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
         ),
         Sentence("This reader can be given no key now.", "Wait until the search is done; else search again."),
     ),
+    "modbus.silent": (
+        Sentence(
+            "Hier antwortet keine Modbus-Platine: {what}",
+            "Speisung der Platine prüfen, A an A, B an B (sonst die beiden tauschen), 120 Ω am fernen Ende. Dann nochmals suchen.",
+        ),
+        Sentence(
+            "Aucune carte Modbus ne répond ici : {what}",
+            "Vérifier l'alimentation de la carte, A sur A, B sur B (sinon les échanger), 120 Ω au bout. Puis chercher encore.",
+        ),
+        Sentence(
+            "Qui non risponde nessuna scheda Modbus: {what}",
+            "Controllare l'alimentazione della scheda, A con A, B con B (altrimenti scambiarli), 120 Ω in fondo. Poi cercare ancora.",
+        ),
+        Sentence(
+            "No Modbus board answers here: {what}",
+            "Check the board's power, A to A, B to B (else swap the two), 120 Ω at the far end. Then search again.",
+        ),
+    ),
+    "modbus.talks": (
+        Sentence(
+            "Hier spricht etwas von selbst, was keine Modbus-Platine tut; gefragt wurde nichts: {what}",
+            "Scanner und andere Steuerungen von diesem Kabel nehmen, dann nochmals suchen.",
+        ),
+        Sentence(
+            "Quelque chose parle ici de lui-même, ce que ne fait aucune carte Modbus ; rien n'a été demandé : {what}",
+            "Enlever de ce câble les scanners et les autres contrôleurs, puis chercher encore.",
+        ),
+        Sentence(
+            "Qui qualcosa parla da solo, cosa che nessuna scheda Modbus fa; non è stato chiesto niente: {what}",
+            "Togliere da questo cavo gli scanner e gli altri controllori, poi cercare ancora.",
+        ),
+        Sentence(
+            "Something talks here by itself, which no Modbus board does; nothing was asked: {what}",
+            "Take scanners and other controllers off this cable, then search again.",
+        ),
+    ),
+    "modbus.twins": (
+        Sentence(
+            "An dieser Adresse antworten mehrere Modbus-Platinen zugleich, oder etwas stört: {what}",
+            "Jeder Platine eine eigene Adresse geben, einzeln angeschlossen; dann nochmals suchen.",
+        ),
+        Sentence(
+            "À cette adresse, plusieurs cartes Modbus répondent à la fois, ou quelque chose perturbe : {what}",
+            "Donner à chaque carte une adresse à elle, raccordée seule ; puis chercher encore.",
+        ),
+        Sentence(
+            "A questo indirizzo rispondono insieme più schede Modbus, o qualcosa disturba: {what}",
+            "Dare a ogni scheda un indirizzo suo, collegata da sola; poi cercare ancora.",
+        ),
+        Sentence(
+            "At this address several Modbus boards answer at once, or something disturbs: {what}",
+            "Give each board an address of its own, connected alone; then search again.",
+        ),
+    ),
+    "modbus.many": (
+        Sentence(
+            "Mehr als vier Platinen an einem Bus: diese werden nicht benutzt: {what}",
+            "Sie an einen eigenen Adapter hängen.",
+        ),
+        Sentence(
+            "Plus de quatre cartes sur un bus : celles-ci ne servent pas : {what}",
+            "Les mettre sur un adaptateur à elles.",
+        ),
+        Sentence(
+            "Più di quattro schede su un bus: queste non si usano: {what}",
+            "Metterle su un adattatore a parte.",
+        ),
+        Sentence(
+            "More than four boards on one bus: these are not used: {what}",
+            "Give them an adapter of their own.",
+        ),
+    ),
+    "modbus.differ": (
+        Sentence(
+            "Die Platinen dieses Busses haben verschieden viele Relais und Eingänge: {what}",
+            "Benutzt werden auf jeder so viele, wie alle haben. Sonst jeder Bauart einen eigenen Adapter geben.",
+        ),
+        Sentence(
+            "Les cartes de ce bus n'ont pas le même nombre de relais et d'entrées : {what}",
+            "Sur chacune servent ceux que toutes ont. Sinon donner à chaque sorte son adaptateur.",
+        ),
+        Sentence(
+            "Le schede di questo bus hanno numeri diversi di relè e ingressi: {what}",
+            "Su ognuna si usano quelli che hanno tutte. Altrimenti dare a ogni tipo il suo adattatore.",
+        ),
+        Sentence(
+            "The boards of this bus differ in their relays and inputs: {what}",
+            "Of each so many are used as all have. Else give each kind an adapter of its own.",
+        ),
+    ),
+    "modbus.failed": (
+        Sentence("Die Suche am Modbus ging nicht: {what}", "{hint} Dann nochmals suchen."),
+        Sentence("La recherche sur le Modbus a échoué : {what}", "{hint} Puis chercher encore."),
+        Sentence("La ricerca sul Modbus non è riuscita: {what}", "{hint} Poi cercare ancora."),
+        Sentence("The search of the Modbus failed: {what}", "{hint} Then search again."),
+    ),
+    "modbus.no_bus": (
+        Sentence("Hier kann kein Modbus sein.", "Einen seriellen Adapter wählen, der nichts anderes ist."),
+        Sentence("Il ne peut y avoir de Modbus ici.", "Choisir un adaptateur série qui n'est rien d'autre."),
+        Sentence("Qui non può esserci un Modbus.", "Scegliere un adattatore seriale che non è altro."),
+        Sentence("No Modbus can be here.", "Choose a serial adapter that is nothing else."),
+    ),
     "commission.under_way": (
         Sentence("Dieses Tor wird eingerichtet.", "Auf der Seite der Box fertig einrichten."),
         Sentence(

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from edge.barrier_kinds import DEFAULTS
-from edge.settings import ReaderSettings, Settings
+from edge.settings import InputSettings, ReaderSettings, RelaySettings, Settings
 
 HEAD: Final = "# Written by the commissioning page. Change it by hand as you like: gatehouse-edge check\n"
 _TABLES: Final = ("gate", "page", "centre", "modem", "peers", "log", "staff")
@@ -31,9 +31,9 @@ def toml_of(settings: Settings) -> str:
     return "\n".join(parts)
 
 
-def fields_of(reader: ReaderSettings) -> tuple[str, ...]:
-    """Return what opens a reader, a line of TOML each; its number and its way are a lane's to say."""
-    return tuple(one for one in _fields(reader) if not one.startswith(("id = ", "way = ")))
+def fields_of(device: ReaderSettings | RelaySettings | InputSettings) -> tuple[str, ...]:
+    """Return what opens a device, a line of TOML each; how it is called, and a reader's way, are the gate's to say."""
+    return tuple(one for one in _fields(device) if not one.startswith(("id = ", "way = ")))
 
 
 def _fields(

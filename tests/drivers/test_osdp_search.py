@@ -133,8 +133,8 @@ async def test_a_port_that_talks_by_itself_is_asked_nothing(tmp_path: Path) -> N
 
     async def babble() -> None:
         for number in itertools.count():
-            await port.send(bytes((number & 0xFF,)) * 64)
-            await asyncio.sleep(0)
+            await port.send(bytes((number & 0xFF,)) * 16)
+            await asyncio.sleep(0.01)  # a pty that was filled before it is opened wakes nobody
 
     babbling = asyncio.ensure_future(babble())
     try:

@@ -9,7 +9,7 @@ import pytest
 from admission.reasons import Language
 from drivers.sims.osdp_reader import SCBK_D, OsdpBus, OsdpDevice
 from edge.commission.buses import key_file
-from edge.commission.detect import detect, lines
+from edge.commission.detect import Named, detect, lines
 from edge.commission.words import LANGUAGES
 from edge.devices import OsdpBus as Searched
 from edge.devices import OsdpFound
@@ -28,7 +28,7 @@ async def test_readers_of_a_bus_that_is_named_are_told_with_what_opens_them(tmp_
     asked = ("--root", str(box.root))
     unasked = await asyncio.to_thread(run, *asked)
     assert (unasked.returncode, bus.devices[5].heard) == (0, [])
-    assert "detect --osdp PORT" in unasked.stdout
+    assert "detect --osdp PORT and --modbus PORT" in unasked.stdout
     done = await asyncio.to_thread(run, *asked, "--osdp", port, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     (reader,) = json.loads(done.stdout)["osdp"]
@@ -39,7 +39,7 @@ async def test_readers_of_a_bus_that_is_named_are_told_with_what_opens_them(tmp_
         "address = 5",
     )
     assert (reader["port"], tuple(reader["reader"])) == (port, opens)
-    found = detect(box.root, bus=(port, Searched((FOUND,))), data=Path("/var/lib/gatehouse"))
+    found = detect(box.root, named=Named(port, Searched((FOUND,))), data=Path("/var/lib/gatehouse"))
     said = "\n".join(lines(found))
     assert f"{port}: OSDP reader, address 5, 9600 baud" in said
     assert "maker CAFE00, model 1.2, serial number 12345678, firmware 1.2.3" in said
@@ -59,14 +59,14 @@ def test_a_bus_without_a_reader_and_two_at_one_address_are_told_with_what_to_do(
     port = str(box.serial("1-1", "ttyUSB0"))
     for language in LANGUAGES:
         for at in (port, "/dev/elsewhere"):
-            found = detect(tmp_path, language, (at, Searched((), (2, 5), why)))
+            found = detect(tmp_path, language, Named(at, Searched((), (2, 5), why)))
             assert [one.code for one in found.troubles] == [f"osdp.{why}", "osdp.twins"]
             assert found.failed
             said = list(lines(found, language))
             for one in found.troubles:
                 assert sum(one.cause in line for line in said) == 1
                 assert sum(one.fix in line for line in said) == 1
-    assert "2, 5" in detect(tmp_path, Language.EN, (port, Searched((), (2, 5)))).troubles[0].cause
+    assert "2, 5" in detect(tmp_path, Language.EN, Named(port, Searched((), (2, 5)))).troubles[0].cause
 
 
 def test_a_key_has_a_file_of_its_own_and_takes_nobody_s(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""A serial port that is searched: opened at a speed for a moment, listened to, asked, each within its time whatever comes."""
+
+import asyncio
+import time
+from typing import Final, Self
+
+from drivers.transport.serial_port import Line, SerialPort
+
+BITS_A_BYTE: Final = 11
+LISTEN_S: Final = 0.3
+TALKS_BYTES: Final = 8
+"""So many bytes unasked are somebody who talks; a wire without bias makes a few."""
+_READS_MAX: Final = 16
+
+
+class AskedPort:
+    """A port, open for as long as it is entered. Entering and reading raise as `SerialPort` does."""
+
+    def __init__(self, path: str, baud: int) -> None:
+        self.baud = baud
+        self._path = path
+        self._came = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._port = SerialPort(self._path, Line(self.baud))
+        asyncio.get_running_loop().add_reader(self._port.fd, self._came.set)
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._port.fd)
+        self._port.close()
+
+    def wire_s(self, size: int) -> float:
+        """How long so many bytes are on the wire."""
+        return size * BITS_A_BYTE / self.baud
+
+    async def talks(self) -> bool:
+        """Say nothing, and return whether something comes unasked."""
+        until, count = time.monotonic() + LISTEN_S, 0
+        while count < TALKS_BYTES and (data := await self.next(until)) is not None:
+            count += len(data)
+        return count >= TALKS_BYTES
+
+    def say(self, message: bytes) -> None:
+        """Send; what came before is forgotten."""
+        for _ in range(_READS_MAX):
+            if self._port.receive() is None:
+                break
+        self._port.send(message)
+
+    async def next(self, until_s: float) -> bytes | None:
+        """Return what comes, None once it is time (monotonic); whoever babbles leaves the others of this loop their turns."""
+        while (left_s := until_s - time.monotonic()) > 0:
+            self._came.clear()
+            if (received := self._port.receive()) is not None:
+                await asyncio.sleep(0)
+                return received[0]
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._came.wait()
+            except TimeoutError:
+                return None
+        return None

@@ -42,6 +42,7 @@ _NO_TEXTS = (
 """How what people send by mistake begins: xlsx and ods, xls, PDF, pictures, gzip, RTF. No list of codes does."""
 _SPREADSHEET_HINT = "sep="
 """First line of some exports: names the delimiter."""
+_LINE_END = re.compile("[\r\n]")
 _END = "\0end of the file\0"
 """Fed to the parser behind the last line: a quotation mark that is never closed swallows it, and all rows before it."""
 
@@ -76,7 +77,7 @@ def sheet(data: bytes | IO[bytes]) -> Sheet:
     text = _Text(file, encoding, errors="replace" if encoding == "cp1252" else "strict", newline="")
     head = text.read(_SNIFF_BYTES)
     text.seek(0)
-    first = head.split("\n", 1)[0].strip().strip('"')
+    first = _LINE_END.split(head, maxsplit=1)[0].strip(" ").strip('"')
     if first[:4].lower() == _SPREADSHEET_HINT and first[4:] in DELIMITERS:
         delimiter, skipped = first[4:], 1
     else:

@@ -79,6 +79,13 @@ def test_a_spreadsheets_own_hint_names_the_delimiter_and_rows_keep_their_numbers
     assert rows == [Row(2, ["code", "product"]), Row(4, ["A,1", "VIP"])]
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+@pytest.mark.parametrize("hint", ["sep=\t", "SEP=\t", '"sep=\t"', "sep=\t "])
+def test_the_hint_may_name_a_tab_and_lines_may_end_in_any_way(hint: str, end: str) -> None:
+    rows = list(sheet(end.join([hint, "code\tproduct", "A;1\tVIP", ""]).encode("utf-16")).rows)
+    assert [row.cells for row in rows] == [["code", "product"], ["A;1", "VIP"]]
+
+
 @pytest.mark.parametrize("column", Column)
 def test_every_heading_is_in_the_form_it_is_looked_up_in_and_means_one_thing(column: Column) -> None:
     others = {word for other, text in HEADINGS.items() if other is not column for word in text.split()}

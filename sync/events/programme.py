@@ -183,6 +183,24 @@ def set_event(connection: Connection, organization: int, number: int, new: NewEv
     t = tables.event
     values = _event_values(connection, organization, new)
     connection.execute(update(t).where(t.c.id == number).values(**values))
+    if values["timezone"] != held.timezone:
+        _move_days(connection, number, str(values["timezone"]))
+
+
+def _move_days(connection: Connection, number: int, timezone: str) -> None:
+    """Say anew on which day each session of an event begins; an older one, of which only the day is known, keeps it."""
+    s = tables.session
+    for row in connection.execute(
+        select(s.c.id, s.c.starts_s).where(s.c.event_id == number, s.c.starts_s > 0)
+    ).all():
+        connection.execute(
+            update(s).where(s.c.event_id == number, s.c.id == row.id).values(day=_day(row.starts_s, timezone))
+        )
+
+
+def _day(starts_s: int, timezone: str) -> int:
+    """Return the day of a time where an event takes place, as yyyymmdd."""
+    return int(f"{datetime.fromtimestamp(starts_s, ZoneInfo(timezone)):%Y%m%d}")
 
 
 def _event_values(connection: Connection, organization: int, new: NewEvent) -> dict[str, object]:
@@ -242,10 +260,9 @@ def put_session(connection: Connection, of: Event, new: NewSession, number: int 
     """Make a session, or change the one of that number; returns the number."""
     _check_order(new.starts_s, new.ends_s)
     _check_zones(connection, of.group, (new.zone,) if new.zone else ())
-    day = datetime.fromtimestamp(new.starts_s, ZoneInfo(of.timezone))
     values = {
         "name": new.name,
-        "day": int(f"{day:%Y%m%d}"),
+        "day": _day(new.starts_s, of.timezone),
         "zone": new.zone,
         "starts_s": new.starts_s,
         "end_s": new.ends_s,

@@ -91,6 +91,19 @@ MISFITS: tuple[tuple[str, dict[str, object], int, str], ...] = (
 )
 
 
+async def test_the_days_of_sessions_follow_when_an_events_time_zone_is_put_right(centre: Venue) -> None:
+    async with Caller(centre.url, token_of(centre.centre.database, Role.ORGANIZER)) as caller:
+        group = await made(caller, "groups", {"name": "Season"})
+        wanted = {"group": group["id"], "name": "Concert", "state": "open"}
+        event = await made(caller, "events", {**wanted, "timezone": "UTC"})
+        path = f"events/{event['id']}/sessions"
+        night = await made(caller, path, {"name": "Night", "starts_s": 1_782_862_200})  # 23:30 UTC
+        assert night["day"] == 20260630
+        said = await caller.ask("PUT", f"{API}/events/{event['id']}", {**wanted, "timezone": "Europe/Zurich"})
+        assert said.status == 200
+        assert [one["day"] for one in await items(caller, path)] == [20260701]
+
+
 async def test_what_does_not_fit_is_refused_and_changes_nothing(centre: Venue) -> None:
     async with Caller(centre.url, token_of(centre.centre.database, Role.ORGANIZER)) as caller:
         before = [await items(caller, path) for path in ("events", "groups/1/zones", "events/1/products")]

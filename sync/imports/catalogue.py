@@ -68,6 +68,12 @@ def catalogue(connection: Connection, event: int) -> Catalogue | None:
     )
 
 
+def group_of(connection: Connection, event: int) -> int:
+    """Return the group of an event that is there."""
+    e = events.event.c
+    return int(connection.execute(select(e.group_id).where(e.id == event)).scalar_one())
+
+
 def outer_zones(connection: Connection, event: int) -> tuple[int, ...]:
     """Return the zones of an event's venue that lie in no other."""
     e, z = events.event.c, events.zone.c

@@ -13,7 +13,7 @@ from typing import IO, Any
 from admission.ids import EventId
 from sync.accounts.principal import Actor
 from sync.imports import export, jobs, keeping, pretix, wording
-from sync.imports.catalogue import Catalogue, catalogue, outer_zones
+from sync.imports.catalogue import Catalogue, catalogue, group_of, outer_zones
 from sync.imports.chunks import Ahead
 from sync.imports.columns import Column, named
 from sync.imports.faults import BadFile
@@ -149,7 +149,7 @@ def _import_pretix(database: Database, options: argparse.Namespace, say: Say) ->
         job = begun
     if not options.preview and not (job.rows_bad and not options.keep_good):
         with changes.change(database, (EventId(options.event),), _now_s()) as connection:
-            pretix.write_plan(connection, planned)
+            pretix.write_plan(connection, planned, group_of(connection, options.event))
     return _go_on(database, job, options, say)
 
 

@@ -222,17 +222,17 @@ def plan(dump: Dump, known: Catalogue, zones: tuple[int, ...]) -> Plan:
     return Plan(products, sessions, tuple(new_products), tuple(new_sessions), keys)
 
 
-def write_plan(connection: Connection, planned: Plan) -> None:
-    """Make what is missing, within `changes.change` of the event."""
+def write_plan(connection: Connection, planned: Plan, group: int) -> None:
+    """Make what is missing, within `changes.change` of the event. `group`: the event's, whose gates are to know its keys."""
     programme.add_products(connection, planned.new_products)
     programme.add_sessions(connection, planned.new_sessions)
     t = tables.ticket_key.c
     there = set(
         connection.execute(
-            select(t.public).where(t.public.in_([one.public for one in planned.keys]))
+            select(t.public).where(t.group_id == group, t.public.in_([one.public for one in planned.keys]))
         ).scalars()
     )
-    sold.add_keys(connection, [one for one in planned.keys if one.public not in there])
+    sold.add_keys(connection, [one for one in planned.keys if one.public not in there], group)
 
 
 def held(connection: Connection, dump: Dump, known: Catalogue) -> frozenset[bytes]:

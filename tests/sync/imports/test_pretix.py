@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from admission.credentials import Known, Medium, identify
 from admission.entitlements import Mode, Standing
 from admission.keys import IssuerKey, KeyFormat, KeyRing, kid_of
+from sync.events import rows
 from sync.events import tables as events
 from sync.imports import jobs, pretix
+from sync.imports.catalogue import group_of
 from sync.imports.faults import CellFault
 from sync.imports.files import Reading
 from sync.store.database import CentreFault, Database
@@ -107,7 +109,7 @@ def take(database: Database, folder: Path) -> jobs.Job:
     catalogue = known(database)
     planned, reading = read(database, folder)
     with changes.change(database, (EVENT,), NOW_S) as connection:
-        pretix.write_plan(connection, planned)
+        pretix.write_plan(connection, planned, group_of(connection, EVENT))
     came = jobs.Source("pretix", "democon", b"")
     return run(database, kept(database, reading, came, catalogue))
 
@@ -193,6 +195,19 @@ def test_the_same_dump_twice_changes_nothing_and_a_new_secret_replaces_the_old(
     assert found["pending-secret"] == (4, 0)
     assert found["regenerated"] == (0, 0)
     assert found["blocked-two"] == (0, 0), "unblocked"
+
+
+def test_an_events_keys_are_told_to_the_gates_of_its_own_group(database: Database, folder: Path) -> None:
+    """Also where another group had them before, of an event that was imported into the wrong one."""
+    take(database, folder)
+    planned = pretix.plan(pretix.read_dump(folder), known(database), (1,))
+    with database.writing() as connection:
+        rows.add_group(connection, "Other venue", KEY, 2)
+        connection.execute(update(events.event).values(group_id=2))
+        pretix.write_plan(connection, planned, group_of(connection, EVENT))
+        k = sold.ticket_key.c
+        told = connection.execute(select(k.public).where(k.group_id == 2, k.format == "sig1")).scalars().all()
+    assert len(told) == 2
 
 
 def test_bad_positions_are_named_by_their_order(database: Database, folder: Path) -> None:

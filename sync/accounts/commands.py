@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
 from sqlalchemy import Connection, select
 
 from sync.accounts import audit, passwords, users
 from sync.accounts.principal import SYSTEM, Role
-from sync.events import tables
+from sync.events import houses, tables
 from sync.store.database import CentreFault, Database
 from sync.web.api import Refused
 
@@ -42,8 +43,12 @@ def add_to(
     add.add_argument("email", metavar="E-MAIL")
     add.add_argument("--name", default="", help="as others see it (default: the e-mail)")
     add.add_argument("--role", choices=_PEOPLE, default=Role.OWNER.value, help="default: owner")
-    add.add_argument(
+    whose = add.add_mutually_exclusive_group()
+    whose.add_argument(
         "--organization", type=int, default=0, metavar="NUMBER", help="default: the only one there is"
+    )
+    whose.add_argument(
+        "--new-organization", default="", metavar="NAME", help="make an organization for this user"
     )
     add.add_argument(
         "--ask", action="store_true", help="ask for the password (stdin) instead of making one up"
@@ -77,7 +82,10 @@ def only_organization(connection: Connection) -> int:
         .all()
     )
     if not found:
-        raise CentreFault("there is no organization yet", "Make the demo venue: gatehouse-sync event demo")
+        raise CentreFault(
+            "there is no organization yet",
+            "Make yours: gatehouse-sync user add E-MAIL --new-organization NAME. Or the demo's: gatehouse-sync event demo",
+        )
     if len(found) > 1:
         numbers = ", ".join(map(str, found))
         raise CentreFault("there is more than one organization", f"Give --organization, one of {numbers}.")
@@ -99,7 +107,7 @@ def _refusals(run: Run) -> Run:
 def _add(centre: Centre, options: argparse.Namespace, now_s: int) -> int:
     password = _new_password(options, options.email)
     with centre.database.writing() as connection:
-        organization = options.organization or only_organization(connection)
+        organization = options.organization or _organization(connection, options.new_organization, now_s)
         number = users.add(
             connection,
             organization,
@@ -114,6 +122,21 @@ def _add(centre: Centre, options: argparse.Namespace, now_s: int) -> int:
         )
     _say_password(options, password)
     return 0
+
+
+def _organization(connection: Connection, name: str, now_s: int) -> int:
+    """Return the organization of this name, made now, or the only one where none is named."""
+    if not name:
+        return only_organization(connection)
+    try:
+        new = msgspec.convert({"name": name}, houses.NewOrganization)
+    except msgspec.ValidationError as error:
+        raise CentreFault(
+            "an organization cannot be named so", "Give it a name of up to 200 letters."
+        ) from error
+    made = houses.add_organization(connection, new, now_s)
+    audit.note(connection, SYSTEM, made, "organization.make", f"organization {made}", {"name": name}, now_s)
+    return made
 
 
 def _password(centre: Centre, options: argparse.Namespace, now_s: int) -> int:

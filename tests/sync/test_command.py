@@ -65,6 +65,25 @@ def test_from_nothing_to_a_gates_records(tmp_path: Path) -> None:
         server.communicate()
 
 
+def test_a_centre_of_ones_own_begins_with_its_organization_and_owner(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not with the demo's: an arena that nobody owns, and tickets that would open its gates."""
+    data = ("--data", str(tmp_path))
+    assert main(["user", "add", "anna@example.org", *data]) == 1
+    assert "--new-organization" in capsys.readouterr().err
+    assert main(["user", "add", "anna@example.org", "--new-organization", "Volkshaus", *data]) == 0
+    assert main(["user", "add", "beat@example.org", "--role", "steward", *data]) == 0
+    assert main(["user", "add", "carla@example.org", "--new-organization", "x" * 201, *data]) == 1
+    capsys.readouterr()
+    assert main(["user", "list", *data]) == 0
+    listed = [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()]
+    assert listed == [["1", "anna@example.org", "owner"], ["1", "beat@example.org", "steward"]]
+    assert main(["user", "add", "carla@example.org", "--new-organization", "Kaserne", *data]) == 0
+    assert main(["user", "add", "dario@example.org", *data]) == 1
+    assert "more than one" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "listens", [None, "http://10.0.0.7:8080", "https://[2001:db8::1]:8443", "https://[", ""]
 )

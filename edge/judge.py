@@ -308,14 +308,21 @@ class Judge:
         return self.told(event, ticket, self.venue.zones).rows
 
     def answer_then(
-        self, identity: Identity, direction: Direction, plan: LanePlan, read_s: int, zone: tzinfo
+        self,
+        identity: Identity,
+        direction: Direction,
+        plan: LanePlan,
+        read_s: int,
+        zone: tzinfo,
+        *,
+        blind: bool = False,
     ) -> Answer:
         """Judge what a device read at `read_s` (unix seconds) and stored: by the entries and exits until then.
 
         The lane's state, its arm and how many people were inside are not asked, since nobody waits. Standings are those of
         now, and so are resets: of neither is it known what they were. What was stored before comes out `repeated`: a
         memory may be told twice. Sessions are those of that evening, whatever the plan has come to since. Without a list
-        nothing is let in; StoreFault where list or log cannot be read.
+        nothing is let in; StoreFault where list or log cannot be read. `blind` looks at neither.
         """
         # Somebody holds the device.
         plan = replace(self._plan_then(plan, read_s, zone), attended=True)
@@ -324,8 +331,10 @@ class Judge:
         question = Question(
             direction=direction,
             identity=identity,
-            candidates=self.candidates(identity, plan, then_us),
-            lane=LaneFacts(plan, ready=self._list is not None or _speaks_for_itself(identity)),
+            candidates=() if blind else self.candidates(identity, plan, then_us),
+            lane=LaneFacts(
+                plan, ready=not blind and (self._list is not None or _speaks_for_itself(identity))
+            ),
             venue=self.venue,
             clock=ClockFacts(read_s, Trust.RTC, min(clock.floor_s, read_s)),
             cut_off=self._cut_off(plan.zone),

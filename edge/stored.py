@@ -74,8 +74,9 @@ class StoredScans:
             answer = self._judge.answer_then(identity, way, plan, read_s, zone)
         except StoreFault as fault:
             self._on_fault(fault)
+            # The device may forget it now. Told again, it is judged.
             self._remembered.pop(key, None)
-            return
+            answer = self._judge.answer_then(identity, way, plan, read_s, zone, blind=True)
         answer = replace(answer, verdict=_over(answer.verdict, is_odd=is_odd))
         mode = mode_for(answer.verdict.candidate, plan)
         effects = self._drive(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from admission.digests import ticket_digest
 from admission.entitlements import Standing
 from admission.ids import TicketId
 from admission.presence import Bounds, DoubleKind, fold
@@ -14,7 +15,8 @@ from admission.records import Direction, Flag, Kind, Outcome, Record, stored_us
 from drivers.base import Medium, Scan, Stored
 from drivers.sims.batch_handheld import BatchHandheld
 from edge.link import STORED, Health, Part
-from tests.edge.rig import ARENA, EVENT, Gate, assert_verifies, code, quick, row, running
+from edge.store.log_reader import LogReader
+from tests.edge.rig import ARENA, DIGEST_KEY, EVENT, Gate, assert_verifies, code, quick, row, running
 
 _ODD = Flag.FLAGGED | Flag.UNLISTED
 ZURICH = ZoneInfo("Europe/Zurich")
@@ -114,6 +116,26 @@ async def test_a_time_that_cannot_be_is_taken_as_now_and_flagged(tmp_path: Path)
         for one in (one for one in gate.records() if one.kind is Kind.STORED):
             assert (one.outcome, one.flags & _ODD) == (Outcome.GRANT, Flag.FLAGGED)
             assert 0 <= one.time_us - stored_us(one) < 2_000_000
+
+
+async def test_what_cannot_be_judged_is_written_down_and_judged_when_it_is_told_again(tmp_path: Path) -> None:
+    """The log cannot be read for a moment, and whoever erases its memory afterwards tells nothing twice."""
+    _, _, adjust = with_cradles(tmp_path)
+    read_at = datetime.now(ZURICH).replace(microsecond=0, tzinfo=None) - timedelta(minutes=5)
+    told = Stored(Scan(code(1), Medium.BARCODE, "", 1, 2), read_at)
+    async with running(tmp_path, [row(1)], adjust=adjust) as gate:
+        await gate.ready()
+        reader = gate.daemon.memory._reader
+        gate.daemon.memory._reader = LogReader.open(gate.data)
+        gate.daemon.memory._reader.close()
+        gate.daemon.lanes[2].stored(6, told)
+        one = await gate.recorded(Kind.STORED)
+        assert (one.outcome, one.reason) == (Outcome.DENY, Reason.NOT_READY)
+        assert one.subject == ticket_digest(EVENT, TicketId(1), DIGEST_KEY)
+        gate.daemon.memory._reader = reader
+        gate.daemon.lanes[2].stored(6, told)
+        assert (await gate.recorded(Kind.STORED, 2)).ticket == (EVENT, TicketId(1))
+    assert_verifies(gate.data)
 
 
 async def test_a_memory_told_again_after_a_restart_uses_no_ticket_twice(tmp_path: Path) -> None:

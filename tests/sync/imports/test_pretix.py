@@ -199,6 +199,7 @@ def test_the_same_dump_twice_changes_nothing_and_a_new_secret_replaces_the_old(
 
 def test_an_events_keys_are_told_to_the_gates_of_its_own_group(database: Database, folder: Path) -> None:
     """Also where another group had them before, of an event that was imported into the wrong one."""
+    furnish(database)
     take(database, folder)
     planned = pretix.plan(pretix.read_dump(folder), known(database), (1,))
     with database.writing() as connection:

@@ -153,7 +153,7 @@ async def uplink(
 ) -> None:
     """Keep the uplink running where this box is enrolled."""
     try:
-        enrolment = load(Path(settings.data))
+        enrolment = await _enrolment(Path(settings.data), client)
     except NotEnrolled:
         client.say(UplinkSaid(Health.OFF, "uplink.unenrolled"))
         return
@@ -171,6 +171,20 @@ async def uplink(
         except Exception:
             log.exception("the uplink failed, it starts again", extra={"code": "uplink.defect"})
         await asyncio.sleep(UPLINK_AGAIN_S * random.SystemRandom().uniform(0.5, 1.0))
+
+
+async def _enrolment(data: Path, client: LaneClient) -> Enrolment:
+    """Return the enrolment; a card that does not give it is asked again. NotEnrolled, ValueError."""
+    told = False
+    while True:
+        try:
+            return await asyncio.to_thread(load, data)
+        except OSError as error:
+            if not told:
+                log.warning("the enrolment cannot be read now", extra={"errno": error.errno or 0})
+                client.say(UplinkSaid(Health.BAD, "uplink.starting"))
+            told = True
+            await asyncio.sleep(UPLINK_AGAIN_S)
 
 
 async def _uplink(

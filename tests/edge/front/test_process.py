@@ -11,8 +11,11 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from edge.front.process import OOM_SCORE
-from edge.front.tls import KEY_FILE
+from edge.enrolment import FILE
+from edge.front.lane_client import LaneClient
+from edge.front.process import OOM_SCORE, FrontSettings, uplink
+from edge.front.shown_names import ShownNames
+from edge.front.tls import KEY_FILE, PageTls
 from edge.link import Health, PageSaid, Said, UplinkSaid
 from tests.edge.front.fake_lane import FakeLane
 
@@ -73,6 +76,29 @@ async def test_it_serves_says_so_and_ends_with_its_parent(tmp_path: Path) -> Non
     assert {line["level"] for line in lines} == {"info"}
     assert not {line["logger"] for line in lines if line["logger"].startswith("aiohttp")}
     assert (tmp_path / KEY_FILE).read_text().splitlines()[1] not in err.decode()
+
+
+async def test_an_enrolment_that_cannot_be_read_at_the_moment_is_read_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A card that fails once must not cost the uplink for as long as the gate runs."""
+    (tmp_path / FILE).mkdir()  # whatever is read of it is an error of the disk
+    lane = FakeLane(tmp_path / "lane.sock")
+    await lane.hub.start()
+    client = LaneClient(tmp_path / "lane.sock")
+    settings = FrontSettings(str(tmp_path), str(tmp_path / "lane.sock"))
+    talking = asyncio.create_task(client.run())
+    running = asyncio.create_task(uplink(settings, client, PageTls(tmp_path), ShownNames()))
+    async with asyncio.timeout(WAIT_S):
+        assert await lane.said.get() == UplinkSaid(Health.BAD, "uplink.starting")
+        assert not running.done()
+        (tmp_path / FILE).rmdir()
+        assert await lane.said.get() == UplinkSaid(Health.OFF, "uplink.unenrolled")
+        await running
+    talking.cancel()
+    await asyncio.gather(talking, return_exceptions=True)
+    await lane.hub.stop()
+    assert [one.levelname for one in caplog.records if one.name == "edge.front"] == ["WARNING"]
 
 
 async def test_it_ends_also_where_no_lane_ever_answers(tmp_path: Path) -> None:

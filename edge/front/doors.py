@@ -7,7 +7,6 @@ session is dropped. So strangers who hold connections only take them from each o
 import asyncio
 import contextlib
 import functools
-import ipaddress
 import logging
 import socket
 import ssl
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from edge.front.connection import Connection
-from edge.front.perimeter import place
+from edge.front.perimeter import is_loopback, place
 from sync.wire.pace import Pace
 
 CONNECTIONS_MAX = 32
@@ -125,7 +124,7 @@ class Doors:
         """Whether one more may come in; where its house or its own share is full, somebody without a session goes."""
         at, held = place(address), self._held()
         own = [one for one in held if one.place == at]
-        if len(own) >= PER_ADDRESS_MAX and not ipaddress.ip_address(address).is_loopback:
+        if len(own) >= PER_ADDRESS_MAX and not is_loopback(address):
             leaving = [one for one in own if one.may_go]
         elif len(held) >= CONNECTIONS_MAX:
             leaving = [one for one in held if one.may_go]

@@ -79,6 +79,12 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return mapped or found
 
 
+def is_loopback(address: str) -> bool:
+    """Whether an address is this box's own; also one of IPv4 as a socket for IPv6 tells it."""
+    found = _address(address)
+    return found is not None and found.is_loopback
+
+
 def place(address: str) -> str:
     """Return what is counted as one sender: an IPv4 address, or the /64 that one IPv6 host chooses its addresses from."""
     found = _address(address)
@@ -103,11 +109,8 @@ def is_trustworthy(request: web.BaseRequest) -> bool:
 
 def is_on_box(request: web.BaseRequest) -> bool:
     """Whether a browser on the box itself asks, or somebody through a tunnel that ends there."""
-    remote = _address(request.remote or "")
     name = host_name(request.host)
-    named = _address(name)
-    is_local = name in _LOOPBACK_NAMES or (named is not None and named.is_loopback)
-    return remote is not None and remote.is_loopback and is_local
+    return is_loopback(request.remote or "") and (name in _LOOPBACK_NAMES or is_loopback(name))
 
 
 def is_from_this_page(request: web.BaseRequest) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import NoReturn
 
 from edge.front.doors import listen
-from edge.front.perimeter import place
+from edge.front.perimeter import is_loopback, place
 from sync.wire.pace import Pace
 
 KNOCKING_MAX = 24
@@ -124,8 +124,7 @@ class Listener:
         if self._near_only and not (is_near(at) and is_near(str(sock.getsockname()[0]))):
             return False
         here = [task for task, where in self._knocking.items() if where == place(at)]
-        is_own = ipaddress.ip_address(at.partition("%")[0]).is_loopback
-        if len(here) >= KNOCKING_PER_PLACE and not is_own:
+        if len(here) >= KNOCKING_PER_PLACE and not is_loopback(at):
             here[0].cancel()
         elif len(self._knocking) >= KNOCKING_MAX:
             next(iter(self._knocking)).cancel()

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from admission.reasons import Language
-from edge.front.doors import CONNECTIONS_MAX, IDLE_S, RECEIVED_BYTES_MAX, listen
+from edge.front.doors import CONNECTIONS_MAX, IDLE_S, PER_ADDRESS_MAX, RECEIVED_BYTES_MAX, listen
 from edge.front.perimeter import BURST
 from edge.front.pin import FILE as PIN_FILE
 from edge.front.pin import TRIES_FILE, TRIES_FREE, TRIES_TOGETHER, PinLock, new_pin
@@ -590,6 +590,26 @@ async def test_where_all_places_are_taken_the_longest_held_one_without_a_session
         for _, writer in (display, oldest, *others, newest, last):
             writer.close()
         watching.close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::"])
+async def test_the_box_itself_is_no_stranger_to_its_page_whatever_it_listens_at(
+    tmp_path: Path, address: str
+) -> None:
+    """Where it listens at `::`, the box's own 127.0.0.1 comes as ::ffff:127.0.0.1 (RFC 4291, 2.5.5.2)."""
+    async with rig(tmp_path, with_tls=False) as r:
+        with listen(address, 0) as door:
+            running = asyncio.create_task(r.doors.run(door))
+            port = door.getsockname()[1]
+            held = [await speak(port, ASK) for _ in range(PER_ADDRESS_MAX + 2)]
+            first, writer = held[0]
+            writer.write(ASK)
+            async with asyncio.timeout(10):
+                assert await first.readuntil(b"HTTP/1.1 200"), "it was not dropped for the others"
+            for _, writer in held:
+                writer.close()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_who_sends_many_requests_ahead_is_dropped_unread(tmp_path: Path) -> None:

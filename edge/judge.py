@@ -221,7 +221,8 @@ class Judge:
         zone = self.venue.zones.by_id.get(lane.plan.zone)
         cut_off = self._cut_off(lane.plan.zone)
         asking = cut_off and direction is not Direction.EXIT and self.ask()
-        high = self._presence.occupancy_high(lane.plan.zone) if zone and zone.capacity else None
+        is_counted = zone is not None and zone.capacity > 0 and not blind
+        high = self._presence.occupancy_high(lane.plan.zone) if is_counted else None
         if self._list is None and not _speaks_for_itself(identity):
             lane = replace(lane, ready=False)
         tapped = -1 if blind else self._tapped(identity)

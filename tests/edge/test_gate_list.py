@@ -15,7 +15,9 @@ from admission.digests import ticket_digest
 from admission.entitlements import CredentialStanding, OfflinePolicy, Product, Standing, Ticket, Zone
 from admission.ids import EventId, GateId, LaneId, TicketId, ZoneId
 from admission.reasons import Reason
-from admission.records import Outcome
+from admission.records import Kind, Outcome
+from drivers.base import Medium as Media
+from drivers.base import Scan
 from edge import config, enrolment
 from edge.board import VerdictWord, verdict
 from edge.builder import Order, Unusable, build_from
@@ -27,6 +29,7 @@ from edge.lists import FILE, OLD_AFTER_S
 from edge.settings import Way
 from edge.store.list import build
 from edge.store.log import LogStore
+from edge.store.log_reader import LogReader
 from edge.store.log_schema import Batch, StandingChange
 from sync.wire.deltas import digest_of, settings_head
 from sync.wire.lists import EventInfo, GateInfo, ListHead, ListKey, pack_list
@@ -285,6 +288,22 @@ async def test_counting_goes_on_once_the_log_can_be_read_again(tmp_path: Path) -
 
 
 # --- asked about ------------------------------------------------------------------------------------------------------
+
+
+async def test_who_leaves_as_the_log_fails_is_let_out_though_people_are_to_be_counted(tmp_path: Path) -> None:
+    prepare(tmp_path / "data", ROWS)
+    build(tmp_path / "data" / FILE, full_at(5), ROWS)
+    async with running(tmp_path, adjust=quick) as gate:
+        await gate.ready()
+        await gate.until(lambda: inside(gate) == (0, 0), "nobody is inside")
+        await enter(gate, 1)
+        await gate.recorded(Kind.PASSAGE)
+        memory, lanes = gate.daemon.memory, gate.daemon.lanes
+        lanes[2].scanned(4, Scan(code(2), Media.BARCODE, "", 1, 2))
+        memory._reader = LogReader.open(gate.data)
+        memory._reader.close()
+        lanes[1].scanned(2, Scan(code(1), Media.BARCODE, "", 1, 2))
+        await gate.walk(1, "exit")
 
 
 async def test_explain_answers_what_the_gate_would(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def add_kind(act: Act, new: NewKind) -> int:
     events = [one.event for one in new.contents]
     if not 1 <= len(events) <= CONTENTS_MAX or len(set(events)) != len(events):
         raise Refused(422, "bad_contents", f"A pass holds one ticket each of 1 to {CONTENTS_MAX} events.")
-    act.owned(events)
+    _check_contents(act, new)
     number = next_id(act.connection, tables.pass_kind.c.id)
     act.connection.execute(
         insert(tables.pass_kind).values(
@@ -112,7 +112,6 @@ def add_kind(act: Act, new: NewKind) -> int:
         )
     )
     for one in new.contents:
-        minting.product_row(act.connection, one.event, one.product)
         act.connection.execute(
             insert(tables.pass_content).values(
                 kind_id=number, event_id=one.event, product=one.product, session=one.session
@@ -120,6 +119,18 @@ def add_kind(act: Act, new: NewKind) -> int:
         )
     act.note("pass_kind.add", f"pass kind {number}", new.name)
     return number
+
+
+def _check_contents(act: Act, new: NewKind) -> None:
+    """Refuse contents that are not there, or are not on sale where the pass is: its tickets would open nothing."""
+    e = programme.event.c
+    wanted = act.owned(one.event for one in new.contents)
+    for row in act.connection.execute(select(e.name, e.ticketing_id).where(e.id.in_(wanted))):
+        if row.ticketing_id != new.ticketing:
+            raise Refused(422, "other_ticketing", f"{row.name} is not on sale in this ticketing.")
+    for one in new.contents:
+        minting.product_row(act.connection, one.event, one.product)
+        minting.check_session(act.connection, one.event, one.session)
 
 
 def kinds(act: Act, wanted: Iterable[int], ticketing: int) -> dict[int, Kind]:

@@ -131,7 +131,7 @@ class _Lines:
             self._products[sold_as] = for_sale(
                 minting.product_row(connection, *sold_as), self._currency, self._act.now_s
             )
-        check_session(connection, one.event, one.session)
+        minting.check_session(connection, one.event, one.session)
         return self._products[sold_as]
 
     def write(self) -> None:
@@ -245,16 +245,6 @@ def for_sale(product: Any, currency: str, now_s: int) -> Any:
     if product.sale_from_s > now_s or 0 < product.sale_until_s <= now_s:
         raise Refused(409, "not_on_sale", f"{product.name} is not on sale now; its product says when.")
     return product
-
-
-def check_session(connection: Connection, event: EventId, session: SessionId) -> None:
-    """Refused where an event has no such session; 0 is the product's own."""
-    s = programme.session.c
-    if (
-        session
-        and connection.execute(select(s.id).where(s.event_id == event, s.id == session)).scalar() is None
-    ):
-        raise not_found("session")
 
 
 def new_number() -> str:

@@ -56,7 +56,7 @@ def exchange(
         if order is not None:
             sale.on_sale(act.connection, event, order.ticketing_id)
             sale.for_sale(wanted, order.currency, act.now_s)
-        sale.check_session(act.connection, event, session)
+        minting.check_session(act.connection, event, session)
         if (event, product, session or wanted.session) == (ref[0], row.product, row.session):
             raise Refused(
                 422, "same_ticket", "That is the same product and date. To give it a new code, reissue it."

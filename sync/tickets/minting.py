@@ -50,6 +50,16 @@ def product_row(connection: Connection, event: EventId, product: ProductId) -> A
     return found
 
 
+def check_session(connection: Connection, event: EventId, session: SessionId) -> None:
+    """Refused where an event has no such session; 0 is the product's own."""
+    s = programme.session.c
+    if (
+        session
+        and connection.execute(select(s.id).where(s.event_id == event, s.id == session)).scalar() is None
+    ):
+        raise not_found("session")
+
+
 def mint(act: Act, wanted: Sequence[NewTicket]) -> list[TicketRef]:
     """Make tickets, within `Act.changing` of their events; returns them in the order given."""
     made: list[TicketRef] = []

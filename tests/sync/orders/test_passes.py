@@ -1,10 +1,13 @@
 """Passes on both engines: packs, passes with one code of their own, and their approval."""
 
 import pytest
+from sqlalchemy import insert, update
 
+from admission.ids import SessionId
 from admission.reasons import Reason
 from sync.customers import holding
 from sync.customers.profiles import Profile
+from sync.events.tables import event, ticketing
 from sync.orders import passes, quota, sale, tables
 from sync.orders.cancelling import Method, Refund, cancel, cancel_ticket
 from sync.orders.passes import Content, Decision, NewKind, Validity
@@ -12,7 +15,7 @@ from sync.orders.sale import Wanted
 from sync.orders.states import Payment
 from sync.tickets import exchange, minting
 from sync.web.api import Refused
-from tests.sync.orders.box_office import DAY, FIRST, QUOTA, SECOND, TICKETING, BoxOffice, query, ref
+from tests.sync.orders.box_office import DAY, EVENING, FIRST, QUOTA, SECOND, TICKETING, BoxOffice, query, ref
 from tests.sync.orders.test_orders import refused
 
 
@@ -63,6 +66,19 @@ def test_a_pass_of_its_own_opens_every_event_by_one_code(office: BoxOffice) -> N
     with office.act() as act:
         cancel(act, order, Refund(Method.CASH, "why"))
     assert office.gate(text)[1] is Reason.CANCELLED
+
+
+def test_a_pass_holds_what_is_there_and_on_sale_where_it_is(office: BoxOffice) -> None:
+    def made(*contents: Content) -> NewKind:
+        return NewKind(TICKETING, "Weekend", 4_000, None, False, False, contents)
+
+    refused(office, "not_found", passes.add_kind, made(Content(FIRST, DAY, SessionId(9))))
+    with office.database.writing() as connection:
+        connection.execute(insert(ticketing).values(id=3, organization_id=1, name="Abroad", currency="EUR"))
+        connection.execute(update(event).where(event.c.id == SECOND).values(ticketing_id=3))
+    refused(office, "other_ticketing", passes.add_kind, made(Content(FIRST, DAY), Content(SECOND, DAY)))
+    with office.act() as act:
+        assert passes.add_kind(act, made(Content(FIRST, DAY, EVENING)))
 
 
 def test_no_more_passes_than_their_quota_nor_than_their_events_have(office: BoxOffice) -> None:

@@ -22,9 +22,9 @@ def pages() -> tuple[PageRoute, ...]:
     """Return the pages."""
     at, job = "/events/{event}/lists", "/events/{event}/lists/{job}"
     return (
-        PageRoute("GET", at, lists),
+        PageRoute("GET", at, lists, Role.ORGANIZER),
         PageRoute("POST", at, check, Role.ORGANIZER, prepare=read),
-        PageRoute("GET", job, show),
+        PageRoute("GET", job, show, Role.ORGANIZER),
         PageRoute("POST", job, go_on, Role.ORGANIZER),
         PageRoute("GET", "/events/{event}/export/{what}", take_out, Role.ORGANIZER),
     )

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from sqlalchemy import update
 
 from sync.accounts.principal import Role
+from sync.accounts.tables import membership
 from sync.demo import EVENT
 from sync.wire.messages import PUSH_BYTES_MAX
 from tests.sync.pages.seat import EVENT_PATH, client, house
@@ -62,3 +64,23 @@ async def test_strangers_and_lower_roles_push_nothing(venue: Venue, tmp_path: Pa
             assert answer.status == 403
         assert query(lower, "SELECT id FROM import_job") == []
     assert query(venue, "SELECT id FROM import_job") == []
+
+
+async def test_codes_in_bad_rows_are_shown_to_those_who_may_push_alone(tmp_path: Path) -> None:
+    """The page as the API: a code of a bad row may be another ticket's, which opens."""
+    async with house(tmp_path / "centre", Role.OWNER) as venue, client(venue) as ada:
+        async with ada.post(AT, data=form("code\nOPENS-1\nOPENS-1\n")) as answer:
+            job = answer.url.path
+        for said in ({"do": "start", "keep_good": "1"}, {"do": "advance"}):
+            async with ada.post(job, data=said) as answer:
+                assert answer.status == 200
+        async with ada.get(job) as answer:
+            assert "OPENS-1" in await answer.text()
+        for role in (Role.VIEWER, Role.STEWARD, Role.BOX_OFFICE):
+            with venue.centre.database.writing() as connection:
+                connection.execute(update(membership).values(role=role.value))
+            for path in (AT, job):
+                async with ada.get(path) as answer:
+                    assert (answer.status, "OPENS-1" in await answer.text()) == (403, False)
+            async with ada.get(EVENT_PATH) as answer:
+                assert f'href="{AT}"' not in await answer.text()

@@ -18,11 +18,17 @@ from msgspec.structs import replace
 from edge import enrolment as enrolments
 from edge.enrolment import Enrolment
 from edge.failpoints import failpoint
+from edge.front.centre import CentreRefused
 from sync.wire.gate_keys import KeyOffer, RollAsked, make_offer
 from sync.wire.rotation import KeysRefused
 
 STEPS: Final = ("roll_asked", "roll_made", "roll_offered", "roll_written", "roll_placed")
 """Places between two steps at which a test may kill this process, as a power cut would (`edge.failpoints`)."""
+
+_OFFERED: Final = "roll_offered"
+"""Code of the refusal of an offer whose request was not signed later than that of another one."""
+_LATER_S: Final = 1.0
+"""Requests are signed by whole seconds."""
 
 log = logging.getLogger("edge.front.own_keys")
 
@@ -63,7 +69,7 @@ class OwnKeys:
                 "keys.order", "the order for new keys is of no form that this version knows"
             ) from error
         failpoint("roll_made")
-        await self._centre.offer_keys(offer)
+        await self._offer(offer)
         failpoint("roll_offered")
         changed = replace(
             mine,
@@ -73,6 +79,16 @@ class OwnKeys:
         )
         await asyncio.to_thread(self._place, changed)
         log.warning("this gate has new keys", extra={"code": "keys.own_rolled", "version": asked.number})
+
+    async def _offer(self, offer: KeyOffer) -> None:
+        """Offer keys; again where power failed behind another offer, and this one was signed in the same second."""
+        try:
+            await self._centre.offer_keys(offer)
+        except CentreRefused as refused:
+            if refused.code != _OFFERED:
+                raise
+            await asyncio.sleep(_LATER_S)
+            await self._centre.offer_keys(offer)
 
     def _place(self, changed: Enrolment) -> None:
         enrolments.write(self._data, changed)

@@ -189,8 +189,8 @@ class Merged:
         """The roster held is the newest: ask again for what was in doubt. What is refused then is in trouble."""
         self._settled.update(self._doubted)
         for at, after in self._doubted.items():
-            if len(self._unread) < WANTS_MAX:
-                self._unread.setdefault(at, after)
+            if at not in self._unread:
+                self._want(at, after)
         self._doubted.clear()
 
     def take(self, cursor: bytes, chunks: Iterable[Chunk]) -> tuple[Foreign, ...]:
@@ -338,8 +338,17 @@ class Merged:
 
     def _ask_for(self, at: tuple[GateId, Epoch], after: int) -> None:
         """Have the centre asked for a log by name, where it told of it."""
-        if not self._is_neighbours and len(self._unread) < WANTS_MAX:
-            self._unread[at] = after
+        if not self._is_neighbours:
+            self._want(at, after)
+
+    def _want(self, at: tuple[GateId, Epoch], after: int) -> None:
+        """Remember a log that is wanted. Where all places are taken, the gate that has most gives one to whoever has fewer."""
+        if at not in self._unread and len(self._unread) >= WANTS_MAX:
+            most = max((gate for gate, _ in self._unread), key=lambda gate: _of(self._unread, gate))
+            if _of(self._unread, at[0]) + 1 >= _of(self._unread, most):
+                return
+            del self._unread[next(one for one in reversed(self._unread) if one[0] == most)]
+        self._unread[at] = after
 
     def _replica(self, gate: GateId, epoch: Epoch) -> Replica | None:
         """Return the machine for a gate; None while no key of this epoch is known."""

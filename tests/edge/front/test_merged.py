@@ -234,6 +234,7 @@ def test_what_neighbours_make_up_takes_no_place_of_what_the_centre_is_asked_for(
 
 
 MADE_UP = 3 * DOUBTFUL_MAX
+PUBLIC_THREE = Ed25519PrivateKey.from_private_bytes(bytes(range(8, 40))).public_key().public_bytes_raw()
 
 
 @pytest.mark.parametrize("whose", ["own", "another's"])
@@ -271,6 +272,26 @@ def test_logs_that_a_gate_makes_up_cost_little_and_take_no_place_of_a_good_one(
         good.sign()
         keeper.take(good.chunk())
         assert keeper.held(good) == good.blobs
+
+
+def test_two_gates_that_make_up_logs_leave_the_others_their_places_among_what_is_asked_for(
+    keeper: Keeper,
+) -> None:
+    hostile = GateId(4), GateId(5)
+    keeper.roster |= dict.fromkeys(hostile, PUBLIC_THREE)
+    for gate in hostile:
+        for number in range(100, 100 + WANTS_MAX):
+            keeper.take(Chunk(gate, number, 50, (b"made up",), bytes(32)))
+    wanted = [log_of(ONE, 7).scans(20), log_of(TWO, 8).scans(20)]
+    for gap in wanted:
+        keeper.take(gap.chunk(12))
+    asked = keeper.merged.wants()
+    assert len(asked) == WANTS_MAX
+    assert {Want(ONE, 7, 0), Want(TWO, 8, 0)} <= set(asked)
+    assert {sum(one.gate == gate for one in asked) for gate in hostile} == {WANTS_MAX // 2 - 1}
+    for number in range(100, 100 + WANTS_MAX):
+        keeper.take(Chunk(hostile[0], number, 50, (b"made up",), bytes(32)))
+    assert {Want(ONE, 7, 0), Want(TWO, 8, 0)} <= set(keeper.merged.wants())
 
 
 def test_a_key_that_the_newest_roster_brings_has_a_gates_doubtful_logs_asked_for_again(

@@ -126,6 +126,8 @@ class Merged:
         """What is judged came of a neighbour that carries it."""
         self._lost: dict[Epoch, int] = {}
         """Own epochs of which the centre has more than the disk."""
+        self._came_back: set[Epoch] = set()
+        """Those of which something came that this gate had signed."""
         self._cursor: bytes | None = None
         self.own_is_forked = False
         """Somebody else goes on from a place in this gate's log: a card was copied, or an older image put back."""
@@ -318,6 +320,7 @@ class Merged:
             case Accepted(first_seq=first, blobs=blobs, heads=heads, refused=refused, records=records):
                 if gate == self._own:
                     self._lost[epoch] = first + len(blobs) - 1
+                    self._came_back.add(epoch)
                 yield from self._slices(gate, epoch, first, blobs, heads, records)
                 if refused is not None:
                     self._refused(gate, replica, refused)
@@ -490,9 +493,12 @@ class Merged:
 
     def _refused(self, gate: GateId, replica: Replica, refused: Refused) -> None:
         at = (gate, refused.epoch)
-        if self._is_neighbours and refused.why is not Why.UNSIGNED:
-            facts = {"gate": gate, "seq": refused.seq, "why": refused.why.value}
-            log.warning("what a neighbour carried of another gate is refused", extra=facts)
+        if self._is_neighbours:  # who carries may have made it up
+            if refused.why is not Why.UNSIGNED:
+                facts = {"gate": gate, "seq": refused.seq, "why": refused.why.value}
+                log.warning("what a neighbour carried of another gate is refused", extra=facts)
+            elif gate == self._own and refused.epoch in self._came_back:
+                self._say_set_back()
             return
         if refused.why is Why.ALTERED and gate != self._own and self._is_doubted(replica, at):
             return

@@ -219,6 +219,24 @@ def test_what_a_neighbour_alters_is_no_trouble_of_whose_records_they_are(keeper:
     assert keeper.held(log) == log.blobs, "the true ones are taken"
 
 
+def test_an_end_that_a_neighbour_makes_up_is_nobodys_trouble(keeper: Keeper) -> None:
+    """Only a gate itself signs for what it recorded: a neighbour's word accuses nobody."""
+    log = log_of(ONE, 7)
+    log.sign()
+    keeper.take(log.chunk())
+    true_end = len(log.blobs)
+    body(log, Kind.SCAN, Direction.ENTRY)
+    other = log_of(ONE, 7)
+    body(other, Kind.SCAN, Direction.EXIT)
+    for made_up in (log.chunk(true_end + 1), log.chunk(), other.chunk()):
+        assert keeper.merged.take_carried((made_up,)) == ()
+    keeper.now_s += UNSIGNED_S
+    assert keeper.merged.troubles == {}
+    log.sign()
+    keeper.take(log.chunk(true_end + 1))
+    assert keeper.held(log) == log.blobs
+
+
 def test_what_neighbours_make_up_takes_no_place_of_what_the_centre_is_asked_for(keeper: Keeper) -> None:
     wanted = log_of(ONE, 7)
     wanted.sign()
@@ -494,6 +512,21 @@ def test_an_end_of_the_own_log_that_nothing_signed_is_not_taken_back_and_said(ke
     keeper.merged.lost({Epoch(7): 0})
     keeper.take(own.chunk())
     assert keeper.held(own) == own.blobs[:signed_seq]
+    assert keeper.merged.troubles == {OWN: "rewind"}
+
+
+def test_that_the_own_card_was_set_back_is_said_by_what_it_signed_whoever_brings_it(keeper: Keeper) -> None:
+    keeper.merged.lost({Epoch(7): 0})
+    made_up = log_of(OWN, 7)
+    body(made_up, Kind.SCAN, Direction.ENTRY)
+    assert keeper.merged.take_carried((made_up.chunk(),)) == ()
+    assert keeper.merged.troubles == {}
+    true = log_of(OWN, 7).scans(20, head_every=5)
+    true.sign()
+    body(true, Kind.SCAN, Direction.ENTRY)
+    for one in keeper.merged.take_carried((true.chunk(),)):
+        keeper.keep(one)
+    assert keeper.held(true) == true.blobs[:-1]
     assert keeper.merged.troubles == {OWN: "rewind"}
 
 

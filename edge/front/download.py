@@ -57,6 +57,8 @@ async def _rest(session: aiohttp.ClientSession, url: str, size: int, into: Path,
         resumed = response.status == 206
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {held}-"):
             raise Cut("what answers gives another part than was asked for")
+        if held and not resumed and response.content_length not in {None, size}:
+            raise Cut("what answers gives something else")  # a proxy's page: what came stays
         with into.open("ab" if resumed else "wb") as file:
             left = size - (held if resumed else 0)
             async for part in response.content.iter_chunked(READ_BYTES):

@@ -279,6 +279,31 @@ async def test_another_part_than_asked_for_and_another_address_are_refused(
             await centre.fetch_snapshot(msgspec.structs.replace(published, address="0" * 64), into)
 
 
+async def test_a_page_in_the_place_of_the_rest_of_a_snapshot_costs_nothing_of_what_came(
+    between: Between, enrolment: Enrolment, tmp_path: Path
+) -> None:
+    """A proxy says "back soon", with 200."""
+    into = tmp_path / "list"
+
+    def page(answer: web.Response) -> None:
+        answer.set_status(200)
+        answer.headers.popall("Content-Range", None)
+        answer.body = b"<html>Back soon</html>"
+
+    async with Centre(enrolment) as centre:
+        published = await newest(centre)
+        await centre.fetch_snapshot(published, into)
+        whole = into.read_bytes()
+        into.write_bytes(whole[:200])
+        between.spoil = page
+        with pytest.raises(CutOff):
+            await centre.fetch_snapshot(published, into)
+        assert into.read_bytes() == whole[:200]
+        between.spoil = lambda _: None
+        await centre.fetch_snapshot(published, into)
+        assert into.read_bytes() == whole
+
+
 # --- what the tile says --------------------------------------------------------------------------------------------
 
 

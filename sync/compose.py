@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from sqlalchemy import select
 
+from sync.accounts import idempotency
 from sync.backup.archive import before_upgrade
 from sync.backup.retention import run_due
 from sync.chores import keep_doing
@@ -161,6 +162,7 @@ async def serve(
                 lambda: own_log.retire(centre.database, system_now_s()),
                 lambda: arrivals.join_old(centre.database),
                 lambda: settle_due(centre.database, centre.keys, system_now_s()),
+                lambda: idempotency.forget_due(centre.database, system_now_s()),
                 lambda: keeping.forget_abandoned(centre.database, system_now_s()),
             ]
         )

@@ -1,21 +1,22 @@
 """What is held of a customer, given to them whole, and taken away: by hand, or after a while by itself.
 
-Erased: every field of the customer, their name at the gate, the search keys, the UIDs of their tags in readable form, codes kept readable, and
-the link from their tickets. Kept: tickets, which stay valid and are then nobody's; orders with their amounts, as the
-law of accounts asks; and in the audit log that it was done. Records of gates name tickets by number and nobody else,
-so they become anonymous with the link.
+Erased: every field of the customer, their name at the gate, the search keys, the UIDs of their tags in readable form, codes
+kept readable, answers kept for whoever asks again, and the link from their tickets. Kept: tickets, which stay valid and are
+then nobody's; orders with their amounts, as the law of accounts asks; and in the audit log that it was done. Records of gates
+name tickets by number and nobody else, so they become anonymous with the link.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Select, func, select, update
 
 from admission.ids import EventId
-from sync.accounts import audit
+from sync.accounts import audit, idempotency
 from sync.accounts.principal import SYSTEM, Actor
-from sync.customers import shown_names, tables
+from sync.customers import handlers, shown_names, tables
 from sync.customers.profiles import FIELDS
 from sync.events import tables as programme
 from sync.orders import tables as orders
@@ -25,6 +26,10 @@ from sync.tickets import tables as sold
 
 DAY_S = 86_400
 DAYS_MIN = 1
+_ANSWERED = frozenset(
+    one.key for one in handlers.routes() if one.answer is handlers.Customer and one.idempotent
+)
+"""Operations whose answers, which are kept for whoever asks again, show a customer."""
 PER_RUN = 500
 """Customers made anonymous in one transaction: others wait no longer than for a chunk of an import."""
 
@@ -72,6 +77,7 @@ def erase(connection: Connection, organization: int, number: int, actor: Actor, 
     events = _erase(connection, organization, number, actor, now_s)
     if events is None:
         return False
+    idempotency.forget_answers(connection, organization, _ANSWERED, partial(_shows, number))
     changes.stamp(connection, events, now_s)
     return True
 
@@ -101,6 +107,14 @@ def _erase(
     shown_names.forget(connection, number)
     audit.note(connection, actor, organization, "customer.erase", f"customer {number}", now_s=now_s)
     return events
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    id: int
+
+
+def _shows(number: int, body: bytes) -> bool:
+    return msgspec.json.decode(body, type=_Shown).id == number
 
 
 def retain(connection: Connection, organization: int, days: int, now_s: int) -> int:

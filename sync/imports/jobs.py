@@ -29,7 +29,7 @@ from sync.tickets import changes
 from sync.tickets import tables as sold
 
 KEPT_S = 7 * 86_400
-"""A job that nobody goes on with holds names and codes; after a week they are deleted."""
+"""A job that nobody goes on with holds names and codes, as do the bad rows of one that is done; after a week they are deleted."""
 PIECE_BYTES = 256 * 1024
 """Of a file, read at a time."""
 
@@ -263,8 +263,11 @@ def empty(connection: Connection, number: int, state: State, now_s: int) -> None
 
 
 def forget_old(connection: Connection, now_s: int) -> int:
-    """Empty jobs that nobody went on with; returns how many."""
+    """Empty jobs that nobody went on with, and forget what was wrong with those that are done; returns how many of the first."""
     t = tables.import_job
+    bad = tables.import_bad
+    done = select(t.c.id).where(t.c.state == State.DONE, t.c.changed_at_s < now_s - KEPT_S)
+    connection.execute(delete(bad).where(bad.c.job_id.in_(done)))
     old = connection.execute(
         select(t.c.id).where(t.c.state.in_((State.CHECKED, State.RUNNING)), t.c.changed_at_s < now_s - KEPT_S)
     )

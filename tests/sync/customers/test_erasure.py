@@ -2,11 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
 from sqlalchemy import insert, select, update
 
 from admission.digests import CredentialKind, digest
-from sync.accounts.tables import audit_log
+from sync.accounts import idempotency
+from sync.accounts.tables import audit_log, idempotency_key
 from sync.customers import erasure, handlers, tables
 from sync.events import tables as programme
 from sync.imports import export as tables_out
@@ -116,6 +118,26 @@ def test_nothing_that_names_a_person_stays_anywhere(database: Database) -> None:
         lines = "".join(tables_out.tickets(connection, EVENT)).splitlines()
     assert (noted.subject, noted.detail, noted.actor_name) == (f"customer {number}", "", "Ada")
     assert lines[1].startswith("1,VIP")
+
+
+def test_what_a_till_was_answered_of_a_customer_is_not_kept_for_it(database: Database) -> None:
+    number = sold_to_two(database)
+    scopes = [
+        ("token:1:1", "POST /api/v1/claims", "hers"),
+        ("user:2:1", "PUT /api/v1/customers/{customer}", "hers too"),
+        ("token:1:1", "POST /api/v1/claims", "his"),
+    ]
+    with database.writing() as connection:
+        for scope, one in zip(scopes, (number, number, number + 1), strict=True):
+            shown = handlers.read(Act(connection, 1, ACTOR, NOW_S, new_keys()), one)
+            idempotency.keep(connection, scope, bytes(32), 201, msgspec.json.encode(shown), NOW_S)
+    assert database.transact(lambda c: erasure.erase(c, 1, number, ACTOR, NOW_S))
+    with database.reading() as connection:
+        assert connection.execute(select(idempotency_key.c.key)).scalars().all() == ["his"]
+    assert idempotency.forget_due(database, NOW_S + idempotency.KEPT_S) == 0
+    assert idempotency.forget_due(database, NOW_S + idempotency.KEPT_S + 1) == 1
+    with database.reading() as connection:
+        assert connection.execute(select(idempotency_key)).all() == []
 
 
 def test_a_list_that_comes_again_brings_no_erased_person_back(database: Database) -> None:

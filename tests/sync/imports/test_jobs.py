@@ -18,7 +18,7 @@ from sync.customers.tables import customer
 from sync.events import tables as events
 from sync.gates import roster
 from sync.gates import tables as gates
-from sync.imports import export, jobs, tables
+from sync.imports import export, jobs, keeping, tables
 from sync.imports.chunks import Ahead
 from sync.imports.faults import BadFile, CellFault
 from sync.imports.files import How
@@ -241,6 +241,18 @@ def test_a_forgotten_job_is_emptied(database: Database) -> None:
     with database.reading() as connection:
         assert jobs.job(connection, old.id).state == "discarded"
         assert set(connection.execute(select(tables.import_chunk.c.job_id)).scalars()) != {old.id}
+
+
+def test_what_was_wrong_with_a_list_that_is_done_is_forgotten_after_a_week(database: Database) -> None:
+    furnish(database)
+    done = run(database, check(database, b"code;product;email\nA;VIP;zoe@quill\nB;VIP;\n"), keeps_good=True)
+    assert (done.state, done.rows_bad) == ("done", 1)
+    t, bad = tables.import_job, tables.import_bad
+    for age_s, left in ((jobs.KEPT_S, ["zoe@quill"]), (jobs.KEPT_S + 1, [])):
+        keeping.forget_abandoned(database, NOW_S + age_s)
+        with database.reading() as connection:
+            assert connection.execute(select(bad.c.value)).scalars().all() == left
+            assert connection.execute(select(t.c.state, t.c.rows_bad)).all() == [("done", 1)]
 
 
 def test_tickets_go_out_as_they_came_in(database: Database) -> None:

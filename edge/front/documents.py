@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from edge import enrolment as enrolments
 from edge.enrolment import Enrolment
+from edge.front.centre import CentreRefused
 from edge.front.own_keys import OfferTaker, OwnKeys
 from edge.front.tls import PageTls
 from edge.held_roster import ROSTER_FILE, load_roster, read
@@ -26,6 +27,8 @@ KEYS_FILE = "keys.signed"
 """The venue's newest key document as it was signed, in the data folder: for neighbours that the centre does not answer."""
 KEYS_BYTES_MAX = 16 * 1024
 """A document has five keys and takes a kilobyte."""
+CERTIFY_AGAIN_S = 3600.0
+"""Pause after the page got no certificate: its key may be one of the house's own, which the centre certifies never."""
 
 log = logging.getLogger("edge.front.documents")
 
@@ -73,6 +76,8 @@ class Documents:
         """The same, where it is not on the disk yet."""
         self._newer: SignedKeys | None = None
         """Keys that a neighbour brought, to be followed next."""
+        self._certify_from_s = 0.0
+        """When a certificate may be asked for again: by the loop's clock."""
 
     def offered(self, data: bytes) -> bool:
         """Go by a roster that a neighbour brought, where it is newer and genuine; whether it was. `keep_offered` next."""
@@ -143,8 +148,19 @@ class Documents:
         if told is not None and told.roll is not None:
             await self._own_keys.roll(told.roll)
             raise KeysRolled
-        if self._page is not None and self._page.is_due(self._now_s()):
+
+    async def certify(self) -> None:
+        """Have a certificate for the page where that is due. CutOff: try again. What else goes wrong is no reason to leave anything
+        undone: the page is served all the same, and another is asked for an hour later."""
+        now_s = asyncio.get_running_loop().time()
+        if self._page is None or now_s < self._certify_from_s or not self._page.is_due(self._now_s()):
+            return
+        try:
             await self._certify(self._page)
+        except (CentreRefused, OSError) as error:
+            self._certify_from_s = now_s + CERTIFY_AGAIN_S
+            why = error.code if isinstance(error, CentreRefused) else type(error).__name__
+            log.warning("the page gets no certificate", extra={"code": "page.certificate", "why": why})
 
     async def follow_keys(self) -> None:
         """Ask for the venue's keys: KeysRolled where they are newer. Needs no answer to be proved by an old key."""

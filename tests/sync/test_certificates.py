@@ -111,7 +111,7 @@ async def test_a_page_gets_a_certificate_that_a_browser_trusts(
         await shaken(context, client)
     key_before = (data / tls.KEY_FILE).read_bytes()
     async with Centre(box) as centre:
-        await Documents(box, data, centre, lambda: NOW_S, page).look(None)
+        await Documents(box, data, centre, lambda: NOW_S, page).certify()
     assert not page.is_due(NOW_S)
     assert not page.is_due(NOW_S + 59 * 86_400)
     assert page.is_due(NOW_S + 61 * 86_400)

@@ -2,7 +2,8 @@
 
 from tests.sim.bugs_of_evenings import BUGS_OF_EVENINGS
 from tests.sim.bugs_of_gates import BUGS_OF_GATES
+from tests.sim.bugs_of_plans import BUGS_OF_PLANS
 from tests.sim.bugs_of_rules import BUGS_OF_RULES
 from tests.sim.planted import Bug
 
-BUGS: dict[str, Bug] = BUGS_OF_GATES | BUGS_OF_RULES | BUGS_OF_EVENINGS
+BUGS: dict[str, Bug] = BUGS_OF_GATES | BUGS_OF_RULES | BUGS_OF_EVENINGS | BUGS_OF_PLANS

@@ -32,11 +32,12 @@ from sync.store.database import FILE, Database
 from sync.store.engines import sqlite
 from sync.store.schema import unsigned
 from sync.wire.carry import unpack_carry
-from sync.wire.deltas import HEARTBEAT_S, RECORDS_PART, TAKE_LIST, GateStatus
+from sync.wire.deltas import HEARTBEAT_S, RECORDS_PART, TAKE_LIST, GateStatus, span_of
 from sync.wire.feed import Ask
 from sync.wire.messages import Held, Push, Pushed, Trouble
 from sync.wire.seals import RENEW_S
 from tests.sim.clock import TrueTime
+from tests.sim.history import InForce, Place
 from tests.sim.ledger import Ledger, LightFeeds, LightIntake
 from tests.sim.loop import Machine, VirtualLoop
 from tests.sim.network import Network, Reply, Stream
@@ -81,6 +82,7 @@ class SimCentre:
         keys: VenueKeys,
         light: bool,
         on_answer: Callable[[GateId, str, object], None],
+        on_settings: Callable[[InForce], None],
     ) -> None:
         self.machine = Machine(loop, self.name)
         self.data = data
@@ -89,8 +91,14 @@ class SimCentre:
         self._loop, self._truth, self._network, self._keys = loop, truth, network, keys
         self._on_answer = on_answer
         """Told of what a gate is answered or tells, for the history."""
+        self._on_settings = on_settings
+        """Told of the settings after each change of the list."""
         self._streams: dict[str, Stream] = {}
-        self._kept: Ledger | None = None
+        self._kept: dict[Path, Ledger] = {}
+        """By copy of the database, the logs beside it."""
+        self._generation = 1
+        self.whole_from = 0
+        """Whoever has a version below it is sent to take the whole list, as after a change of very many rows."""
         self._started = False
         self._publics: dict[GateId, bytes | None] = {}
         """The keys of gates that asked, as the roster has them in a version of the list: whoever is shut out moves it."""
@@ -131,7 +139,9 @@ class SimCentre:
         self.statuses = Statuses(self.database)
         self._due = asyncio.Event()
         self.database.on_written.append(self._due.set)
-        self._version = self._publics_of = -1
+        self._place: Place | None = None
+        self._publics_of = -1
+        self._written()
         self.database.on_written.append(self._written)
         self._manifests: dict[GateId, tuple[float, int, bool, bytes]] = {}
         """By gate: when it was made, of which version, whether it is behind nothing, and what it is."""
@@ -162,20 +172,22 @@ class SimCentre:
         with self.database.reading() as connection:
             connection.exec_driver_sql("COMMIT")  # VACUUM stands in no transaction
             connection.exec_driver_sql("VACUUM INTO ?", (str(target / FILE),))
-        self._kept = None if self.ledger is None else self.ledger.copy()
+        if self.ledger is not None:
+            self._kept[target] = self.ledger.copy()
 
-    def put_back(self, source: Path, generation: int) -> None:
+    def put_back(self, source: Path) -> None:
         """Go on from an older copy, as `gatehouse-sync restore` does: lists get a new generation. Stopped before."""
+        self._generation += 1
         for path in self.data.glob(f"{FILE}*"):
             path.unlink()
         shutil.copyfile(source / FILE, self.data / FILE)
-        if self.ledger is not None and self._kept is not None:
-            self.ledger = self._kept
-            self.ledger.history += 1
+        if self.ledger is not None:
+            after = self.ledger.history + 1
+            self.ledger = self._kept.pop(source)
+            self.ledger.history = after
         database = Database(sqlite(self.data / FILE), 1)
-        if generation:
-            with database.writing() as connection:
-                connection.exec_driver_sql("UPDATE event SET generation = ?", (generation,))
+        with database.writing() as connection:
+            connection.exec_driver_sql("UPDATE event SET generation = ?", (self._generation,))
         database._engine.dispose()
 
     def now_s(self) -> int:
@@ -226,6 +238,8 @@ class SimCentre:
                 return (await self.published._roster_of(GROUP))[0]
             case "changes":
                 event, generation, since = msgspec.msgpack.decode(body, type=tuple[int, int, int])
+                if since < self.whole_from:
+                    raise CentreRefused(TAKE_LIST)
                 return self._page(lambda: self.changes.page(GROUP, EventId(event), generation, since))
             case "settings":
                 return self._page(lambda: self.changes.settings(GROUP))
@@ -331,7 +345,8 @@ class SimCentre:
                 self._streams.pop(who).reset()
             for news in self.changes.look(self.now_s()):
                 for name, data in news.parts:
-                    self._send(name, data)
+                    if name != "changes" or span_of(data).since >= self.whole_from:
+                        self._send(name, data)
 
     async def _seal_on(self) -> None:
         while True:
@@ -356,14 +371,23 @@ class SimCentre:
 
     def version(self) -> int:
         """Return the list's version."""
-        if self._version < 0:
+        return self.place[1]
+
+    @property
+    def place(self) -> Place:
+        """The list's generation and version."""
+        if self._place is None:
             with self.database.reading() as connection:
-                found = connection.exec_driver_sql("SELECT max(version) FROM event")
-                self._version = int(found.scalar_one())
-        return self._version
+                found = connection.exec_driver_sql("SELECT generation, version FROM event").one()
+                self._place = int(found[0]), int(found[1])
+        return self._place
 
     def _written(self) -> None:
-        self._version = -1
+        before, self._place = self._place, None
+        if self.place != before:
+            with self.database.reading() as connection:
+                told = self.changes._group_settings.of(connection, GROUP)
+            self._on_settings(InForce(self.place, told.digest))
 
     def forwarded(self) -> dict[tuple[GateId, Epoch], int]:
         """Return up to where each log is told to others: what nothing signed covers is not."""

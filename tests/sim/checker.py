@@ -69,7 +69,7 @@ def check(
         problem
         for look in (
             _acknowledged_once, _durable_kept, _released_once, _durable_before_released, _passages, _known_uses, _physical_doubles,
-            _doubles_reported, _annuls, _answers_recorded, _grants_right, _cancels, _exits, _exits_opened, _centre_folds,
+            _doubles_reported, _annuls, _answers_recorded, _grants_right, _cancels, _replaced, _exits, _exits_opened, _centre_folds,
             _presence_equal, _logs_verify, _forks_told, _unsure, refusals, waits, pushed,
             alarms, quarantined, staleness, lost_ends,
         )
@@ -355,6 +355,19 @@ def _cancels(at: Evidence) -> Iterator[str]:
             by_staff = at.history.was("opened by hand", one.card, order.at_s, one.at_s)
             if here and not later and not by_staff:
                 yield f"closed, acknowledged, and admitted: lane {order.lane} of {one.card}, {one.at_s:.3f} s"
+
+
+def _replaced(at: Evidence) -> Iterator[str]:
+    """A code that was replaced, as its gate acknowledged, lets nobody in any more."""
+    for word in at.history.code_words:
+        if not word.standing:
+            continue
+        after = {id(one) for one in _after_word(at, word.acked, word.void_s)}
+        for shown in at.history.shown:
+            if shown.code == word.code and any(
+                id(one) in after and one.ticket == shown.ticket for one in shown.releases
+            ):
+                yield f"replaced, acknowledged, and admitted by: {word.code.decode()}, {_shown(shown)}"
 
 
 def _after_word(at: Evidence, acked: Mapping[str, float], void_s: float | None) -> Iterator[Release]:

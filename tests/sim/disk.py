@@ -15,6 +15,7 @@ from pathlib import Path
 import apsw
 
 from edge.store.disk import LocalDisk
+from edge.store.list import LIST_FILE
 from tests.edge.power_cut import Medium, Operation, RecordingDisk, Sync, SyncFolder, Write
 from tests.sim.loop import PowerCut
 
@@ -89,8 +90,12 @@ class SimDisk(RecordingDisk):
 
 
 def after_cut(disk: SimDisk, chance: random.Random, target: Path) -> None:
-    """Write to `target` what a box finds when its power comes back."""
+    """Write to `target` what a box finds when its power comes back.
+
+    The list comes from the builder, another process, of which the medium knows nothing: it syncs what it puts in place.
+    """
     known = set(disk.medium._inodes) | set(disk.medium._synced_names)
+    known.discard(disk.root / LIST_FILE)
     target.mkdir(parents=True)
     disk.medium.cut(chance, disk.root, target)
     _copy(disk.root, target, lambda path: path not in known)

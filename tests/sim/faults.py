@@ -47,7 +47,6 @@ class Faults:
         self._images_made = 0
         self._backup: Path | None = None
         self._backed_up_s = 0.0
-        self._generation = 1
         self._tasks: list[asyncio.Task[None]] = []
         self.all: dict[str, Fault] = {
             "power": self._power,
@@ -238,8 +237,7 @@ class Faults:
             return
         condition = self._history.begin("off", self._centre.name)
         self._centre.stop()
-        self._generation += 1
-        self._centre.put_back(self._backup, self._generation)
+        self._centre.put_back(self._backup)
         self._backup = None
         self._history.restored(self._backed_up_s)
         await asyncio.sleep(self._chance.uniform(0.5, 10.0))

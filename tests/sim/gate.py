@@ -44,12 +44,13 @@ from edge.store.committer import Log, WriterListener
 from edge.store.faults import StoreFault
 from edge.store.log_reader import LogReader
 from edge.store.log_schema import Batch
-from sync.wire.deltas import GateStatus
+from sync.wire.deltas import GateStatus, digest_of, settings_head
+from sync.wire.lists import ListHead
 from tests.sim import disk as cards
 from tests.sim.centre import SimCentre
 from tests.sim.clock import SimClock, TrueTime
 from tests.sim.hardware import CONTACT_S, FIRE_LINE, LINES, Arm, Push, SimContacts, SimReader, SimRelay
-from tests.sim.history import Boot, History, Release
+from tests.sim.history import Boot, History, Place, Release, WentBy
 from tests.sim.lan import Lan, Neighbour
 from tests.sim.loop import NOBODY, Machine, PowerCut, VirtualLoop
 from tests.sim.network import Network
@@ -127,7 +128,20 @@ class SimDaemon(Daemon):
                 self.sim.history.listed.add(self.sim.card)
         if isinstance(asked, TakeList) and isinstance(answer, Done) and answer.ok:
             self.sim.history.listed.add(self.sim.card)
+        if isinstance(asked, Changes | TakeList):
+            self._judges()
         return answer
+
+    async def run(self) -> int:
+        self._loop.call_soon(self._judges)  # the list on the card is taken up first of all
+        return await super().run()
+
+    def _judges(self) -> None:
+        """Say how far the list goes, and by which settings it is judged, where either moved."""
+        head, judged = self.lists._deltas.head, self.judge._list
+        if head is not None and judged is not None:
+            (event,) = head.events
+            self.sim.went_with((event.generation, event.version), judged.head)
 
 
 class SimGate:
@@ -177,6 +191,7 @@ class SimGate:
         self.on_release: Callable[[int, Direction, Release | None], None] = lambda _lane, _way, _release: None
         self.on_seen: Callable[[Seen], None] = lambda _seen: None
         self.on_status: Callable[[GateStatus], None] = lambda _status: None
+        self._went_with: tuple[Place, ListHead, bytes] | None = None
         self.lan: Lan | None = None
         """Where it hears others directly."""
         self.is_off = False
@@ -202,6 +217,12 @@ class SimGate:
             and self.daemon is not None
             and all(shell.ready for shell in self.daemon.lanes.values())
         )
+
+    @property
+    def place(self) -> Place:
+        """How far its list goes."""
+        head = None if self.daemon is None else self.daemon.lists._deltas.head
+        return max(((one.generation, one.version) for one in head.events), default=(0, 0)) if head else (0, 0)
 
     def boot(self) -> None:
         """Switch it on."""
@@ -387,6 +408,17 @@ class SimGate:
         for one in batch.records:
             if one.gate == self.id:
                 self.history.committed(self.card, (one.gate, one.epoch), one.seq)
+
+    def went_with(self, place: Place, head: ListHead) -> None:
+        """It judges by the settings in a head, and has the list up to there."""
+        if self._went_with is None or self._went_with[1] is not head:
+            self._went_with = place, head, digest_of(settings_head(head))
+        elif self._went_with[0] == place:
+            return
+        digest = self._went_with[2]
+        self._went_with = place, head, digest
+        number = 0 if self.boot_of is None else self.boot_of.number
+        self.history.went_with.append(WentBy(self.history.now_s(), self.card, number, place, digest))
 
     def is_sealed(self, asked: Changes) -> None:
         """All that was sold until then is known here, in this run."""

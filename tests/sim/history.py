@@ -8,7 +8,9 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from admission.entitlements import Mode
 from admission.ids import Epoch, GateId, LaneId, RecordId, TicketId
 from admission.records import Direction, Flag, Kind, Outcome, Record, record_from_bytes
 from edge.link import Foreign, Seen
@@ -17,6 +19,8 @@ from tests.sim.clock import EPOCH_S
 
 Line = tuple[object, ...]
 Log = tuple[GateId, Epoch]
+Place = tuple[int, int]
+"""Generation and version of a list."""
 
 
 @dataclass(slots=True)
@@ -68,6 +72,8 @@ class Shown:
     admitted: bool = False
     gave_up: bool = False
     """Whoever showed it left before there was an answer."""
+    code: bytes = b""
+    """What was shown."""
 
 
 @dataclass(slots=True)
@@ -112,6 +118,39 @@ class LaneWord:
     closes: bool
     acked: dict[str, float] = field(default_factory=dict)
     void_s: float | None = None
+
+
+@dataclass(slots=True)
+class CodeWord:
+    """What a code of another shop is worth, as the centre said it: it opens (0), or was replaced."""
+
+    at_s: float
+    code: bytes
+    version: int
+    generation: int
+    standing: int
+    acked: dict[str, float] = field(default_factory=dict)
+    void_s: float | None = None
+
+
+Word = StandingWord | LaneWord | CodeWord
+
+
+class InForce(NamedTuple):
+    """Settings of the centre from a version on: by generation, version, and the digest they are named by."""
+
+    place: Place
+    digest: bytes
+
+
+class WentBy(NamedTuple):
+    """What a gate judged by at a moment: how far its list went, and its settings."""
+
+    at_s: float
+    card: str
+    boot: int
+    place: Place
+    digest: bytes
 
 
 @dataclass(slots=True)
@@ -162,6 +201,15 @@ class History:
         self.boots: list[Boot] = []
         self.standing_words: list[StandingWord] = []
         self.lane_words: list[LaneWord] = []
+        self.code_words: list[CodeWord] = []
+        self.modes: dict[tuple[GateId, int], set[Mode]] = {}
+        """By lane, the modes that it was given tonight besides the one that it began with."""
+        self.in_force: list[InForce] = []
+        """The centre's settings, in the order in which they were."""
+        self.went_with: list[WentBy] = []
+        """Settings that gates judged by, whenever they took up others or a list went further."""
+        self.told_places: dict[str, list[tuple[float, Place]]] = {}
+        """By card, how far its gate said that it is with the list, durably; a card that is set back says it anew."""
         self.annulled: set[RecordId] = set()
         """Admissions that staff took back, and heard that it is so."""
         self.order = 0
@@ -192,10 +240,14 @@ class History:
         self.shut_out: dict[GateId, ShutOut] = {}
         self.tampered: set[GateId] = set()
         """Gates whose card was copied, or replaced by an older image."""
+        self.is_over = False
+        """What is made, told or noted since is no part of the evening."""
         self._last: dict[tuple[str, int, Direction], tuple[RecordId, Record, float]] = {}
 
     def note(self, *what: object) -> None:
         """Write a line."""
+        if self.is_over:
+            return
         self.lines.append((round(self.now_s(), 6), *what))
 
     def digest(self) -> str:
@@ -209,6 +261,8 @@ class History:
 
     def batch(self, card: str, batch: Batch, own: GateId, epoch: Epoch) -> None:
         """A gate hands records to its writer."""
+        if self.is_over:
+            return
         for one in batch.records:
             if (one.gate, one.epoch) != (own, epoch):
                 continue
@@ -303,10 +357,13 @@ class History:
     def at_version(self, card: str, generation: int, version: int) -> None:
         """A gate says how far it is with the list, durably."""
         self.note("at version", card, generation, version)
-        words: list[StandingWord | LaneWord] = [*self.standing_words, *self.lane_words]
-        for word in words:
+        self.told_places.setdefault(card, []).append((self.now_s(), (generation, version)))
+        for word in self._words():
             if (word.generation, word.version) <= (generation, version):
                 word.acked.setdefault(card, self.now_s())
+
+    def _words(self) -> list[Word]:
+        return [*self.standing_words, *self.lane_words, *self.code_words]
 
     def newest_word(self, gate: GateId, lane: int) -> LaneWord | None:
         """Return the last order to a lane."""
@@ -318,8 +375,7 @@ class History:
     def restored(self, kept_s: float) -> None:
         """The centre goes on from a copy of that time: it knows nothing of what it said since."""
         self.note("centre restored")
-        words: list[StandingWord | LaneWord] = [*self.standing_words, *self.lane_words]
-        for word in words:
+        for word in self._words():
             if word.at_s > kept_s and word.void_s is None:
                 word.void_s = self.now_s()
 
@@ -327,8 +383,8 @@ class History:
         """A card was replaced by an image with its own logs up to here: what was on it alone since is gone for good."""
         self.tampered.add(gate)
         self.note("card replaced", card)
-        words: list[StandingWord | LaneWord] = [*self.standing_words, *self.lane_words]
-        for word in words:
+        self.told_places.pop(card, None)
+        for word in self._words():
             word.acked.pop(card, None)
         for name in self.made:
             log = (name.gate, name.epoch)

@@ -44,7 +44,8 @@ class Organizer:
     ) -> None:
         self._centre, self._gates, self._crowd, self._history = centre, gates, crowd, history
         self._chance, self._tickets = chance, tickets
-        self._standing: dict[int, Standing] = {}
+        self.standing: dict[int, Standing] = {}
+        """Of tickets, as it was said last."""
         self._sold = max(tickets) + 1000
         self._tasks: list[asyncio.Task[None]] = []
         self._visits: list[asyncio.Task[bool]] = []
@@ -75,7 +76,7 @@ class Organizer:
 
     # --- at the centre ------------------------------------------------------------------------------------------------
 
-    def _change(self, work: Callable[[Connection], object]) -> tuple[int, int]:
+    def change(self, work: Callable[[Connection], object]) -> tuple[int, int]:
         """Change the list in one transaction; return its generation and version."""
         now_s = self._centre.now_s()
         with changes.change(self._centre.database, [EVENT], now_s) as connection:
@@ -86,29 +87,35 @@ class Organizer:
             ).one()
         return int(found[0]), int(found[1])
 
-    def _set(self, ticket: int, standing: Standing) -> None:
+    def set(
+        self, ticket: int, standing: Standing, more: Callable[[Connection], object] = lambda _: None
+    ) -> None:
+        """Give a ticket a standing; `more`: what else is changed with it."""
         if not self._centre.is_up:
             return
-        self._standing[ticket] = standing
-        generation, version = self._change(
-            lambda one: rows.set_standing(one, EVENT, TicketId(ticket), standing)
-        )
+        self.standing[ticket] = standing
+
+        def work(connection: Connection) -> None:
+            rows.set_standing(connection, EVENT, TicketId(ticket), standing)
+            more(connection)
+
+        generation, version = self.change(work)
         word = StandingWord(self._history.now_s(), ticket, version, generation, int(standing))
         self._history.standing_words.append(word)
         self._history.note("standing", ticket, int(standing), generation, version)
 
     async def _cancel(self) -> None:
-        self._set(self._chance.choice(self._tickets), Standing.CANCELLED)
+        self.set(self._chance.choice(self._tickets), Standing.CANCELLED)
 
     async def _ban(self) -> None:
         """Ban somebody, and think better of it later."""
         ticket = self._chance.choice(self._tickets)
-        if self._standing.get(ticket):
+        if self.standing.get(ticket):
             return
-        self._set(ticket, Standing.BANNED)
+        self.set(ticket, Standing.BANNED)
         await asyncio.sleep(self._chance.uniform(5.0, 40.0))
-        if self._standing.get(ticket) is Standing.BANNED:
-            self._set(ticket, Standing.VALID)
+        if self.standing.get(ticket) is Standing.BANNED:
+            self.set(ticket, Standing.VALID)
             await self._comes_again(ticket)
 
     async def _comes_again(self, ticket: int) -> None:
@@ -139,7 +146,7 @@ class Organizer:
         credential = rows.NewCredential(
             ticket.id, ticket_digest(EVENT, number, DIGEST_KEY), CredentialKind.TK1
         )
-        self._change(lambda one: rows.add_tickets(one, EVENT, [ticket], [credential]))
+        self.change(lambda one: rows.add_tickets(one, EVENT, [ticket], [credential]))
         self._history.note("sold", number)
         place = self._chance.choice(self._crowd.ways(Direction.ENTRY))
         await asyncio.sleep(self._chance.uniform(0.2, 6.0))
@@ -149,7 +156,7 @@ class Organizer:
         if not self._centre.is_up:
             return
         now_s = self._centre.now_s()
-        generation, version = self._change(
+        generation, version = self.change(
             lambda one: roster.order_state(one, state, now_s, GROUP, gate=gate, lane=LaneId(lane))
         )
         word = LaneWord(self._history.now_s(), gate, lane, version, generation, state is LaneState.CLOSED)

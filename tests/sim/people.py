@@ -113,6 +113,7 @@ class Crowd:
             place.reader,
             place.way,
             ticket,
+            code=data,
         )
         place.released.clear()
         place.refused.clear()

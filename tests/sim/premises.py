@@ -75,6 +75,8 @@ def ticket_of(number: int) -> Ticket:
     )  # fmt: skip
 
 
+SHARED = (DAY, SEASON, STAFF, STRICT, TWICE)
+"""Products of which a ticket is like any other: for one person, and of no gate."""
 PRODUCT_OF = {one.id: one for one in PRODUCTS}
 
 

@@ -84,9 +84,14 @@ def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
     """Whether a refusal is what the venue's rules, or a policy for its troubles, say."""
     match reason:
         case Reason.UNKNOWN:
-            return shown.ticket == 0
-        case Reason.CANCELLED | Reason.BANNED:
-            wanted = Standing.CANCELLED if reason is Reason.CANCELLED else Standing.BANNED
+            return shown.ticket == 0 or _may_be_unknown(at, shown)
+        case Reason.REPLACED if any(
+            word.code == shown.code and word.standing and word.at_s <= shown.answered_s
+            for word in at.history.code_words
+        ):
+            return True
+        case Reason.CANCELLED | Reason.BANNED | Reason.REPLACED:
+            wanted = Standing[reason.name]
             return any(
                 word.standing == wanted
                 and word.at_s <= shown.answered_s
@@ -111,6 +116,14 @@ def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
             return shown.ticket >= UNSOLD and (heard or shown.card in at.history.listed)
         case _:
             return False
+
+
+def _may_be_unknown(at: Evidence, shown: Shown) -> bool:
+    """Whether it is another shop's code, of which the gate may not have heard yet, or the centre forgot."""
+    words = [word for word in at.history.code_words if word.code == shown.code and not word.standing]
+    return bool(words) and not any(
+        word.acked.get(shown.card, shown.at_s) < shown.at_s and word.void_s is None for word in words
+    )
 
 
 def _is_taken_back(at: Evidence, shown: Shown, word: StandingWord) -> bool:
@@ -144,9 +157,10 @@ def _is_used(at: Evidence, shown: Shown, latest: int, earliest: int) -> bool:
     uses, inside = known.uses(zone, SessionId(TODAY)), known.inside(zone)
     if product.mode is Mode.NORMAL:
         return uses >= ticket.admits
-    if product.mode is Mode.ENTRY_EXIT:
-        return inside >= ticket.admits
-    return 0 < product.limit_session <= uses
+    modes = {product.mode, *at.history.modes.get((shown.gate, shown.lane), ())}
+    if Mode.ENTRY_EXIT in modes and inside >= ticket.admits:
+        return True
+    return product.mode is Mode.MULTIPLE and 0 < product.limit_session <= uses
 
 
 def _may_be_unheard(at: Evidence, shown: Shown) -> bool:

@@ -35,8 +35,10 @@ from tests.sim.loop import VirtualLoop
 from tests.sim.network import Link, Network
 from tests.sim.organizer import Organizer
 from tests.sim.people import Crowd
+from tests.sim.planning import Planner
 from tests.sim.planted import signatures_remembered
 from tests.sim.premises import TICKETS, UNSOLD, premises, venue_keys
+from tests.sim.published import GoesBy, Published, as_said, goes_by, gone_by, never_older, published
 from tests.sim.shut_out import ShutsOut
 from tests.thaw import sweep
 
@@ -54,6 +56,8 @@ SHUT_OUT_EVERY = 8
 """In so many worlds one, whose centre has its own tables, shuts a gate out (`tests.sim.shut_out`)."""
 STALE_EVERY = 7
 """In so many worlds one has a gate that begins cut off, with a list an hour old, and people with tickets in no list."""
+PLANNED = 0.4
+"""Share of worlds in which somebody plans anew in the evening (`tests.sim.planning`)."""
 UNSOLD_COUNT = 6
 SEEDS_A_WORKER = 200
 """Then a new process takes over: what a world leaves behind in libraries does not add up over a night."""
@@ -88,6 +92,7 @@ class World:
             venue_keys(),
             seed % HEAVY_EVERY != 0,
             self._answered,
+            self.history.in_force.append,
         )
         self.lan = Lan(self.loop, self.network) if seed % NEAR_EVERY == NEAR_EVERY - 1 else None
         self.history.near = self.lan is not None
@@ -99,6 +104,11 @@ class World:
         self.loop.programs["edge.builder"] = build_list
         self.problems: list[str] = []
         self.accounts: dict[str, Account] = {}
+        self.published: Published | None = None
+        """What the centre says of its list in the end."""
+        self.gone_by: list[GoesBy] = []
+        """What gates judge by then, and switched on again."""
+        self.plans = self.chance("plans").random() < PLANNED
         self.shuts_out = seed % SHUT_OUT_EVERY == SHUT_OUT_EVERY // 2
         self.stale = seed % STALE_EVERY == STALE_EVERY // 2
         self.coming = plan.sample(range(1, TICKETS + 1), plan.randint(10, 20))
@@ -154,7 +164,10 @@ class World:
         )
         fire = Fire(self.gates, self.crowd, self.history, self.chance("fire"), self.length_s)
         shutting = ShutsOut(self.gates, self.centre, self.history, self.chance("shut out"), self.length_s)
-        meanwhile = [asyncio.create_task(one) for one in self._meanwhile(fire, shutting)]
+        planner = Planner(
+            self.centre, self.gates, self.crowd, self.history, organizer, self.chance("planner"), self.coming, self.folder
+        )  # fmt: skip
+        meanwhile = [asyncio.create_task(one) for one in self._meanwhile(fire, shutting, planner)]
         breaking = asyncio.create_task(faults.run())
         organizing = asyncio.create_task(organizer.run())
         await asyncio.sleep(self.length_s)
@@ -163,21 +176,47 @@ class World:
         organizing.cancel()
         for task in meanwhile:
             task.cancel()
-        await asyncio.gather(*meanwhile, return_exceptions=True)
+        ended = await asyncio.gather(*meanwhile, return_exceptions=True)
+        self.problems += [f"the evening went wrong: {one!r}" for one in ended if isinstance(one, Exception)]
         self.crowd.cleared.set()
-        await asyncio.gather(*people, organizer.visited())
+        await asyncio.gather(*people, organizer.visited(), planner.visited())
         await faults.mend()
         await fire.end()
         await organizer.end()
         await self.heal()
         self.accounts = accounts_of(self.gates)
+        if self.plans and not self.problems:
+            await self._look_at_lists()
 
-    def _meanwhile(self, fire: Fire, shutting: ShutsOut) -> Iterator[Coroutine[object, object, None]]:
+    async def _look_at_lists(self) -> None:
+        """Ask what everybody judges by, then take away power and links, and ask again what is on the cards.
+
+        What gates record then is no part of the evening.
+        """
+        self.published = published(self.centre)
+        there = [gate for gate in self.gates.values() if gate.id not in self.history.shut_out]
+        self.gone_by = [goes_by("in the end", gate, self.published.codes) for gate in there]
+        self.history.is_over = True
+        for gate in there:
+            self.network.cut(gate.card, self.centre.name, heard=True)
+            if self.lan is not None:
+                self.lan.here.pop(gate.card, None)
+            gate.cut()
+            gate.boot()
+        await self.until(self._unready, READY_S)
+        if not self.problems:
+            self.gone_by += [goes_by("switched on again", gate, self.published.codes) for gate in there]
+
+    def _meanwhile(
+        self, fire: Fire, shutting: ShutsOut, planner: Planner
+    ) -> Iterator[Coroutine[object, object, None]]:
         """Yield what befalls the whole house tonight."""
         if self.crowd.rings_tonight:
             yield fire.run()
         if self.shuts_out:
             yield shutting.run()
+        if self.plans:
+            yield planner.run()
 
     def _unready(self) -> str:
         return next((card for card, gate in self.gates.items() if not gate.ready), "")
@@ -272,7 +311,6 @@ class World:
             assert daemon is not None
             if not self._at_rest(daemon):
                 return f"{card} at rest"
-        version = self.centre.version()
         held = {log: seq for log, seq in self.centre.held().items() if log[0] not in self.history.shut_out}
         forwarded = self.forwarded()
         for card, gate in self.gates.items():
@@ -280,7 +318,7 @@ class World:
             assert daemon is not None
             if gate.id in self.history.shut_out:
                 continue
-            if daemon.lists.version != version:
+            if gate.place != self.centre.place:
                 return f"the list at {card}"
             if any(
                 daemon.board.health(Part.LOG, f"gate {one}") is Health.OFF for one in self.history.shut_out
@@ -326,6 +364,10 @@ def run(seed: int, bug: AbstractContextManager[None] = nullcontext()) -> Outcome
             checked = check(
                 world.history, world.centre.logs(), world.forwarded(), world.gates, world.accounts
             )
+            checked += never_older(world.history)
+            if world.published is not None:
+                checked += as_said(world.history, world.published)
+                checked += [problem for one in world.gone_by for problem in gone_by(world.published, one)]
         problems = [*world.problems, *checked, *world.loop.defects]
         return Outcome(seed, problems, world.history.digest(), world.history, world.loop.steps)
     finally:

@@ -12,6 +12,8 @@ Complete = Callable[[bytes], bool]
 chunk that came in, so it must be cheap for a text that is none of its own."""
 
 TOO_LONG = "too_long"
+CUT = "cut"
+"""The rest of a code did not come."""
 EVENTS_LOST = "events_lost"
 BAD_ALT_CODE = "bad_alt_code"
 

@@ -7,7 +7,8 @@ characters. A key that types none is ignored.
 import unicodedata
 from collections.abc import Iterable
 
-from drivers.framing.frame import BAD_ALT_CODE, EVENTS_LOST, Complete, Frame, Framed
+from drivers.framing.endings import Endings
+from drivers.framing.frame import BAD_ALT_CODE, CUT, EVENTS_LOST, Complete, Frame, Framed
 from drivers.framing.keys import (
     EV_KEY,
     EV_LED,
@@ -68,6 +69,9 @@ class KeyboardFramer:
         self._gap_ns = gap_ns
         self._caps_lock = caps_lock
         self._frame = Frame(aim=aim, complete=complete)
+        self._endings = Endings(gap_ns)
+        self._coded = self._ended = False
+        """Since the last silence: whether a code came, and whether the last key was an end."""
         self._alts = frozenset({KEY_LEFTALT} if layout.has_altgr else {KEY_LEFTALT, KEY_RIGHTALT})
         self._held: set[int] = set()
         self._alt_digits = ""
@@ -101,7 +105,9 @@ class KeyboardFramer:
             elif event.kind == EV_LED and event.code == LED_CAPSL:
                 # Whoever switches the light tells the scanner, which types by it from then on.
                 self._caps_lock = event.value != 0
+        before = len(out)
         self._frame.end_if_complete(out)
+        self._coded = self._coded or len(out) > before
         return out
 
     def quiet(self, now_ns: int) -> list[Framed]:
@@ -109,12 +115,18 @@ class KeyboardFramer:
         out: list[Framed] = []
         deadline_ns = self.deadline_ns
         if deadline_ns is not None and now_ns >= deadline_ns:
-            self._end_by_gap(out)
+            self._end_by_gap(now_ns, out)
         return out
 
-    def _end_by_gap(self, out: list[Framed]) -> None:
+    def _end_by_gap(self, now_ns: int, out: list[Framed]) -> None:
         if self._dead:
             self._put(self._take_dead(), self._key_ns, out)
+        if self._frame.size:
+            if self._endings.is_cut(now_ns):
+                self._frame.lose(CUT, now_ns, out)
+        elif self._coded:
+            self._endings.burst(ended=self._ended)
+        self._coded = self._ended = False
         self._frame.end(None, out)
         # No scanner holds a key between codes; one that we believe held lost its release on the way.
         self._forget_keys()
@@ -127,9 +139,11 @@ class KeyboardFramer:
 
     def _key(self, event: InputEvent, now_ns: int, out: list[Framed]) -> None:
         if self._moved and event.at_ns - self._key_ns >= self._gap_ns:
-            self._end_by_gap(out)
+            self._end_by_gap(self._key_ns + self._gap_ns, out)
         self._moved, self._key_ns, self._heard_ns = True, event.at_ns, now_ns
         if event.value == PRESSED:
+            if not self._frame.pending and self._endings.is_rest(event.at_ns):
+                self._frame.lose(CUT, event.at_ns, [])  # it was told
             self._press(event.code, event.at_ns, out)
         elif event.code in self._held:
             self._held.discard(event.code)
@@ -198,8 +212,11 @@ class KeyboardFramer:
                 char = joined
             else:
                 self._put(dead, at_ns, out)
-        if char in _TERMINATING_CHARS:
+        self._ended = char in _TERMINATING_CHARS
+        if self._ended:
+            before = len(out)
             self._frame.end(at_ns, out)
+            self._coded = self._coded or len(out) > before
         elif char != _STX:
             self._put(char, at_ns, out)
 

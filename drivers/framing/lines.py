@@ -7,13 +7,14 @@ empty frames are swallowed, and a quiet line ends what nothing else did.
 
 import re
 
-from drivers.base import Garbled
-from drivers.framing.frame import Complete, Frame, Framed
+from drivers.base import Garbled, Scan
+from drivers.framing.endings import Endings
+from drivers.framing.frame import CUT, Complete, Frame, Framed
 
 STX = b"\x02"
 ETX = b"\x03"
-CUT = "cut"
 _MARK = re.compile(rb"[\x02\x03]")
+_TERMINATORS = frozenset({b"\r", b"\n", b"\x03", b"\x00"})
 _TERMINATOR = re.compile(rb"[\r\n\x03\x00]")
 _WHOLE = re.compile(rb"([^\r\n\x00\x02\x03]+)(?:\r\n?|[\n\x00\x03])")
 """A code that came in one piece, with its terminator: what a USB scanner sends."""
@@ -23,16 +24,26 @@ class LineFramer:
     """Bytes in, `Scan` and `Garbled` out.
 
     `gap_ns`: how long the line must be quiet to end a frame. `binary`: the payload may hold any byte, so only the
-    quiet gap ends a frame. `aim`: strip AIM identifiers. `complete`: see `drivers.framing.frame.Complete`.
+    quiet gap ends a frame. `aim`: strip AIM identifiers. `complete`: see `drivers.framing.frame.Complete`. `endings`: a code
+    that the gap ends is doubted where all the others had an end.
     """
 
     def __init__(
-        self, *, gap_ns: int, binary: bool = False, aim: bool = True, complete: Complete | None = None
+        self,
+        *,
+        gap_ns: int,
+        binary: bool = False,
+        aim: bool = True,
+        complete: Complete | None = None,
+        endings: Endings | None = None,
     ) -> None:
         self._frame = Frame(aim=aim, complete=complete)
         self._gap_ns = gap_ns
         self._binary = binary
+        self._endings = endings
         self._heard_ns = 0
+        self._coded = self._ended = False
+        """Since the last silence: whether a code came, and whether the last byte was an end."""
 
     @property
     def deadline_ns(self) -> int | None:
@@ -50,12 +61,30 @@ class LineFramer:
         A late read never splits a frame: only `quiet` does, which is called after looking for more bytes.
         """
         out: list[Framed] = []
+        if self._endings is not None:
+            self._look_back(self._endings, now_ns)
         self._heard_ns = now_ns
+        self._take(data, now_ns, out)
+        self._coded = self._coded or any(isinstance(one, Scan) for one in out)
+        self._ended = data[-1:] in _TERMINATORS
+        return out
+
+    def _look_back(self, endings: Endings, now_ns: int) -> None:
+        """Learn from what came before the silence that is over now, if it is."""
+        if self._frame.pending:
+            return
+        if self._coded and now_ns - self._heard_ns >= self._gap_ns:
+            endings.burst(ended=self._ended)
+            self._coded = False
+        if endings.is_rest(now_ns):
+            self._frame.lose(CUT, now_ns, [])  # it was told
+
+    def _take(self, data: bytes, now_ns: int, out: list[Framed]) -> None:
         whole = None if self._binary or self._frame.pending else _WHOLE.fullmatch(data)
         if whole is not None:
             self._frame.add(whole[1], now_ns, out)
             self._frame.end(now_ns, out)
-            return out
+            return
         if self._binary:
             self._frame.add(data, now_ns, out)
         else:
@@ -65,14 +94,16 @@ class LineFramer:
                 self._frame.end(now_ns, out)
             self._frame.add(parts[-1].replace(STX, b""), now_ns, out)
         self._frame.end_if_complete(out)
-        return out
 
     def quiet(self, now_ns: int) -> list[Framed]:
         """End the frame if the line has been quiet for the gap."""
         out: list[Framed] = []
         deadline_ns = self.deadline_ns
         if deadline_ns is not None and now_ns >= deadline_ns:
+            if self._endings is not None and self._frame.size and self._endings.is_cut(now_ns):
+                self._frame.lose(CUT, now_ns, out)
             self._frame.end(None, out)
+            self._coded = False
         return out
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from drivers.base import Emit, Medium, Misconfigured, Opened, Signal
+from drivers.framing.endings import Endings
 from drivers.framing.frame import Complete, Framed
 from drivers.framing.lines import EnvelopeFramer, LineFramer
 from drivers.framing.uid import ByteOrder, UidForm, as_uid
@@ -75,7 +76,13 @@ class SerialReader:
         config = self._config
         if config.envelope:
             return EnvelopeFramer(gap_ns=self._gap_ns, aim=config.aim)
-        return LineFramer(gap_ns=self._gap_ns, binary=config.binary, aim=config.aim, complete=self._complete)
+        return LineFramer(
+            gap_ns=self._gap_ns,
+            binary=config.binary,
+            aim=config.aim,
+            complete=self._complete,
+            endings=None if config.binary else Endings(self._gap_ns),
+        )
 
     def feedback(self, signal: Signal) -> None:
         """Send the configured bytes of a signal, if the device is open and takes them now."""

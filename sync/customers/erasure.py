@@ -6,12 +6,13 @@ then nobody's; orders with their amounts, as the law of accounts asks; and in th
 name tickets by number and nobody else, so they become anonymous with the link.
 """
 
+import secrets
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, select, update
 
 from admission.ids import EventId
 from sync.accounts import audit, idempotency
@@ -30,6 +31,8 @@ _ANSWERED = frozenset(
     one.key for one in handlers.routes() if one.answer is handlers.Customer and one.idempotent
 )
 """Operations whose answers, which are kept for whoever asks again, show a customer."""
+NOBODYS, NOBODYS_BITS = 1 << 49, 48
+"""Numbers of holders whom nobody knows: above every customer and every pass that is nobody's."""
 PER_RUN = 500
 """Customers made anonymous in one transaction: others wait no longer than for a chunk of an import."""
 
@@ -74,7 +77,9 @@ def erase(connection: Connection, organization: int, number: int, actor: Actor, 
 
     One version of the lists of the events they hold tickets of: lists name holders by number.
     """
-    events = _erase(connection, organization, number, actor, now_s)
+    # Tickets of one code have one holder, or they let nobody in (`admission.decide`).
+    nobody = NOBODYS + secrets.randbits(NOBODYS_BITS)
+    events = _erase(connection, organization, number, actor, now_s, nobody)
     if events is None:
         return False
     idempotency.forget_answers(connection, organization, _ANSWERED, partial(_shows, number))
@@ -83,9 +88,12 @@ def erase(connection: Connection, organization: int, number: int, actor: Actor, 
 
 
 def _erase(
-    connection: Connection, organization: int, number: int, actor: Actor, now_s: int
+    connection: Connection, organization: int, number: int, actor: Actor, now_s: int, together: int = 0
 ) -> tuple[EventId, ...] | None:
-    """Erase, and return the events whose lists are to be stamped; None where there is no such customer."""
+    """Erase, and return the events whose lists are to be stamped; None where there is no such customer.
+
+    `together`: who holds from now on what one code stands for; 0 where these tickets are over.
+    """
     c = tables.customer.c
     mine = (c.id == number, c.organization_id == organization)
     if connection.execute(select(c.id).where(*mine).with_for_update()).one_or_none() is None:
@@ -102,6 +110,9 @@ def _erase(
         connection.execute(
             update(sold.credential).where(k.event_id == event, k.ticket == ticket).values(text=None)
         )
+    if together:
+        shared = update(sold.ticket).where(of_theirs, _shares_its_code(number))
+        connection.execute(shared.values(holder=together, version=None))
     connection.execute(update(sold.ticket).where(of_theirs).values(holder=0, version=None))
     connection.execute(update(tables.tag).where(g.customer_id == number).values(uid=""))
     shown_names.forget(connection, number)
@@ -115,6 +126,19 @@ class _Shown(msgspec.Struct, frozen=True):
 
 def _shows(number: int, body: bytes) -> bool:
     return msgspec.json.decode(body, type=_Shown).id == number
+
+
+def _shares_its_code(number: int) -> ColumnElement[bool]:
+    """Say of a customer's ticket whether a code, or a tag, stands for it and for another one of theirs."""
+    t, k, other = sold.ticket.c, sold.credential.c, sold.credential.alias().c
+    theirs = sold.ticket.alias().c
+    shared = (
+        select(other.digest)
+        .where(theirs.event_id == other.event_id, theirs.id == other.ticket, theirs.holder == signed(number))
+        .group_by(other.digest)
+        .having(func.count() > 1)
+    )
+    return exists().where(k.event_id == t.event_id, k.ticket == t.id, k.digest.in_(shared))
 
 
 def retain(connection: Connection, organization: int, days: int, now_s: int) -> int:

@@ -6,19 +6,26 @@ import msgspec
 import pytest
 from sqlalchemy import insert, select, update
 
+from admission.credentials import Medium
 from admission.digests import CredentialKind, digest
+from admission.reasons import Reason
 from sync.accounts import idempotency
 from sync.accounts.tables import audit_log, idempotency_key
-from sync.customers import erasure, handlers, tables
+from sync.customers import erasure, handlers, holding, tables, tags
 from sync.events import tables as programme
 from sync.imports import export as tables_out
 from sync.keys import new_keys
+from sync.orders import passes
 from sync.orders import tables as orders
+from sync.orders.sale import Wanted
 from sync.store.database import Database
 from sync.store.schema import METADATA
+from sync.tickets import minting
 from sync.tickets import tables as sold
 from sync.tickets.ruling import Act
+from tests.sync.customers.test_tags import ADA
 from tests.sync.imports.house import ACTOR, EVENT, KEY, NOW_S, check, furnish, run
+from tests.sync.orders.box_office import DAY, FIRST, SECOND, TICKETING, UID, BoxOffice, ref
 
 NAMES = ("Zo", "Quillfeather", "zoe@quill.example", "555-0199", "WRIST-1", "04A1B2C3D4E580")
 LIST = (
@@ -170,6 +177,32 @@ def test_people_are_forgotten_after_their_events(
     assert database.transact(lambda c: erasure.retain(c, 1, days, later)) == gone
     assert ("quillfeather" in everything(database).casefold()) == (gone == 0)
     assert database.transact(lambda c: erasure.retain(c, 1, days, later)) == 0
+
+
+@pytest.mark.parametrize("code", ["tag", "pass"])
+def test_one_code_for_several_tickets_opens_when_whoever_held_them_is_erased(
+    office: BoxOffice, code: str
+) -> None:
+    contents = (passes.Content(FIRST, DAY), passes.Content(SECOND, DAY))
+    with office.act() as act:
+        kind = passes.add_kind(act, passes.NewKind(TICKETING, "Weekend", 1, None, True, False, contents))
+    sold_as = [Wanted(FIRST, DAY), Wanted(FIRST, DAY)] if code == "tag" else [Wanted(kind=kind)]
+    office.buy(*sold_as)
+    with office.act() as act:
+        refs = [ref(1), ref(2)] if code == "tag" else [ref(1), ref(1, SECOND)]
+        number = holding.claim(act, ADA, refs)
+        text = minting.text_of(act, ref(1))
+    if code == "tag":
+        with office.act() as act:
+            tags.assign(act, number, FIRST, UID)
+    shown = (UID, Medium.UID) if code == "tag" else (text, Medium.BARCODE)
+    assert office.gate(*shown)[1] is Reason.NONE
+    with office.database.writing() as connection:
+        assert erasure.erase(connection, 1, number, ACTOR, NOW_S)
+    assert office.gate(*shown)[1] is Reason.NONE
+    with office.database.reading() as connection:
+        holders = set(connection.execute(select(sold.ticket.c.holder)).scalars())
+    assert number not in holders
 
 
 def test_nothing_is_forgotten_at_once(database: Database) -> None:

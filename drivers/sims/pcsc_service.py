@@ -156,9 +156,15 @@ class SimService:
             self._changed.notify_all()
 
     async def tap(self, name: str, card: ContactlessCard) -> None:
-        """Hold a card there until whoever reads has done all it wants, and take it away until that was seen."""
-        for one in (card, None):
-            await asyncio.to_thread(self._until_seen, name, self.put(name, one))
+        """Hold a card there until whoever reads has done all it wants, and take it away until that was seen.
+
+        Cancelled, it is taken away at once.
+        """
+        try:
+            await asyncio.to_thread(self._until_seen, name, self.put(name, card))
+        finally:
+            gone = self.put(name, None)
+        await asyncio.to_thread(self._until_seen, name, gone)
 
     def _until_seen(self, name: str, settled: int) -> None:
         with self._seen:

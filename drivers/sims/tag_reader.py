@@ -39,14 +39,23 @@ class TagReader:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def tap(self, uid: bytes, times: int = 1) -> bool:
-        """Hold a tag to the reader until the host was told of it so often, and take it away until it was told of that."""
-        for self.tag, often in ((uid, times), (b"", 2)):
-            wanted, told = self.tag, self.told_of(self.tag)
-            # What was on its way already said how it was before.
-            while self.told_of(wanted) < told + often and self.port.plugged:
-                self._news.clear()
-                await self._news.wait()
+        """Hold a tag to the reader until the host was told of it so often, and take it away until it was told of that.
+
+        Cancelled, it is taken away at once.
+        """
+        try:
+            await self._told_again(uid, times)
+        finally:
+            self.tag = b""
+        await self._told_again(b"", 2)
         return True
+
+    async def _told_again(self, tag: bytes, often: int) -> None:
+        self.tag, told = tag, self.told_of(tag)
+        # What was on its way already said how it was before.
+        while self.told_of(tag) < told + often and self.port.plugged:
+            self._news.clear()
+            await self._news.wait()
 
     def told_of(self, tag: bytes) -> int:
         """How often the host was told of this tag, or (b"") that there is none."""

@@ -23,6 +23,8 @@ BYTE_COUNT: Final = 0x01_003B
 
 REST_WITHIN_NS: Final = 200_000_000
 """Reports of one code follow each other within milliseconds; half a code is given up after so long."""
+REST_LATE_NS: Final = 300_000_000
+"""What begins so soon after that is its rest; nobody shows another code by then."""
 DESCRIPTOR_BYTES_MAX: Final = 4096
 """HID_MAX_DESCRIPTOR_SIZE of the kernel."""
 FIELDS_MAX: Final = 512
@@ -114,6 +116,8 @@ class HidPosFramer:
         self._frame = Frame(aim=aim)
         self._heard_ns = 0
         self._parts = 0
+        self._rest_until_ns = 0
+        """Until when what begins is the rest of a code that was given up."""
 
     @property
     def deadline_ns(self) -> int | None:
@@ -128,6 +132,8 @@ class HidPosFramer:
             layout = AIM_SHAPE if _has_aim(report, AIM_SHAPE) else PLAIN_SHAPE
         if layout.report_id >= 0 and report[:1] != bytes([layout.report_id]):
             return out  # settings, statistics: not a code
+        if not self._parts and now_ns < self._rest_until_ns:
+            self._frame.lose(CUT, now_ns, [])  # it was told
         part = _data_of(report, layout)
         if part is None:
             out.append(Garbled(BAD_REPORT, len(report), now_ns))
@@ -151,6 +157,7 @@ class HidPosFramer:
         if deadline_ns is not None and now_ns >= deadline_ns:
             self._frame.lose(CUT, now_ns, out)
             self._end(now_ns, out)
+            self._rest_until_ns = now_ns + REST_LATE_NS
         return out
 
     def _end(self, now_ns: int, out: list[Framed]) -> None:

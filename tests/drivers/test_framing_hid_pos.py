@@ -11,6 +11,7 @@ from drivers.framing.frame import Framed
 from drivers.framing.hid_pos import (
     AIM_SHAPE,
     PLAIN_SHAPE,
+    REST_LATE_NS,
     REST_WITHIN_NS,
     HidPosFramer,
     Layout,
@@ -105,7 +106,20 @@ def test_a_code_whose_rest_does_not_come_is_none() -> None:
     assert framer.deadline_ns == 5 + REST_WITHIN_NS
     assert framer.quiet(4 + REST_WITHIN_NS) == []
     assert codes(framer.quiet(5 + REST_WITHIN_NS)) == ["cut"]
-    assert codes(feed(framer, [AIM_REPORTS[1]])) == [("Q0", BCBP[56:])]
+    late_ns = 5 + REST_WITHIN_NS + REST_LATE_NS
+    assert framer.feed(AIM_REPORTS[1], late_ns - 1) == [], "its rest is none either"
+    assert codes(framer.feed(AIM_REPORTS[1], late_ns)) == [
+        ("Q0", BCBP[56:])
+    ]  # a code of its own, for all that can be told
+
+
+def test_a_code_that_stalls_again_and_again_is_none() -> None:
+    framer = HidPosFramer(AIM_SHAPE)
+    framer.feed(AIM_REPORTS[0], 0)
+    assert codes(framer.quiet(REST_WITHIN_NS)) == ["cut"]
+    framer.feed(AIM_REPORTS[0], REST_WITHIN_NS + 1)  # a part in the middle
+    assert framer.quiet(2 * REST_WITHIN_NS + 1) == []
+    assert framer.feed(AIM_REPORTS[1], 2 * REST_WITHIN_NS + 2) == []
 
 
 def test_ends_that_the_scanner_adds_are_taken_off_unless_codes_are_binary() -> None:

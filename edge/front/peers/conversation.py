@@ -1,7 +1,7 @@
 """One conversation with a neighbour: where it stands, and what of it is on its way to the lane."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from admission.ids import Epoch, GateId
@@ -39,6 +39,12 @@ class Conversation:
     """Where it said to be, while it was not given yet what leads on from there."""
     gave_s: float = -GIVE_EVERY_S
     _taking: asyncio.Task[None] | None = None
+    _leading: asyncio.Task[None] | None = None
+
+    def lead_on(self, leading: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Have it given what leads on, if it waits for that: beside all else, since it may not read."""
+        if self.behind is not None and (self._leading is None or self._leading.done()):
+            self._leading = asyncio.create_task(leading())
 
     async def takes_in(self, taking: Coroutine[None, None, None]) -> None:
         """Have records taken in beside the judging of those that come next: of no more than two messages at once.
@@ -57,6 +63,9 @@ class Conversation:
 
     async def end(self) -> None:
         """What came before a neighbour went is still taken in, unless we are to end ourselves."""
+        if self._leading is not None:
+            self._leading.cancel()
+            await asyncio.gather(self._leading, return_exceptions=True)
         task = asyncio.current_task()
         if self._taking is None:
             return

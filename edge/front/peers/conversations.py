@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NoReturn
 
 from admission.ids import Epoch, GateId
@@ -150,8 +151,7 @@ class Conversations:
         await self._retry(now_s)
         for one in list(self.all):
             self._say_lists(one)
-            with contextlib.suppress(OSError):  # who does not read is dropped by its own task
-                await self._lead_on(one)
+            one.lead_on(partial(self._lead_on_if_it_reads, one))
 
     async def _retry(self, now_s: float) -> None:
         """Offer again what a neighbour would not take: it may have learned of a key of ours since."""
@@ -215,6 +215,10 @@ class Conversations:
             if self._is_told(one, kind, body):
                 one.connection.say(Paper(kind, body))
                 await one.connection.sent()
+
+    async def _lead_on_if_it_reads(self, one: Conversation) -> None:
+        with contextlib.suppress(OSError):  # who does not is dropped by its own task
+            await self._lead_on(one)
 
     def _give_on(self, kind: str, body: bytes) -> None:
         """Tell neighbours that the centre does not answer what it told us."""

@@ -1,15 +1,18 @@
 """Neighbours that lie, alter, repeat, withhold or flood: refused, put aside or outlived, and the honest go on."""
 
 import asyncio
+import socket
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from admission.ids import Epoch
+from admission.ids import Epoch, EventId
+from edge.front.peers.connection import SEND_S
 from edge.front.peers.table import ADDRESSES_MAX
 from edge.front.snapshot import ANNOUNCED_FILE, SNAPSHOT_FILE
 from sync.wire.channel import knock_key
+from sync.wire.deltas import EventVersion
 from sync.wire.feed import Want
 from sync.wire.messages import Chunk, Held
 from sync.wire.peer_lists import PART_BYTES_MAX, GivePart, Lists, Part
@@ -29,6 +32,7 @@ from sync.wire.peers import (
 from sync.wire.snapshots import Announced, Published, announce
 from tests.edge.front.peers.hostile import knocking, self_of
 from tests.edge.front.peers.node import GROUP, NOW_S, Node, key_of, log_of, nodes, roster_of, until
+from tests.edge.front.test_near_lists import page
 from tests.sync.logs import EpochLog, chunk_of
 
 
@@ -198,6 +202,28 @@ async def test_a_neighbour_that_reads_nothing_is_cut_off_and_the_others_are_serv
             deaf.begins(*(Log(3, epoch, 1) for epoch in range(1, 4000)))
             three.start(one)
             await until(lambda: three.holds(log) == len(log.blobs), "the other one is served")
+
+
+async def test_a_neighbour_that_does_not_read_what_leads_it_on_holds_up_nobodys_beat(tmp_path: Path) -> None:
+    """Whoever is not heard for half a minute counts as cut off, and each such neighbour would take ten seconds of it."""
+    async with nodes(tmp_path, 1, 2) as (one, _):
+        kept = one.uplink.near_lists._kept
+        for since in range(60):
+            kept.add(page(since, bytes(60_000)))
+        await listening(one)
+        async with knocking(one, self_of(2, one)) as deaf:
+            talks = one.neighbours._talks
+            await until(lambda: talks.all, "it is let in")
+            for end in (deaf.writer, talks.all[0].connection._writer):  # as little as a LAN holds of it
+                for kind in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                    end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, kind, 4096)
+            deaf.begins()
+            deaf.say(Lists(), Lists(places=(EventVersion(EventId(1), 1, 0),)))
+            await until(lambda: talks.all[0].behind is not None, "it says that it is behind")
+            await until(lambda: talks.all[0].behind is None, "it is led on")
+            one.neighbours.appended(one.box.append(log_of(1)))  # a beat each second while records flow
+            before_s = talks._beaten_s
+            await until(lambda: talks._beaten_s > before_s, "the others hear of it", SEND_S / 2)
 
 
 def announced(made: Node, data: bytes, *, key: int = 99, made_at_s: int = NOW_S) -> bytes:

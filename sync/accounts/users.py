@@ -9,7 +9,7 @@ from sync.accounts import passwords, totp
 from sync.accounts.principal import Role
 from sync.accounts.tables import EMAIL_CHARS, membership, signed_in, user
 from sync.keys import VenueKeys
-from sync.store.schema import next_id
+from sync.store.schema import next_id, queue
 from sync.web.api import Refused
 
 _EMAIL = re.compile(r"[^\s@\"<>(),:;\\]+@[^\s@\"<>(),:;\\]+")
@@ -83,6 +83,7 @@ def set_password(connection: Connection, number: int, stored: str) -> None:
 def set_role(connection: Connection, organization: int, number: int, role: Role) -> None:
     """Change a member's role. Refused where no owner would be left."""
     _for_people(role)
+    _one_after_the_other(connection, organization)
     connection.execute(
         update(membership)
         .where(membership.c.user_id == number, membership.c.organization_id == organization)
@@ -93,6 +94,7 @@ def set_role(connection: Connection, organization: int, number: int, role: Role)
 
 def set_disabled(connection: Connection, organization: int, number: int, *, disabled: bool) -> None:
     """Shut a user out, or let them in again; sessions end at once. Refused where no owner would be left."""
+    _one_after_the_other(connection, organization)
     connection.execute(update(user).where(user.c.id == number).values(disabled=disabled))
     if disabled:
         connection.execute(delete(signed_in).where(signed_in.c.user_id == number))
@@ -172,6 +174,11 @@ def _user(row) -> User:  # type: ignore[no-untyped-def]  # noqa: ANN001 - a row 
 def _for_people(role: Role) -> None:
     if role is Role.DEVICE:
         raise Refused(422, "bad_role", "A device has a token, no user. Make a token with this role.")
+
+
+def _one_after_the_other(connection: Connection, organization: int) -> None:
+    """Keep others from counting owners as they were: two who shut each other out at once would leave none."""
+    queue(connection, f"owners of {organization}")
 
 
 def _owner_left(connection: Connection, organization: int) -> None:

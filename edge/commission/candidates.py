@@ -134,7 +134,7 @@ _SERIAL_BOARDS: Final[Mapping[str, type[LcusRelay | KmtronicRelay | NumatoRelay 
 }
 BOARDS: Final = (*_SERIAL_BOARDS, "hid")
 """Relay drivers that the page offers for a device; lines of a GPIO chip are pulsed one by one."""
-LINES: Final = (1, 2, 4, 8, 16)
+LINES: Final = (1, 2, 4, 8, 16, 32)
 """Lines that boards are sold with; which a driver takes is checked when it is opened."""
 _BOARD_OF: Final = {"1a86": "lcus", "0403": "kmtronic", "2a19": "numato", "16c0": "hid"}
 
@@ -218,14 +218,20 @@ def with_inputs(board: RelaySettings, lines: int) -> RelaySettings:
     """Return a relay board whose contacts are read too."""
     match board:
         case ModbusRelay():
-            # Of a bus of several boards, which is for the file, stays what was written.
-            return board if len(board.units) > 1 else msgspec.structs.replace(board, inputs=lines)
+            # Of a bus of several boards that are read already stays what was written.
+            if len(board.units) > 1 and board.inputs:
+                return board
+            return msgspec.structs.replace(
+                board, inputs=min(lines, BUS_LINES_MAX // max(1, len(board.units)))
+            )
         case NumatoRelay():
             return msgspec.structs.replace(board, inputs=min(lines, _NUMATO_PINS))
         case _:
             return board
 
 
+BUS_LINES_MAX: Final = 64
+"""Inputs on one Modbus, and relays (`edge.config_rules`)."""
 _NUMATO_PINS: Final = 8
 """GPIO 0 to 7 of its modules."""
 

@@ -409,6 +409,30 @@ LABELS: Final[Mapping[str, Four]] = {
         "Meglio da solo sul cavo: chi ascolta conosce la chiave. Premere ancora",
         "Best alone on the cable: who listens knows the key. Tap again",
     ),
+    "modbus_asking": (
+        "sucht Modbus-Platinen, {baud} Baud",
+        "cherche des cartes Modbus, {baud} bauds",
+        "cerca schede Modbus, {baud} baud",
+        "looking for Modbus boards, {baud} baud",
+    ),
+    "modbus_boards": (
+        "Modbus, Adressen: {units}",
+        "Modbus, adresses : {units}",
+        "Modbus, indirizzi: {units}",
+        "Modbus, addresses: {units}",
+    ),
+    "js_modbus_first": (
+        "Modbus-Platinen suchen",
+        "Chercher des cartes Modbus",
+        "Cerca schede Modbus",
+        "Look for Modbus boards",
+    ),
+    "js_modbus_again": (
+        "Nochmals Modbus-Platinen suchen",
+        "Chercher encore des cartes Modbus",
+        "Cerca ancora schede Modbus",
+        "Look for Modbus boards again",
+    ),
     "modbus_board": (
         "Modbus-Platine, Adresse {unit}, {baud} Baud: {relays} Relais, {inputs} Eingänge",
         "carte Modbus, adresse {unit}, {baud} bauds : {relays} relais, {inputs} entrées",

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
+from edge.commission.candidates import BUS_LINES_MAX
 from edge.commission.findings import Grade, Trouble
 from edge.devices import ModbusBoards
 from edge.settings import ModbusInputs, ModbusRelay
 
 BOARDS_MAX: Final = 4
-LINES_MAX: Final = 64
-"""Relays on one bus, and inputs (`edge.config_rules`)."""
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ def relays_of(port: str, found: ModbusBoards) -> ModbusRelay | None:
     if not boards:
         return None
     units = tuple(one.unit for one in boards)
-    most = LINES_MAX // len(boards)
+    most = BUS_LINES_MAX // len(boards)
     return ModbusRelay(
         id="relays",
         port=port,
@@ -44,6 +45,22 @@ def relays_of(port: str, found: ModbusBoards) -> ModbusRelay | None:
         units=units if len(units) > 1 else (),
         lines=min(most, *(one.relays for one in boards)),
         inputs=min(most, *(one.inputs for one in boards)),
+    )
+
+
+def grown(before: ModbusRelay, found: ModbusRelay) -> ModbusRelay:
+    """Return boards that are known, as they were found, with those that came behind them: no line gets another number."""
+    had, here = before.units or (before.unit,), found.units or (found.unit,)
+    units = (*had, *(one for one in here if one not in had))[:BOARDS_MAX]
+    lines = before.lines if len(had) > 1 else max(before.lines, found.lines)
+    most = BUS_LINES_MAX // len(units)
+    return msgspec.structs.replace(
+        before,
+        baud=found.baud,
+        unit=1 if len(units) > 1 else units[0],
+        units=units if len(units) > 1 else (),
+        lines=min(most, lines),
+        inputs=min(most, before.inputs),
     )
 
 

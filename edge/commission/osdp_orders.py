@@ -32,7 +32,10 @@ class OsdpOrders:
         key = (await body(request, BusBody)).key
         shell = self._hands.shell
         device = next((one for one in shell.found.plugged if one.place == key), None)
-        if device is None or not may_be_bus(device) or key in {*shell.session.boards, *shell.session.inputs}:
+        if shell.session.is_asked(key):
+            raise Refused("commission.is_asked")
+        is_other = key in {*shell.session.boards, *shell.session.inputs} or shell.session.is_modbus(key)
+        if device is None or is_other or not may_be_bus(device):
             raise Refused("osdp.no_bus")
         if any(one.key == key for one in shell.session.readers):
             raise Refused("commission.is_reader")

@@ -19,7 +19,7 @@ def search_of(device: Plugged, session: Commissioning) -> str:
     if bus is not None and bus.asking is not None:
         return "asking"
     is_other = device.place in {*session.boards, *session.inputs, *(one.key for one in session.readers)}
-    if is_other or not may_be_bus(device):
+    if is_other or session.is_modbus(device.place) or not may_be_bus(device):
         return ""
     return "first" if bus is None else "again"
 

@@ -592,6 +592,12 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
         Sentence("Questo dispositivo è già un lettore.", "Togliere prima il lettore."),
         Sentence("This device is a reader already.", "Take the reader away first."),
     ),
+    "commission.is_asked": (
+        Sentence("Hier wird gerade gesucht.", "Warten, bis die Suche fertig ist."),
+        Sentence("Une recherche est en cours ici.", "Attendre qu'elle soit finie."),
+        Sentence("Qui è in corso una ricerca.", "Aspettare che finisca."),
+        Sentence("This is being searched now.", "Wait until the search is done."),
+    ),
     "commission.pulse_failed": (
         Sentence("Das Relais hat nicht geschaltet: {what}", "{hint}"),
         Sentence("Le relais n'a pas commuté : {what}", "{hint}"),

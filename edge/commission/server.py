@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, cast
 
@@ -12,8 +12,10 @@ from aiohttp.typedefs import Middleware
 
 from edge import config
 from edge.commission import code128
+from edge.commission.board_search import BoardHands
 from edge.commission.candidates import (
     BOARDS,
+    BUS_LINES_MAX,
     GPIO_KEY,
     INPUTS,
     LINES,
@@ -25,6 +27,7 @@ from edge.commission.kinds import Kind
 from edge.commission.known import known
 from edge.commission.labels import LABELS
 from edge.commission.made import settings_of
+from edge.commission.modbus_orders import ModbusOrders
 from edge.commission.orders import lock, to_serial
 from edge.commission.osdp import BusHands
 from edge.commission.osdp_orders import OsdpOrders
@@ -55,7 +58,7 @@ from edge.front.perimeter import (
 from edge.front.pin import PinLock
 from edge.front.template import filled
 from edge.front.unlock import Unlock
-from edge.settings import MediumSetting, Way, WiegandBits, WiegandReader
+from edge.settings import MediumSetting, ModbusInputs, ModbusRelay, Way, WiegandBits, WiegandReader
 from edge.words import Sentence
 from sync.wire.pace import Pace
 
@@ -73,6 +76,7 @@ Key = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 LaneNumber = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 Chip = Annotated[str, msgspec.Meta(min_length=1, max_length=96)]
 Offset = Annotated[int, msgspec.Meta(ge=0, lt=1024)]
+Line = Annotated[int, msgspec.Meta(ge=0, lt=BUS_LINES_MAX)]
 OneWay = Literal["entry", "exit"]
 
 
@@ -110,14 +114,15 @@ class PulseBody(Asked, frozen=True):
     key: Key
     driver: Annotated[str, msgspec.Meta(max_length=16)]
     lines: Annotated[int, msgspec.Meta(ge=1, le=LINES[-1])]
-    line: Annotated[int, msgspec.Meta(ge=0, lt=LINES[-1])]
+    """Of one board."""
+    line: Line
 
 
 class TurnedBody(Asked, frozen=True):
     """POST turned: the arm that gave way when this line was pulsed."""
 
     key: Key
-    line: Annotated[int, msgspec.Meta(ge=0, lt=LINES[-1])]
+    line: Line
     lane: LaneNumber
     way: OneWay
 
@@ -231,8 +236,6 @@ class CommissionPage:
             middlewares=[cast(Middleware, one) for one in around], client_max_size=BODY_BYTES_MAX
         )
         self.app.on_response_prepare.append(harden)
-        hands = BusHands(shell, data)
-        self.app.on_cleanup.append(lambda _app: hands.close())
         self._does: dict[str, Callable[[web.Request], Awaitable[None]]] = {
             "plan": self._plan,
             "ask": self._ask,
@@ -249,7 +252,7 @@ class CommissionPage:
             "watch": self._watch,
             "move": self._move,
             "unwire": self._unwire,
-            **OsdpOrders(hands).all(),
+            **self._at_buses(shell, data),
             "anew": self._anew,
             "enrol": self._enrol,
             "write": self._write,
@@ -268,6 +271,12 @@ class CommissionPage:
                 web.post(f"/api/commission/{{what:{'|'.join(self._does)}}}", self._post),
             ]
         )
+
+    def _at_buses(self, shell: Shell, data: Path) -> Mapping[str, Callable[[web.Request], Awaitable[None]]]:
+        readers, boards = BusHands(shell, data), BoardHands(shell)
+        self.app.on_cleanup.append(_closing(readers.close))
+        self.app.on_cleanup.append(_closing(boards.close))
+        return {**OsdpOrders(readers).all(), **ModbusOrders(boards).all()}
 
     # --- who asks -----------------------------------------------------------------------------------------------
 
@@ -388,13 +397,20 @@ class CommissionPage:
     async def _pulse(self, request: web.Request) -> None:
         asked = await body(request, PulseBody)
         device = next((one for one in self._shell.found.plugged if one.place == asked.key), None)
-        board = None
-        if device is not None and asked.driver in BOARDS and asked.line < asked.lines:
+        session = self._shell.session
+        board, many = None, 1
+        if device is not None and asked.driver in BOARDS:
             board = board_of(device, asked.driver, asked.lines)
-        if board is None:
+        on_bus = session.relays_on(asked.key)
+        if isinstance(board, ModbusRelay) and on_bus is not None:
+            many = len(on_bus.units) or 1
+            board = msgspec.structs.replace(on_bus, lines=min(asked.lines, BUS_LINES_MAX // many), inputs=0)
+        if board is None or asked.line >= asked.lines * many:
             raise Refused("commission.no_board")
-        if self._shell.session.is_reader(asked.key):
+        if session.is_reader(asked.key):
             raise Refused("commission.is_reader")
+        if session.is_asked(asked.key):
+            raise Refused("commission.is_asked")
         try:
             await self._shell.pulse(asked.key, board, asked.line)
         except PulseFailed as failed:
@@ -471,12 +487,20 @@ class CommissionPage:
             return
         if session.is_reader(said.key):
             raise Refused("commission.is_reader")
+        if session.is_asked(said.key):
+            raise Refused("commission.is_asked")
+        if (relays := session.relays_on(said.key)) is not None and said.key not in session.boards:
+            session.use_board(said.key, msgspec.structs.replace(relays, inputs=0))
         if said.key.startswith(GPIO_KEY):
             made = self._shell.pins_to_watch(said.key)
         else:
             device = next((one for one in self._shell.found.plugged if one.place == said.key), None)
             board = session.boards.get(said.key)
+            bus = session.modbus.get(said.key)
+            alone = None if bus is None else bus.inputs
             made = None if device is None else inputs_of_device(device, board, said.lines)
+            if alone is not None and isinstance(made, ModbusInputs):
+                made = msgspec.structs.replace(alone, lines=said.lines)
         if made is None:
             raise Refused("commission.no_inputs")
         session.watch(said.key, made, said.lines, again=said.key.startswith(GPIO_KEY))
@@ -547,6 +571,10 @@ class CommissionPage:
         if lane is None or seat.way not in {*lane.ways, *lane.outputs}:
             raise Refused("commission.no_lane")
         return seat
+
+
+def _closing(close: Callable[[], Awaitable[None]]) -> Callable[[web.Application], Awaitable[None]]:
+    return lambda _app: close()
 
 
 def _svg(drawn: str) -> web.Response:

@@ -25,6 +25,7 @@ from edge.commission.candidates import (
 from edge.commission.contacts import Contact, Learning, Wired, learning
 from edge.commission.kinds import PASSAGE, Kind
 from edge.commission.known import title
+from edge.commission.modbus import ModbusBus, grown
 from edge.commission.uid_form import forms
 from edge.settings import (
     AdalightStrip,
@@ -218,6 +219,8 @@ class Commissioning:
     """Wiegand readers that somebody said hang on lines of a GPIO chip, by their keys: nothing on a line can be asked."""
     buses: dict[str, Bus] = field(default_factory=dict)
     """OSDP buses, by their adapters' keys."""
+    modbus: dict[str, ModbusBus] = field(default_factory=dict)
+    """Buses of Modbus boards that were searched, by their adapters' keys."""
     freed: set[Place] = field(default_factory=set)
     """Lines of GPIO chips, by the chip's label, whose contact somebody took away."""
     idle: frozenset[str] = frozenset()
@@ -353,6 +356,32 @@ class Commissioning:
             for place, bus in self.buses.items()
             if place in present or place in chosen or bus.asking is not None
         }
+        self.modbus = {
+            place: one for place, one in self.modbus.items() if place in present or one.asking is not None
+        }
+
+    def is_asked(self, key: str) -> bool:
+        """Whether what is behind this adapter is being asked now: nothing else has its port."""
+        buses = (self.buses.get(key), self.modbus.get(key))
+        return any(one is not None and one.asking is not None for one in buses)
+
+    def relays_on(self, key: str) -> ModbusRelay | None:
+        """Return the Modbus relays behind an adapter, as the file before has several, or as they were found."""
+        before, bus = self.boards.get(key), self.modbus.get(key)
+        if isinstance(before, ModbusRelay) and len(before.units) > 1:
+            return before
+        return None if bus is None else bus.relays
+
+    def is_modbus(self, key: str) -> bool:
+        """Whether Modbus boards are behind this adapter, or are asked for."""
+        bus = self.modbus.get(key)
+        return self.relays_on(key) is not None or (bus is not None and bus.is_taken)
+
+    def found_boards(self, place: str) -> None:
+        """A bus of Modbus boards was searched. What hangs on a board that did not answer stays."""
+        before, found = self.boards.get(place), self.modbus[place].relays
+        if isinstance(before, ModbusRelay) and found is not None:
+            self.boards[place] = grown(before, found)
 
     def found_on_bus(self, place: str, readers: Mapping[str, BusReader]) -> None:
         """A bus was searched, or a reader of it given a key. One that has its place stays, also one that did not answer."""

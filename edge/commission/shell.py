@@ -159,6 +159,7 @@ class Shell:
             if one.key not in self.session.boards
             and one.key not in self.session.inputs
             and not self.session.is_bus(one.key)
+            and not self.session.is_modbus(one.key)
             and not {one.key, place_of(one.key)} & self._boards_busy
             # A keyboard of no maker of scanners may be the one that a person types on: it is taken only while one is asked for.
             and (one.what.listed or one.what.mode is not Mode.KEYBOARD or self.session.asked is not None)
@@ -194,6 +195,7 @@ class Shell:
         try:
             for key in (place, *readers):
                 await self._stop(key)
+            await self._unwatch(place)
             yield
         finally:
             self._boards_busy.discard(place)
@@ -202,8 +204,7 @@ class Shell:
         """Pulse one line of a board once, and give the board back. PulseFailed with what to do."""
         session = self.session
         board = session.known_board(key, board)
-        async with self._turn, self.alone(key):
-            await self._unwatch(key)  # its guard has the port: a board has one owner
+        async with self._turn, self.alone(key):  # its guard has the port: a board has one owner
             await self._pulse(board, line)
         session.use_board(key, board)
         self._pulsed(line)

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from admission.reasons import Language
+from edge.commission import modbus_view
 from edge.commission.buses import WHAT, plugged
 from edge.commission.candidates import GPIO_KEY, INPUTS, has_inputs, likely_board, wired
 from edge.commission.contacts import Contact
@@ -22,7 +23,7 @@ from edge.commission.shell import Listening, Shell
 from edge.commission.told import TroubleTold, told
 from edge.commission.words import label, name, sentence_of
 from edge.link import Health
-from edge.settings import GpioInputs, GpioRelay, InputSettings, MediumSetting, Way
+from edge.settings import GpioInputs, GpioRelay, MediumSetting, Way
 
 _WRONG_CARDS: Final = ((Heard.UNCLEAR, "unclear"), (Heard.OTHER_FORM, "other_form"))
 
@@ -46,6 +47,10 @@ class DeviceShown(msgspec.Struct, frozen=True):
     pn532: bool
     wires: bool
     """It is a Wiegand reader on lines that a person named."""
+    units: tuple[int, ...]
+    """Addresses of the Modbus boards behind it, where they were found or several are known; `lines` are those of each."""
+    modbus: str
+    """How an adapter can be searched for Modbus boards (`edge.commission.modbus_view.search_of`)."""
     osdp: str
     """How an adapter can be searched for readers on a bus (`edge.commission.osdp_view.search_of`)."""
     wants_key: bool
@@ -169,7 +174,11 @@ def commission_view(
     shell: Shell, language: Language, *, enrolled: bool, name: str, path: str, before: Earlier
 ) -> CommissionShown:
     """Say everything to a technician."""
-    found = (*told(troubles(shell.found), language), *troubles_shown(shell.session, language))
+    found = (
+        *told(troubles(shell.found), language),
+        *troubles_shown(shell.session, language),
+        *told(modbus_view.troubles(shell.session), language),
+    )
     on_bus = [
         (plugged(key, one), WHAT) for bus in shell.session.buses.values() for key, one in bus.readers.items()
     ]
@@ -198,7 +207,10 @@ def _device(
     device: Plugged, what: Known, shell: Shell, found: tuple[TroubleTold, ...], language: Language
 ) -> DeviceShown:
     one = shell.listening.get(device.place)
-    board = "" if shell.session.is_reader(device.place) else likely_board(device)
+    on_bus = shell.session.relays_on(device.place)
+    board = likely_board(device) if on_bus is None else "modbus"
+    if shell.session.is_reader(device.place):
+        board = ""
     made, hangs = shell.session.boards.get(device.place), shell.session.wired.get(device.place)
     kind = f"{name(what.role.value, language)} · {name(what.mode.value, language)}"
     return DeviceShown(
@@ -211,16 +223,24 @@ def _device(
         state=_state(device, one, shell, language),
         heard=0 if one is None else one.heard,
         seat=_place_of(device.place, shell, language),
-        board=str(made.__struct_config__.tag) if made is not None else board,
-        lines=getattr(made, "lines", 0),
+        board=board if made is None else str(made.__struct_config__.tag),
+        lines=getattr(made or on_bus, "lines", 0),
         is_board=device.place in shell.session.boards,
-        adapter=bool(board) and board != "hid" and device.place not in shell.session.inputs,
+        adapter=_may_be_pn532(device.place, board, shell),
         pn532=device.place in shell.pn532,
         wires=hangs is not None,
+        units=modbus_view.units_of(on_bus),
+        modbus=modbus_view.search_of(device, shell.session),
         osdp=search_of(device, shell.session),
         wants_key=wants_key(device.place, shell.session),
         troubles=tuple(one for one in found if one.place == device.place),
     )
+
+
+def _may_be_pn532(key: str, board: str, shell: Shell) -> bool:
+    """Whether a person may say that a PN532 is behind this device."""
+    is_other = key in shell.session.inputs or shell.session.is_modbus(key)
+    return bool(board) and board != "hid" and not is_other
 
 
 def _place_of(key: str, shell: Shell, language: Language) -> str:
@@ -242,6 +262,8 @@ def _other(one: Chosen, language: Language) -> str:
 
 
 def _state(device: Plugged, one: Listening | None, shell: Shell, language: Language) -> str:
+    if on_modbus := modbus_view.state_of(device.place, shell.session, language):
+        return on_modbus
     if device.place in shell.session.boards:
         return label("is_board", language)
     if device.place in shell.session.inputs:
@@ -311,7 +333,7 @@ def _output(at: tuple[str, int], shell: Shell, language: Language) -> str:
     board = shell.session.boards.get(at[0])
     if isinstance(board, GpioRelay):
         return label("pin_line_low" if board.active_low else "pin_line", language).format(line=at[1])
-    return label("line", language).format(line=at[1] + 1)
+    return label("line", language).format(line=modbus_view.numbered(board, at[1], getattr(board, "lines", 0)))
 
 
 def _pins(shell: Shell) -> Iterator[PinsShown]:
@@ -341,7 +363,7 @@ def _contact(contact: Contact, lane: Lane, shell: Shell, language: Language) -> 
         return ContactShown(contact.value, called, "", active=False, moves=0)
     place = (wired.key, wired.line)
     where = label("input_open" if wired.active_low else "input", language).format(
-        line=_line_name(shell.session.inputs[wired.key], wired.line)
+        line=_line_name(wired.key, wired.line, shell)
     )
     is_active = shell.session.levels.get(place, wired.active_low) is not wired.active_low
     return ContactShown(
@@ -356,12 +378,21 @@ def _boards(shell: Shell, language: Language) -> Iterator[BoardShown]:
         relay = session.boards.get(device.place)
         if session.is_reader(device.place) or not any(one.kind is NodeKind.SERIAL for one in device.nodes):
             continue
-        if has_inputs(relay) if relay is not None else likely_board(device):
-            yield _board(device.place, title(device), device.place, INPUTS, shell, language)
+        may_be = likely_board(device) or session.is_modbus(device.place)
+        if has_inputs(relay) if relay is not None else may_be:
+            yield _board(
+                device.place, title(device), device.place, _sizes(device.place, shell), shell, language
+            )
     for chip in shell.free:
         lines = [one for one in shell.free_lines(chip) if one not in session.outputs_of(chip)]
         if lines:
             yield _board(f"{GPIO_KEY}{chip}", "GPIO", chip, (len(lines),), shell, language)
+
+
+def _sizes(key: str, shell: Shell) -> tuple[int, ...]:
+    """Return how many contacts a board may have, each of several; one where that is known."""
+    known_inputs = modbus_view.inputs_known(key, shell.session)
+    return (known_inputs,) if known_inputs else INPUTS
 
 
 def _board(
@@ -381,16 +412,19 @@ def _board(
         ok=one is not None and not said,
         state=said,
         active=tuple(
-            _line_name(shell.session.inputs[key], line)
+            _line_name(key, line, shell)
             for (of, line), is_on in sorted(shell.session.levels.items())
             if of == key and is_on
         ),
     )
 
 
-def _line_name(settings: InputSettings, line: int) -> str:
+def _line_name(key: str, line: int, shell: Shell) -> str:
     """Name an input as people on the spot do: by its place on the board, counted from 1, or by the header's own number."""
-    return f"GPIO {line}" if isinstance(settings, GpioInputs) else str(line + 1)
+    if isinstance(shell.session.inputs[key], GpioInputs):
+        return f"GPIO {line}"
+    board = shell.session.boards.get(key)
+    return modbus_view.numbered(board, line, getattr(board, "inputs", 0))
 
 
 def _asked(shell: Shell, language: Language) -> AskedShown | None:

@@ -3,7 +3,7 @@ const $ = (id) => document.getElementById(id);
 const words = JSON.parse(document.body.dataset.words);
 const lang = document.documentElement.lang;
 const EVERY_MS = 700, ASKED_MS = 250, SURE_MS = 4000, LANES_MAX = 16;
-const LINES = [1, 2, 4, 8, 16], KINDS = { lcus: "LCUS", kmtronic: "KMTronic", numato: "Numato", modbus: "Modbus RTU", hid: "USBRelay (HID)" };
+const LINES = [1, 2, 4, 8, 16, 32], KINDS = { lcus: "LCUS", kmtronic: "KMTronic", numato: "Numato", modbus: "Modbus RTU", hid: "USBRelay (HID)" };
 const BARRIERS = { tripod: words.tripod, speed_gate: words.speed_gate, swing_gate: words.swing_gate, door: words.door, no_sensor: words.no_sensor };
 let state = null, drawn = {}, planned = null, pulsed = {}, pinned = {}, wiredTo = {}, sized = {}, chosenBefore = "", going = false;
 
@@ -55,6 +55,7 @@ function device(one) {
     el("p", { className: "quiet", textContent: [one.kind, one.place, one.heard ? fill(words.heard, { n: one.heard }) : ""].filter(Boolean).join(" · ") }),
     one.wires ? button(words.remove, () => act("no-wire", { key: one.key })) : null,
     one.osdp ? button(one.osdp === "first" ? words.osdp_first : words.osdp_again, (e) => { if (sure(e.currentTarget, words.osdp_sure)) act("osdp-search", { key: one.key }); }, { disabled: one.osdp === "asking" }) : null,
+    one.modbus ? button(one.modbus === "first" ? words.modbus_first : words.modbus_again, (e) => { if (sure(e.currentTarget, words.osdp_sure)) act("modbus-search", { key: one.key }); }, { disabled: one.modbus === "asking" }) : null,
     one.wants_key ? button(words.osdp_key, async (e) => { if (!sure(e.currentTarget, words.osdp_key_sure)) return; e.currentTarget.disabled = true; await act("osdp-key", { key: one.key }); drawn.devices = ""; show(); }, { className: "main" }) : null,
     one.is_board ? button(words.no_board, () => act("adapter", { key: one.key, pn532: false })) : null,
     one.adapter && !one.is_board ? el("label", { className: "check-box" }, el("input", { type: "checkbox", checked: one.pn532, onchange: (e) => act("adapter", { key: one.key, pn532: e.target.checked }) }), words.pn532) : null,
@@ -85,6 +86,7 @@ function seat(one) {
 // A board on which contacts may hang. The header's pins are read only after a second tap: a relay on one could close by it.
 function inputs(one) {
   const had = sized[one.key] ??= { lines: one.sizes.includes(8) ? 8 : one.sizes[0] };
+  if (!one.sizes.includes(had.lines)) had.lines = one.sizes[0];
   const many = one.sizes.length < 2 ? null : el("label", {}, words.sizes, " ", choice(one.sizes.map((n) => [n, n]), had.lines, (e) => { had.lines = Number(e.target.value); }, { disabled: one.watched }));
   const isGpio = one.key.startsWith("gpio:");
   const more = one.watched && isGpio && one.watching < one.sizes[0] ? button(words.all_pins, (e) => { if (sure(e.currentTarget, words.gpio_sure)) act("watch", { key: one.key, lines: had.lines }); }) : null;
@@ -107,9 +109,13 @@ function contact(lane, one) {
 
 function board(one) {
   const had = pulsed[one.key] ??= { driver: one.board, lines: one.lines || 4, line: null };
-  const kind = choice(Object.entries(KINDS), had.driver, (e) => { had.driver = e.target.value; });
-  const many = choice([...new Set([...LINES, had.lines])].sort((a, b) => a - b).map((n) => [n, n]), had.lines, (e) => { had.lines = Number(e.target.value); drawn.boards = ""; show(); });
-  const lines = [...Array(had.lines).keys()].map((line) => button(fill(words.pulse, { line: line + 1 }), async (e) => {
+  // Boards that were found say what they are; several are numbered through, and named by their addresses.
+  const units = one.units.length > 1 ? one.units : [0];
+  if (one.units.length && had.units !== String(one.units)) Object.assign(had, { driver: "modbus", lines: one.lines, units: String(one.units) });
+  const called = (line) => (units[0] ? `${units[Math.floor(line / had.lines)]}.${line % had.lines + 1}` : line + 1);
+  const kind = choice(Object.entries(KINDS), had.driver, (e) => { had.driver = e.target.value; }, { disabled: one.units.length > 0 });
+  const many = choice([...new Set([...LINES, had.lines])].sort((a, b) => a - b).map((n) => [n, n]), had.lines, (e) => { had.lines = Number(e.target.value); drawn.boards = ""; show(); }, { disabled: units[0] > 0 });
+  const lines = [...Array(had.lines * units.length).keys()].map((line) => button(fill(words.pulse, { line: called(line) }), async (e) => {
     if (!sure(e.currentTarget)) return;
     e.currentTarget.disabled = true;
     const done = await act("pulse", { key: one.key, driver: had.driver, lines: had.lines, line });
@@ -123,7 +129,7 @@ function board(one) {
   if (had.line !== null) {
     const outputs = state.lanes.flatMap((lane) => lane.outputs);
     const done = () => { had.line = null; drawn.boards = ""; show(); };
-    card.append(el("div", { className: "turned" }, el("h3", { textContent: `${fill(words.pulse, { line: had.line + 1 })}: ${words.turned}` }), el("div", { className: "row" },
+    card.append(el("div", { className: "turned" }, el("h3", { textContent: `${fill(words.pulse, { line: called(had.line) })}: ${words.turned}` }), el("div", { className: "row" },
       ...outputs.map((out) => button(out.label, async () => { if (await act("turned", { key: one.key, line: had.line, lane: out.lane, way: out.way })) done(); })),
       button(words.nothing, done))));
   }
@@ -214,7 +220,7 @@ function show() {
   const boards = state.devices.filter((one) => one.board && !one.seat && (one.is_board || !alone.includes(one.key)));
   $("outputs-none").hidden = boards.length > 0 || state.pins.length > 0;
   $("outputs-why").hidden = !$("outputs-none").hidden;
-  draw("boards", [boards.map((one) => one.key), state.lanes.map((one) => one.outputs)], () => boards.map(board));
+  draw("boards", [boards.map((one) => [one.key, one.units, one.units.length && one.lines]), state.lanes.map((one) => one.outputs)], () => boards.map(board));
   draw("pins", [state.pins, state.lanes.map((one) => one.outputs)], () => state.pins.map(pins));
   const chips = state.pins.filter((one) => one.wires.length > 1);
   draw("wires", chips.map(({ chip, wires: lines }) => [chip, lines]), () => { wiredTo = {}; return chips.map(wires); });

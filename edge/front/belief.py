@@ -92,6 +92,7 @@ class Belief:
                 await self._documents.take_roster(await self._centre.roster())
             await self._in_thread(merged.settle)
         await self.pass_on(merged)
+        await self._documents.keep_offered()
         await self._documents.certify()
         answered()  # not only when there is something to ask for again
         with contextlib.suppress(TimeoutError):

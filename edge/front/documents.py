@@ -2,6 +2,7 @@
 the gate's own keys, when it is asked for new ones."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import subprocess
@@ -197,12 +198,16 @@ class Documents:
         raise KeysRolled
 
     async def take_roster(self, data: bytes) -> Roster:
-        """Go by a roster from whomever, where it is newer. RosterRefused; the one before stays then."""
+        """Go by a roster from the centre, where it is newer. RosterRefused; the one before stays then.
+
+        Where the disk does not take it, it holds all the same: `keep_offered` again.
+        """
         seen = read(data, self._enrolment)
         found = newer(self.held, seen)
         if found is seen:
-            await asyncio.to_thread(_keep, self._data / ROSTER_FILE, data)
-            self.held = seen
+            self.held, self._unkept = seen, data
+            with contextlib.suppress(OSError):
+                await self.keep_offered()
         return found
 
     def _roster_is_due(self, told: Manifest) -> bool:

@@ -20,12 +20,14 @@ from edge.front.documents import Documents
 from edge.front.doubt import Doubt
 from edge.front.merged import Merged
 from edge.front.past import Past
+from edge.held_roster import ROSTER_FILE
 from edge.link import Done
 from edge.store.disk import LocalDisk
 from edge.store.log import LogStore
 from edge.store.log_reader import LogReader
 from sync.wire.counted import Limit
 from sync.wire.messages import Certified
+from sync.wire.snapshots import Manifest
 from tests.edge.front.peers.node import NOW_S, enrolment_of, key_of, log_of, roster_of
 from tests.sync.logs import EpochLog
 
@@ -101,5 +103,32 @@ async def test_a_page_that_gets_no_certificate_keeps_no_other_document_back(
     assert (was_in_doubt, merged.doubts) == (True, False)
     assert documents.held is not None
     assert source.asked == (kind == "refused"), "not again and again"
+    reader.close()
+    store.close()
+
+
+async def test_a_roster_holds_also_while_the_card_takes_nothing(tmp_path: Path) -> None:
+    """Whoever it shuts out is believed no more from now on; kept it is as soon as the card is well."""
+    mine, due = enrolment_of(1), asyncio.Event()
+    store = LogStore.open(tmp_path, LocalDisk())
+    reader = LogReader.open(tmp_path)
+    (tmp_path / ROSTER_FILE).with_suffix(".new").mkdir()
+    centre = cast(Centre, Source())
+    documents = Documents(mine, tmp_path, centre, lambda: NOW_S)
+    merged = Merged(reader, mine.gate, mine.public, dict)
+    told = Manifest(mine.group, None, (), b"", roster_version=1)
+
+    async def here(work: Callable[[], Any]) -> Any:
+        return work()
+
+    belief = Belief(documents, Past(SystemClock(), reader), Doubt(lambda: 0, due), due, centre, Lane(), here)
+    with pytest.raises(OSError, match="directory"):
+        await belief.look(told, merged, due.set)
+    held = belief.in_force()
+    assert held is not None
+    assert (held.version, belief._believed) == (1, held), "the lane goes by it, too"
+    (tmp_path / ROSTER_FILE).with_suffix(".new").rmdir()
+    await belief.look(told, merged, due.set)
+    assert documents.signed() == (tmp_path / ROSTER_FILE).read_bytes() == roster_of([1, 2])
     reader.close()
     store.close()

@@ -168,10 +168,7 @@ class Centre:
         said = await self._exchange("GET", f"/api/v1/gate/time?nonce={nonce}", nonce=nonce, tls=tls)
         if said.status != 200:
             self._raise(said)
-        try:
-            answer = msgspec.json.decode(said.body, type=SignedTime)
-        except msgspec.DecodeError as error:
-            raise CutOff("what answers is not the centre") from error
+        answer = _unproved(said.body, SignedTime)
         if not time_is_genuine(self._time_key, answer, nonce):
             raise CentreRefused("time_forged")
         return answer.time_s
@@ -229,10 +226,7 @@ class Centre:
         said = await self._exchange("GET", "/api/v1/gate/keys", tls=undated)
         if said.status != 200:
             self._raise(said)
-        try:
-            return msgspec.json.decode(said.body, type=SignedKeys)
-        except msgspec.DecodeError as error:
-            raise CutOff("what answers is not the centre") from error
+        return _unproved(said.body, SignedKeys)
 
     async def roster(self) -> bytes:
         """Return the newest roster, not yet verified (`sync.wire.roster`)."""
@@ -440,10 +434,7 @@ class Centre:
     def _raise(self, said: _Answer) -> NoReturn:
         if said.status >= 500:
             raise CutOff(f"the centre is in trouble ({said.status})")
-        try:
-            problem = msgspec.json.decode(said.body, type=_Problem)
-        except msgspec.DecodeError:
-            raise CutOff(f"what answers is not the centre ({said.status})") from None
+        problem = _unproved(said.body, _Problem)
         told = problem.time
         genuine = told is not None and time_is_genuine(self._time_key, told, said.nonce)
         code = problem.title if _CODE.fullmatch(problem.title) else "refused"
@@ -460,6 +451,17 @@ def _pack(push: Push) -> bytes:
 
 def _pushed(body: bytes) -> Pushed:
     return _decoded(body, Pushed)
+
+
+def _unproved(body: bytes, kind: type[Answer]) -> Answer:
+    """Read what anybody may have said. CutOff for what the centre does not say."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (
+        msgspec.DecodeError,
+        RecursionError,
+    ) as error:  # what we leave aside is gone through, too, however deep
+        raise CutOff("what answers is not the centre") from error
 
 
 def _decoded(body: bytes, kind: type[Answer]) -> Answer:

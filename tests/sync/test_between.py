@@ -174,6 +174,25 @@ async def test_words_of_strangers_do_not_reach_the_page(between: Between, enrolm
     assert refused.value.code == "refused"
 
 
+@pytest.mark.parametrize("what", ["have", "time", "keys"])
+async def test_words_of_strangers_that_nest_without_end_are_none_of_the_centre(
+    between: Between, enrolment: Enrolment, what: str
+) -> None:
+    """They would have ended the uplink, and the talk with the neighbours with it."""
+
+    def evil(answer: web.Response) -> None:
+        answer.set_status(401 if what == "have" else 200)
+        answer.body = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+    between.spoil = evil
+    async with Centre(enrolment) as centre:
+        asks: dict[str, Callable[[], Awaitable[object]]] = {
+            "have": centre.have, "time": centre.time_s, "keys": centre.key_document,
+        }  # fmt: skip
+        with pytest.raises(CutOff):
+            await asks[what]()
+
+
 async def test_a_list_leaves_the_log_its_room(enrolment: Enrolment, tmp_path: Path) -> None:
     async with Centre(enrolment, free_bytes=lambda _folder: KEPT_FREE_BYTES + 100) as centre:
         published = await newest(centre)

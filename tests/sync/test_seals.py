@@ -201,3 +201,5 @@ def test_strangers_and_altered_documents_are_refused() -> None:
     other = new_keys().document(NOW_S).document  # signed by the right key, naming another identity
     forged = SignedKeys(signed.identity, other, sign_keys(KEYS.identity_key, other))
     assert code_of(pins(KEYS), forged) == "keys.altered"
+    nested = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    assert code_of(pins(KEYS), SignedKeys(signed.identity, nested, signed.signature)) == "keys.altered"

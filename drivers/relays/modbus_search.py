@@ -26,7 +26,7 @@ COUNTS: Final = (32, 16, 8, 4, 2, 1)
 """Relays and inputs that boards are sold with, as far as a gate takes them. A board refuses to be asked for more than it has."""
 ANSWER_S: Final = 0.06
 """Longest wait for an answer to begin. Boards take 5 to 20 ms."""
-FAR_S: Final = 0.04
+FAR_S: Final = 0.05
 """The same at addresses that few have."""
 SLOWLY_S: Final = 0.15
 """The same for the questions after the first."""

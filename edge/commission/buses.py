@@ -23,6 +23,8 @@ OSDP_KEY: Final = "osdp:"
 WHAT: Final = Known(Role.TAG_READER, Mode.OSDP)
 KEYS_TRIED_MAX: Final = 32
 """Keys of ours that a reader is asked to prove: two for each of a gate's lanes at most."""
+READERS_MAX: Final = 16
+"""Readers of a bus that are asked for their keys. Eight are what a bus of 9600 baud takes."""
 
 
 class KeyState(Enum):
@@ -125,11 +127,11 @@ def key_file(found: OsdpFound, data: Path) -> Path:
     )
 
 
-def keys_to_try(found: OsdpFound, data: Path) -> list[Path]:
-    """Return the files with keys that may be this reader's, the likeliest first."""
-    stem = _stem(found)
-    files = sorted(data.glob("osdp-*.key"), key=lambda one: (not one.name.startswith(stem), one.name))
-    return files[:KEYS_TRIED_MAX]
+def keys_to_try(found: OsdpFound, data: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files with keys that were made for this reader, as it names itself, and those that may be its, too."""
+    files, stem = sorted(data.glob("osdp-*.key")), _stem(found)
+    own = [one for one in files if one.name.startswith(stem)]
+    return own[:KEYS_TRIED_MAX], [one for one in files if one not in own][:KEYS_TRIED_MAX]
 
 
 def _stem(found: OsdpFound) -> str:

@@ -5,15 +5,17 @@ the reader has it, and is in no answer and no log.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from drivers.base import DeviceGone, DriverError, Misconfigured
 from edge.commission.buses import (
+    READERS_MAX,
     Bus,
     BusReader,
     KeyState,
@@ -29,7 +31,8 @@ from edge.commission.inventory import NodeKind, Plugged
 from edge.commission.known import Role, known
 from edge.commission.session import Commissioning
 from edge.commission.shell import Shell
-from edge.devices import OsdpFound
+from edge.devices import OsdpBus, OsdpFound
+from edge.settings import OsdpReader
 
 MAY_BE_BUS: Final = frozenset({Role.ADAPTER, Role.UNKNOWN})
 _TROUBLE_OF: Final = {KeyState.NEW: (Grade.WARN, "osdp.new"), KeyState.OTHER: (Grade.BAD, "osdp.other")}
@@ -103,38 +106,47 @@ class BusHands:
                 found = await self.shell.devices.osdp_search(port, tell)
                 readers = {
                     key_of(place, one.address): await self._reader(session, place, port, one)
-                    for one in found.readers
+                    for one in found.readers[:READERS_MAX]
                 }
             except DriverError as error:
                 args = (("what", str(error)), ("hint", error.hint))
                 bus.troubles = (Trouble(Grade.BAD, "osdp.failed", place, args),)
             else:
-                bus.troubles = tuple(troubles_of(found, place, port))
+                bus.troubles = (*troubles_of(found, place, port), *_too_many(found, place))
                 session.found_on_bus(place, readers)
         await self.shell.look()
 
     async def _reader(self, session: Commissioning, place: str, port: str, found: OsdpFound) -> BusReader:
         """Find out which key a reader has, by having it prove one after the other."""
         before = session.buses[place].readers.get(key_of(place, found.address))
-        files = keys_to_try(found, self.data)
-        if before is not None:
-            files = [Path(before.reader.key_file), *files]
-        opens = self.shell.devices.osdp_opens
+        own, others = keys_to_try(found, self.data)
         fresh = setting(port, found, key_file(found, self.data))
         try:
-            for file in dict.fromkeys(files):
-                known_key = setting(port, found, file)
-                if await _proves(opens(known_key, False)):
-                    return BusReader(found, known_key, KeyState.OURS)
-            begun = Path(f"{fresh.key_file}.new")
-            is_new = await opens(fresh, True) or await _proves(opens(setting(port, found, begun), False))
+            known_key = await self._first(port, found, [Path(before.reader.key_file)] if before else [], own)
+            is_new = known_key is None and await self.shell.devices.osdp_opens(fresh, True)
+            if known_key is None and not is_new:  # none was made for it: it may have had another address
+                known_key = await self._first(port, found, others)
+                begun = Path(f"{fresh.key_file}.new")
+                is_new = known_key is None and await self._first(port, found, [begun]) is not None
         except DriverError as error:
             args = (("what", str(error)), ("hint", error.hint))
             trouble = Trouble(Grade.BAD, "osdp.failed", key_of(place, found.address), args)
             return BusReader(found, fresh, KeyState.UNKNOWN, trouble)
+        if known_key is not None:
+            return BusReader(found, known_key, KeyState.OURS)
         state = KeyState.NEW if is_new else KeyState.OTHER
         grade, code = _TROUBLE_OF[state]
         return BusReader(found, fresh, state, Trouble(grade, code, key_of(place, found.address)))
+
+    async def _first(self, port: str, found: OsdpFound, *files: list[Path]) -> OsdpReader | None:
+        """Return how a reader opens with the first of these keys that it proves; None where it proves none."""
+        for file in dict.fromkeys(one for some in files for one in some):
+            made = setting(port, found, file)
+            # A file that holds no key opens nothing.
+            with contextlib.suppress(Misconfigured):
+                if await self.shell.devices.osdp_opens(made, False):
+                    return made
+        return None
 
     @asynccontextmanager
     async def _alone(self, place: str, bus: Bus) -> AsyncIterator[None]:
@@ -146,12 +158,10 @@ class BusHands:
             bus.asking = None
 
 
-async def _proves(opens: Coroutine[Any, Any, bool]) -> bool:
-    """Whether a reader opens; a file that holds no key opens nothing."""
-    try:
-        return await opens
-    except Misconfigured:
-        return False
+def _too_many(found: OsdpBus, place: str) -> Iterator[Trouble]:
+    if left := found.readers[READERS_MAX:]:
+        what = ", ".join(str(one.address) for one in left)
+        yield Trouble(Grade.WARN, "osdp.many", place, (("what", what),))
 
 
 def _code_of(error: DriverError) -> str:

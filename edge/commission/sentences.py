@@ -309,6 +309,24 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
             "Connect each alone and give it an address of its own with its maker's tool; then search again.",
         ),
     ),
+    "osdp.many": (
+        Sentence(
+            "Mehr als 16 OSDP-Leser an einem Bus: diese werden nicht benutzt: {what}",
+            "Sie an einen eigenen Adapter hängen.",
+        ),
+        Sentence(
+            "Plus de 16 lecteurs OSDP sur un bus : ceux-ci ne servent pas : {what}",
+            "Les mettre sur un adaptateur à eux.",
+        ),
+        Sentence(
+            "Più di 16 lettori OSDP su un bus: questi non si usano: {what}",
+            "Metterli su un adattatore a parte.",
+        ),
+        Sentence(
+            "More than 16 OSDP readers on one bus: these are not used: {what}",
+            "Give them an adapter of their own.",
+        ),
+    ),
     "osdp.new": (
         Sentence(
             "Dieser Leser ist neu: er hat nur den Schlüssel, den alle kennen, und wird damit nicht gelesen.",

@@ -329,6 +329,18 @@ async def test_two_at_one_address_are_told_and_the_other_one_of_the_bus_is_given
         await b.listened(3)
 
 
+async def test_a_reader_that_answers_at_every_address_holds_nothing_up(tmp_path: Path) -> None:
+    async with bench(tmp_path, *(OsdpDevice(at, KEY) for at in range(127))) as b:
+        for number in range(40):
+            file = b.data / f"osdp-{number}.key"
+            file.write_text(bytes((number,) * 16).hex())
+            file.chmod(0o600)
+        devices = await b.search()
+        assert codes(devices[ADAPTER]) == ["osdp.many"]
+        assert devices.keys() == {ADAPTER, *(key_at(at) for at in range(16))}
+        assert {code for at in range(16) for code in codes(devices[key_at(at)])} == {"osdp.other"}
+
+
 async def test_what_is_a_relay_board_or_a_scanner_already_is_not_searched(tmp_path: Path) -> None:
     async with bench(tmp_path, OsdpDevice(1, SCBK_D)) as b:
         await b.rig.do("commission/plan", {"name": "N", "lanes": [{"name": "A"}]})

@@ -465,6 +465,9 @@ def test_a_gate_that_belongs_to_nobody_does_not_run(tmp_path: Path) -> None:
         ("ftp://centre.example", "ABCDEFGH", "no address"),
         ("http://127.0.0.1:1", "ABCDEFGH", "does not answer"),
         ("http://127.0.0.1:1", "short", "no enrolment code"),
+        ("https://centre..example", "ABCDEFGH", "does not answer"),
+        ("http://127.0.0.1:1/für-alle", "ABCDEFGH", "does not answer"),
+        ("https://[centre.example", "ABCDEFGH", "no address"),
     ],
 )
 def test_an_enrolment_that_fails_says_what_to_do(box: Box, url: str, code: str, said: str) -> None:

@@ -116,7 +116,12 @@ class Discovery:
         task.add_done_callback(self._asking.discard)
 
     async def _resolve(self, zeroconf: "AsyncZeroconf", name: str) -> None:
-        info = await zeroconf.async_get_service_info(TYPE, name, RESOLVE_MS)
+        from zeroconf import BadTypeInNameException  # noqa: PLC0415 - it is loaded by now
+
+        try:
+            info = await zeroconf.async_get_service_info(TYPE, name, RESOLVE_MS)
+        except BadTypeInNameException:  # a stranger's bytes
+            return
         if info is None or not info.port:
             return
         told = info.properties

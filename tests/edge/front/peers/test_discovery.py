@@ -4,9 +4,11 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from zeroconf import IPVersion
+from zeroconf.asyncio import AsyncZeroconf
 
 from admission.ids import GateId
-from edge.front.peers.discovery import Announced, Discovery, announced_at
+from edge.front.peers.discovery import TYPE, Announced, Discovery, announced_at
 from edge.front.peers.table import Address
 from tests.edge.front.peers.node import until
 
@@ -53,3 +55,16 @@ async def test_without_multicast_it_goes_on_trying_and_nothing_else_ends(interfa
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_a_name_that_is_none_is_nobody_and_no_defect_of_ours() -> None:
+    """Whoever is on the network may announce any bytes: each would have left a trace in the journal."""
+    found: list[tuple[str, int]] = []
+    look = Discovery(Announced(7, GateId(1), 7001), lambda at, _who: found.append(at))
+    zeroconf = AsyncZeroconf(interfaces=["127.0.0.1"], ip_version=IPVersion.V4Only)
+    try:
+        for label in ("\0", "x" * 64, ""):
+            await look._resolve(zeroconf, f"{label}.{TYPE}")
+    finally:
+        await zeroconf.async_close()
+    assert found == []

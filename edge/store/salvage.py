@@ -17,7 +17,7 @@ import apsw
 from admission.presence import from_columns
 from edge.store.disk import Disk
 from edge.store.faults import StoreFault
-from edge.store.log_schema import APPLIED_KEY, SALVAGED
+from edge.store.log_schema import APPLIED_KEY, FEED_CURSOR, RUN_KEY, SALVAGED, signed
 
 ASIDES_MAX = 8
 """Damaged logs kept. The oldest goes first: whatever of it was readable lives on in the present log."""
@@ -197,15 +197,37 @@ def _settle(target: apsw.Connection) -> tuple[int, int]:
         "WHERE NOT EXISTS (SELECT 1 FROM epoch WHERE epoch.gate = held.gate AND epoch.epoch = held.epoch)"
     )
     target.execute("UPDATE epoch SET unfolded = 1")
-    # Rows of changes may be missing, so these are asked for again from the list on.
-    target.execute("DELETE FROM meta WHERE key = ?", (APPLIED_KEY,))
-    kept: int = target.execute("SELECT count(*) FROM record").get
+    # Rows of changes may be missing, so these are asked for again from the list on; so may be records of other gates.
+    target.execute("DELETE FROM meta WHERE key IN (?, ?)", (APPLIED_KEY, FEED_CURSOR))
     known: int = target.execute(
         "SELECT coalesce(sum(max(coalesce(held, 0), coalesce(signed, 0), pruned_seq) - pruned_seq), 0) FROM ("
         "SELECT pruned_seq, (SELECT max(seq) FROM record WHERE gate = e.gate AND epoch = e.epoch) AS held, "
         "(SELECT max(seq) FROM head WHERE gate = e.gate AND epoch = e.epoch) AS signed FROM epoch AS e)"
     ).get
+    _cut_others(target)
+    kept: int = target.execute("SELECT count(*) FROM record").get
     return kept, max(0, known - kept)
+
+
+def _cut_others(target: apsw.Connection) -> None:
+    """Let the logs of other gates end before their first gap: what is behind it counts as held, and is never asked for.
+
+    All of them comes again, and what was derived of it stays. Our own, which the last run names, others may not have.
+    """
+    run = target.execute("SELECT value FROM meta WHERE key = ?", (RUN_KEY,)).get
+    epoch = signed(int.from_bytes(run, "big")) if run is not None else None
+    own: int | None = target.execute("SELECT gate FROM epoch WHERE epoch = ?", (epoch,)).get
+    if own is None:
+        return
+    ends: list[Any] = target.execute(
+        "SELECT gate, epoch, pruned_seq + coalesce(sum(whole.seq = pruned_seq + place), 0) FROM epoch LEFT JOIN ("
+        "SELECT gate, epoch, seq, row_number() OVER (PARTITION BY gate, epoch ORDER BY seq) AS place FROM record"
+        ") AS whole USING (gate, epoch) WHERE gate <> ? GROUP BY gate, epoch",
+        (own,),
+    ).fetchall()
+    for gate, of, end in ends:
+        for table in ("record", "head"):
+            target.execute(f"DELETE FROM {table} WHERE gate = ? AND epoch = ? AND seq > ?", (gate, of, end))  # noqa: S608 - our own names
 
 
 def _next_aside(data: Path, disk: Disk) -> Path:

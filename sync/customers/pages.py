@@ -72,7 +72,19 @@ class CustomerPages:
             return View("people/customer.html", {**shown, "said": errors.get("")}, 422)
 
         act = _button(asked.form, number)
+        if asked.form.text("do") == "edit":
+            act = self._edit(connection, asked, number)
         return self._acts.press(connection, asked, act, f"/customers/{number}", again)
+
+    def _edit(self, connection: Connection, asked: PageAsked, number: int) -> Act:
+        """Return what the form changes: what nobody touched there stays as somebody else made it meanwhile, or erased it."""
+        at, form = {"customer": number}, asked.form
+        now = self._acts.do(connection, asked, "GET /api/v1/customers/{customer}", at)
+        values = {
+            name: getattr(now, name) if form.text(name) == form.get(f"was_{name}") else form.text(name)
+            for name in FIELDS
+        }
+        return Act("PUT /api/v1/customers/{customer}", at, values)
 
     def _customer(self, connection: Connection, asked: PageAsked) -> dict[str, Any]:
         number = asked.number("customer")
@@ -104,7 +116,6 @@ def _button(form: Form, customer: int) -> Act | None:
         verb = do.removesuffix("_ticket")
         return Act("POST /api/v1/events/{event}/tickets/{ticket}/standing", ticket, {"verb": verb, **why})
     return {
-        "edit": Act(f"PUT {base}", at, {name: form.text(name) for name in FIELDS}),
         "shown_name": Act(f"PUT {base}/shown-name", at, {"name": form.text("shown_name")}),
         "ban": Act(f"POST {base}/ban", at, why),
         "unban": Act(f"POST {base}/unban", at, why),

@@ -184,7 +184,7 @@ _LINES: Final[Mapping[Line, _Row]] = {
     Line.EXIT: _Row(
         DisplayState.ADMIT,
         ("Auf Wiedersehen", "Au revoir", "Arrivederci", "Goodbye"),
-        ("Ausgang frei.", "Sortie libre.", "Uscita libera.", "Exit is free."),
+        ("Ausgang frei.", "Sortie libre.", "Uscita libera.", "Exit is open."),
     ),
     Line.GROUP: _Row(
         DisplayState.ADMIT,
@@ -198,7 +198,7 @@ _LINES: Final[Mapping[Line, _Row]] = {
             "Gruppe einlassen[: noch {count}]. Bitte mitzählen.",
             "Laisser entrer le groupe[: encore {count}]. Compter les personnes.",
             "Far entrare il gruppo[: ancora {count}]. Contare le persone.",
-            "Let the group in[: {count} to go]. Count along.",
+            "Let the group in[: {count} to go]. Please count them.",
         ),
     ),
     Line.WELCOME: _Row(
@@ -389,7 +389,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Dieses Band gehört schon jemandem",
             "Ce bracelet est déjà attribué",
             "Braccialetto già assegnato",
-            "This wristband is somebody's already",
+            "This wristband is already taken",
         ),
         (
             "Anderes Band nehmen. Wem dieses gehört, steht in der Zentrale.",
@@ -425,7 +425,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Keine gültige Herstellersignatur auf dem Chip. Ruhig halten, sonst anderes Band.",
             "Pas de signature valable du fabricant sur la puce. Tenir immobile, sinon autre bracelet.",
             "Il chip non ha una firma valida del produttore. Tenerlo fermo, altrimenti cambiarlo.",
-            "The chip has no valid signature of its maker. Hold it still, else another band.",
+            "The chip has no valid signature of its maker. Hold it still, else take another band.",
         ),
     ),
     Reason.REPLAYED_TAP: _Row(
@@ -440,7 +440,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Diese Antwort des Chips kam schon einmal. Bleibt es dabei, ist es eine Kopie.",
             "Cette réponse de la puce a déjà servi. Si cela se répète, c'est une copie.",
             "Questa risposta del chip è già stata usata. Se si ripete, è una copia.",
-            "This answer of the tag came before. If it happens again, it is a copy.",
+            "The tag gave this answer before. If it happens again, it is a copy.",
         ),
     ),
     Reason.BANNED_TAG: _Row(
@@ -545,7 +545,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Zahlung offen. Zum Bezahlen an den Schalter schicken.",
             "Paiement en attente. Envoyer payer au guichet.",
             "Pagamento in sospeso. Mandare a pagare alla cassa.",
-            "Payment is open. Send to the box office to pay.",
+            "Payment is outstanding. Send to the box office to pay.",
         ),
     ),
     Reason.UNAPPROVED: _Row(
@@ -560,7 +560,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Akkreditierung wartet auf Freigabe. An die Akkreditierungsstelle verweisen.",
             "Accréditation en attente. Envoyer au bureau des accréditations.",
             "Accredito in attesa. Mandare all'ufficio accrediti.",
-            "Accreditation waits for approval. Send to the accreditation desk.",
+            "Accreditation awaits approval. Send to the accreditation desk.",
         ),
     ),
     Reason.WRONG_EVENT: _Row(
@@ -725,7 +725,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Code passt zu Tickets verschiedener Personen. Das einzelne Ticket verlangen.",
             "Le code vaut pour plusieurs personnes. Demander le billet individuel.",
             "Il codice vale per più persone. Chiedere il biglietto singolo.",
-            "Code fits tickets of different people. Ask for the single ticket.",
+            "Code matches tickets of different people. Ask for the single ticket.",
         ),
     ),
     Reason.UNLISTED: _Row(
@@ -734,7 +734,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Bitte warten: Ticket wird geprüft",
             "Veuillez patienter: contrôle du billet",
             "Attendere: controllo del biglietto",
-            "Please wait: your ticket is checked",
+            "Please wait: checking your ticket",
         ),
         (
             "Echt, aber nicht in der Liste. Kaufbestätigung ansehen, dann von Hand einlassen.",
@@ -749,7 +749,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Bitte warten: Personal kommt",
             "Veuillez patienter: le personnel arrive",
             "Attendere: arriva il personale",
-            "Please wait: staff is coming",
+            "Please wait: staff are coming",
         ),
         (
             "Vor dem Neustart freigegeben, Durchgang nicht gesehen. Noch draussen? Einlassen.",
@@ -794,7 +794,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "Bitte warten: Personal kommt",
             "Veuillez patienter: le personnel arrive",
             "Attendere: arriva il personale",
-            "Please wait: staff is coming",
+            "Please wait: staff are coming",
         ),
         (
             "Zu diesem Ticket gibt es einen Hinweis. Lesen, dann entscheiden.",
@@ -812,7 +812,7 @@ _REASONS: Final[Mapping[Reason, _Row]] = {
             "One moment, please",
         ),
         (
-            "Noch geht jemand durch. Ticket bleibt gültig, gleich nochmals.",
+            "Es geht noch jemand durch. Ticket bleibt gültig, gleich nochmals zeigen.",
             "Quelqu'un passe encore. Le billet reste valable, réessayer.",
             "Qualcuno sta ancora passando. Il biglietto resta valido, riprovare.",
             "Somebody is still passing. The ticket stays valid, try again shortly.",

@@ -479,7 +479,7 @@ AFTER = [
         {"after": After.GIVEN_BACK, "direction": 2},
         "undone", "Released, did not pass", "Still counts as inside.", [], False,
     ),
-    ({"after": After.PASSED, "direction": 2}, "exit", "Exit", "Exit is free.", ["passed"], False),
+    ({"after": After.PASSED, "direction": 2}, "exit", "Exit", "Exit is open.", ["passed"], False),
     ({"flags": 16}, "admit", "Admitted", "Valid.", ["rehearsal"], False),
     ({"ticket": ""}, "admit", "Admitted", "Valid.", [], False),
     ({"outcome": 4, "reason": 8}, "refused", "Refused", None, [], False),

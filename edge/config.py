@@ -374,7 +374,8 @@ def _within(value: float, least: float | None, most: float | None) -> bool:
 def _refused(shape: inspect.Type, value: object, path: KeyPath) -> _Found:
     """Say that a plain value is not allowed, and which one may have been meant."""
     bare = _bare(shape)
-    choices = [str(one.value) for one in bare.cls] if isinstance(bare, inspect.EnumType) else []
+    shapes = [_bare(one) for one in bare.types] if isinstance(bare, inspect.UnionType) else [bare]
+    choices = [str(one.value) for enum in shapes if isinstance(enum, inspect.EnumType) for one in enum.cls]
     return _Found(path, f"{_shown(value)} is not allowed", describe(shape), _near(value, choices))
 
 

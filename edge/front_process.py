@@ -41,6 +41,7 @@ class FrontProcess:
         told = {
             "data": settings.gate.data,
             "name": settings.gate.name,
+            "language": msgspec.to_builtins(settings.gate.language),
             "socket": str(socket),
             "page": msgspec.to_builtins(settings.page),
             "centre": msgspec.to_builtins(settings.centre),

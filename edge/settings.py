@@ -551,7 +551,8 @@ class GateSettings(_Strict, frozen=True):
 
     name: Name = "gate"
     data: Path = "/var/lib/gatehouse"
-    language: Language = Language.EN
+    language: Language | None = None
+    """Of its pages, where their reader has chosen none; None: as the browser asks."""
     rtc: bool = False
     """A battery-backed clock is fitted (a Pi 4 has none)."""
 

@@ -201,9 +201,9 @@ def named(text: str) -> Language | None:
     return next((one for one in Language if one.value == text), None)
 
 
-def language_of(request: web.Request) -> Language:
-    """What the reader wants: asked for, else chosen before, else the browser's first of our four."""
-    chosen = named(request.query.get("lang", "")) or named(request.cookies.get(LANG_COOKIE, ""))
+def language_of(request: web.Request, own: Language | None = None) -> Language:
+    """What the reader wants: asked for, else chosen before, else the box's `own`, else the browser's first of our four."""
+    chosen = named(request.query.get("lang", "")) or named(request.cookies.get(LANG_COOKIE, "")) or own
     if chosen is not None:
         return chosen
     weighed: list[tuple[float, int, Language]] = []

@@ -15,6 +15,7 @@ from typing import NoReturn
 import msgspec
 from aiohttp import web
 
+from admission.reasons import Language
 from edge import logs
 from edge.clock import SystemClock
 from edge.enrolment import Enrolment, NotEnrolled, load
@@ -57,6 +58,7 @@ class FrontSettings(msgspec.Struct, frozen=True):
     data: str
     socket: str
     name: str = "gate"
+    language: Language | None = None
     page: PageSettings = PageSettings()
     centre: CentreSettings = CentreSettings()
     peers: PeerSettings = PeerSettings()
@@ -80,6 +82,7 @@ async def serve(
         PinLock(data, time.time, time.monotonic),
         data=data,
         name=settings.name,
+        language=settings.language,
         hosts=Hosts(names),
         mono_s=time.monotonic,
         fingerprint=certificate.fingerprint if certificate else "",

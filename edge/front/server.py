@@ -109,7 +109,7 @@ class _Stream:
 class Page:
     """The web application. `doors` is told which connections work; it is None where a test needs none.
 
-    `names`: what people asked to be called; only a display on the box itself shows them, or one where the PIN was given.
+    `language`: of readers who chose none; None: as their browser asks. `names`: what people asked to be called; only a display on the box itself shows them, or one where the PIN was given.
     """
 
     def __init__(
@@ -121,10 +121,12 @@ class Page:
         name: str,
         hosts: Hosts,
         mono_s: Callable[[], float],
+        language: Language | None = None,
         fingerprint: str = "",
         names: ShownNames | None = None,
     ) -> None:
         self.url = ""
+        self._language = language
         self.doors: Doors | None = None
         self.closing = asyncio.Event()
         self._client = client
@@ -177,7 +179,7 @@ class Page:
         return sentence(refused.code, refused.args_said, self._viewer(request).page)
 
     def _viewer(self, request: web.Request, *, touch: bool = False) -> Viewer:
-        wished = language_of(request)
+        wished = language_of(request, self._language)
         reasons = named(request.query.get("reasons", "")) or wished
         has_session = self._has_session(request, touch=touch)
         # Everybody looks at a display, whoever gave the PIN in that browser.
@@ -200,7 +202,7 @@ class Page:
     # --- what anybody may read -----------------------------------------------------------------------------------
 
     async def _get_index(self, request: web.Request) -> web.Response:
-        language = page_language(language_of(request))
+        language = page_language(language_of(request, self._language))
         if self._client.on_looked is not None:
             self._client.on_looked()
         answer = web.Response(text=self._index[language], content_type="text/html")
@@ -211,7 +213,9 @@ class Page:
 
     async def _get_display(self, request: web.Request) -> web.Response:
         """The display of one lane. A lane that is not there says so: the gate may only be starting."""
-        shown = display.display_page(self._display, int(request.match_info["lane"]), language_of(request))
+        shown = display.display_page(
+            self._display, int(request.match_info["lane"]), language_of(request, self._language)
+        )
         answer = web.Response(text=shown, content_type="text/html")
         answer.headers[hdrs.VARY] = "Accept-Language, Cookie"
         return answer

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from admission.reasons import Language
 from edge.front import tls
 from edge.front.doors import Doors, listen
 from edge.front.lane_client import LaneClient
@@ -67,7 +68,9 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def rig(data: Path, *, with_tls: bool = True, frozen: bool = True) -> AsyncIterator[Rig]:
+async def rig(
+    data: Path, *, with_tls: bool = True, frozen: bool = True, language: Language | None = None
+) -> AsyncIterator[Rig]:
     """Run everything in this loop. `frozen`: time stands still but for what a test adds to `now_s`."""
     now_s = [1000.0]
     loop = asyncio.get_running_loop()
@@ -85,6 +88,7 @@ async def rig(data: Path, *, with_tls: bool = True, frozen: bool = True) -> Asyn
         name="Arena",
         hosts=Hosts(["gate.local"]),
         mono_s=mono,
+        language=language,
         fingerprint=certificate.fingerprint,
         names=names,
     )

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from admission.reasons import Language
+from edge.config import load
 from edge.front.doors import CONNECTIONS_MAX, IDLE_S, PER_ADDRESS_MAX, RECEIVED_BYTES_MAX, listen
 from edge.front.perimeter import BURST
 from edge.front.pin import FILE as PIN_FILE
 from edge.front.pin import TRIES_FILE, TRIES_FREE, TRIES_TOGETHER, PinLock, new_pin
+from edge.front.process import FrontSettings
 from edge.front.server import PAGE, STREAMS_MAX, STREAMS_PER_ADDRESS_MAX
 from edge.front.view import Viewer, scan_view
+from edge.front_process import FrontProcess
 from edge.link import (
     Acknowledge,
     AdmitByHand,
@@ -89,6 +93,32 @@ async def test_languages(tmp_path: Path, query: str, accepts: str, title: str, r
             body = await answer.json()
         assert body["verdict"]["title"] == title
         assert body["scans"][2]["text"] == reason
+
+
+@pytest.mark.parametrize(
+    ("query", "page", "display"), [("", "en", "fr"), ("?lang=it", "en", "it"), ("?lang=de", "de", "de")]
+)
+async def test_pages_speak_the_language_of_the_box_unless_their_reader_chose(
+    tmp_path: Path, query: str, page: str, display: str
+) -> None:
+    """A screen at a lane runs a browser that nobody has set to anything. The technician's page has no French: English then."""
+    async with rig(tmp_path, language=Language.FR) as r, r.browser() as session:
+        for path, wanted in (("/", page), ("/lanes/1/display", display)):
+            async with session.get(path + query, headers={"Accept-Language": "de-CH, en"}) as answer:
+                assert f'<html lang="{wanted}"' in await answer.text()
+
+
+@pytest.mark.parametrize(("line", "told"), [('language = "fr"', Language.FR), ("", None)])
+def test_the_front_is_told_the_language_of_the_box(tmp_path: Path, line: str, told: Language | None) -> None:
+    lane = '[[lanes]]\nid = 1\nname = "A"\n[[lanes.readers]]\nid = 1\nway = "entry"\ndriver = "wedge"\nusb = "05e0:1200"'
+    told_to: list[str] = []
+
+    def argv(text: str) -> list[str]:
+        told_to.append(text)
+        return []
+
+    FrontProcess(load(f"[gate]\n{line}\n{lane}", {}), tmp_path / "lane.sock", argv)
+    assert msgspec.json.decode(told_to[0], type=FrontSettings).language is told
 
 
 async def test_a_stopping_part_is_named_with_its_fix_and_shown_to_monitors(tmp_path: Path) -> None:

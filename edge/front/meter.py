@@ -122,6 +122,10 @@ class Meter:
     def add(self, more: Carried) -> None:
         """Count what was carried just now."""
         signed_s = self._signed_s()
+        # Far behind: the centre's clock was ahead, and is right now.
+        if signed_s and signed_s // DAY_S <= self._day - DAYS_MAX:
+            self._days = {day: one for day, one in self._days.items() if day <= signed_s // DAY_S}
+            self._day = max(self._days, default=0)
         if signed_s and signed_s // DAY_S > self._day:
             # What came before the centre said what day it is, is of the day that it says, where no other is known.
             before = self._days.pop(0, Carried())

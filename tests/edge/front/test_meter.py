@@ -47,6 +47,24 @@ def test_a_day_is_kept_over_restarts_and_ends_by_the_centres_word_alone(tmp_path
     assert meter.month == Carried(109, 51)
 
 
+def test_a_centre_whose_clock_was_years_ahead_ends_days_again_once_it_is_right(tmp_path: Path) -> None:
+    """Else the cap would be reached for good some days later."""
+    times = Times()
+    meter = times.meter(tmp_path)
+    meter.add(Carried(100, 50))
+    times.signed_s += 3650 * DAY_S
+    meter.add(Carried(9, 0))
+    meter.save()
+    times.signed_s = 20_001 * DAY_S
+    for again in (meter, times.meter(tmp_path)):
+        again.add(Carried(7, 0))
+        assert (again.today, again.month) == (Carried(7, 0), Carried(107, 50))
+        times.signed_s += DAY_S
+        again.add(Carried(1, 0))
+        assert again.today == Carried(1, 0)
+        times.signed_s -= DAY_S
+
+
 def test_what_was_carried_before_the_first_word_of_the_centre_is_of_its_day(tmp_path: Path) -> None:
     times = Times()
     times.signed_s = 0

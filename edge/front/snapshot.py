@@ -231,7 +231,8 @@ class Snapshots:
             return
         if published.tag == self._bad:
             raise StillRefused(self._trouble.code, str(self._trouble), self._trouble.facts)
-        if not self._may_bring() and self._tag:  # who has none gets one, whatever it costs
+        # Who has none gets one, whatever it costs; and what was begun is gone on with: no change leads on meanwhile.
+        if not self._part(published).exists() and not self._may_bring() and self._tag:
             self.waits = True
             return
         try:

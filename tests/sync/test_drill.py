@@ -8,7 +8,8 @@ import pytest
 
 from admission.entitlements import Standing
 from admission.ids import Epoch, TicketId
-from edge.front.snapshot import Snapshots, tag_of_file
+from edge.front.centre import CutOff
+from edge.front.snapshot import PART_SUFFIX, SECRETS_FILE, Snapshots, tag_of_file
 from edge.store.list import LIST_FILE, ListStore
 from edge.store.log_reader import LogReader
 from edge.store.log_schema import Batch, ListVersion
@@ -119,6 +120,55 @@ async def test_a_list_that_is_wanted_while_the_centre_answers_is_asked_for_next(
         await snapshots.fetch(centre, lambda: None, here)
     reader.close()
     assert centre.fresh == [False, True, True, False]
+
+
+class _Cut(_Asked):
+    """A centre that has another list, and whose line is cut each time."""
+
+    def __init__(self, box: Box) -> None:
+        super().__init__()
+        self._secrets = (box.data / SECRETS_FILE).read_bytes()
+        self.fetched: list[int] = []
+
+    async def manifest(self, tag: str, *, fresh: bool) -> tuple[str, Manifest]:  # noqa: ARG002 - as ListSource
+        return "1", Manifest(1, Published("0" * 64, 100, self.tag), (), self._secrets)
+
+    async def fetch_snapshot(self, published: Published, into: Path) -> None:  # noqa: ARG002 - as ListSource
+        held = into.stat().st_size if into.exists() else 0
+        self.fetched.append(held)
+        into.write_bytes(bytes(held + 10))
+        raise CutOff("the radio dies")
+
+
+async def test_a_list_that_was_begun_is_gone_on_with_though_another_would_wait_for_the_data_limit(
+    venue: Venue, gate_box: Box
+) -> None:
+    """Meanwhile no change leads on from the one in place, no cancel either."""
+    async with gate_box.linked():
+        await gate_box.until(lambda: gate_box.lists)
+    reader = LogReader.open(gate_box.data)
+    grants = iter([True])
+    snapshots = Snapshots(
+        gate_box.enrolment, gate_box.data, reader, gate_box.take, may_bring=lambda: next(grants, False)
+    )
+    snapshots.look()
+    snapshots.want()
+    centre = _Cut(gate_box)
+    centre.tag = "another"
+
+    async def here(work: Callable[[], None]) -> None:
+        work()
+
+    for _ in range(3):
+        with pytest.raises(CutOff):
+            await snapshots.fetch(centre, lambda: None, here)
+    assert (centre.fetched, snapshots.waits) == ([0, 10, 20], False)
+    centre.tag = "a newer one"
+    for part in gate_box.data.glob(f"*{PART_SUFFIX}"):
+        part.unlink()
+    await snapshots.fetch(centre, lambda: None, here)
+    assert snapshots.waits
+    reader.close()
 
 
 async def test_gates_refill_a_restored_centre_and_refuse_the_lists_of_the_lost_one(

@@ -2,8 +2,8 @@
 # Puts Gatehouse's units, rules and settings in place on a box: sudo systemd/install.sh edge|sync [DESTDIR]
 #
 # edge: all of it, and Ctrl-Alt-Del masked, for a scanner is a keyboard. sync: the centre's unit, users and folders
-# only. Without DESTDIR the running system takes it up at once; the service is enabled, not started, for it needs its
-# configuration first. To be run again after an update; it changes nothing else.
+# only. Without DESTDIR the running system takes it up at once; the service is enabled, not started: a gate is enrolled
+# first. The program is not its affair (README, "A first real box"). To be run again after an update; it changes nothing else.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 what=${1:-}
@@ -59,4 +59,11 @@ else
     systemctl daemon-reload
 fi
 systemctl enable "gatehouse-$what.service"
-echo "Installed. Write its configuration, then: systemctl start gatehouse-$what"
+program=/opt/gatehouse/venv/bin/gatehouse-$what
+[ -x "$program" ] || echo "The program itself is missing: $program. README, \"A first real box\", says how it gets there."
+if [ "$what" = edge ]; then
+    echo "Installed. Join the centre: $program enrol URL CODE"
+    echo "Then: systemctl start gatehouse-edge. Without a configuration it serves the page that sets it up."
+else
+    echo "Installed. Start it: systemctl start gatehouse-sync. How to begin: docs/running.md"
+fi

@@ -371,7 +371,10 @@ def test_the_groups_are_there_before_the_rules_that_name_them(tmp_path: Path) ->
         stand_in = done / name
         stand_in.write_text(f'#!/bin/sh\necho {name} "$@" >>{called}\n[ {name} != id ] || echo 0\n')
         stand_in.chmod(0o755)
-    subprocess.run([SYSTEMD / "install.sh", "edge"], check=True, env={"PATH": str(done)})
+    said = subprocess.run(
+        [SYSTEMD / "install.sh", "edge"], check=True, env={"PATH": str(done)}, capture_output=True, text=True
+    ).stdout
+    assert f"{PROGRAMS}gatehouse-edge enrol URL CODE" in said  # and then it is started
     order = called.read_text().splitlines()
     conf, rules = (
         next(at for at, line in enumerate(order) if line.startswith("cp ") and line.endswith(end))

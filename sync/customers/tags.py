@@ -5,7 +5,7 @@ tickets of the event, those sold later too. To the gates a tag is a credential: 
 digest is of its `Proof`, so a tag that has to prove itself opens nothing by its bare UID.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -78,7 +78,7 @@ def assign(
     with act.changing([event]):
         digests = digests_of(minting.digest_key_of(act.connection, event), uid)
         found = digests[proof]
-        _check_free(act, event, digests.values())
+        number = _free(act, event, digests.values()) or number
         if len(_tags(act, customer, event)) >= TAGS_MAX:
             raise Refused(409, "too_many_tags", f"A customer has at most {TAGS_MAX} tags in an event.")
         ticket = TicketId(0)
@@ -97,27 +97,11 @@ def assign(
                     "This customer has no ticket for this event. Give the tag a ticket type.",
                 )
         _set_active(act, customer, event, 0)
-        act.connection.execute(
-            insert(tables.tag).values(
-                id=number,
-                organization_id=act.organization,
-                customer_id=customer,
-                event_id=event,
-                digest=found,
-                uid=uid.hex().upper(),
-                product=product,
-                ticket=signed(ticket),
-                active=True,
-                banned=False,
-                created_s=act.now_s,
-            )
-        )
-        rows.add_tickets(
-            act.connection,
-            event,
-            [],
-            [rows.NewCredential(one, found, CredentialKind.UID) for one in stands_for],
-        )
+        _write(
+            act, number, customer_id=customer, event_id=event, digest=found, uid=uid.hex().upper(), product=product,
+            ticket=signed(ticket), active=True, banned=False, created_s=act.now_s,
+        )  # fmt: skip
+        _stand_for(act, tag_of(act, number), stands_for)
         act.note("tag.assign", f"tag {number}", {"customer": customer, "event": event, "product": product})
     return number
 
@@ -159,30 +143,32 @@ def bind_tickets(act: Act, customer: int, tickets: Iterable[TicketRef]) -> None:
         by_event.setdefault(event, []).append(ticket)
     for event, found in by_event.items():
         for tag in _tags(act, customer, event):
-            if tag.ticket:
-                continue
-            standing = standing_of(tag)
-            before = _again(act, tag, found, standing)
-            new = [
-                rows.NewCredential(one, tag.digest, CredentialKind.UID, standing=standing)
-                for one in found
-                if one not in before
-            ]
-            rows.add_tickets(act.connection, event, [], new)
+            if not tag.ticket:
+                _stand_for(act, tag, found)
 
 
-def _again(
-    act: Act, tag: Any, tickets: Iterable[TicketId], standing: CredentialStanding
-) -> frozenset[TicketId]:
-    """Let a tag stand again for those of some tickets that it was taken off; returns which they are."""
-    c = ticket_tables.credential.c
+def _write(act: Act, number: int, **values: object) -> None:
+    """Write a tag down: a new one, or one that was somebody else's."""
+    t = tables.tag
+    if not act.connection.execute(update(t).where(t.c.id == number).values(**values)).rowcount:
+        act.connection.execute(insert(t).values(id=number, organization_id=act.organization, **values))
+
+
+def _stand_for(act: Act, tag: Any, tickets: Sequence[TicketId]) -> None:
+    """Let a tag stand for tickets, also for those that it was taken off before."""
+    c, standing = ticket_tables.credential.c, standing_of(tag)
     of_tag = (c.event_id == tag.event_id, c.digest == tag.digest)
     wanted = (*of_tag, c.ticket.in_([signed(one) for one in tickets]))
-    found = act.connection.execute(select(c.ticket).where(*wanted)).scalars().all()
+    before = {unsigned(one) for one in act.connection.execute(select(c.ticket).where(*wanted)).scalars()}
     act.connection.execute(
         update(ticket_tables.credential).where(*wanted).values(standing=int(standing), version=None)
     )
-    return frozenset(TicketId(unsigned(one)) for one in found)
+    new = [
+        rows.NewCredential(one, tag.digest, CredentialKind.UID, standing=standing)
+        for one in tickets
+        if one not in before
+    ]
+    rows.add_tickets(act.connection, EventId(tag.event_id), [], new)
 
 
 def unbind_ticket(act: Act, customer: int, ref: TicketRef) -> None:
@@ -314,13 +300,24 @@ def band_of(act: Act, number: int) -> bytes:
     raise refused or Refused(409, "no_ticket", "No ticket of this tag would be let in.")
 
 
-def _check_free(act: Act, event: EventId, found: Iterable[bytes]) -> None:
-    c = ticket_tables.credential.c
-    taken = act.connection.execute(
-        select(c.ticket).where(c.event_id == event, c.digest.in_(tuple(found))).limit(1)
-    ).scalar()
-    if taken is not None:
+def _free(act: Act, event: EventId, found: Iterable[bytes]) -> int:
+    """Return the number of a tag that was somebody's and is nobody's any more, 0 of one that is new here.
+
+    Nobody's is one that is not active and stands for nothing: what a check-in station took back. Refused for any other.
+    """
+    c, t, digests = ticket_tables.credential.c, tables.tag.c, tuple(found)
+    listed = (
+        act.connection.execute(select(c.standing).where(c.event_id == event, c.digest.in_(digests)))
+        .scalars()
+        .all()
+    )
+    row = act.connection.execute(
+        select(t.id, t.active, t.banned).where(t.event_id == event, t.digest.in_(digests))
+    ).first()
+    opens = any(not one & CredentialStanding.REPLACED for one in listed)
+    if opens or (listed and row is None) or (row is not None and (row.active or row.banned)):
         raise Refused(409, "tag_taken", "This tag is somebody's already in this event. Find it by its UID.")
+    return 0 if row is None else int(row.id)
 
 
 def _tags(act: Act, customer: int, event: EventId) -> list[Any]:

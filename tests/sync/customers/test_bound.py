@@ -29,6 +29,7 @@ from sync.gates import tables as gates
 from sync.orders.sale import Wanted
 from sync.store.schema import signed
 from sync.tickets import exchange, rows
+from sync.web.api import Refused
 from sync.wire.messages import Push
 from tests.sync.customers.test_tags import ada
 from tests.sync.logs import PUBLIC, EpochLog
@@ -272,6 +273,29 @@ def test_what_a_station_took_back_is_nobody_s_tag_and_the_code_opens(office: Box
     )  # fmt: skip
     (tag,) = query(office.database, tables.tag)
     assert (tag.ticket, tag.active) == (2, True)
+
+
+def test_what_a_station_took_back_the_box_office_gives_to_somebody(office: BoxOffice) -> None:
+    office.buy(Wanted(FIRST, DAY), Wanted(FIRST, DAY))
+    station = Station(office)
+    log, later = station.run(11), station.run(12)
+    wrong = station.bind(log, 1, UID, 5)
+    station.push(log)
+    settle(office)
+    number = ada(office, 2)
+    with pytest.raises(Refused) as found, office.act() as act:
+        tags.assign(act, number, FIRST, UID)
+    assert found.value.code == "tag_taken"
+    station.undo(later, 1, wrong, 8)
+    station.push(later)
+    settle(office)
+    with office.act() as act:
+        tags.assign(act, number, FIRST, UID)
+    assert (opens(office, 1), opens(office, 2), tapped(office, UID)) == (
+        Reason.NONE, Reason.NONE, Reason.NONE,
+    )  # fmt: skip
+    (tag,) = query(office.database, tables.tag)
+    assert (tag.customer_id, tag.ticket, tag.active) == (number, 0, True)
 
 
 def test_who_lost_the_tag_to_a_bind_that_is_taken_back_has_it(office: BoxOffice) -> None:

@@ -78,7 +78,7 @@ class _Channel:
 class OsdpDevice:
     """One reader. `scbk`: its key; `heard`: commands with their data, after decryption. `silent`: it answers nothing.
 
-    `pdid`: what it says of itself. `names_itself`: to a message for all it answers by its own address, as some do; the standard has
+    `pdid`, `abilities`: what it says of itself. `names_itself`: to a message for all it answers by its own address, as some do; the standard has
     it answer by that for all.
     `damaged(n)`: whether its nth answer is damaged on the wire. `cards`: replies that wait for the next poll; `taken`: how many
     of them the host has, since it went on to another message.
@@ -90,6 +90,7 @@ class OsdpDevice:
     damaged: Callable[[int], bool] = lambda _number: False
     random: Callable[[], bytes] = lambda: os.urandom(8)
     pdid: bytes = bytes.fromhex("CAFE00 01 02 78563412 010203")
+    abilities: bytes = bytes.fromhex("030101 040401 050201 080100 090101 100001")
     names_itself: bool = False
     heard: list[tuple[int, bytes]] = field(default_factory=list)
     cards: list[bytes] = field(default_factory=list)
@@ -165,7 +166,7 @@ class OsdpDevice:
             case 0x61:
                 return PDID, self.pdid, b""
             case 0x62:
-                return PDCAP, bytes.fromhex("030101 040401 050201 080100 090101 100001"), b""
+                return PDCAP, self.abilities, b""
             case 0x64:
                 return LSTATR, b"\0\0", b""
             case 0x76:

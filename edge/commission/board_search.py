@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from drivers.base import DriverError
-from edge.commission.findings import Grade, Trouble
+from edge.commission.findings import search_failed
 from edge.commission.inventory import NodeKind, Plugged
 from edge.commission.modbus import ModbusBus, inputs_of, relays_of, troubles_of
 from edge.commission.shell import Shell
@@ -45,8 +45,7 @@ class BoardHands:
             async with self.shell.alone(place):
                 found = await self.shell.devices.modbus_search(port, tell)
         except DriverError as error:
-            args = (("what", str(error)), ("hint", error.hint))
-            bus.troubles = (Trouble(Grade.BAD, "modbus.failed", place, args),)
+            bus.troubles = (search_failed(error, place),)
         else:
             bus.troubles = tuple(troubles_of(found, place, port))
             bus.relays, bus.inputs = relays_of(port, found), inputs_of(port, found)

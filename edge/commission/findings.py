@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from drivers.base import DeviceGone, DriverError
 from edge.commission.candidates import pcsc_name
 from edge.commission.inventory import Inventory, NodeKind, Plugged
 from edge.commission.known import Known, Mode, Role, known, title
@@ -40,6 +41,12 @@ _WRONG: Final = {
 _PN533: Final = frozenset({"pn533_usb"})
 _OURS: Final = frozenset({Role.SCANNER, Role.TAG_READER, Role.ADAPTER, Role.RELAY})
 """What a gate reads or switches; printers and modems have owners of their own."""
+
+
+def search_failed(error: DriverError, place: str) -> Trouble:
+    """Say why what is behind an adapter could not be searched."""
+    code = "bus.gone" if isinstance(error, DeviceGone) else "bus.failed"
+    return Trouble(Grade.BAD, code, place, (("what", str(error)), ("hint", error.hint)))
 
 
 def troubles(found: Inventory) -> tuple[Trouble, ...]:

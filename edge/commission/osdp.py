@@ -26,7 +26,7 @@ from edge.commission.buses import (
     setting,
     troubles_of,
 )
-from edge.commission.findings import Grade, Trouble
+from edge.commission.findings import Grade, Trouble, search_failed
 from edge.commission.inventory import NodeKind, Plugged
 from edge.commission.known import Role, known
 from edge.commission.session import Commissioning
@@ -109,8 +109,7 @@ class BusHands:
                     for one in found.readers[:READERS_MAX]
                 }
             except DriverError as error:
-                args = (("what", str(error)), ("hint", error.hint))
-                bus.troubles = (Trouble(Grade.BAD, "osdp.failed", place, args),)
+                bus.troubles = (search_failed(error, place),)
             else:
                 bus.troubles = (*troubles_of(found, place, port), *_too_many(found, place))
                 session.found_on_bus(place, readers)
@@ -129,8 +128,8 @@ class BusHands:
                 begun = Path(f"{fresh.key_file}.new")
                 is_new = known_key is None and await self._first(port, found, [begun]) is not None
         except DriverError as error:
-            args = (("what", str(error)), ("hint", error.hint))
-            trouble = Trouble(Grade.BAD, "osdp.failed", key_of(place, found.address), args)
+            code = "osdp.key_silent" if isinstance(error, DeviceGone) else "osdp.not_read"
+            trouble = Trouble(Grade.BAD, code, key_of(place, found.address), (("what", str(error)),))
             return BusReader(found, fresh, KeyState.UNKNOWN, trouble)
         if known_key is not None:
             return BusReader(found, known_key, KeyState.OURS)

@@ -363,11 +363,47 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
             "Reset it with its maker's tool, or put it into install mode; then search again.",
         ),
     ),
-    "osdp.failed": (
-        Sentence("Die Suche am OSDP-Bus ging nicht: {what}", "{hint} Dann nochmals suchen."),
-        Sentence("La recherche sur le bus OSDP a échoué : {what}", "{hint} Puis chercher encore."),
-        Sentence("La ricerca sul bus OSDP non è riuscita: {what}", "{hint} Poi cercare ancora."),
-        Sentence("The search of the OSDP bus failed: {what}", "{hint} Then search again."),
+    "osdp.not_read": (
+        Sentence(
+            "Dieser Leser lässt sich nicht lesen: {what}",
+            "Gelesen werden nur Leser mit OSDP v2 und sicherem Kanal. Kann er das, nach Störungen am Bus und an der Speisung sehen, dann nochmals suchen.",
+        ),
+        Sentence(
+            "Ce lecteur ne peut pas être lu : {what}",
+            "Seuls les lecteurs OSDP v2 à canal sûr sont lus. S'il en a un, chercher ce qui perturbe le bus ou l'alimentation, puis chercher encore.",
+        ),
+        Sentence(
+            "Questo lettore non si può leggere: {what}",
+            "Si leggono solo lettori OSDP v2 con canale sicuro. Se ce l'ha, vedere che cosa disturba il bus o l'alimentazione, poi cercare ancora.",
+        ),
+        Sentence(
+            "This reader cannot be read: {what}",
+            "Only readers of OSDP v2 with a secure channel are read. If it has one, look for what disturbs the bus or its power, then search again.",
+        ),
+    ),
+    "bus.gone": (
+        Sentence(
+            "Der Anschluss ist weg, oder ein anderes Programm hat ihn: {what}",
+            "Den Adapter einstecken, das andere Programm beenden; dann nochmals suchen.",
+        ),
+        Sentence(
+            "Le port a disparu, ou un autre programme l'a pris : {what}",
+            "Brancher l'adaptateur, arrêter l'autre programme ; puis chercher encore.",
+        ),
+        Sentence(
+            "La porta è sparita, o l'ha presa un altro programma: {what}",
+            "Collegare l'adattatore, chiudere l'altro programma; poi cercare ancora.",
+        ),
+        Sentence(
+            "The port is gone, or another program has it: {what}",
+            "Plug the adapter in, end the other program; then search again.",
+        ),
+    ),
+    "bus.failed": (
+        Sentence("Die Suche ging nicht: {what}", "{hint} Dann nochmals suchen."),
+        Sentence("La recherche a échoué : {what}", "{hint} Puis chercher encore."),
+        Sentence("La ricerca non è riuscita: {what}", "{hint} Poi cercare ancora."),
+        Sentence("The search failed: {what}", "{hint} Then search again."),
     ),
     "osdp.key_silent": (
         Sentence(
@@ -538,12 +574,6 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
             "The boards of this bus differ in their relays and inputs: {what}",
             "Of each so many are used as all have. Else give each kind an adapter of its own.",
         ),
-    ),
-    "modbus.failed": (
-        Sentence("Die Suche am Modbus ging nicht: {what}", "{hint} Dann nochmals suchen."),
-        Sentence("La recherche sur le Modbus a échoué : {what}", "{hint} Puis chercher encore."),
-        Sentence("La ricerca sul Modbus non è riuscita: {what}", "{hint} Poi cercare ancora."),
-        Sentence("The search of the Modbus failed: {what}", "{hint} Then search again."),
     ),
     "modbus.no_bus": (
         Sentence("Hier kann kein Modbus sein.", "Einen seriellen Adapter wählen, der nichts anderes ist."),

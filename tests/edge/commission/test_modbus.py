@@ -255,7 +255,7 @@ async def test_a_port_that_is_pulled_while_boards_are_looked_for_is_told(tmp_pat
     async with bench(tmp_path, 1) as b:
         b.bus.boards[0].on_request = b.bus.unplug
         one = await b.search()
-        assert [trouble["code"] for trouble in one["troubles"]] == ["modbus.failed"]
+        assert [trouble["code"] for trouble in one["troubles"]] == ["bus.gone"]
         b.bus.boards[0].on_request = lambda: None
         b.bus.plug()
         assert (await b.search())["units"] == [1]

@@ -304,7 +304,7 @@ async def test_a_port_that_is_pulled_while_it_is_searched_is_told_and_searched_a
         await b.until(lambda _now: bool(b.bus.devices[1].heard))
         b.bus.port.unplug()
         state = await b.until(lambda now: by_key(now)[ADAPTER]["osdp"] == "again")
-        assert codes(by_key(state)[ADAPTER]) == ["osdp.failed"]
+        assert codes(by_key(state)[ADAPTER]) == ["bus.gone"]
         b.bus.port.plug()
         assert codes((await b.search())[ADAPTER]) == []
 
@@ -327,6 +327,19 @@ async def test_two_at_one_address_are_told_and_the_other_one_of_the_bus_is_given
         assert devices.keys() == {ADAPTER, key_at(3)}
         await b.rig.do("commission/osdp-key", {"key": key_at(3)})
         await b.listened(3)
+
+
+async def test_a_reader_without_a_secure_channel_is_told_and_the_others_of_its_bus_go_on(
+    tmp_path: Path,
+) -> None:
+    plain = OsdpDevice(1, SCBK_D, abilities=bytes.fromhex("030101 040401"))
+    async with bench(tmp_path, plain, OsdpDevice(2, SCBK_D)) as b:
+        devices = await b.search()
+        assert [codes(devices[key_at(at)]) for at in (1, 2)] == [["osdp.not_read"], ["osdp.new"]]
+        assert "secure channel" in devices[key_at(1)]["troubles"][0]["fix"]
+        await b.rig.do("commission/osdp-key", {"key": key_at(1)}, "osdp.key_refused")
+        await b.rig.do("commission/osdp-key", {"key": key_at(2)})
+        await b.listened(2)
 
 
 async def test_a_reader_that_answers_at_every_address_holds_nothing_up(tmp_path: Path) -> None:

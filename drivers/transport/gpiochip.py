@@ -7,6 +7,7 @@ Requests are atomic: all lines of one request, with their initial values, or non
 
 import contextlib
 import errno
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -172,7 +173,7 @@ class KernelChips:
             import gpiod  # noqa: PLC0415 - 25 ms and 5 MB that only a gate with GPIO pays
         except ImportError as error:
             raise Misconfigured(
-                "the Python package gpiod is missing", "Install gatehouse with its extra `gpio`."
+                "the Python package gpiod is missing", f"{sys.prefix}/bin/pip install 'gpiod>=2.2,<3'"
             ) from error
         self._gpiod = gpiod
         self._devices = devices

@@ -13,8 +13,14 @@ from edge.store.faults import FaultKind, StoreFault
 from edge.store.log_reader import LogReader
 from edge.store.log_schema import CENTRE
 
-KEYS: Final = ("enrolment.json*", "pin*.json*", "page-*.pem*")
-LISTS: Final = ("list*.sqlite3*",)
+KEYS: Final = (
+    "enrolment.json*", "pin*.json*", "pin*.new", "page-*.pem*", "page-*.new", "page-*.unusable", "page-*.until",
+    "secrets.sealed*", "keys.signed", "keys.new", "roster.ghr", "roster.new",
+)  # fmt: skip
+LISTS: Final = (
+    "list*.sqlite3*", "snapshot.ghs*", "changes.kept*", "settings.kept*", "uplink_bytes.json", "uplink_bytes.new",
+)  # fmt: skip
+"""What the centre gave, also as it was signed for neighbours, and what is counted of the link to it."""
 LOGS: Final = ("log", "log.salvaged", "log.aside-*", "log.reserve", "lane.sock")
 LOCK: Final = "log.lock"
 """The last to go: who holds it keeps every daemon out."""

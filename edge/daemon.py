@@ -277,6 +277,7 @@ class Daemon:
         self._recall_scans()
         # Before anybody is let in: a reset that was missed must not find those who came today.
         self.timetable.tick()
+        self.lists.on_schedule = self.timetable.look_after_lanes
         await self.hub.start()
         for barrier in self.barriers.values():
             self._spawn(barrier.run())

@@ -48,6 +48,9 @@ class Lists:
         """When a list that could not be read is tried again; None: there is none such."""
         self.schedule: Schedule | None = None
         """What the last list that could be used has happen by itself; a list given up leaves it."""
+        self.on_schedule: Callable[[], None] = lambda: None
+        """Called before it is another, and after: whoever set a lane by hand until then overrules the orders of before and not
+        the new ones, and these hold when they are acknowledged."""
         self._deltas = Deltas(gate)
         self._proved_s: float | None = None
         """When the centre last proved that the list is what it was: monotonic, since the box's clock may be set meanwhile."""
@@ -130,9 +133,11 @@ class Lists:
         log.info("list in use", extra={"version": self.version, "rows": store.row_count})
 
     def _now_serves(self, venue: Venue) -> None:
+        self.on_schedule()
         self.schedule = venue.schedule
         for shell in self._gate.lanes.values():
             shell.list_changed()
+        self.on_schedule()
 
     def change(self, asked: Changes) -> str:
         """Take in changes newer than the list; "" when done, else the code of what is wrong.

@@ -63,9 +63,8 @@ class Timetable:
         listed = self._gate.lists.schedule
         if listed is None:
             return
-        now_s = self._gate.now_s() if self._gate.time.trust in BELIEVED else None
-        for number, shell in self._gate.lanes.items():
-            self._look_after_lane(LaneId(number), shell, listed, now_s)
+        self.look_after_lanes()
+        now_s = self._believed_s()
         if self._plan is None:
             self._use(listed)
         if now_s is None:
@@ -79,6 +78,18 @@ class Timetable:
         # Not before: what the plan until now had for the time when the clock was not believed is made good first.
         if self._plan is not listed:
             self._use(listed)
+
+    def look_after_lanes(self) -> None:
+        """Have each lane in the state that is due now."""
+        listed = self._gate.lists.schedule
+        if listed is None:
+            return
+        now_s = self._believed_s()
+        for number, shell in self._gate.lanes.items():
+            self._look_after_lane(LaneId(number), shell, listed, now_s)
+
+    def _believed_s(self) -> int | None:
+        return self._gate.now_s() if self._gate.time.trust in BELIEVED else None
 
     # --- resets -------------------------------------------------------------------------------------------------
 

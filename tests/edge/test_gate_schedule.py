@@ -377,6 +377,18 @@ async def test_an_order_closes_a_zone_once(tmp_path: Path) -> None:
         assert states(gate) == [(1, LaneState.CLOSED), (2, LaneState.CLOSED), (1, LaneState.CONTROLLED)]
 
 
+async def test_an_order_holds_when_it_is_acknowledged_also_of_a_lane_that_was_just_set_by_hand(
+    tmp_path: Path,
+) -> None:
+    listed(tmp_path, festival())
+    async with open_box(tmp_path, VenueClock(EVENING)) as gate:
+        assert await gate.do(SetState(1, 1, "out_of_service", STEWARD)) == Done(1, ok=True)
+        order = LaneOrder(at(EVENING), at(EVENING), LaneState.CLOSED, zone=ARENA)
+        build(tmp_path / "next", festival(version=2, orders=(order,)), ROWS)
+        assert await gate.do(TakeList(2, str(tmp_path / "next"))) == Done(2, ok=True)
+        assert [gate.daemon.lanes[lane].machine.state for lane in (1, 2)] == [LaneState.CLOSED] * 2
+
+
 async def test_no_plan_ends_a_fire_or_an_emergency(tmp_path: Path) -> None:
     clock = VenueClock("2026-11-29T07:00:00+01:00")
     plan = ((at("2026-11-29T08:00:00+01:00"), int(LaneState.CLOSED)),)

@@ -262,6 +262,7 @@ def _walked(at: Evidence) -> dict[Key, list[Release]]:
 
 def _physical_doubles(at: Evidence) -> Iterator[str]:
     """The same by what people did: nobody walks in on a use of which the gate had seen the passage."""
+    taken_back = _taken_back(at)
     for entries in _walked(at).values():
         for number, one in enumerate(entries):
             ticket = ticket_of(one.ticket or 0)
@@ -277,7 +278,7 @@ def _physical_doubles(at: Evidence) -> Iterator[str]:
                 for other in entries[:number]
                 if other.body.zone == one.body.zone
                 and at.history.went_by(one.card, one.record, other.record)
-                and other.record not in at.history.annulled
+                and other.record not in taken_back
             ]
             if len(before) >= ticket.admits:
                 yield f"walked in although {len(before)} had: {_say(one.record)} of {one.card}, ticket {ticket.id}"
@@ -286,7 +287,7 @@ def _physical_doubles(at: Evidence) -> Iterator[str]:
 def _doubles_reported(at: Evidence) -> Iterator[str]:
     """Every double is reported: by the mode of one entry, each use too many is among the centre's doubles."""
     presences = at.presences
-    taken_back = {_annuls_of(at, name) for name, (body, _) in at.bodies.items() if body.kind is Kind.ANNUL}
+    taken_back = _taken_back(at)
     for key, entries in _walked(at).items():
         ticket = ticket_of(key[1])
         normal: dict[ZoneId, int] = defaultdict(int)
@@ -295,7 +296,7 @@ def _doubles_reported(at: Evidence) -> Iterator[str]:
                 one.body.mode is Mode.NORMAL
                 and not one.body.flags & Flag.REENTRY
                 and one.record in at.logs.records
-                and one.record not in taken_back  # also where staff never heard that it was
+                and one.record not in taken_back
             ):
                 normal[one.body.zone] += 1
         presence = presences.get(key)
@@ -358,7 +359,7 @@ def _cancels(at: Evidence) -> Iterator[str]:
 
 
 def _replaced(at: Evidence) -> Iterator[str]:
-    """A code that was replaced, as its gate acknowledged, lets nobody in any more."""
+    """A code that was replaced, or a tag that was exchanged, lets nobody in any more where its gate acknowledged that."""
     for word in at.history.code_words:
         if not word.standing:
             continue
@@ -367,7 +368,7 @@ def _replaced(at: Evidence) -> Iterator[str]:
             if shown.code == word.code and any(
                 id(one) in after and one.ticket == shown.ticket for one in shown.releases
             ):
-                yield f"replaced, acknowledged, and admitted by: {word.code.decode()}, {_shown(shown)}"
+                yield f"replaced, acknowledged, and admitted by: {word.code!r}, {_shown(shown)}"
 
 
 def _after_word(at: Evidence, acked: Mapping[str, float], void_s: float | None) -> Iterator[Release]:
@@ -477,6 +478,11 @@ def _annul_kept(at: Evidence, name: RecordId) -> bool:
         one for one, (body, _) in at.bodies.items() if body.kind is Kind.ANNUL and _annuls_of(at, one) == name
     ]
     return all(one in at.logs.records for one in said)
+
+
+def _taken_back(at: Evidence) -> set[RecordId | None]:
+    """Return the admissions that were taken back, also those of which staff never heard that they were."""
+    return {_annuls_of(at, name) for name, (body, _) in at.bodies.items() if body.kind is Kind.ANNUL}
 
 
 def _annuls_of(at: Evidence, name: RecordId) -> RecordId | None:

@@ -43,13 +43,12 @@ class Fire:
         """The building's alarm, or that of one gate's button."""
         self._ringing: dict[str, Condition] = {}
         """By card, where it is not cleared yet."""
-        self._rang: list[str] = []
 
     async def run(self) -> None:
         """Ring, fall silent, have it cleared, let in again, and end that."""
         chance = self._chance
         await asyncio.sleep(self._at_s)
-        cards = self._rang = list(self._gates) if self._whole else [chance.choice(list(self._gates))]
+        cards = list(self._gates) if self._whole else [chance.choice(list(self._gates))]
         for card in cards:
             self._ringing[card] = self._history.begin("fire", card)
             self._gates[card].ring(active=True)
@@ -76,9 +75,12 @@ class Fire:
         self._crowd.cleared.set()
 
     def _look_again(self) -> None:
-        """A card that failed while it was cleared never heard of that: its gate is latched again since it started anew."""
-        for card in self._rang:
-            daemon, boot = self._gates[card].daemon, self._gates[card].boot_of
+        """A card that failed while it was cleared never heard of that: its gate is latched again since it started anew.
+
+        So is a box on a copy of the card of one that rang.
+        """
+        for card, gate in self._gates.items():
+            daemon, boot = gate.daemon, gate.boot_of
             if (
                 daemon is not None
                 and boot is not None

@@ -20,6 +20,8 @@ from tests.sim.loop import VirtualLoop
 
 HOLD_S = 5.0
 """An arm gives way so long (`edge.settings.LaneSettings.hold_ms`)."""
+UID_BYTES, NXP = 7, 0x04
+"""A tag's UID as most have it, and its first byte: its maker's."""
 CONTACT_S = 0.2
 """A passage contact stays closed so long."""
 LINES = 5
@@ -27,6 +29,11 @@ FIRE_LINE = 4
 """The contact of a building's alarm, where one is wired."""
 OPENING_S = 0.3
 """A device is open so long after its driver began."""
+
+
+def is_tag(data: bytes) -> bool:
+    """Whether what is shown is a tag, by its UID, and no text."""
+    return len(data) == UID_BYTES and data[0] == NXP
 
 
 class SimReader:
@@ -61,7 +68,8 @@ class SimReader:
         if self._emit is None:
             return False
         at_ns = self._clock.mono_ns()
-        self._emit(Scan(data, Medium.BARCODE, "Q1", at_ns, at_ns))
+        medium = Medium.UID if is_tag(data) else Medium.BARCODE
+        self._emit(Scan(data, medium, "Q1", at_ns, at_ns))
         return True
 
     def unplug(self) -> None:

@@ -122,10 +122,12 @@ class LaneWord:
 
 @dataclass(slots=True)
 class CodeWord:
-    """What a code of another shop is worth, as the centre said it: it opens (0), or was replaced."""
+    """What a code is worth, as the centre said it: it opens (0), was replaced, or is an exchanged tag's."""
 
     at_s: float
     code: bytes
+    digest: bytes
+    """What lists know it by."""
     version: int
     generation: int
     standing: int

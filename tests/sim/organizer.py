@@ -228,7 +228,10 @@ class Organizer:
         condition = self._history.begin("closed", gate.card)
         await self._ask(gate, SetState(0, 0, "out_of_service", STEWARD))
         await asyncio.sleep(self._chance.uniform(3.0, 15.0))
+        by_hand = self._history.begin(
+            "opened by hand", gate.card
+        )  # its answer may come later than who is let in
         while not await self._ask(gate, SetState(0, 0, "controlled", STEWARD)):
             await asyncio.sleep(2.0)
         self._history.end(condition)
-        self._history.end(self._history.begin("opened by hand", gate.card))
+        self._history.end(by_hand)

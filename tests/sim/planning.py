@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, update
 
+from admission.codecs import cose
 from admission.digests import CredentialKind, digest, ticket_digest
 from admission.entitlements import CredentialStanding, LanePlan, Mode, Product, Standing
 from admission.ids import GateId, LaneId, ProductId, TicketId
@@ -35,6 +37,7 @@ from sync.tickets.tables import ticket_key
 from sync.wire.lists import ListKey
 from tests.sim.centre import SimCentre
 from tests.sim.gate import SimGate
+from tests.sim.hardware import NXP, UID_BYTES
 from tests.sim.history import CodeWord, History
 from tests.sim.organizer import Organizer
 from tests.sim.people import Crowd
@@ -45,6 +48,7 @@ from tests.sim.premises import (
     HALL,
     PRODUCTS,
     SHARED,
+    claims_of,
     code_of,
     plans_of,
     ticket_of,
@@ -56,8 +60,10 @@ MOVED_S = (0.3, 3.0)
 """Another machine takes over from the centre's so soon."""
 SOLD_IN_TURN = 12
 """Tickets whose numbers lie so far apart are of one product (`premises.ticket_of`)."""
-REISSUED = 6000
-"""Numbers from here on are those of tickets that replace others."""
+REISSUED, SIGNED_ANEW = 6_000, 120_000
+"""Numbers from here on are those of tickets that replace others, and of those signed with a new key."""
+GRACE_S = 86_400
+"""So long what is signed with the key of before is still good (`sync.tickets.ticket_keys`)."""
 LATER_S = 20 * 365 * 86_400
 """A plan that is of no evening of these, whatever a clock says."""
 DESK = Actor("user", 1, "Box office")
@@ -145,18 +151,24 @@ class Planner:
         self._change(lambda one: events.add_products(one, [new]))
 
     async def _key(self) -> None:
-        """Tickets are to be signed with another key; the one that was to be the next is not trusted any more."""
-        listed = ListKey(
-            digest(CredentialKind.OPAQUE, b"%d" % self._count, DIGEST_KEY) * 2, KeyFormat.TK1.value
-        )
-        ours = venue_keys().ticket_publics[0]
-        former = ticket_key.c.public != ours
+        """Tickets are signed with another key, once gates were told of it, and the one before may be read for a day more."""
+        key = Ed25519PrivateKey.from_private_bytes(DIGEST_KEY[:24] + self._count.to_bytes(8, "big"))
+        public = key.public_key().public_bytes_raw()
+        ended, active = self._centre.now_s() + GRACE_S, ticket_key.c.status == KeyStatus.ACTIVE.value
 
         def work(connection: Connection) -> None:
-            connection.execute(update(ticket_key).where(former).values(status=KeyStatus.COMPROMISED.value))
-            rows.add_keys(connection, [listed])
+            values = {"not_after": ended, "status": KeyStatus.RETIRED.value}
+            connection.execute(update(ticket_key).where(active).values(**values))
+            rows.add_keys(connection, [ListKey(public, KeyFormat.TK1.value)])
 
         self._change(work)
+        await asyncio.sleep(self._chance.uniform(0.0, 3.0))
+        if self._centre.is_up:
+            number = SIGNED_ANEW + SOLD_IN_TURN * self._count
+            self._change(partial(_sold_here, number))
+            code = cose.mint(claims_of(number, self._centre.now_s()), key).encode()
+            self._word(code, ticket_digest(EVENT, number, DIGEST_KEY), CredentialStanding.ACTIVE)
+            self._comes(number, code)
 
     # --- lists that gates take whole ------------------------------------------------------------------------------------
 
@@ -192,24 +204,29 @@ class Planner:
         self._comes(old, code_of(old))
 
     async def _tag(self) -> None:
-        """Somebody's tag is exchanged: the one before opens nothing any more."""
-        ticket = TicketId(self._chance.choice(self._coming))
-        before, after = (
-            digest(CredentialKind.UID, b"tag %d %d" % (ticket, number), DIGEST_KEY)
-            for number in (self._count, -self._count)
-        )
+        """Somebody gets a tag, and soon another for it: the one before opens nothing any more. Both are tapped."""
+        ticket = self._chance.choice(self._coming)
+        before, after = (bytes((NXP, which)) + self._count.to_bytes(UID_BYTES - 2, "big") for which in (1, 2))
+        self._give(ticket, before)
+        await asyncio.sleep(self._chance.uniform(0.0, 6.0))
+        if self._centre.is_up:
+            known = digest(CredentialKind.UID, before, DIGEST_KEY)
+            self._give(ticket, after, before=known)
+            self._word(before, known, CredentialStanding.INACTIVE_TAG)
+            self._comes(ticket, before)
 
-        def give(connection: Connection) -> None:
-            rows.add_tickets(connection, EVENT, [], [rows.NewCredential(ticket, before, CredentialKind.UID)])
+    def _give(self, ticket: int, uid: bytes, before: bytes = b"") -> None:
+        new = rows.NewCredential(
+            TicketId(ticket), digest(CredentialKind.UID, uid, DIGEST_KEY), CredentialKind.UID
+        )
 
         def work(connection: Connection) -> None:
             rows.set_credential_standing(connection, EVENT, before, CredentialStanding.INACTIVE_TAG)
-            rows.add_tickets(connection, EVENT, [], [rows.NewCredential(ticket, after, CredentialKind.UID)])
+            rows.add_tickets(connection, EVENT, [], [new])
 
-        self._change(give)
-        await asyncio.sleep(self._chance.uniform(0.0, 6.0))
-        if self._centre.is_up:
-            self._change(work)
+        self._change(work)
+        self._word(uid, new.digest, CredentialStanding.ACTIVE)
+        self._comes(ticket, uid)
 
     async def _row(self) -> None:
         """A row is changed of a ticket that was cancelled, banned or replaced, if there is one: it stays so."""
@@ -226,8 +243,8 @@ class Planner:
                 self._shop.pop(self._brought.pop(word.code, 0), None)
         if not self._shop or chance.random() < 0.4:
             self._sell_elsewhere()
-        elif self._brought and chance.random() < 0.6:
-            self._recode(chance.choice(sorted(self._brought)))
+        elif (good := self._good()) and chance.random() < 0.6:
+            self._recode(chance.choice(good))
         else:
             ticket = chance.choice(sorted(self._shop))
             if chance.random() < 0.5:
@@ -236,6 +253,12 @@ class Planner:
             fields[-2] = b"Name %d" % self._count
             self._shop[ticket] = b";".join(fields)
             self._import()
+
+    def _good(self) -> list[bytes]:
+        """Return the other shop's codes that may be replaced: of tickets of which nothing was said."""
+        return sorted(
+            code for code, ticket in self._brought.items() if not self._organizer.standing.get(ticket)
+        )
 
     def _sell_elsewhere(self) -> None:
         with self._centre.database.reading() as connection:
@@ -250,7 +273,7 @@ class Planner:
         self._shop[number] = line
         self._brought[code] = number
         self._import()
-        self._word(code, CredentialStanding.ACTIVE)
+        self._word(code, digest(CredentialKind.OPAQUE, code, DIGEST_KEY), CredentialStanding.ACTIVE)
         self._comes(number, code)
 
     def _import(self) -> None:
@@ -275,14 +298,14 @@ class Planner:
         now_s = self._centre.now_s()
         with self._centre.database.writing() as connection:
             exchange.reissue(Act(connection, 1, DESK, now_s, venue_keys()), (EVENT, ticket))
-        self._word(code, CredentialStanding.REPLACED)
+        self._word(code, digest(CredentialKind.OPAQUE, code, DIGEST_KEY), CredentialStanding.REPLACED)
         self._comes(ticket, code_of(ticket, now_s))
         self._comes(ticket, code)
 
-    def _word(self, code: bytes, standing: CredentialStanding) -> None:
+    def _word(self, code: bytes, known: bytes, standing: CredentialStanding) -> None:
         generation, version = self._centre.place
         self._history.code_words.append(
-            CodeWord(self._history.now_s(), code, version, generation, int(standing))
+            CodeWord(self._history.now_s(), code, known, version, generation, int(standing))
         )
         self._history.note("code", code, int(standing), generation, version)
 

@@ -103,8 +103,13 @@ def key_of(gate: int) -> Ed25519PrivateKey:
 @functools.cache
 def code_of(number: int, issued_s: int = EPOCH_S - 86_400) -> bytes:
     """Return the text on a ticket."""
+    return cose.mint(claims_of(number, issued_s), venue_keys().ticket_key).encode()
+
+
+def claims_of(number: int, issued_s: int) -> cose.Claims:
+    """Return what a ticket says of itself."""
     ticket = ticket_of(number)
-    claims = cose.Claims(
+    return cose.Claims(
         ticket=number,
         event=EVENT,
         issued_at=issued_s,
@@ -112,7 +117,6 @@ def code_of(number: int, issued_s: int = EPOCH_S - 86_400) -> bytes:
         admits=ticket.admits,
         session=TODAY,
     )
-    return cose.mint(claims, venue_keys().ticket_key).encode()
 
 
 @functools.cache

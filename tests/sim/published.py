@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from admission.digests import CredentialKind, digest
 from admission.entitlements import CredentialStanding, Ticket
 from admission.ids import GateId, ZoneId
 from admission.keys import KeyFormat, KeyRing
@@ -22,7 +21,7 @@ from sync.wire.lists import ListHead
 from tests.sim.centre import SimCentre
 from tests.sim.gate import SimGate
 from tests.sim.history import History, Place
-from tests.sim.premises import DIGEST_KEY, EVENT
+from tests.sim.premises import EVENT
 
 Judged = tuple[object, ...]
 Worth = tuple[tuple[Ticket, CredentialStanding], ...]
@@ -124,14 +123,14 @@ def _say(worth: Worth) -> str:
 def as_said(history: History, wanted: Published) -> Iterator[str]:
     """Look at what the centre publishes: of a ticket and of a code what was said of it last, by people."""
     standings = {word.ticket: word.standing for word in history.standing_words if word.void_s is None}
-    codes = {word.code: word.standing for word in history.code_words if word.void_s is None}
+    codes = {word.digest: word for word in history.code_words if word.void_s is None}
     for ticket in {ticket.id: ticket for worth in wanted.codes.values() for ticket, _ in worth}.values():
         if ticket.standing != standings.get(ticket.id, 0):
             yield f"ticket {ticket.id} is {ticket.standing!r} at the centre, and was said to be {standings.get(ticket.id, 0)}"
-    for code, standing in codes.items():
-        (found,) = wanted.codes[digest(CredentialKind.OPAQUE, code, DIGEST_KEY)]
-        if found[1] != standing:
-            yield f"code {code.decode()} is {found[1]!r} at the centre, and was said to be {standing}"
+    for code, word in codes.items():
+        (found,) = wanted.codes[code]
+        if found[1] != word.standing:
+            yield f"code {word.code!r} is {found[1]!r} at the centre, and was said to be {word.standing}"
 
 
 def never_older(history: History) -> Iterator[str]:

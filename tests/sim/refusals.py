@@ -83,9 +83,10 @@ def _held_up(at: Evidence, shown: Shown) -> bool:
 def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
     """Whether a refusal is what the venue's rules, or a policy for its troubles, say."""
     match reason:
-        case Reason.UNKNOWN:
-            return shown.ticket == 0 or _may_be_unknown(at, shown)
-        case Reason.REPLACED if any(
+        case Reason.UNKNOWN | Reason.UNKNOWN_ISSUER:
+            stranger = shown.ticket == 0 and reason is Reason.UNKNOWN
+            return stranger or _may_be_unknown(at, shown)
+        case Reason.REPLACED | Reason.INACTIVE_TAG if any(
             word.code == shown.code and word.standing and word.at_s <= shown.answered_s
             for word in at.history.code_words
         ):
@@ -119,7 +120,7 @@ def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
 
 
 def _may_be_unknown(at: Evidence, shown: Shown) -> bool:
-    """Whether it is another shop's code, of which the gate may not have heard yet, or the centre forgot."""
+    """Whether it is a code, or signed by a key, of which the gate may not have heard yet, or that the centre forgot."""
     words = [word for word in at.history.code_words if word.code == shown.code and not word.standing]
     return bool(words) and not any(
         word.acked.get(shown.card, shown.at_s) < shown.at_s and word.void_s is None for word in words
@@ -214,10 +215,16 @@ def _is_shown_still(at: Evidence, shown: Shown) -> bool:
     return any(
         (one.card, one.lane, one.reader, one.ticket) == (shown.card, shown.lane, shown.reader, shown.ticket)
         and one.order < shown.order
-        and (one.answered_s if one.answer is not None else one.at_s + PATIENCE_S + LEAVES_S) + UNSEEN_S
-        > shown.at_s
+        and _left_s(one) + UNSEEN_S > shown.at_s
         for one in (*at.history.shown, *at.history.unheard)
     )
+
+
+def _left_s(shown: Shown) -> float:
+    """Return when whoever showed something took it away: who is to wait stands there as one who was not answered does."""
+    if shown.answer is None or shown.answer.outcome is Outcome.WAIT:
+        return shown.at_s + PATIENCE_S + LEAVES_S
+    return shown.answered_s
 
 
 def _say(shown: Shown) -> str:

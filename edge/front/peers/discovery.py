@@ -58,6 +58,8 @@ class Discovery:
         self._found = found
         self._interfaces = list(interfaces)
         self._asking: set[asyncio.Task[None]] = set()
+        self._name = ""
+        """Under which we announce ourselves."""
 
     async def run(self) -> NoReturn:
         """Look until cancelled, anew whenever this box has other addresses."""
@@ -71,26 +73,22 @@ class Discovery:
     async def _look(self) -> None:
         """Announce and listen until the box's addresses change. OSError where there is no multicast."""
         from zeroconf import IPVersion  # noqa: PLC0415 - megabytes that only this needs
-        from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf  # noqa: PLC0415
+        from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf  # noqa: PLC0415
 
         before = own_addresses()
         mine = announced_at(map(str, before), self._interfaces)
         if not mine:
             raise OSError("no address of a private network")
         zeroconf = AsyncZeroconf(interfaces=mine, ip_version=IPVersion.V4Only)
-        name = f"{self._own.gate}-{secrets.token_hex(3)}.{TYPE}"
-        info = AsyncServiceInfo(
-            TYPE, name, port=self._own.port, properties={"g": str(self._own.group), "n": str(self._own.gate)},
-            addresses=[ipaddress.ip_address(one).packed for one in mine], server=f"gatehouse-{secrets.token_hex(4)}.local.",
-        )  # fmt: skip
         browser = None
         try:
-            await zeroconf.async_register_service(info)
+            is_announced = await self._announce(zeroconf, mine)
             browser = AsyncServiceBrowser(
-                zeroconf.zeroconf, TYPE, handlers=[lambda **told: self._told(zeroconf, name, **told)]
+                zeroconf.zeroconf, TYPE, handlers=[lambda **told: self._told(zeroconf, **told)]
             )
-            while own_addresses() == before:  # noqa: ASYNC110 - the kernel sets no event
+            while own_addresses() == before:
                 await asyncio.sleep(LOOK_S)
+                is_announced = is_announced or await self._announce(zeroconf, mine)
         finally:
             for task in self._asking:
                 task.cancel()
@@ -99,17 +97,33 @@ class Discovery:
                 await browser.async_cancel()
             await zeroconf.async_close()
 
+    async def _announce(self, zeroconf: "AsyncZeroconf", mine: Sequence[str]) -> bool:
+        """Announce this gate under a new name; False where somebody says that it is his: anybody may."""
+        from zeroconf import NonUniqueNameException  # noqa: PLC0415 - it is loaded by now
+        from zeroconf.asyncio import AsyncServiceInfo  # noqa: PLC0415
+
+        self._name = f"{self._own.gate}-{secrets.token_hex(3)}.{TYPE}"
+        info = AsyncServiceInfo(
+            TYPE, self._name, port=self._own.port, properties={"g": str(self._own.group), "n": str(self._own.gate)},
+            addresses=[ipaddress.ip_address(one).packed for one in mine], server=f"gatehouse-{secrets.token_hex(4)}.local.",
+        )  # fmt: skip
+        try:
+            await zeroconf.async_register_service(info)
+        except NonUniqueNameException:
+            log.warning("somebody claims each name that this gate announces itself by")
+            return False
+        return True
+
     def _told(
         self,
         asked: "AsyncZeroconf",
-        own_name: str,
         *,
         zeroconf: "Zeroconf",  # noqa: ARG002 - the library names its arguments
         service_type: str,  # noqa: ARG002
         name: str,
         state_change: "ServiceStateChange",
     ) -> None:
-        if name == own_name or state_change.name == "Removed" or len(self._asking) >= RESOLVING_MAX:
+        if name == self._name or state_change.name == "Removed" or len(self._asking) >= RESOLVING_MAX:
             return
         task = asyncio.get_running_loop().create_task(self._resolve(asked, name))
         self._asking.add(task)

@@ -20,7 +20,7 @@ from sync.accounts.principal import Principal
 from sync.store.database import CentreFault, Database
 from sync.web.api import Refused
 from sync.web.problems import Handler, problem
-from sync.web.senders import PROXIES
+from sync.web.senders import proxies_of
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -139,12 +139,12 @@ def session_cookie(request: web.Request) -> str:
 
 def scheme(request: web.Request) -> str:
     """Return what the browser speaks, to us or to the proxy before us."""
-    return request.app[PROXIES].scheme(request)
+    return proxies_of(request).scheme(request)
 
 
 def sender(request: web.Request) -> str:
     """Return what is counted as one sender: an IPv4 address or an IPv6 /64; "" for this machine itself."""
-    return request.app[PROXIES].sender(request)
+    return proxies_of(request).sender(request)
 
 
 class Uses:

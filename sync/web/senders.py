@@ -60,6 +60,12 @@ class Proxies:
 
 
 PROXIES = web.AppKey("proxies", Proxies)
+_THIS_MACHINE = Proxies()
+
+
+def proxies_of(request: web.Request) -> Proxies:
+    """Return the proxies of the application that is asked; this machine alone where none are named."""
+    return request.app.get(PROXIES, _THIS_MACHINE)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -31,7 +31,7 @@ from sync.web.forms import (
 from sync.web.perimeter import same_site, scheme, sender, session_cookie
 from sync.web.refusals import said
 from sync.web.rendering import Templates
-from sync.web.uploads import STREAMED, parts
+from sync.web.uploads import STREAMED, Part, parts, unreadable
 from sync.web.words import LANGUAGES, Language, Words, language_of
 
 __all__ = [
@@ -205,9 +205,7 @@ class Pages:
         if barred is not None:
             return self._page(request, words, {}, barred)
         async with parts(request, UPLOAD_BYTES_MAX) as found:
-            pairs = [
-                (one.name, one.file.read(TEXT_CHARS_MAX).decode()) for one in found if one.filename is None
-            ]
+            pairs = [(one.name, _text(one)) for one in found if one.filename is None]
             files = {one.name: (one.filename, one.file) for one in found if one.filename}
             form = form_from(pairs, files)
             if form is None:
@@ -368,6 +366,13 @@ def _barred(route: PageRoute, asked: PageAsked) -> Answer | None:
         back = f"?to={quote(asked.return_to, safe='')}" if asked.return_to != "/" else ""
         return Redirect(f"/sign-in{back}")
     return None if asked.principal.role.may(route.role) else _error(403, asked.words("role_too_low"))
+
+
+def _text(one: Part) -> str:
+    try:
+        return one.file.read(TEXT_CHARS_MAX).decode()
+    except UnicodeDecodeError as error:
+        raise unreadable() from error
 
 
 def _error(status: int, said: str) -> View:

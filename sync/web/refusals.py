@@ -15,6 +15,7 @@ SAME: Final[Mapping[str, str]] = {
     "other_site": "other_site",
     "wrong_sign_in": "sign_in_wrong",
     "bad_body": "bad_value",
+    "form_unreadable": "form_unreadable",
     "internal": "failed",
 }
 """Codes for which the pages have words of their own already."""

@@ -56,6 +56,19 @@ async def _in_time() -> AsyncIterator[None]:
         raise Refused(408, "slow", f"The file took more than {UPLOAD_S:.0f} s to come in.") from error
 
 
+def unreadable() -> Refused:
+    """Return the refusal of a form that no page of ours sends."""
+    return Refused(400, "form_unreadable", "This form cannot be read. Load the page again.")
+
+
+@asynccontextmanager
+async def _readable() -> AsyncIterator[None]:
+    try:
+        yield
+    except (ValueError, LookupError) as error:  # as aiohttp says what is no such form
+        raise unreadable() from error
+
+
 @asynccontextmanager
 async def uploaded(request: web.Request, bytes_max: int) -> AsyncIterator[IO[bytes]]:
     """Have the body of a request as an open file. Refused where it is too large, too slow, or too many come in."""
@@ -79,14 +92,14 @@ class Part(NamedTuple):
 
 @asynccontextmanager
 async def parts(request: web.Request, bytes_max: int) -> AsyncIterator[list[Part]]:
-    """Have the parts of a form (RFC 7578) as open files. Refused as `uploaded`; ValueError where it is no such form."""
+    """Have the parts of a form (RFC 7578) as open files. Refused as `uploaded`, and where it is no such form."""
     with _turn(request, bytes_max), ExitStack() as opened:
         found: list[Part] = []
         size = 0
-        async with _in_time():
+        async with _in_time(), _readable():
             async for part in MultipartReader(request.headers, request.content):
                 if not isinstance(part, BodyPartReader) or part.name is None or len(found) >= PARTS_MAX:
-                    raise ValueError("no page of ours sends this")
+                    raise unreadable()
                 file = opened.enter_context(tempfile.TemporaryFile())
                 while piece := await part.read_chunk(PIECE_BYTES):
                     size += len(piece)

@@ -56,6 +56,22 @@ async def test_a_file_that_is_none_is_told_on_the_page(venue: Venue) -> None:
     assert query(venue, "SELECT id FROM import_job") == []
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'Content-Disposition: form-data; name="shop"\r\n\r\nki\xffosk',
+        b"Content-Disposition: form-data\r\n\r\nnameless",
+        b"Content-Type: multipart/mixed; boundary=in\r\n\r\n--in--",
+    ],
+)
+async def test_a_form_that_no_page_of_ours_sends_is_refused(venue: Venue, part: bytes) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=out"}
+    body = b"--out\r\n" + part + b"\r\n--out--\r\n"
+    async with client(venue) as ada, ada.post(AT, data=body, headers=headers) as answer:
+        assert answer.status == 400
+    assert query(venue, "SELECT id FROM import_job") == []
+
+
 async def test_strangers_and_lower_roles_push_nothing(venue: Venue, tmp_path: Path) -> None:
     async with client(venue, signed_in=False) as stranger, stranger.post(AT, data=form(LARGE)) as answer:
         assert answer.url.path == "/sign-in"

@@ -93,7 +93,7 @@ def test_words_fit(language: Language) -> None:
         ("event", "événement", "evento"),
         ("lane", "passage", "passaggio"),
         ("kind_tag", "puce", "chip"),
-        ("box", "appareil", "apparecchio"),
+        ("box", "boîtier", "box"),
         ("flag_unlisted", "dans la liste", "nella lista"),
         ("lane_free_exit", "Sortie libre", "Uscita libera"),
     ],

@@ -17,10 +17,13 @@ from drivers.framing.ssi import Nak, Op, Packet, Packets, Status, encode
 
 TRIES: Final = 3
 """The first and two more ("resend twice after the initial send", DS4308 guide, SSI Interface, Retries)."""
-RESENT_WITHIN_NS: Final = 10_000_000_000
-"""A repetition comes after the scanner's response time-out, 9.9 s at most. Beyond that it is somebody else's scan."""
+RESENT_WITHIN_NS: Final = 20_000_000_000
+"""The second repetition comes after two of the scanner's response time-outs, 9.9 s at most each. Beyond that it is somebody
+else's scan."""
 CONTINUED_NS: Final = 2_000_000_000
 """Longest wait for the next part of a code: a full packet takes 0.27 s at 9600 baud, and the scanner waits for our ACK."""
+UNBROKEN_NS: Final = 500_000_000
+"""A part that is sent for the first time begins within so long after the one before: the scanner waits for our ACK alone."""
 PING_NS: Final = 5_000_000_000
 """A cable pulled behind a serial adapter tells nobody: an idle scanner is asked so often for its revision."""
 LIT_NS: Final = 5_000_000_000
@@ -217,6 +220,7 @@ class SsiHost:
         is_rest = sent_again and self._was_cut
         heard = packet.data == self._last and packet.last_ns - self._last_ns < RESENT_WITHIN_NS
         if sent_again and heard and not is_rest:
+            self._part_ns = packet.last_ns  # of a code in parts the next one follows now
             return
         self._last, self._last_ns = packet.data, packet.last_ns
         self._was_cut = False
@@ -226,8 +230,10 @@ class SsiHost:
             self._frame.lose(CUT, packet.last_ns, [])  # it was told as cut
         if self._frame_type < 0:
             self._frame_type = packet.data[0]
-        elif packet.data[0] != self._frame_type:
-            # Each part repeats the code's type. One that does not belongs to another code: neither is whole.
+        elif packet.data[0] != self._frame_type or (
+            not sent_again and packet.first_ns > self._part_ns + UNBROKEN_NS
+        ):
+            # Each part repeats the code's type and follows at once. One that does not belongs to another code: neither is whole.
             self._frame.lose(UNLIKE, packet.last_ns, out)
         continued = bool(packet.status & Status.CONTINUED)
         self._part_ns = packet.last_ns

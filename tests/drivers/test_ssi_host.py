@@ -11,6 +11,7 @@ from drivers.framing.ssi_host import (
     PAUSE_NS,
     PING_NS,
     RESENT_WITHIN_NS,
+    UNBROKEN_NS,
     SsiHost,
     SsiSetting,
 )
@@ -150,10 +151,10 @@ def test_a_code_in_parts() -> None:
     bench.get(Op.DECODE_DATA, QR + b"]Q1AAA", Status.CONTINUED)
     assert bench.host.take_output() == ACK
     bench.get(Op.DECODE_DATA, QR + b"]Q1AAA", Status.CONTINUED | Status.RETRANSMIT)  # our ACK was lost
-    bench.now += S
+    bench.now += S // 4
     bench.get(Op.DECODE_DATA, QR + b"BBB", Status.CONTINUED)
     bench.get(Op.DECODE_DATA, QR + b"C")
-    assert bench.heard == [Scan(b"AAABBBC", Medium.BARCODE, "Q1", S, 2 * S)]
+    assert bench.heard == [Scan(b"AAABBBC", Medium.BARCODE, "Q1", S, bench.now)]
 
 
 def test_a_code_whose_rest_never_comes_is_no_scan() -> None:
@@ -189,6 +190,26 @@ def test_a_code_whose_first_part_comes_again_too_late_is_no_code() -> None:
     bench.get(Op.DECODE_DATA, QR + b"CCC")
     bench.get(Op.DECODE_DATA, QR + b"D")
     assert codes(bench.heard) == ["cut", b"D"]
+
+
+@pytest.mark.parametrize("parts", [(b"AAA",), (b"AAA", b"BBB")])
+def test_what_is_sent_again_for_the_second_time_is_the_same_scan(parts: tuple[bytes, ...]) -> None:
+    """Two response time-outs of 9.9 s later: of a code in parts it was a code of its own, else a second presentation."""
+    bench = Bench().open()
+    for at, part in enumerate(parts):
+        bench.get(Op.DECODE_DATA, QR + part, Status.CONTINUED if at < len(parts) - 1 else 0)
+    bench.now += int(2 * 9.9 * S)
+    bench.get(Op.DECODE_DATA, QR + parts[-1], Status.RETRANSMIT)
+    assert codes(bench.heard) == [b"".join(parts)]
+
+
+def test_a_code_after_one_that_the_scanner_gave_up_is_not_joined_to_it() -> None:
+    bench = Bench().open()
+    bench.get(Op.DECODE_DATA, QR + b"AAA", Status.CONTINUED)
+    bench.now += UNBROKEN_NS + 1  # the second part got lost three times, at a response time-out of 0.1 s
+    bench.get(Op.DECODE_DATA, QR + b"BBB")
+    bench.get(Op.DECODE_DATA, QR + b"BBB")  # shown again
+    assert codes(bench.heard) == ["unlike", b"BBB"]
 
 
 def test_parts_of_two_codes_make_none() -> None:

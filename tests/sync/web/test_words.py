@@ -22,7 +22,7 @@ THE_SAME = {
     Language.FR: INTERNATIONAL
     | {"email", "field_email", "programme", "session", "sessions", "active", "inactive", "code", "pay_free"}
     | {"total"},
-    Language.IT: INTERNATIONAL | {"email", "field_email", "password"},
+    Language.IT: INTERNATIONAL | {"email", "field_email", "password", "box"},
 }
 """Words that are truly spelt as in English; everything else that equals English was not translated."""
 

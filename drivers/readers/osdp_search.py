@@ -154,7 +154,16 @@ async def _named(bus: AskedPort, address: int) -> _Heard:
 
 
 async def _ask(bus: AskedPort, address: int, command: Command, wait_s: float, data: bytes = b"") -> _Heard:
-    """Ask once. Sequence number 0: each question stands for itself."""
+    """Ask once; again where nothing came and this machine was late. Sequence number 0: each question stands for itself."""
+    heard = await _ask_once(bus, address, command, wait_s, data)
+    for _ in range(TRIES - 1):
+        if heard.is_answer or heard.noise or not bus.was_late:
+            break
+        heard = await _ask_once(bus, address, command, wait_s, data)
+    return heard
+
+
+async def _ask_once(bus: AskedPort, address: int, command: Command, wait_s: float, data: bytes) -> _Heard:
     message = encode(address, 0, command, data)
     bus.say(message)
     until = time.monotonic() + wait_s + bus.wire_s(len(message))

@@ -118,7 +118,16 @@ _NOISE: Final = Refused(0)
 
 
 async def _ask(bus: AskedPort, request: Request, wait_s: float) -> Reply | None:
-    """Ask once; None where nothing comes."""
+    """Ask once; None where nothing comes, and this machine was not late itself."""
+    reply = await _ask_once(bus, request, wait_s)
+    for _ in range(TRIES - 1):
+        if reply is not None or not bus.was_late:
+            break
+        reply = await _ask_once(bus, request, wait_s)
+    return reply
+
+
+async def _ask_once(bus: AskedPort, request: Request, wait_s: float) -> Reply | None:
     message = request.to_bytes()
     bus.say(message)
     until = time.monotonic() + wait_s + bus.wire_s(len(message))

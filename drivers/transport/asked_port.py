@@ -1,6 +1,7 @@
 """A serial port that is searched: opened at a speed for a moment, listened to, asked, each within its time whatever comes."""
 
 import asyncio
+import contextlib
 import time
 from typing import Final, Self
 
@@ -10,6 +11,7 @@ BITS_A_BYTE: Final = 11
 LISTEN_S: Final = 0.3
 TALKS_BYTES: Final = 8
 """So many bytes unasked are somebody who talks; a wire without bias makes a few."""
+LATE_S: Final = 0.02
 _READS_MAX: Final = 16
 
 
@@ -20,6 +22,8 @@ class AskedPort:
         self.baud = baud
         self._path = path
         self._came = asyncio.Event()
+        self._late_s = 0.0
+        self._is_read_out = False
 
     async def __aenter__(self) -> Self:
         self._port = SerialPort(self._path, Line(self.baud))
@@ -46,18 +50,31 @@ class AskedPort:
         for _ in range(_READS_MAX):
             if self._port.receive() is None:
                 break
+        self._is_read_out = False
         self._port.send(message)
 
+    @property
+    def was_late(self) -> bool:
+        """Whether this machine itself was late at the end of the last wait, so that silence says nothing."""
+        return self._late_s > LATE_S
+
     async def next(self, until_s: float) -> bytes | None:
-        """Return what comes, None once it is time (monotonic); whoever babbles leaves the others of this loop their turns."""
-        while (left_s := until_s - time.monotonic()) > 0:
+        """Return what comes, None once it is time (monotonic); whoever babbles leaves the others of this loop their turns.
+
+        It is looked once more when it is time: what came while this machine did something else was in time.
+        """
+        while True:
             self._came.clear()
+            self._late_s = time.monotonic() - until_s
+            is_over = self._late_s >= 0
+            if is_over and self._is_read_out:
+                return None
+            self._is_read_out = is_over
             if (received := self._port.receive()) is not None:
                 await asyncio.sleep(0)
                 return received[0]
-            try:
-                async with asyncio.timeout(left_s):
-                    await self._came.wait()
-            except TimeoutError:
+            if is_over:
                 return None
-        return None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(asyncio.get_running_loop().time() - self._late_s):
+                    await self._came.wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,21 @@ async def test_a_board_alone_is_counted_whatever_it_has(
 ) -> None:
     bus = attached(link, (unit,), coils=coils, inputs=inputs)
     assert await found(link, (9600,)) == OnBus(9600, (Found(unit, coils, inputs),))
+    bus.close()
+
+
+async def test_a_machine_that_is_late_itself_misses_nobody(link: Path) -> None:
+    bus = attached(link, (2,))
+    late = [True]
+
+    def hold_up() -> None:
+        """The loop does something else for longer than an answer is waited for."""
+        if late[0]:
+            time.sleep(0.2)
+        late[0] = not late[0]
+
+    bus.boards[0].on_request = hold_up
+    assert await found(link, (9600,)) == OnBus(9600, (Found(2, 8, 8),))
     bus.close()
 
 

@@ -38,6 +38,9 @@ ROOM_BYTES = 256 * 1024
 """Bytes of one message's records: 720 of the longest do not fit, and need not."""
 LOGS_MAX = 4096
 """Logs told of in one message: 32 gates that start daily for four months. What is beyond comes in the next one."""
+LOGS_KEPT_MAX = 4 * LOGS_MAX
+"""Logs of others that a talk remembers the peer to hold: the newest, by when it told of them. Nobody is told of more, nor sent away for
+telling of more: one gate that starts without end would keep all that hold its runs from talking to each other."""
 HELD_MAX = 1024
 PLACES_MAX = 64
 """Neighbours named at once, so that who knows one gate's address finds all."""
@@ -211,10 +214,12 @@ class Talk:
     def _hear_holds(self, said: Holds) -> None:
         if any(held.gate != self._own for held in said.yours):
             raise PeerMisbehaved("peers.foreign")
-        if len(self.theirs) + len(said.logs) > LOGS_MAX * 4:
-            raise PeerMisbehaved("peers.too_much")
         for one in said.logs:
             self.theirs[GateId(one.gate), Epoch(one.epoch)] = one.seq
+        while len(self.theirs) > LOGS_KEPT_MAX:
+            oldest = next(iter(self.theirs))
+            del self.theirs[oldest]
+            self._fruitless.pop(oldest, None)
         if said.first:
             self.port = said.port
             self._knows = True
@@ -293,7 +298,7 @@ class Talk:
     def took(self, held: Mapping[tuple[GateId, Epoch], int]) -> None:
         """What the peer carried was judged: now logs are held so far. What did not get on is not asked for again."""
         for at, after in (self._wanted or {}).items():
-            if held.get(at, 0) <= after:
+            if held.get(at, 0) <= after and (at in self.theirs or at[0] == self._own):
                 self._fruitless[at] = (
                     self.theirs.get(at, 0) if at[0] != self._own else self.rewound.get(at[1], 0)
                 )
@@ -357,6 +362,7 @@ def carry(wants: Sequence[Want], read_of: Callable[[GateId], tuple[LinkAt, Read]
 
 
 __all__ = [
+    "LOGS_KEPT_MAX",
     "ROSTER",
     "Beat",
     "Carried",

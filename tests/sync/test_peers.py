@@ -12,6 +12,7 @@ from admission.ids import Epoch, GateId
 from sync.wire.feed import WANTS_MAX, Want
 from sync.wire.messages import Pushed, Trouble
 from sync.wire.peers import (
+    LOGS_KEPT_MAX,
     LOGS_MAX,
     RECORDS_MAX,
     Beat,
@@ -198,17 +199,25 @@ def test_only_what_nobody_else_gives_is_wanted_and_nothing_twice_in_vain() -> No
     assert talk.want({(THREE, six): 4}, lambda *_: False) is not None, "it holds more now"
 
 
-def test_a_talk_keeps_no_more_than_it_must() -> None:
+def test_a_talk_keeps_no_more_than_it_must_and_goes_on() -> None:
+    """A gate that starts again and again, or makes its runs up, would else keep all others from talking: each holds those."""
     talk = Talk(ONE, TWO, lambda _epoch, _seq: None)
     for part in range(4):
         talk.hear(
             Holds(first=False, logs=tuple(Log(THREE, part * LOGS_MAX + at, 1) for at in range(LOGS_MAX)))
         )
-    with pytest.raises(PeerMisbehaved, match=r"peers\.too_much"):
-        talk.hear(Holds(first=False, logs=(Log(THREE, 2**40, 1),)))
-    wanted = talk.want({}, lambda *_: False)
-    assert wanted is not None
-    assert len(wanted.wants) == WANTS_MAX
+    known = len(talk.theirs)
+    talk.hear(Holds(first=False, logs=(Log(THREE, 7, 2),)))
+    talk.hear(Holds(first=True, logs=(Log(THREE, 2**40, 1),)))
+    assert len(talk.theirs) == known == LOGS_KEPT_MAX
+    assert talk.theirs[THREE, Epoch(2**40)] == 1, "who tells of many tells of the newest last"
+    for _ in range(3):
+        wanted = talk.want({}, lambda *_: False)
+        assert wanted is not None
+        assert len(wanted.wants) == WANTS_MAX
+        talk.hear(Holds(first=False, logs=tuple(Log(THREE, 2**41 + at, 1) for at in range(LOGS_MAX))))
+        talk.took({})
+        assert talk._fruitless.keys() <= talk.theirs.keys()
 
 
 def test_an_echo_that_we_never_said_or_an_older_one_makes_nobody_younger() -> None:

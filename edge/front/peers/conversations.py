@@ -187,7 +187,7 @@ class Conversations:
         await self._look()
         yours = await shared.intake.held_of(peer)
         one.told = {at: seq for at, seq in self._held.items() if at[0] != peer}
-        logs = [Log(*at, seq) for at, seq in one.told.items()]
+        logs = [Log(*at, seq) for at, seq in one.told.items()][-wire.LOGS_KEPT_MAX :]
         one.roster = stamp = self._trust.stamp()  # who goes by an older one says so
         for part in wire.holdings(yours, logs, first=True, port=self.port, roster=stamp):
             one.connection.say(part)

@@ -71,13 +71,14 @@ class Timetable:
             return
         try:
             self._look_after_resets(now_s)
+            # Not before: what the plan until now had for the time when the clock was not believed is made good first.
+            if self._plan is not listed:
+                self._use(listed)
+                # From this very second on, or a moment that lies before the next look would be nobody's.
+                self._look_after_resets(now_s)
         except StoreFault as fault:
             # Whom the log holds is not known now: the moment stays due.
             self._gate.unreadable(fault)
-            return
-        # Not before: what the plan until now had for the time when the clock was not believed is made good first.
-        if self._plan is not listed:
-            self._use(listed)
 
     def look_after_lanes(self) -> None:
         """Have each lane in the state that is due now."""

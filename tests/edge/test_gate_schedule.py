@@ -250,6 +250,27 @@ async def test_a_clock_not_to_be_believed_resets_nothing_until_it_is(tmp_path: P
         assert len(resets(gate)) == 1
 
 
+async def test_a_plan_that_changes_within_the_second_of_a_moment_of_both_skips_it_not(tmp_path: Path) -> None:
+    """Somebody adds a session in the night: the hour at which the zone is emptied is the same before and after."""
+    clock = VenueClock(EVENING)
+    listed(tmp_path, festival())
+    async with open_box(tmp_path, clock) as gate:
+        await enters(gate, PASS)
+        sessions = (
+            *festival().sessions,
+            Session(SessionId(3), EVENT, "Late", 20261201, ARENA, end=at(NIGHT) + 99_999),
+        )
+        build(tmp_path / "next", festival(version=2, sessions=sessions), ROWS)
+        clock.set("2026-11-30T03:59:58+01:00")
+        tick(gate)
+        assert gate.daemon.lists.take(tmp_path / "next") == ""
+        tick(gate)
+        clock.set(NIGHT)
+        tick(gate)
+        assert len(resets(gate)) == 1
+        await inside(gate, 0)
+
+
 async def test_who_reset_by_hand_after_the_moment_is_not_overruled(tmp_path: Path) -> None:
     clock = VenueClock(EVENING)
     listed(tmp_path, festival())

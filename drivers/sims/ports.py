@@ -53,8 +53,8 @@ class PtyPort:
 
     @property
     def speed(self) -> int:
-        """The speed that the program set, as termios numbers it (`termios.B9600`)."""
-        return int(termios.tcgetattr(self._theirs)[4])
+        """The speed that the program set, as termios numbers it (`termios.B9600`); 0 while unplugged."""
+        return 0 if self._ours < 0 else int(termios.tcgetattr(self._theirs)[4])
 
     def plug(self) -> None:
         """The device appears."""
@@ -137,7 +137,7 @@ class SimPort:
 
     @property
     def speed(self) -> int:
-        """The speed that the driver set, as termios numbers it; 0 while unplugged."""
+        """The speed that the driver set; 0 while unplugged."""
         return 0 if self._port is None else self._port.speed
 
     def plug(self) -> None:

@@ -537,7 +537,9 @@ async def test_link_a_machine_too_busy_to_start_it_in_time_gives_it_longer_each_
     link = GuardLink(argv(settings), told.events(), limits)
     task = asyncio.create_task(link.run())
     try:
-        assert await soon(told.ready) == 2
+        # Times are doubled from 1 ms on until one is enough: on such a machine that is several times what a start takes.
+        async with asyncio.timeout(4 * WAIT_S):
+            assert await told.ready.get() == 2
         assert link.starts > 1
         fault: DriverError = await soon(told.faults)
         assert "does not start" in str(fault)

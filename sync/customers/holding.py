@@ -10,7 +10,8 @@ from admission.ids import EventId, HolderId, ProductId, TicketId
 from sync.customers import profiles, tables, tags
 from sync.customers.profiles import Origin, Profile
 from sync.orders import passes
-from sync.store.schema import signed, unsigned
+from sync.store.schema import numbering, signed, unsigned
+from sync.store.together import together
 from sync.tickets import ruling
 from sync.tickets import tables as ticket_tables
 from sync.tickets.ruling import Act, TicketRef
@@ -84,7 +85,7 @@ def unassign_ticket(act: Act, customer: int, ref: TicketRef) -> None:
 
 def ban(act: Act, customer: int, reason: str = "") -> None:
     """Ban a customer: every ticket and tag of theirs is refused. What was banned by itself stays so afterwards."""
-    who = profiles.held(act, customer)
+    who = _held_from_lists(act, customer)
     if who.banned:
         raise Refused(409, "already_banned", "This customer is banned already.")
     with act.changing(events_of(act, customer)):
@@ -101,7 +102,7 @@ def ban(act: Act, customer: int, reason: str = "") -> None:
 
 def unban(act: Act, customer: int, reason: str = "") -> None:
     """Lift a customer's ban: tickets and tags that were not banned by themselves are good again."""
-    who = profiles.held(act, customer)
+    who = _held_from_lists(act, customer)
     if not who.banned:
         raise Refused(409, "not_banned", "This customer is not banned.")
     b = tables.ticket_ban
@@ -115,6 +116,12 @@ def unban(act: Act, customer: int, reason: str = "") -> None:
             tags.tell(act, tag)
         _set_banned(act, customer, banned=False)
         act.note("customer.unban", f"customer {customer}", reason)
+
+
+def _held_from_lists(act: Act, customer: int) -> Any:
+    """Return a customer's row as `profiles.held`, once no list is being written that may bring them tickets."""
+    together(act.connection, [numbering(tables.customer.name)])
+    return profiles.held(act, customer)
 
 
 def _check_free(act: Act, row: Any, customer: int) -> None:

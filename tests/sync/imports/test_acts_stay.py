@@ -1,7 +1,9 @@
 """What people did here to tickets that a list brought stays, whatever the list says next; on both engines."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from admission.digests import CredentialKind, digest
 from admission.entitlements import CredentialStanding, Standing
@@ -9,6 +11,7 @@ from admission.ids import ProductId, TicketId
 from sync.customers import holding, tags
 from sync.customers.bound import settle_due
 from sync.gates import tables as gates
+from sync.imports import jobs
 from sync.keys import new_keys
 from sync.orders import cancelling
 from sync.orders.cancelling import Method, Refund
@@ -23,6 +26,8 @@ HEADING = b"ticket id;code;product;status;name;email\n"
 SOLD = HEADING + b"1;A-1;Tageskarte;paid;Zoe Quill;zoe@example.org\n"
 RENAMED = HEADING + b"1;A-1;Tageskarte;paid;Zoe Quil;zoe@example.org\n"
 KEYS = new_keys()
+LEAD_S = 0.5
+"""In which a ban that waits for nobody is done."""
 REF = (EVENT, TicketId(1))
 ACTIVE, REPLACED = int(CredentialStanding.ACTIVE), int(CredentialStanding.REPLACED)
 
@@ -121,3 +126,23 @@ def test_what_a_list_brings_for_a_banned_customer_is_banned_as_long_as_they_are(
     with house.writing() as connection:
         holding.unban(act_on(connection), holder)
     assert standings(house) == [0, 0, banned], "the third was banned by itself"
+
+
+def test_who_is_banned_while_a_list_brings_them_a_ticket_is_banned_with_it(house: Database) -> None:
+    """The ticket is not there yet for whoever bans, and the ban not for the list: one waits for the other."""
+    with house.writing() as connection:
+        holder = connection.execute(select(func.max(sold.ticket.c.holder))).scalar_one()
+        connection.execute(update(sold.ticket).values(holder=0))
+    job = check(house, SOLD + b"2;A-2;Tageskarte;paid;Zoe Quill;zoe@example.org\n")
+    house.transact(lambda c: jobs.start(c, job.id, ACTOR, NOW_S, keeps_good=False))
+
+    def ban(connection: Connection) -> None:
+        holding.ban(act_on(connection), holder)
+
+    with ThreadPoolExecutor(1) as threads:
+        with house.writing() as connection:
+            jobs.advance(connection, job.id, NOW_S)
+            banning = threads.submit(house.transact, ban)
+            wait([banning], timeout=LEAD_S)
+        banning.result()
+    assert standings(house) == [0, int(Standing.BANNED)]

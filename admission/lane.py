@@ -210,6 +210,8 @@ class Annul(msgspec.Struct, frozen=True, gc=False):
     session: SessionId = SessionId(0)
     token: int = 0
     mode: Mode = Mode.NORMAL
+    also: tuple[RecordId, ...] = ()
+    """What the admission stands for, and would count again without it: the reservation that a restart caught."""
 
 
 class Conflict(msgspec.Struct, frozen=True, gc=False):

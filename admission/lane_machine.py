@@ -437,7 +437,7 @@ class Lane:
                 flags=flag | rehearsal,
                 subject=subject,
                 ref_token=event.token if 0 < event.token <= self._out.token else 0,
-                extensions=(*_observed((event.record,)), _staff(event.steward, event.reason)),
+                extensions=(*_observed((event.record, *event.also)), _staff(event.steward, event.reason)),
                 urgent=True,
                 mode=event.mode,
             )

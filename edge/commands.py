@@ -307,10 +307,17 @@ class Commands:
                 record.session,
                 shell.token_of(command.seq) if command.epoch == self._gate.journal.epoch else 0,
                 record.mode,
+                self._caught(name, record),
             )
         )
         self._gate.became(name.epoch, name.seq, After.ANNULLED)
         return Done(command.number, ok=True)
+
+    def _caught(self, name: RecordId, record: Record) -> tuple[RecordId, ...]:
+        """Return the reservation that an admission after a restart is for: taken back alone, that one would count again."""
+        if record.ticket is None or not record.flags & Flag.AFTER_RESTART:
+            return ()
+        return next((row.names for row in self._gate.memory.rows(*record.ticket) if row.id == name), ())
 
     def _is_annulled(self, name: RecordId, record: Record) -> bool:
         """Whether an admission was taken back before, here or by another gate."""

@@ -10,7 +10,7 @@ import pytest
 from admission.digests import CredentialKind, digest
 from admission.ids import SessionId, TicketId
 from admission.lane_machine import GROUP_MAX
-from admission.presence import Bounds
+from admission.presence import Bounds, fold
 from admission.records import Direction, Flag, Kind, Outcome
 from edge import config
 from edge.config import ConfigErrors
@@ -244,3 +244,25 @@ async def test_by_hand_a_code_of_several_tickets_uses_the_one_that_is_for_here(t
         await gate.walk(way="exit")
         await gate.recorded(Kind.PASSAGE, 2)
         assert gate.daemon.memory.bounds(ARENA) == Bounds(0, 0)
+
+
+async def test_taken_back_after_a_restart_the_use_is_free_though_the_restart_caught_a_reservation(
+    tmp_path: Path,
+) -> None:
+    """One person presented twice: before the box started anew, and after it; both were one use, and both are gone."""
+    async with running(tmp_path, [row(7)], adjust=lambda text: quick(text, hold_ms=4000)) as gate:
+        await gate.ready()
+        await gate.hardware.second.scan(code(7))
+        assert await gate.hardware.lanes[2].releases.get() == "entry"
+    async with running(tmp_path, adjust=quick) as gate:
+        await gate.ready()
+        await gate.hardware.second.scan(code(7))
+        await gate.walk(2)
+        await gate.recorded(Kind.PASSAGE)
+        again = await gate.recorded(Kind.SCAN)
+        assert again.flags & Flag.AFTER_RESTART
+        take_back = AnnulLast(1, 2, gate.daemon.journal.epoch, again.seq, STEWARD, "wrong person")
+        assert await gate.do(take_back) == Done(1, ok=True)
+        presence = fold(gate.daemon.memory.rows(EVENT, TicketId(7)), (), gate.daemon.judge.venue.zones)
+        assert (presence.uses(ARENA, SESSION), presence.live) == (0, ())
+    assert_verifies(gate.data)

@@ -87,6 +87,8 @@ class Neighbours:
         """Of the roster that the table was tried by."""
         self._refused: tuple[str, float] | None = None
         """Why somebody was refused last, and when."""
+        self._shown: tuple[str, float] | None = None
+        """The same, where somebody should look into it."""
         self._said: PeersSaid | None = None
 
     def _mono_s(self) -> float:
@@ -204,7 +206,9 @@ class Neighbours:
             async for message in connection.messages():
                 await self._talks.take(one, message)
         except (ChannelRefused, PeerMisbehaved) as error:
-            self._refuse(error.code)
+            is_hint = connection.dialled and not self.table.is_configured(connection.address)
+            if one is not None or not is_hint:  # whoever was found by a hint need be nobody
+                self._refuse(error.code)
             return error.code
         except StoreFault as fault:
             log.warning("a conversation waits for the disk", extra={"code": f"log.{fault.kind.value}"})
@@ -242,6 +246,8 @@ class Neighbours:
         if self._refused is None or self._refused[0] != code or now_s - self._refused[1] > REFUSED_SHOWN_S:
             log.warning("who knocked was refused", extra={"code": code})
         self._refused = (code, now_s)
+        if code in _SHOWN:  # apart, so that no stranger hides it
+            self._shown = (code, now_s)
 
     def _tell(self) -> None:
         """Say how it is, when that is news."""
@@ -250,8 +256,8 @@ class Neighbours:
         if carried := self._talks.carried:
             args["carried"] = carried
         said = PeersSaid(Health.OK if others else Health.OFF, "peers.ok" if others else "peers.none", args)
-        refused = self._refused
-        if refused is not None and self._mono_s() - refused[1] < REFUSED_SHOWN_S and refused[0] in _SHOWN:
+        refused = self._shown
+        if refused is not None and self._mono_s() - refused[1] < REFUSED_SHOWN_S:
             said = PeersSaid(Health.DEGRADED, "peers.refused", {"why": refused[0], **args})
         if said != self._said:
             self._said = said

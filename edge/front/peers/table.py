@@ -63,6 +63,11 @@ class Table:
         wait_s = HIGHER_WAITS_S * self._chance.uniform(0.5, 1.0) if gate is None or gate < self._own else 0.0
         self._places[address] = _Place(configured, now_s + wait_s, gate)
 
+    def is_configured(self, address: Address) -> bool:
+        """Whether an address stands in the configuration; anybody may have said any other."""
+        one = self._places.get(address)
+        return one is not None and one.configured
+
     def _make_room(self) -> bool:
         """Forget the hint that failed most often."""
         hints = [at for at, one in self._places.items() if not one.configured and not one.busy]

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from admission.ids import Epoch, EventId
 from edge.front.peers.connection import SEND_S
 from edge.front.peers.table import ADDRESSES_MAX
 from edge.front.snapshot import ANNOUNCED_FILE, SNAPSHOT_FILE
-from sync.wire.channel import knock_key
+from sync.wire.channel import HELLO_BYTES, knock_key
 from sync.wire.deltas import EventVersion
 from sync.wire.feed import Want
 from sync.wire.messages import Chunk, Held
@@ -224,6 +225,46 @@ async def test_a_neighbour_that_does_not_read_what_leads_it_on_holds_up_nobodys_
             one.neighbours.appended(one.box.append(log_of(1)))  # a beat each second while records flow
             before_s = talks._beaten_s
             await until(lambda: talks._beaten_s > before_s, "the others hear of it", SEND_S / 2)
+
+
+@pytest.mark.parametrize("is_configured", [False, True])
+async def test_a_stranger_at_an_address_that_somebody_named_is_no_news(
+    tmp_path: Path, is_configured: bool
+) -> None:
+    """Anybody on the network may announce one and answer there; one that is configured is somebody's mistake, or worse."""
+    visits = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal visits
+        await reader.readexactly(HELLO_BYTES)
+        writer.write(struct.pack(">I", 132) + (9).to_bytes(32, "little") + bytes(100))
+        await reader.read()
+        visits += 1
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    at = "127.0.0.1", int(server.sockets[0].getsockname()[1])
+    async with nodes(tmp_path, 1, 2) as (one, two):
+        one.start(*([at] if is_configured else []))
+        await one.listens()
+        one.neighbours.table.add(at, two.gate)
+        await until(lambda: visits > 2, "it was found out again and again, and said how it is meanwhile")
+        told = {said.code for said in one.said}
+        assert ("peers.refused" in told) is is_configured
+    server.close()
+
+
+async def test_a_stranger_hides_nobody_who_should_be_looked_into(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 1, 2) as (one, _):
+        await listening(one)
+        async with knocking(one, self_of(2, one, key_of(77))) as forger:
+            assert await forger.is_ended()
+        stranger = await knock_and_stay(one, bytes(HELLO_BYTES))
+        await until(
+            lambda: (one.neighbours._refused or ("", 0))[0] == "channel.form", "the stranger was sent away"
+        )
+        await until(lambda: one.said[-1].args.get("why") == "channel.forged", "who forged a key is told")
+        stranger.close()
 
 
 def announced(made: Node, data: bytes, *, key: int = 99, made_at_s: int = NOW_S) -> bytes:

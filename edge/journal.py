@@ -315,6 +315,10 @@ class Journal:
         """Have a small value kept beside the log, at once: somebody was told that it is so."""
         self._submit([], (), (), (), urgent=True, meta=((key, value),))
 
+    def keep_along(self, key: str, value: bytes) -> None:
+        """Have a small value kept in one commit with what is appended next."""
+        self._kept = (*self._kept, (key, value))
+
     def take_recorded(self) -> set[tuple[EventId, TicketId]]:
         """Return the tickets about which something was recorded since the last call, durable or on its way."""
         recorded, self._recorded = self._recorded, set()

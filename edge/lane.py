@@ -452,6 +452,9 @@ class LaneShell:
         writes = [effect for effect in effects if isinstance(effect, Write)]
         if writes:
             writes = [self._with_heard(one) if one.kind is Kind.FIRE else one for one in writes]
+            for write in writes:
+                if write.kind is Kind.FIRE:  # no power cut leaves the alarm without its latch
+                    self._journal.keep_along(fire_key(self.settings.id), str(write.data).encode())
             then = self._hold(writes)
             seqs = self._journal.append(writes, self._stamp(), lambda token: self._seqs.get(token, 0), then)
             for write, seq in zip(writes, seqs, strict=True):
@@ -500,7 +503,6 @@ class LaneShell:
                 case Kind.LANE_STATE:
                     self._journal.keep(state_key(self.settings.id), str(write.data).encode())
                 case Kind.FIRE:
-                    self._journal.keep(fire_key(self.settings.id), str(write.data).encode())
                     self._on_fire()
                 case Kind.SCAN if write.urgent:
                     failpoint("after_record")

@@ -4,13 +4,17 @@ The second lane is in normal mode, where a ticket enters once.
 """
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from admission.ids import Epoch
 from admission.presence import TicketPresence, fold
 from admission.reasons import Reason
-from admission.records import Direction, Fire, Flag, Kind, Outcome, Record
+from admission.records import Direction, Fire, Flag, Kind, Outcome, Record, record_from_bytes
+from edge.lane import fire_key
 from edge.link import AdmitByHand, ClearFire, CountPeople, Readmission, ResetPresence, Rung
+from edge.store.log_schema import Batch
+from edge.store.writer import LogWriter, Urgency
 from tests.edge.rig import ARENA, EVENT, SESSION, Gate, assert_verifies, code, quick, row, running
 from tests.edge.test_others import OTHER, entry, slice_of
 from tests.sync.logs import EpochLog
@@ -207,3 +211,29 @@ async def test_staff_let_in_again_by_hand_without_a_further_use(tmp_path: Path) 
         assert (await gate.recorded(Kind.OVERRIDE)).flags & Flag.REENTRY
         assert presence(gate, 1).uses(ARENA, SESSION) == 1
         assert presence(gate, 1).frozen(ARENA, SESSION) == ()
+
+
+async def test_no_power_cut_leaves_an_alarm_without_its_latch(tmp_path: Path) -> None:
+    """What says that it rang, and what keeps it latched over a restart, are on the card together."""
+    batches: list[Batch] = []
+
+    class Told(LogWriter):
+        def submit(self, batch: Batch, urgency: Urgency) -> None:
+            batches.append(batch)
+            super().submit(batch, urgency)
+
+    async with running(
+        tmp_path, [row(7)], adjust=quick, change=lambda parts: replace(parts, writer=Told)
+    ) as gate:
+        await gate.ready()
+        await alarm(gate)
+        await cleared(gate)
+    rang = [one for one in batches if any(_is_fire(of.blob) for of in one.records)]
+    assert [sorted(one.meta) for one in rang] == [
+        [(fire_key(lane), str(int(what)).encode())] for what in (Fire.ALARM, Fire.CLEARED) for lane in (1, 2)
+    ]
+
+
+def _is_fire(blob: bytes) -> bool:
+    record = record_from_bytes(blob)
+    return isinstance(record, Record) and record.kind is Kind.FIRE

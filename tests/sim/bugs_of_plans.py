@@ -64,7 +64,7 @@ BUGS_OF_PLANS = {
         "settings that came by changes are not read at the start", (Broken(deltas, "settings_of", instead(lambda _: None)),), seed=2),
     "settings-not-told": Bug(
         "a zone that is renamed is no news to the centre", (Broken(group_settings, "_BEHIND", _without_zones),), seed=2),
-    "keys-of-the-first-list": Bug("a new key is not believed", (Broken(Judge, "use_list", _same("_ring")),), seed=13),
+    "keys-of-the-first-list": Bug("a new key is not believed", (Broken(Judge, "use_list", _same("_ring")),), seed=2),
     "replaced-code-opens": Bug(
         "what is said of a code is not taken in", (Broken(Overlay, "put", _codes_open),), seed=2),
     "exchanged-code-not-told": Bug(

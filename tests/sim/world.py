@@ -56,7 +56,7 @@ SHUT_OUT_EVERY = 8
 """In so many worlds one, whose centre has its own tables, shuts a gate out (`tests.sim.shut_out`)."""
 STALE_EVERY = 7
 """In so many worlds one has a gate that begins cut off, with a list an hour old, and people with tickets in no list."""
-PLANNED = 0.4
+PLANNED = 0.3
 """Share of worlds in which somebody plans anew in the evening (`tests.sim.planning`)."""
 UNSOLD_COUNT = 6
 SEEDS_A_WORKER = 200

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from drivers.base import DeviceGone
+from drivers.relays import modbus_search
 from drivers.relays.modbus_search import Found, OnBus, Why, search
 from drivers.sims.modbus_board import Noise
 from drivers.sims.modbus_bus import ModbusBus
@@ -47,6 +48,13 @@ async def test_the_boards_of_a_bus_are_found_and_counted_and_none_of_their_relay
     bus.close()
 
 
+@pytest.fixture
+def few_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is waited for at each of 247."""
+    monkeypatch.setattr(modbus_search, "UNITS", (*modbus_search.USUAL, 199, 200))
+
+
+@pytest.mark.usefixtures("few_units")
 @pytest.mark.parametrize(("unit", "coils", "inputs"), [(1, 0, 16), (1, 1, 0), (200, 32, 32)])
 async def test_a_board_alone_is_counted_whatever_it_has(
     link: Path, unit: int, coils: int, inputs: int
@@ -78,6 +86,7 @@ async def test_two_at_one_address_are_told_and_the_others_found(link: Path) -> N
     bus.close()
 
 
+@pytest.mark.usefixtures("few_units")
 async def test_where_nobody_answers_that_is_told(link: Path) -> None:
     bus = attached(link, (1,))
     bus.boards[0].noise = Noise.SILENT

@@ -11,6 +11,7 @@ import pytest
 from drivers.base import DeviceGone
 from drivers.framing import modbus
 from drivers.framing.osdp import FOR_ALL, Command, Identity, encode
+from drivers.readers import osdp_search
 from drivers.readers.osdp_search import Found, OnBus, Why, search
 from drivers.sims.osdp_reader import SCBK_D, OsdpBus, OsdpDevice
 from drivers.sims.ports import SimPort
@@ -63,7 +64,10 @@ async def test_several_of_a_bus_are_found_each_at_its_address_and_one_high_up_to
     assert await found(bus) == OnBus(9600, (Found(0, NAME), Found(15, nobody), Found(101, NAME)))
 
 
-async def test_two_at_one_address_are_told_and_the_others_of_their_bus_found(bus: OsdpBus) -> None:
+async def test_two_at_one_address_are_told_and_the_others_of_their_bus_found(
+    bus: OsdpBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(osdp_search, "ADDRESSES", range(24))  # silence is waited for at each
     put(bus, OsdpDevice(2, SCBK_D), OsdpDevice(3, SCBK_D))
     bus.twins.append(OsdpDevice(2, SCBK_D, pdid=bytes(12)))
     assert await found(bus) == OnBus(9600, (Found(3, NAME),), garbled=(2,))

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
+from drivers.readers import osdp_search
 from drivers.readers.osdp import read_key
 from drivers.sims.osdp_reader import KEYSET, SCBK_D, OsdpBus, OsdpDevice
 from drivers.sims.wiegand_reader import frame
@@ -47,6 +48,13 @@ TAG: Final = bytes.fromhex("04A1B2C3D4E5F6")
 ADAPTER: Final = "1-1"
 SEAT: Final = {"lane": 1, "way": "entry", "medium": "uid"}
 KEY: Final = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
+
+
+@pytest.fixture(autouse=True)
+def few_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is waited for at each: the whole bus is searched in tests/drivers/test_osdp_search.py."""
+    monkeypatch.setattr(osdp_search, "ADDRESSES", range(24))
+    monkeypatch.setattr(osdp_search, "USUAL", 8)
 
 
 @dataclass

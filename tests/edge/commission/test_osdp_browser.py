@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers.readers import osdp_search
 from drivers.sims.osdp_reader import SCBK_D, OsdpBus, OsdpDevice
 from edge import config
 from edge.settings import OsdpReader, WiegandCarries
@@ -32,7 +33,10 @@ async def can_be_read(s: Seat, picture: str) -> None:
         await s.page.locator("#devices").screenshot(path=PICTURES / f"{picture}-{scheme}.png")
 
 
-async def test_an_osdp_reader_is_found_given_a_key_and_placed_without_a_file_edited(tmp_path: Path) -> None:
+async def test_an_osdp_reader_is_found_given_a_key_and_placed_without_a_file_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(osdp_search, "ADDRESSES", range(24))  # silence is waited for at each
     async with commissioning(tmp_path) as s:
         page = s.page
         bus = OsdpBus(tmp_path / "bus", OsdpDevice(0, SCBK_D), OsdpDevice(9, bytes(16), pdid=SCRIPT))

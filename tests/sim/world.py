@@ -327,6 +327,9 @@ class World:
             rows = {(row.gate, row.epoch): row.last_seq for row in daemon.reader.epochs()}
             if any(self._to_come(gate, log, seq) > held.get(log, 0) for log, seq in rows.items()):
                 return f"records of {card} at the centre"
+            running = (gate.id, daemon.journal.epoch)
+            if gate.id not in self.history.tampered and rows[running] > forwarded.get(running, 0):
+                return f"a head of {card} over its last records"
             # Only a card that was set back leaves an end that nobody vouches for.
             if any(rows.get(log, 0) < seq for log, seq in forwarded.items()) or any(
                 rows.get(log, 0) < seq and log[0] not in self.history.tampered for log, seq in held.items()

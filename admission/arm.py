@@ -1,6 +1,7 @@
 """The arm of one lane: the turns people take at it, who of them is next, and whose a passage is.
 
-A passage belongs, in this order, to the oldest reservation that is open, to the one given back that is in its grace for
+A passage belongs, in this order, to the oldest reservation that is open (an exit that took no pulse counts without one, and
+comes after all others), to the one given back that is in its grace for
 longest, to nobody where the way is free, to the back of the last one who passed (tailgate), to nobody (intrusion). While records
 are still being saved the arm has not moved, so a passage then is never theirs.
 """
@@ -289,7 +290,7 @@ class Arm:
 
     def opened(self) -> None:
         """A door was opened: by whom it was released for, by whom it is free to, or by force. Its strike falls behind them."""
-        turn = next((one for one in self._turns if one.phase in OPEN), None)
+        turn = _first_open(self._turns)
         turn = turn or next((one for one in self._turns if one.phase is Phase.GRACE), None)
         if turn is not None and self._line_off_ms(turn) - PULSE_GAP_MS > self._now_ms:
             self._withhold(turn, self._now_ms)
@@ -330,7 +331,7 @@ class Arm:
 
     def _whose(self, direction: Direction) -> Turn | None:
         mine = [turn for turn in self._turns if turn.direction is direction]
-        turn = next((one for one in mine if one.phase in OPEN), None)
+        turn = _first_open(mine)
         if turn is not None:
             return turn
         # The arm was opened for it last, and may be open still where another gate's use took it back.
@@ -464,6 +465,12 @@ class Arm:
     def _prune(self) -> None:
         if self._turns:
             self._turns = [turn for turn in self._turns if turn.phase is not Phase.ENDED]
+
+
+def _first_open(turns: Iterable[Turn]) -> Turn | None:
+    """Return the oldest turn that is open; one that the arm moved for before an exit that was recorded without a pulse, and
+    counts by itself."""
+    return min((one for one in turns if one.phase in OPEN), key=lambda one: not one.holds, default=None)
 
 
 def _names_entries(extensions: Extensions) -> bool:

@@ -102,6 +102,18 @@ def test_while_not_ready_or_in_a_fire_a_request_to_exit_is_recorded_without_a_pu
     assert not any(isinstance(one, Release) for one in trial.do(ExitAsked(), after_ms=WINDOW_MS))
 
 
+def test_a_door_is_opened_by_whom_it_was_released_for_not_by_an_exit_without_a_pulse_just_before() -> None:
+    trial = Trial(DOOR)
+    trial.do(StateSet(LaneState.OUT_OF_SERVICE))
+    trial.do(grant(1, Direction.EXIT))
+    trial.do(StateSet(LaneState.CONTROLLED), after_ms=1000)
+    (scan,) = [one for one in trial.do(grant(2), after_ms=1000) if isinstance(one, Write)]
+    passage = [one for one in opens(trial, 500) if isinstance(one, Write)]
+    assert [(one.kind, one.direction, one.ref_token) for one in passage] == [
+        (Kind.PASSAGE, Direction.ENTRY, scan.token)
+    ]
+
+
 def test_a_door_that_nobody_released_was_forced() -> None:
     trial = Trial(DOOR)
     out = opens(trial)

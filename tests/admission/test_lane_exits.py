@@ -139,6 +139,21 @@ def test_an_exit_that_cannot_be_pulsed_is_recorded_and_commits_all_the_same(even
     assert [(w.kind, w.ref_token) for w in at.of(Write)[1:]] == [(Kind.PASSAGE, scan.token)]
 
 
+def test_a_passage_is_of_whom_the_arm_opened_for_not_of_an_exit_without_a_pulse_just_before() -> None:
+    """Whose exit took no pulse has left by its record alone: were the passage theirs, the other would be inside for good."""
+    at = Trial()
+    at.do(StateSet(LaneState.OUT_OF_SERVICE))
+    at.do(grant(7, EXIT))
+    at.do(StateSet(LaneState.CONTROLLED), after_ms=1000)
+    at.forget()
+    out = at.do(grant(8, EXIT), after_ms=1000)
+    at.walk(EXIT, after_ms=500)
+    (scan,) = [one for one in only(out, Write) if one.kind is Kind.SCAN]
+    assert [(w.kind, w.ref_token) for w in at.of(Write)[1:]] == [(Kind.PASSAGE, scan.token)]
+    at.walk(EXIT, after_ms=500)
+    assert [(w.kind, w.subject) for w in at.of(Write)[2:]] == [(Kind.PASSAGE, subject(7))]
+
+
 def test_a_babbling_exit_reader_in_an_alarm_is_rationed() -> None:
     at = Trial()
     at.do(FireChanged(active=True))

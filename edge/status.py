@@ -88,7 +88,8 @@ class StatusView:
                 health, code, stops = Health.BAD, "lane.fire", True
             elif self._gate.judge.has_list and not shell.planned:
                 health, code, stops = Health.BAD, "lane.no_plan", True
-            elif machine.state in _LANE:
+            elif machine.state in _LANE and (shell.ready or not machine.facts()[0]):
+                # Who is let in by a scan in this state is kept out all the same where the lane is not ready.
                 health, code = _LANE[machine.state]
             elif not shell.ready:
                 health, code, stops = Health.BAD, shell.trouble or "lane.not_ready", True

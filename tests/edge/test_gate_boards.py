@@ -5,10 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from admission.lane import LaneState, StateSet
 from admission.records import Direction, Flag, Kind, Outcome
 from drivers.sims.modbus_board import ModbusBoard
 from drivers.sims.modbus_bus import ModbusBus
 from drivers.sims.weather import Weather, Wire
+from edge.board import VerdictWord, verdict
 from edge.link import ASKED, Health, Part
 from tests.edge.rig import Gate, code, plug, quick, row, running
 from tests.venue.hardware import FIRE_LINE, READY_LINES
@@ -216,3 +220,21 @@ async def test_a_fault_is_told_and_lets_nobody_in_until_it_is_over(tmp_path: Pat
         assert "fault" in {one.what for one in gate.daemon.alerts.open}
         gate.hardware.contacts.drive(4, active=False)
         await gate.until(lambda: gate.daemon.lanes[1].ready, "it is over")
+
+
+@pytest.mark.parametrize("state", [LaneState.FREE_EXIT, LaneState.REHEARSAL])
+async def test_a_fault_is_told_also_where_the_way_out_is_free_or_a_lane_is_rehearsed(
+    state: LaneState, tmp_path: Path
+) -> None:
+    """Tickets let people in there too: the page said READY of a turnstile that let nobody in."""
+    async with running(tmp_path, [row(7)], adjust=with_fault_contact) as gate:
+        await gate.ready()
+        gate.daemon.lanes[1].drive(StateSet(state))
+        gate.hardware.contacts.drive(4, active=True)
+        await gate.until(lambda: not gate.daemon.lanes[1].ready, "the fault is seen")
+        said = verdict(gate.daemon.status.now().tiles)
+        assert (said.word, said.cause and said.cause.code) == (VerdictWord.NOT_READY, "lane.fault")
+        gate.hardware.contacts.drive(4, active=False)
+        await gate.until(lambda: gate.daemon.lanes[1].ready, "it is over")
+        gate.daemon.status.now()
+        assert gate.code(Part.LANE, "1") == f"lane.{state.name.lower()}"

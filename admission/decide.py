@@ -113,7 +113,11 @@ def _exit(question: Question) -> Verdict:
     candidates = _believed(question)
     if not candidates:
         return Verdict(Outcome.GRANT, direction=Direction.EXIT, flags=flags | Flag.FLAGGED)
-    best = min(candidates, key=lambda one: (one.tally.inside <= 0, one.ticket.id, one.ticket.event))
+    # Of one code's tickets the next one: whose exit is under way is about to be gone, and opens no arm a second time.
+    best = min(
+        candidates,
+        key=lambda one: (one.tally.inside <= 0, one.tally.exit_pending, one.ticket.id, one.ticket.event),
+    )
     unwelcome = bool(
         best.ticket.standing & (Standing.CANCELLED | Standing.BANNED)
         or best.credential & CredentialStanding.BANNED_TAG

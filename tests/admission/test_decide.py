@@ -281,6 +281,20 @@ def test_an_exit_closes_the_entries_of_the_ticket_inside() -> None:
     assert verdict.session == TONIGHT
 
 
+def test_one_code_of_several_tickets_lets_out_the_next_one_while_the_first_is_leaving() -> None:
+    """Who comes second with the family's code got a green light and no arm."""
+    leaving = candidate(
+        {"ticket": {"id": 1}, "tally": {"inside": 1, "exit_pending": True, "entries": ENTRIES[:1]}}
+    )
+    inside = candidate({"ticket": {"id": 2}, "tally": {"inside": 1, "entries": ENTRIES[1:]}})
+    outside = candidate({"ticket": {"id": 3}})
+    found = decide(ask({"question": {"direction": Direction.EXIT, "candidates": (outside, leaving, inside)}}))
+    assert (found.candidate, found.observed) == (inside, ENTRIES[1:])
+    # Nobody else of them is inside: it is the same person once more.
+    found = decide(ask({"question": {"direction": Direction.EXIT, "candidates": (outside, leaving)}}))
+    assert found.candidate == leaving
+
+
 def test_an_exit_of_nobody_inside_closes_nothing_of_the_lowest_ticket() -> None:
     low, high = candidate({"ticket": {"id": 1}}), candidate({"ticket": {"id": 2}})
     verdict = decide(ask({"question": {"direction": Direction.EXIT, "candidates": (high, low)}}))

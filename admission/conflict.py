@@ -26,7 +26,7 @@ def mark(of: RecordId) -> bytes:
 
 
 def giving_way(presence: TicketPresence, admits: int, limit_session: int = 0) -> frozenset[RecordId]:
-    """Return the reservations of a ticket that give way. `limit_session` 0: no limit."""
+    """Return the reservations of a ticket that give way. `limit_session` as for `TicketPresence.doubles`."""
     admits = max(admits, 1)
     entries = presence.entries()
     passed = {row.id for row in entries if presence.state(row.id) is State.COMMITTED}

@@ -69,6 +69,16 @@ class Product(msgspec.Struct, frozen=True, gc=False):
     offline: OfflinePolicy = OfflinePolicy.ADMIT_AND_FLAG
     attention: Attention = Attention.NONE
 
+    @property
+    def most_in_session(self) -> int:
+        """Uses that a zone's session allows at most: its own limit, the day's or the whole one, whichever is lowest; 0 is no limit."""
+        return lowest_limit(self.limit_session, self.limit_day, self.limit_total)
+
+
+def lowest_limit(*limits: int) -> int:
+    """Return the lowest of those that are limits; 0 where none is."""
+    return min((one for one in limits if one > 0), default=0)
+
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
     """The entitlement a credential stands for. Uses and presence belong to it, never to the credential."""

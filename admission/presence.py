@@ -86,7 +86,7 @@ class DoubleKind(IntEnum):
 
     USE = 1  # a use beyond what the ticket admits, in normal mode
     INSIDE = 2  # let in while as many as the ticket admits were inside, in entry/exit mode
-    LIMIT = 3  # a use beyond the session's limit
+    LIMIT = 3  # a use beyond the limit
     AFTER_RESTART = 4  # let in for an unresolved reservation whose person may have passed
     READMITTED = (
         5  # let in again after an alarm for an entry that let another in again, or that had left before it
@@ -565,7 +565,7 @@ class TicketPresence:
         """Return every entry that was one too many, with the one before it, in order of time.
 
         Judged by the mode of the later entry. People inside are counted as they were then, so a double stays one
-        after somebody left. `limit_session` 0: no limit. Reservations count; `state` tells whether they were passed.
+        after somebody left. `limit_session`: uses that a session allows, by whichever limit; 0: no limit. Reservations count; `state` tells whether they were passed.
         """
         admits = max(admits, 1)
         found: list[Double] = []

@@ -49,7 +49,7 @@ class Conflicts:
         ticket = candidate.ticket
         rows = gate.memory.rows(ticket.event, ticket.id)
         presence = fold(rows, gate.memory.resets(), gate.judge.venue.zones)
-        leaving = giving_way(presence, ticket.admits, candidate.product.limit_session)
+        leaving = giving_way(presence, ticket.admits, candidate.product.most_in_session)
         # Ours is in conflict where it gives way, or where one of the same zone and session does.
         own_row = next((row for row in presence.entries() if row.id == own), None)
         same = [

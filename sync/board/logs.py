@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from admission.entitlements import Zone, ZoneTree
+from admission.entitlements import Zone, ZoneTree, lowest_limit
 from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
 from admission.observed import COLUMNS, RESET_COLUMNS, Reset, reset_from_columns
 from sync.board.weights import Columns
@@ -44,7 +44,7 @@ _ADMITS = Keyed("SELECT id, admits FROM ticket WHERE event_id = :event AND id IN
 _ZONES = text("SELECT id, name, parent, capacity, gate FROM zone WHERE group_id = :group ORDER BY id")
 _EVENTS = text("SELECT id FROM event WHERE group_id = :group ORDER BY id")
 _LIMITS = text("""
-SELECT p.event_id, p.id, p.limit_session FROM product p JOIN event e ON e.id = p.event_id WHERE e.group_id = :group
+SELECT p.event_id, p.id, p.limit_session, p.limit_day, p.limit_total FROM product p JOIN event e ON e.id = p.event_id WHERE e.group_id = :group
 """)
 _SERVED = text(
     "SELECT DISTINCT p.zone FROM lane_plan p JOIN gate g ON g.id = p.gate_id WHERE g.group_id = :group"
@@ -74,7 +74,10 @@ def shape(connection: Connection, group: int) -> Shape:
     return Shape(
         tuple((row.id, row.parent) for row in connection.execute(_ZONES, asked)),
         tuple(EventId(row.id) for row in connection.execute(_EVENTS, asked)),
-        tuple((row.event_id, row.id, row.limit_session) for row in connection.execute(_LIMITS, asked)),
+        tuple(
+            (row.event_id, row.id, lowest_limit(row.limit_session, row.limit_day, row.limit_total))
+            for row in connection.execute(_LIMITS, asked)
+        ),
         quarantine.limits_of_group(connection, group),
         tuple(
             sorted({row.zone for row in connection.execute(_SERVED, asked)} | _answered(connection, group))

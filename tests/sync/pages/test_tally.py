@@ -18,7 +18,7 @@ from edge.front.slices import meaning_of
 from sync.board import logs
 from sync.board.boards import Boards, Inside, Seen
 from sync.board.sheet import sheet
-from sync.demo import ARENA, EVENT, FLOOR, MAIN_GATE, TERRACE, TERRACE_GATE, VIP, make_demo
+from sync.demo import ARENA, EVENT, FLOOR, MAIN_GATE, TERRACE, TERRACE_GATE, TWICE, VIP, make_demo
 from sync.events import programme
 from sync.keys import load_or_make
 from sync.store.database import Database
@@ -250,6 +250,19 @@ def test_a_reset_is_shown_without_counting_the_evening_again(filled: Database) -
     assert counted is not None
     assert after is not None
     assert after.tally is counted.tally  # the same count went on
+
+
+def test_a_use_beyond_the_days_limit_is_told_as_beyond_the_sessions(filled: Database) -> None:
+    """Two entries a day, and two gates that did not hear each other let three in."""
+    boards = Boards(Clock())
+    main, terrace = GateLog(MAIN_GATE, EVENT), GateLog(TERRACE_GATE, EVENT)
+    for log, at_s in ((main, NOW_S - 90), (main, NOW_S - 60)):
+        log.enter(101, TWICE, FLOOR, at_s, mode=Mode.MULTIPLE)
+    push(filled, main)
+    assert figures(filled, boards)["doubles"] == []
+    terrace.enter(101, TWICE, FLOOR, NOW_S - 30, mode=Mode.MULTIPLE)
+    push(filled, terrace)
+    assert figures(filled, boards)["doubles"] == [(101, TERRACE_GATE)]
 
 
 def test_a_board_of_no_such_event_is_none(filled: Database) -> None:

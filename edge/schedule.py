@@ -187,9 +187,9 @@ def state_due(
         planned = entries[at - 1]
     if order is not None and order.version > mark.order:
         if planned is None or planned[0] <= order.at:
-            return LaneMark(
-                LaneState(order.state), max(mark.applied_s, order.at), mark.by_hand_s, order.version
-            )
+            # A clock that is behind the centre's: by its own time the lane has been given that state now, not later.
+            at_s = order.at if now_s is None else min(order.at, now_s)
+            return LaneMark(LaneState(order.state), max(mark.applied_s, at_s), mark.by_hand_s, order.version)
         mark = LaneMark(mark.state, mark.applied_s, mark.by_hand_s, order.version)
     if planned is None or now_s is None:
         return mark

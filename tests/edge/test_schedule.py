@@ -204,6 +204,17 @@ def test_an_order_is_taken_once(order: LaneOrder, mark: LaneMark, now: int | Non
     assert state_due(((100, FREE), (200, CONTROLLED)), order, mark, now) == became
 
 
+def test_an_order_holds_though_the_clock_here_is_behind_the_centres() -> None:
+    """A box by its battery's clock, ten minutes behind: the plan took the lane back a second later."""
+    entries, order = ((100, FREE),), LaneOrder(7, 10_000, CLOSED)
+    now_s = order.at - 2 * STATE_BACK_S
+    mark = state_due(entries, order, LaneMark(FREE, 100), now_s)
+    assert mark.state is CLOSED
+    assert state_due(entries, order, mark, now_s + 1) == mark
+    # The plan's next moment is newer, by the same clock.
+    assert state_due((*entries, (now_s + 60, FREE)), order, mark, now_s + 60).state is FREE
+
+
 def test_who_sets_a_lane_overrules_what_was_ordered_until_then() -> None:
     order = LaneOrder(7, 150, CLOSED)
     mark = by_hand(LaneMark(CONTROLLED, 100), FREE, 160, order)

@@ -114,10 +114,13 @@ class Timetable:
             self._keep_looked(Looked(now_s, self._plan_id))
             return
         due = resets_due(self._plan, self._timezone, looked.at_s, now_s)
-        for zone, since_s in due.items():
-            outer = self._gate.judge.venue.zones.outer(zone)
-            if due.keys().isdisjoint(outer) and not self._was_reset({zone, *outer}, since_s, now_s):
+        tree, emptied = self._gate.judge.venue.zones, set[ZoneId]()
+        # The outer zone first, whose reset is one of those inside; but one that staff made may lie before their moment.
+        for zone, since_s in sorted(due.items(), key=lambda one: len(tree.outer(one[0]))):
+            around = {zone, *tree.outer(zone)}
+            if emptied.isdisjoint(around) and not self._was_reset(around, since_s, now_s):
                 reset_presence(self._gate, zone)
+                emptied.add(zone)
                 log.info("presence reset by schedule", extra={"zone": zone})
         after = Looked(looked_on(looked.at_s, now_s), looked.of)
         if due or after.at_s < looked.at_s:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from admission.entitlements import LaneOrder, LanePlan, LaneSchedule, Mode, Product, Session, Zone
-from admission.ids import LaneId, ProductId, RecordId, SessionId
+from admission.ids import LaneId, ProductId, RecordId, SessionId, ZoneId
 from admission.lane import LaneState
 from admission.reasons import Reason
 from admission.records import (
@@ -289,6 +289,32 @@ async def test_who_reset_by_hand_after_the_moment_is_not_overruled(tmp_path: Pat
         # Its hand was at work seconds ago by the clock that is right now, so after four in the morning.
         await inside(gate, 1)
         assert len(resets(gate)) == 1
+
+
+async def test_who_reset_the_outer_zone_by_hand_has_not_reset_the_inner_one_an_hour_later(
+    tmp_path: Path,
+) -> None:
+    clock, box_ = VenueClock(EVENING), ZoneId(2)
+    zones = (Zone(ARENA, "Arena", gate=GATE, reset_at=240), Zone(box_, "Box", parent=ARENA, reset_at=300))
+    plans = tuple(
+        LanePlan(LaneId(lane), zone, Mode.MULTIPLE, ((EVENT, SUNDAY),))
+        for lane, zone in ((1, ARENA), (2, box_))
+    )
+    listed(tmp_path, festival(zones=zones, plans=plans))
+    async with open_box(tmp_path, clock):
+        pass
+    # Nobody vouches for its clock that night, so that staff empty the arena at half past four.
+    clock.synced = False
+    clock.set("2026-11-30T04:30:00+01:00")
+    async with open_box(tmp_path, clock) as gate:
+        reset_presence(gate.daemon, ARENA, STEWARD, "the night")
+        await gate.recorded(Kind.RESET)
+    clock.synced = True
+    clock.set("2026-11-30T06:00:00+01:00")
+    async with open_box(tmp_path, clock) as gate:
+        tick(gate)
+        made = (*gate.daemon.reader.resets(), *gate.daemon.journal.pending_resets())
+        assert sorted({one.id: one.zone for one in made}.values()) == [ARENA, box_]
 
 
 async def test_a_list_that_brings_a_new_hour_empties_nothing_in_the_middle_of_a_day(tmp_path: Path) -> None:

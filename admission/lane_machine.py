@@ -408,7 +408,8 @@ class Lane:
         else:
             # the reason once, the steward's number with each
             reasons = [event.reason, *[""] * (event.count - 1)]
-            shares = _split_observed(event.observed, event.count)
+            entry = direction is Direction.ENTRY
+            shares = _split_observed(event.observed, event.count) if entry else _first_observed(event)
             extensions = [
                 (_staff(event.steward, reason), *share) for reason, share in zip(reasons, shares, strict=True)
             ]
@@ -500,6 +501,11 @@ def _observed(records: tuple[RecordId, ...]) -> Extensions:
     if not records:
         return ()
     return tuple((Extension.OBSERVED, payload) for payload in pack_record_ids(records))
+
+
+def _first_observed(event: lane.Override) -> list[Extensions]:
+    """Of a group that leaves the first names what one person's exit closes, each zone's; the others take what is left."""
+    return [_observed(event.observed), *[()] * (event.count - 1)]
 
 
 def _split_observed(records: tuple[RecordId, ...], count: int) -> list[Extensions]:

@@ -311,6 +311,14 @@ def test_of_a_group_each_names_one_reservation_and_the_others_none(count: int, n
     assert tuple(name for row in rows for name in row.names) == CAUGHT
 
 
+def test_of_a_group_that_leaves_the_first_names_one_persons_entries_of_every_zone() -> None:
+    """Hall and box in it: with the two shared out, one of two was taken out of the box alone and the other out of the hall."""
+    at = Trial()
+    at.do(lane.Override(12, "", EXIT, subject(7), Flag.TICKET, count=2, observed=CAUGHT))
+    first, second = [row for write in at.writes(Kind.OVERRIDE) for row in rows_written(write)]
+    assert (first.names, second.names) == (CAUGHT, ())
+
+
 def test_a_command_says_of_an_override_only_what_decide_could() -> None:
     at = Trial()
     everything = ~Flag.NONE

@@ -279,6 +279,7 @@ def _physical_doubles(at: Evidence) -> Iterator[str]:
                 if other.body.zone == one.body.zone
                 and at.history.went_by(one.card, one.record, other.record)
                 and other.record not in taken_back
+                and not other.body.flags & Flag.REENTRY  # of somebody who is among them already
             ]
             if len(before) >= ticket.admits:
                 yield f"walked in although {len(before)} had: {_say(one.record)} of {one.card}, ticket {ticket.id}"

@@ -221,8 +221,12 @@ def _is_shown_still(at: Evidence, shown: Shown) -> bool:
 
 
 def _left_s(shown: Shown) -> float:
-    """Return when whoever showed something took it away: who is to wait stands there as one who was not answered does."""
-    if shown.answer is None or shown.answer.outcome is Outcome.WAIT:
+    """Return when whoever showed something took it away: who is to wait, or was granted what the card did not take in time,
+    stands there as one who was not answered does."""
+    is_granted_alone = (
+        shown.answer is not None and shown.answer.outcome is Outcome.GRANT and not shown.admitted
+    )
+    if shown.answer is None or shown.answer.outcome is Outcome.WAIT or is_granted_alone:
         return shown.at_s + PATIENCE_S + LEAVES_S
     return shown.answered_s
 

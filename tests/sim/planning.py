@@ -204,18 +204,21 @@ class Planner:
         self._comes(old, code_of(old))
 
     async def _tag(self) -> None:
-        """Somebody gets a tag, and soon another for it: the one before opens nothing any more. Both are tapped."""
+        """Somebody gets a tag, and soon another for it: the one before opens nothing any more. Both are tapped.
+
+        A centre that was set back meanwhile knows of no tag to exchange.
+        """
         ticket = self._chance.choice(self._coming)
         before, after = (bytes((NXP, which)) + self._count.to_bytes(UID_BYTES - 2, "big") for which in (1, 2))
-        self._give(ticket, before)
+        given = self._give(ticket, before)
         await asyncio.sleep(self._chance.uniform(0.0, 6.0))
-        if self._centre.is_up:
+        if self._centre.is_up and given.void_s is None:
             known = digest(CredentialKind.UID, before, DIGEST_KEY)
             self._give(ticket, after, before=known)
             self._word(before, known, CredentialStanding.INACTIVE_TAG)
             self._comes(ticket, before)
 
-    def _give(self, ticket: int, uid: bytes, before: bytes = b"") -> None:
+    def _give(self, ticket: int, uid: bytes, before: bytes = b"") -> CodeWord:
         new = rows.NewCredential(
             TicketId(ticket), digest(CredentialKind.UID, uid, DIGEST_KEY), CredentialKind.UID
         )
@@ -225,8 +228,8 @@ class Planner:
             rows.add_tickets(connection, EVENT, [], [new])
 
         self._change(work)
-        self._word(uid, new.digest, CredentialStanding.ACTIVE)
         self._comes(ticket, uid)
+        return self._word(uid, new.digest, CredentialStanding.ACTIVE)
 
     async def _row(self) -> None:
         """A row is changed of a ticket that was cancelled, banned or replaced, if there is one: it stays so."""
@@ -302,12 +305,12 @@ class Planner:
         self._comes(ticket, code_of(ticket, now_s))
         self._comes(ticket, code)
 
-    def _word(self, code: bytes, known: bytes, standing: CredentialStanding) -> None:
+    def _word(self, code: bytes, known: bytes, standing: CredentialStanding) -> CodeWord:
         generation, version = self._centre.place
-        self._history.code_words.append(
-            CodeWord(self._history.now_s(), code, known, version, generation, int(standing))
-        )
+        word = CodeWord(self._history.now_s(), code, known, version, generation, int(standing))
+        self._history.code_words.append(word)
         self._history.note("code", code, int(standing), generation, version)
+        return word
 
     def _comes(self, ticket: int, code: bytes) -> None:
         """Somebody comes with a code, soon or later."""

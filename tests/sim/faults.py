@@ -14,6 +14,7 @@ from tests.sim.centre import SimCentre
 from tests.sim.gate import SimGate
 from tests.sim.history import History, Log
 from tests.sim.network import Network
+from tests.sim.organizer import opened_by_hand
 
 PAUSE_S = (1.5, 9.0)
 """Between two faults."""
@@ -42,8 +43,8 @@ class Faults:
     ) -> None:
         self._gates, self._centre, self._network = gates, centre, network
         self._history, self._chance, self._folder, self._twin = history, chance, folder, twin
-        self._images: dict[str, tuple[Path, dict[Log, int]]] = {}
-        """By card: an older image of it, and up to where its own logs were durable then."""
+        self._images: dict[str, tuple[Path, dict[Log, int], bool]] = {}
+        """By card: an older image of it, up to where its own logs were durable then, and whether staff had shut its gate."""
         self._images_made = 0
         self._backup: Path | None = None
         self._backed_up_s = 0.0
@@ -271,7 +272,8 @@ class Faults:
                 target = self._folder / f"image{self._images_made}"
                 self._images_made += 1
                 gate.image(target)
-                self._images[gate.card] = target, dict(self._history.durable.get(gate.card, {}))
+                durable = dict(self._history.durable.get(gate.card, {}))
+                self._images[gate.card] = target, durable, self._is_shut(gate)
 
     async def _rewind(self) -> None:
         """Somebody puts an older image of a gate's card into it."""
@@ -279,7 +281,7 @@ class Faults:
         if not cards:
             return
         card = self._chance.choice(cards)
-        gate, (image, durable) = self._gates[card], self._images.pop(card)
+        gate, (image, durable, was_shut) = self._gates[card], self._images.pop(card)
         condition = self._history.begin("off", card)
         gate.is_off = True
         gate.cut()
@@ -289,6 +291,8 @@ class Faults:
         gate.is_off = False
         gate.boot()
         self._history.end(condition)
+        if was_shut:
+            await self._is_found_shut(gate)
 
     async def _clone(self) -> None:
         """Somebody copies a gate's card, and a second box runs on it, of which the first knows nothing."""
@@ -299,7 +303,22 @@ class Faults:
         target = self._folder / "copied"
         gate.image(target)
         self._history.copied(gate.id)
-        self._twin(gate, target).boot()
+        was_shut, twin = self._is_shut(gate), self._twin(gate, target)
+        twin.boot()
+        if was_shut:
+            await self._is_found_shut(twin)
+
+    def _is_shut(self, gate: SimGate) -> bool:
+        """Whether staff have a gate shut, or are about to open it: its card says so, too, and so do images of it."""
+        now_s = self._history.now_s()
+        return self._history.was("closed", gate.card, now_s, now_s)
+
+    async def _is_found_shut(self, gate: SimGate) -> None:
+        """Whoever put in the image of a card whose gate was shut then sees it, and opens."""
+        condition = self._history.begin("closed", gate.card)
+        await asyncio.sleep(self._chance.uniform(3.0, 15.0))
+        await opened_by_hand(gate, self._history)
+        self._history.end(condition)
 
     # --- clocks and devices --------------------------------------------------------------------------------------------
 

@@ -181,10 +181,7 @@ class Organizer:
         return self._chance.choice(list(self._gates.values()))
 
     async def _ask(self, gate: GateMet, command: Command) -> bool:
-        done = await gate.ask(command, ANSWER_S)
-        ok = isinstance(done, Done) and done.ok
-        self._history.note("asked", gate.card, type(command).__name__, ok)
-        return ok
+        return await _asked(gate, command, self._history)
 
     async def _reset(self) -> None:
         zone = self._chance.choice((HALL, HALL, BOX))
@@ -228,10 +225,20 @@ class Organizer:
         condition = self._history.begin("closed", gate.card)
         await self._ask(gate, SetState(0, 0, "out_of_service", STEWARD))
         await asyncio.sleep(self._chance.uniform(3.0, 15.0))
-        by_hand = self._history.begin(
-            "opened by hand", gate.card
-        )  # its answer may come later than who is let in
-        while not await self._ask(gate, SetState(0, 0, "controlled", STEWARD)):
-            await asyncio.sleep(2.0)
+        await opened_by_hand(gate, self._history)
         self._history.end(condition)
-        self._history.end(by_hand)
+
+
+async def opened_by_hand(gate: GateMet, history: History) -> None:
+    """Open a gate at its page, and try until it answers."""
+    by_hand = history.begin("opened by hand", gate.card)  # its answer may come later than who is let in
+    while not await _asked(gate, SetState(0, 0, "controlled", STEWARD), history):
+        await asyncio.sleep(2.0)
+    history.end(by_hand)
+
+
+async def _asked(gate: GateMet, command: Command, history: History) -> bool:
+    done = await gate.ask(command, ANSWER_S)
+    ok = isinstance(done, Done) and done.ok
+    history.note("asked", gate.card, type(command).__name__, ok)
+    return ok

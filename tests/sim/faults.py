@@ -47,7 +47,7 @@ class Faults:
         """By card: an older image of it, up to where its own logs were durable then, and whether staff had shut its gate."""
         self._images_made = 0
         self._backup: Path | None = None
-        self._backed_up_s = 0.0
+        self._backed_up_s, self._backed_up_held = 0.0, dict[Log, int]()
         self._tasks: list[asyncio.Task[None]] = []
         self.all: dict[str, Fault] = {
             "power": self._power,
@@ -229,6 +229,7 @@ class Faults:
         await asyncio.sleep(self._chance.uniform(3.0, 30.0))
         if self._centre.is_up:
             self._backup, self._backed_up_s = self._folder / "backup", self._history.now_s()
+            self._backed_up_held = self._centre.held()
             self._centre.keep_copy(self._backup)
             self._history.note("backed up")
 
@@ -240,7 +241,7 @@ class Faults:
         self._centre.stop()
         self._centre.put_back(self._backup)
         self._backup = None
-        self._history.restored(self._backed_up_s)
+        self._history.restored(self._backed_up_s, self._backed_up_held)
         await asyncio.sleep(self._chance.uniform(0.5, 10.0))
         self._centre.start()
         self._history.end(condition)

@@ -6,7 +6,7 @@ person who was told to go where there is no arm: from then on the record that it
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -233,7 +233,10 @@ class History:
         """By card and log of another: when its gate took it in up to a seq."""
         self.conditions: list[Condition] = []
         self.destroyed: set[RecordId] = set()
-        """Records that were on a card alone when somebody replaced it by an older image."""
+        """Records that were on a card alone when somebody replaced it by an older image; or at the centre alone, once that was
+        set back to before it had them."""
+        self.at_centre_alone: set[RecordId] = set()
+        """Records that the centre held when somebody replaced their card by an older image, which does not."""
         self.began_at_s = EPOCH_S
         self.sealed: list[tuple[float, str, int, int]] = []
         """When a gate took in how far its list goes: at what time, on which card, in which run, and until when all is known."""
@@ -374,12 +377,20 @@ class History:
         ]
         return found[-1] if found else None
 
-    def restored(self, kept_s: float) -> None:
-        """The centre goes on from a copy of that time: it knows nothing of what it said since."""
+    def restored(self, kept_s: float, held: Mapping[Log, int]) -> None:
+        """The centre goes on from a copy of that time, which held this much of each log: it knows nothing of what it said since.
+
+        Gates refill it from their cards, and neighbours carry for each other: what no card has is lost.
+        """
         self.note("centre restored")
         for word in self._words():
             if word.at_s > kept_s and word.void_s is None:
                 word.void_s = self.now_s()
+        for name in self.at_centre_alone:
+            cards = self.known if self.near else (self.made_by[name],)
+            is_kept = held.get((name.gate, name.epoch), 0) >= name.seq
+            if not is_kept and not any(self.knew(card, name, self.order) for card in cards):
+                self.destroyed.add(name)
 
     def replaced(self, card: str, gate: GateId, durable: dict[Log, int], held: dict[Log, int]) -> None:
         """A card was replaced by an image with its own logs up to here: what was on it alone since is gone for good."""
@@ -388,10 +399,14 @@ class History:
         self.told_places.pop(card, None)
         for word in self._words():
             word.acked.pop(card, None)
+        self.order += 1
+        for log, known in self.known.get(card, {}).items():
+            if log[0] == gate and known[-1][1] > durable.get(log, 0):
+                known.append((self.order, durable.get(log, 0)))
         for name in self.made:
             log = (name.gate, name.epoch)
-            if self.made_by[name] == card and max(durable.get(log, 0), held.get(log, 0)) < name.seq:
-                self.destroyed.add(name)
+            if self.made_by[name] == card and durable.get(log, 0) < name.seq:
+                (self.at_centre_alone if held.get(log, 0) >= name.seq else self.destroyed).add(name)
 
     def copied(self, gate: GateId) -> None:
         """A gate's card was copied."""

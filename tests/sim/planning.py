@@ -182,10 +182,10 @@ class Planner:
         condition = self._history.begin("off", self._centre.name)
         copy = self._folder / f"moved{self._count}"
         self._centre.keep_copy(copy)
-        kept_s = self._history.now_s()
+        kept_s, held = self._history.now_s(), self._centre.held()
         self._centre.stop()
         self._centre.put_back(copy)
-        self._history.restored(kept_s)
+        self._history.restored(kept_s, held)
         await asyncio.sleep(self._chance.uniform(*MOVED_S))
         self._centre.start()
         self._history.end(condition)

@@ -179,6 +179,8 @@ class Talk:
         self._is_whole = False
         self._wanted: dict[tuple[GateId, Epoch], int] | None = None
         """What was asked of the peer and is not answered yet."""
+        self._given: set[tuple[GateId, Epoch]] = set()
+        """Of which logs that were asked for something came."""
         self._fruitless: dict[tuple[GateId, Epoch], int] = {}
         """Logs of which the peer gave nothing that could be taken, while it held so much: not asked for again."""
         self._echo = self._stamp = 0
@@ -200,8 +202,10 @@ class Talk:
                 self._sender.answered(Pushed(held, troubles))
             case Carried(chunks=chunks):
                 wanted = self._wanted
-                if wanted is None or any((chunk.gate, chunk.epoch) not in wanted for chunk in chunks):
+                given = {(GateId(chunk.gate), Epoch(chunk.epoch)) for chunk in chunks}
+                if wanted is None or not given <= wanted.keys():
                     raise PeerMisbehaved("peers.unasked")
+                self._given = given
             case Beat(stamp=stamp, echo=echo, whole=whole):
                 if echo > self._stamp:
                     raise PeerMisbehaved("peers.unasked")  # an echo of what we never said
@@ -297,12 +301,16 @@ class Talk:
 
     def took(self, held: Mapping[tuple[GateId, Epoch], int]) -> None:
         """What the peer carried was judged: now logs are held so far. What did not get on is not asked for again."""
-        for at, after in (self._wanted or {}).items():
+        asked = list((self._wanted or {}).items())
+        # What was asked for behind the last that was given had no room in that message: it is asked for again.
+        while self._given and asked[-1][0] not in self._given:
+            asked.pop()
+        for at, after in asked:
             if held.get(at, 0) <= after and (at in self.theirs or at[0] == self._own):
                 self._fruitless[at] = (
                     self.theirs.get(at, 0) if at[0] != self._own else self.rewound.get(at[1], 0)
                 )
-        self._wanted = None
+        self._wanted, self._given = None, set()
 
     # --- life ---------------------------------------------------------------------------------------------------
 

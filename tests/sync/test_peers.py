@@ -199,6 +199,40 @@ def test_only_what_nobody_else_gives_is_wanted_and_nothing_twice_in_vain() -> No
     assert talk.want({(THREE, six): 4}, lambda *_: False) is not None, "it holds more now"
 
 
+def test_what_had_no_room_in_a_message_is_asked_for_again() -> None:
+    """A gate was off for a day: one neighbour has a long log of a third, and a short one of a fourth, which is away."""
+    long = EpochLog(Epoch(3), THREE).begin().scans(RECORDS_MAX * 2, head_every=256)
+    short = EpochLog(Epoch(4), THREE).begin().scans(5)
+    logs = {one.epoch: one for one in (long, short)}
+    for one in logs.values():
+        one.sign()
+    whole = {(THREE, epoch): len(one.blobs) for epoch, one in logs.items()}
+    gone = (THREE, Epoch(9))  # the neighbour tells of it, and gives nothing
+
+    def read_of(_gate: GateId):  # type: ignore[no-untyped-def]
+        return (
+            lambda epoch, seq: logs[epoch].links[seq] if epoch in logs else None,
+            lambda epoch, after, limit: logs[epoch].read(after, limit),
+        )
+
+    talk = Talk(ONE, TWO, lambda _epoch, _seq: None)
+    told = {gone: 7, **whole}
+    talk.hear(Holds(first=True, logs=tuple(Log(*at, seq) for at, seq in told.items())))
+    replica = Replica(THREE, KEY.public_key())
+    held: dict[tuple[GateId, Epoch], int] = {}
+    asked = 0
+    while (wanted := talk.want(held, lambda *_: False)) is not None:
+        asked += 1
+        carried = carry(wanted.wants, read_of)
+        talk.hear(carried)
+        for chunk in carried.chunks:
+            replica.offer(chunk, lambda *_: (), Source.CARRIER)
+        held = {(THREE, Epoch(one.epoch)): one.seq for one in replica.have()}
+        talk.took(held)
+        assert asked < 10, "what is given in vain is not asked for without end"
+    assert held == whole
+
+
 def test_a_talk_keeps_no_more_than_it_must_and_goes_on() -> None:
     """A gate that starts again and again, or makes its runs up, would else keep all others from talking: each holds those."""
     talk = Talk(ONE, TWO, lambda _epoch, _seq: None)

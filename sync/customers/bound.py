@@ -180,10 +180,14 @@ def _adopt(act: Act, row: Any, tag: _Tag) -> State:
     held = connection.execute(of_uid).all()
     if any(one.ticket != row.ticket and not one.standing & _REPLACED for one in held):
         return State.TAG_TAKEN
+    # A ban is the tag's, whosever it becomes by what came in late.
+    t = tables.tag.c
+    banned = connection.execute(select(t.banned).where(t.event_id == event, t.digest == row.tag)).scalar()
+    standing = CredentialStanding.BANNED_TAG if banned else CredentialStanding.ACTIVE
     if any(one.ticket == row.ticket for one in held):
-        _stand(connection, row, row.tag, CredentialStanding.ACTIVE)
+        _stand(connection, row, row.tag, standing)
     else:
-        tag_of_it = rows.NewCredential(ticket, row.tag, CredentialKind.UID)
+        tag_of_it = rows.NewCredential(ticket, row.tag, CredentialKind.UID, standing=standing)
         rows.add_tickets(connection, event, [], [tag_of_it])
     _stand(connection, row, row.code, CredentialStanding.REPLACED)
     _keep_tag(act, row, tag)

@@ -173,6 +173,37 @@ def test_in_whatever_order_binds_come_in_the_same_tags_open(
     assert told == {(OTHER_STATION, "ticket_bound"), (OTHER_STATION, "tag_taken")}
 
 
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_a_banned_tag_stays_banned_whosever_it_becomes(office: BoxOffice, taken_back: bool) -> None:
+    """By an older bind that comes in late, or by a later one, since a steward took back the older."""
+    office.buy(Wanted(FIRST, DAY), Wanted(FIRST, DAY))
+    one, other = Station(office), Station(office, OTHER_STATION)
+    log, away = one.run(11), other.run(21)
+    wrong = one.bind(log, 1, UID, 5)
+    other.bind(away, 2, UID, 7)
+    for first in (log, away) if taken_back else (away,):
+        (one if first is log else other).push(first)
+        settle(office)
+    (tag,) = query(office.database, tables.tag)
+    with office.act() as act:
+        tags.ban(act, tag.id, banned=True)
+    assert tapped(office, UID) is Reason.BANNED_TAG
+    if taken_back:
+        log = one.run(12)
+        one.undo(log, 1, wrong, 9)
+    one.push(log)
+    settle(office)
+    settle(office)
+    (tag,) = query(office.database, tables.tag)
+    assert (tag.ticket, tag.active, tag.banned) == (2 if taken_back else 1, True, True)
+    assert tapped(office, UID) in {Reason.BANNED_TAG, Reason.REPLACED}, (
+        "of what it was taken off it is told too"
+    )
+    with office.act() as act:
+        tags.ban(act, tag.id, banned=False)
+    assert tapped(office, UID) is Reason.NONE
+
+
 def test_a_tag_that_the_centre_gave_to_somebody_stays_theirs(office: BoxOffice) -> None:
     office.buy(Wanted(FIRST, DAY), Wanted(FIRST, DAY))
     who = ada(office, 2)

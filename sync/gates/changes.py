@@ -268,14 +268,16 @@ class Changes:
             raise TooFar
         self.reads += 1
         with self._database.reading() as connection:
-            found = [
-                one
-                for one in rows_since(connection, known.state.event, since)
-                if one.version <= known.state.version  # what was written just now comes with the next look
-            ]
+            found = rows_since(connection, known.state.event, since)
+        # Before anything is left out: of more than these not all was read, and what is missing need not be the newest.
         if len(found) > DELTA_ROWS_MAX:
             known.too_far = since
             raise TooFar
+        found = [
+            one
+            for one in found
+            if one.version <= known.state.version  # what was written just now comes with the next look
+        ]
         before, known.rows = known.rows, {(one.digest, one.ticket): one for one in found}
         known.rows.update({key: row for key, row in before.items() if key not in known.rows})
         known.floor = since

@@ -251,6 +251,26 @@ def test_one_reading_serves_every_gate(venue_tables: Centre) -> None:
             told.page(*bad)
 
 
+def test_what_is_written_before_the_next_look_hides_nothing_from_a_page(
+    venue_tables: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tag is banned; then a list brings more rows than a page leads over, and a gate asks before they are looked at."""
+    monkeypatch.setattr("sync.gates.changes.DELTA_ROWS_MAX", 2)
+    database = venue_tables.database
+    with changes.change(database, [demo.EVENT], NOW_S) as connection:
+        key = events.digest_key(connection, events.GROUP)
+        assert key is not None
+        found = digest(CredentialKind.UID, bytes.fromhex("04A1B2C3D4E580"), key)
+        assert rows.set_credential_standing(connection, demo.EVENT, found, CredentialStanding.BANNED_TAG)
+    told = Centrally(database, venue_tables.keys)
+    told.look(NOW_S)
+    with changes.change(database, [demo.EVENT], NOW_S) as connection:
+        for sort in ("day", "day_2", "cancelled"):
+            assert rows.set_standing(connection, demo.EVENT, NUMBERS[sort], Standing.UNPAID)
+    with pytest.raises(TooFar):
+        told.page(1, demo.EVENT, 1, 1)
+
+
 @pytest.fixture
 def venue_tables(tmp_path: Path) -> Iterator[Centre]:
     centre = compose.open_centre(tmp_path)

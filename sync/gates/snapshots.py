@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ VERSIONS_MAX = 1_000
 """Versions behind at which a snapshot is rebuilt all the same: the way by changes grows long."""
 KEPT = 2
 """Snapshots of a group that stay: a gate may be fetching the one before."""
+LEFT_S = 3_600
+"""One that is being made was written to a moment ago; after so long nobody goes on with it."""
 CLOSED = "closed"
 """`event.state` of an event that is over (`sync.events.programme.State`)."""
 
@@ -308,9 +311,14 @@ class Snapshots:
             reverse=True,
         )
         groups = max(1, len(self._newest))
-        for path in found[(KEPT - 1) * groups :]:
+        for path in (*found[(KEPT - 1) * groups :], *self._left()):
             with contextlib.suppress(OSError):  # another process may have been quicker
                 path.unlink()
+
+    def _left(self) -> list[Path]:
+        """Return what was begun by processes that did not come to its end, as where the power failed."""
+        now_s = time.time()
+        return [path for path in self.folder.glob("*.new") if now_s - path.stat().st_mtime > LEFT_S]
 
 
 def new_secret(connection: Connection, group: int, now_s: int, *, only_first: bool = False) -> GroupSecrets:

@@ -1,6 +1,7 @@
 """Snapshots made from the tables, on either engine: what is in them, and what gates are told while one is made."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from io import BytesIO
@@ -73,6 +74,21 @@ def test_a_snapshot_holds_what_the_tables_say(home: Home, centre: Database, keys
         ticket_digest(demo.EVENT, 1, key),
     }
     assert made.build(GROUP) == published, "the same list is the same file"
+    made.close()
+
+
+def test_what_a_power_cut_left_of_a_snapshot_is_gone_after_the_next(
+    home: Home, centre: Database, keys: VenueKeys
+) -> None:
+    made = Snapshots(centre, keys, home.data, lambda: NOW_S)
+    made.folder.mkdir()
+    left, under_way = made.folder / "7.1.new", made.folder / "8.2.new"
+    for path in (left, under_way):
+        path.write_bytes(bytes(100))
+    before_s = left.stat().st_mtime - snapshots.LEFT_S - 60
+    os.utime(left, (before_s, before_s))
+    published = made.build(GROUP)
+    assert {path.name for path in made.folder.iterdir()} == {under_way.name, published.address}
     made.close()
 
 

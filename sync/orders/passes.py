@@ -152,6 +152,15 @@ def kinds(act: Act, wanted: Iterable[int], ticketing: int) -> dict[int, Kind]:
     return found
 
 
+def check_open(act: Act, kind: Kind) -> None:
+    """Refused where no event of a pass is open: all its tickets would open nothing. One of several may be over already."""
+    e = programme.event.c
+    inside = [content.event_id for content in kind.contents]
+    open_ = select(e.id).where(e.id.in_(inside), e.state == "open")
+    if act.connection.execute(open_).first() is None:
+        raise Refused(409, "event_closed", f"No event of {kind.row.name} is open; nothing is sold for them.")
+
+
 def make(act: Act, number: int, kind: Kind, holder: HolderId, standing: Standing) -> list[TicketRef]:
     """Make a pass and its tickets, within `Act.changing` of their events; its line is the caller's."""
     waits = kind.row.needs_approval

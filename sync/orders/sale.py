@@ -74,6 +74,8 @@ def place(act: Act, sale: Sale) -> int:
     events = {one.event for one in sale.wanted if not one.kind}
     events.update(EventId(row.event_id) for kind in kinds.values() for row in kind.contents)
     with act.changing(events):
+        for kind in kinds.values():
+            passes.check_open(act, kind)
         quota.take_passes(act.connection, (one.kind for one in sale.wanted if one.kind))
         found = _Lines(act, number, sale, STANDING[state], currency)
         for one in sale.wanted:

@@ -81,6 +81,22 @@ def test_a_pass_holds_what_is_there_and_on_sale_where_it_is(office: BoxOffice) -
         assert passes.add_kind(act, made(Content(FIRST, DAY, EVENING)))
 
 
+def test_a_pass_is_sold_as_long_as_one_of_its_events_is_open(office: BoxOffice) -> None:
+    weekend = kind(office)
+
+    def close(number: int) -> None:
+        with office.database.writing() as connection:
+            connection.execute(update(event).where(event.c.id == number).values(state="closed"))
+
+    close(FIRST)
+    office.buy(Wanted(kind=weekend))
+    close(SECOND)
+    with pytest.raises(Refused) as found:
+        office.buy(Wanted(kind=weekend))
+    assert found.value.code == "event_closed"
+    assert (sold(office), query(office.database, tables.pass_kind)[0].sold) == ([1, 1], 1)
+
+
 def test_no_more_passes_than_their_quota_nor_than_their_events_have(office: BoxOffice) -> None:
     few, many = kind(office, most=1), kind(office)
     office.buy(Wanted(kind=few))

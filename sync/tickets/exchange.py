@@ -61,9 +61,9 @@ def exchange(
             raise Refused(
                 422, "same_ticket", "That is the same product and date. To give it a new code, reissue it."
             )
-        quota.take(act.connection, [(event, product)])
-        if line is not None:
+        if line is not None:  # first, so that the last one of a product may change its date
             quota.give_back(act.connection, [(ref[0], ProductId(line.product))])
+        quota.take(act.connection, [(event, product)])
         new = _replace(act, ref, row, NewTicket(event, product, session, _holder(row), _kept(row)))
         if event != ref[0]:
             bind_tickets(act, _holder(row), [new])

@@ -124,6 +124,17 @@ def test_an_exchange_moves_the_quota_the_line_and_the_right_to_enter(office: Box
     assert (office.says(later), sold(office, SECOND, VIP)) == (Reason.CANCELLED, 0)
 
 
+def test_who_has_a_ticket_of_a_sold_out_product_may_change_its_date(office: BoxOffice) -> None:
+    office.buy(*[Wanted(FIRST, DAY)] * 5)
+    with office.act() as act:
+        new = exchange.exchange(act, ref(1), FIRST, DAY, MATINEE)
+    assert (office.says(ref(1)), office.says(new)) == (Reason.REPLACED, Reason.NONE)
+    assert sold(office, FIRST) == 5
+    office.buy(*[Wanted(SECOND, DAY)] * 5)
+    refused(office, "sold_out", exchange.exchange, ref(2), SECOND, DAY)
+    assert (sold(office, FIRST), sold(office, SECOND)) == (5, 5), "what is refused gives nothing back"
+
+
 def test_what_may_not_be_exchanged(office: BoxOffice) -> None:
     office.buy(*[Wanted(SECOND, DAY)] * 5)
     office.buy(Wanted(FIRST, DAY), payment=Payment.INVOICE)

@@ -245,7 +245,9 @@ class _Batch:
                 by_seq.update(enumerate(answer.blobs, start=answer.first_seq))
             return [by_seq.get(seq) for seq in range(first, last + 1)]
 
-        for chunk in push.chunks:
+        # Shut out since its request was proved, or given other keys: nothing more comes in by this one.
+        is_over = any(key.public == one.public for key in keys)
+        for chunk in () if is_over else push.chunks:
             answer = replica.offer(chunk, stored, one.source)
             match answer:
                 case Accepted():

@@ -27,7 +27,7 @@ from admission.records import (
 )
 from sync.events import rows as events
 from sync.events.rows import GROUP
-from sync.gates import ingest, roster, tables
+from sync.gates import enrolment, fleet, ingest, roster, tables
 from sync.gates.ingest import Arrival
 from sync.gates.intake import Intake
 from sync.store.database import Database
@@ -198,3 +198,20 @@ def test_a_fork_and_the_largest_numbers_are_kept(gates: Database) -> None:
         assert connection.execute(text("SELECT forked_seq FROM log_epoch")).scalar() == len(twin.blobs)
         found = connection.execute(text("SELECT what, seq, times FROM trouble ORDER BY seq")).all()
     assert [tuple(one) for one in found] == [("fork", len(twin.blobs), 2), ("malformed", 2**32 - 1, 1)]
+
+
+@pytest.mark.parametrize("carrier", [None, GateId(2)])
+def test_what_waits_while_its_gate_is_shut_out_is_not_taken(gates: Database, carrier: GateId | None) -> None:
+    """Its request was proved before, its records come to the tables behind the revocation, which does not name their run."""
+    with gates.writing() as connection:
+        enrolment.join(connection, GateId(1), KEY, bytes(32), NOW_S)
+    before, later = log_of(1), log_of(1, 7)
+    for log in (before, later):
+        arrival = Arrival(log.gate, KEY, Push((log.chunk(),)), carrier)
+        with gates.writing() as connection:
+            (answer,) = ingest.take_all(connection, [arrival], NOW_S)
+        if log is before:
+            with gates.writing() as connection:
+                fleet.revoke(connection, GateId(1), "stolen", NOW_S)
+    assert (answer.held[0].epoch, answer.held[0].seq, answer.troubles) == (later.epoch, 0, ())
+    assert held(gates) == (before.blobs, *presence_of(before))

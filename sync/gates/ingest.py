@@ -37,8 +37,9 @@ from sync.wire.replication import (
 )
 from sync.wire.roster import may_have_signed
 
-HELD_MAX = 10_000
-"""Epochs named in one answer, newest first in no order: a gate has one a start."""
+HELD_MAX = 60_000
+"""Epochs named in one answer, in no order of time: a gate has one a start, and offers anew whatever is not named. Of as many
+the answer is smaller than any that a gate refuses (`edge.front.centre.SMALL_BYTES_MAX`)."""
 
 EXTENSIONS_MAX = 256 + 32
 """Records that may follow one body, looked back for where a push begins between them: a RESET's are the most."""

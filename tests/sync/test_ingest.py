@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 
 from admission.chain import ROOT
 from admission.entitlements import Mode
@@ -25,6 +26,7 @@ from admission.records import (
     record_from_bytes,
     ticket_subject,
 )
+from edge.front.centre import SMALL_BYTES_MAX
 from sync.events import rows as events
 from sync.events.rows import GROUP
 from sync.gates import enrolment, fleet, ingest, roster, tables
@@ -215,3 +217,19 @@ def test_what_waits_while_its_gate_is_shut_out_is_not_taken(gates: Database, car
                 fleet.revoke(connection, GateId(1), "stolen", NOW_S)
     assert (answer.held[0].epoch, answer.held[0].seq, answer.troubles) == (later.epoch, 0, ())
     assert held(gates) == (before.blobs, *presence_of(before))
+
+
+def test_a_gate_that_started_very_often_is_told_of_all_its_runs(gates: Database) -> None:
+    """What is not named counts as not held: it would be pushed once more after each cut, or be missed where it was pruned."""
+    runs = 20_000
+    values = [
+        {"gate_id": 1, "epoch": -number, "seq": 2**31 - 2, "link": bytes(32), "head_seq": 0}
+        for number in range(1, runs + 1)
+    ]
+    with gates.writing() as connection:
+        connection.execute(insert(tables.log_epoch), values)
+    with gates.reading() as connection:
+        told = ingest.have(connection, GateId(1), KEY)
+    assert len(told.held) == runs
+    size = len(msgspec.msgpack.encode(told))
+    assert size / runs * ingest.HELD_MAX < SMALL_BYTES_MAX

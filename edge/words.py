@@ -498,7 +498,7 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Out of service",
         "Set it to “Controlled” below.",
     ),
-    "lane.free_exit": _row("Nur Ausgang, frei", "", "Exit only, free", ""),
+    "lane.free_exit": _row("Ausgang frei, Eingang mit Ticket", "", "Exit free, entrance by ticket", ""),
     "lane.free_both": _row(
         "Offen ohne Kontrolle",
         "Unten auf «Kontrolliert» stellen, wenn wieder geprüft werden soll.",

@@ -11,6 +11,7 @@ const SHAPES = {
 };
 const SCANS_MAX = 100;
 const SURE_MS = 4000;
+const DOUBLE_MS = 700; // a double tap is one wish
 const READ_MS = 30000; // what was refused stays in view, but not for ever: it lies over what is below
 const LOST_MS = 35000; // two heartbeats and a bit: the box is gone although the connection looks open
 const LOOK_MS = 5000;
@@ -31,6 +32,7 @@ const clone = (id) => $(id).content.firstElementChild.cloneNode(true);
 // --- what is shown ------------------------------------------------------------------------------------------------
 
 function show(now) {
+  if (status?.session && !now.session && !now.scans) listen(); // it ended by itself: what it showed of scans is told anew without it
   status = now;
   put($("name"), now.name);
   document.title = `${now.verdict.title} · ${now.name}`;
@@ -163,10 +165,9 @@ function askWhy(node, button) {
   go.textContent = words.annul;
   cancel.textContent = words.cancel;
   cancel.addEventListener("click", () => { form.remove(); button.hidden = false; button.focus(); });
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  once(form, async () => {
     const { lane, epoch, seq } = node.scan;
-    if (hasSteward()) await send(`lane/${lane}/annul`, { epoch, seq, reason: form.reason.value });
+    await send(`lane/${lane}/annul`, { epoch, seq, reason: form.reason.value });
   });
   button.hidden = true;
   button.after(form);
@@ -219,7 +220,8 @@ function counts(node, zone) {
 function newFire(zone) {
   const node = clone("t-fire");
   const button = node.querySelector(".readmit");
-  sure(button, true, () => { if (hasSteward()) send(`zone/${zone.id}/readmission`, { open: button.dataset.readmit === "open" }); });
+  let asked = ""; // what was on the button at the first tap: the state may change before the second
+  sure(button, true, () => { if (hasSteward()) send(`zone/${zone.id}/readmission`, { open: asked === "open" }); }, () => { asked = button.dataset.readmit; return words.tap_again; });
   counts(node, zone);
   return node;
 }
@@ -230,7 +232,9 @@ function showFire(node, zone) {
   const button = node.querySelector(".readmit");
   button.hidden = !status.session || !zone.readmit;
   button.dataset.readmit = zone.readmit;
-  if (zone.readmit && !button.classList.contains("sure")) put(button, words[`readmit_${zone.readmit}`]);
+  const label = zone.readmit && words[`readmit_${zone.readmit}`];
+  if (label && button.classList.contains("sure")) button.dataset.label = label;
+  else if (label) put(button, label);
   node.querySelector(".count").hidden = !status.session || !zone.count;
 }
 
@@ -278,11 +282,10 @@ function newLane(lane) {
   node.querySelector(".admit").textContent = words.admit;
   const form = node.querySelector(".by-hand");
   form.hidden = !lane.has_entry;
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (!hasSteward()) return;
-    send(`lane/${lane.id}/admit`, { direction: 1, reason: form.reason.value, count: Number(form.count.value), code: form.code.value.trim() });
+  once(form, async () => {
+    const done = send(`lane/${lane.id}/admit`, { direction: 1, reason: form.reason.value, count: Number(form.count.value), code: form.code.value.trim() });
     form.code.value = ""; // the next one has another ticket
+    await done;
   });
   return node;
 }
@@ -316,6 +319,18 @@ function sure(button, twice, act, ask = () => words.tap_again) {
     button.textContent = ask();
     button.classList.add("sure");
     timer = setTimeout(calm, SURE_MS);
+  });
+}
+
+// A form that carries a steward's number. What is under way, or was sent a moment ago, is not sent again.
+function once(form, act) {
+  let busy = false;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (busy || !hasSteward()) return;
+    busy = true;
+    await Promise.all([act(), new Promise((later) => { setTimeout(later, DOUBLE_MS); })]);
+    busy = false;
   });
 }
 

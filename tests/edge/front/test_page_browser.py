@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from playwright.async_api import Page, async_playwright
 
+from edge.front.pin import new_pin
 from edge.link import Health, Part, Pulse, SetState
 from tests.edge.front.fake_lane import TICKET, seen, status, tile, with_tile
 from tests.edge.front.rig import Rig, rig
@@ -184,3 +185,17 @@ async def test_a_lost_box_is_said_and_comes_back(tmp_path: Path) -> None:
         s.rig.page.closing.clear()
         await s.page.context.set_offline(False)
         await s.page.wait_for_selector("#lost", state="hidden")
+
+
+async def test_a_session_that_ends_by_itself_leaves_no_ticket_on_the_page(tmp_path: Path) -> None:
+    """Idle for too long, locked in another tab, or a new PIN: the phone lies there."""
+    async with seat(tmp_path, PHONE) as s:
+        await s.log_in()
+        await s.page.wait_for_selector(f"#scans:has-text('{TICKET}')")
+        new_pin(tmp_path)
+        s.rig.lane.push(status())
+        await s.page.wait_for_selector("#unlock", state="visible")
+        await s.page.wait_for_selector(f"#scans:not(:has-text('{TICKET}'))")
+        assert await s.page.locator("#scans li").count() == 6
+        assert await s.page.locator(".annul:visible, .story:visible").count() == 0
+        assert s.trouble == []

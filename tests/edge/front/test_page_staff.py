@@ -17,6 +17,7 @@ from edge.link import (
     CountPeople,
     Done,
     Health,
+    Identify,
     LaneView,
     Part,
     Readmission,
@@ -237,3 +238,34 @@ async def test_after_a_fire_staff_open_and_end_the_re_admission_and_count_by_han
         lane.push(status())
         await page.wait_for_selector("#fires", state="hidden")
         assert s.trouble == []
+
+
+async def test_a_double_tap_lets_one_in(tmp_path: Path) -> None:
+    """The second would let in one more, and on no ticket: the code is taken out for the next."""
+    async with seat(tmp_path, PHONE) as s:
+        await s.log_in()
+        await s.page.fill("#steward", "42")
+        await s.page.click(".tests summary >> nth=0")
+        form = s.page.locator(".by-hand").first
+        await form.locator("[name=reason]").fill("guest")
+        await form.locator("[name=code]").fill(TICKET)
+        await form.locator("[type=submit]").dblclick()
+        assert await commanded(s) == AdmitByHand(1, 1, 1, 42, "guest", 1, TICKET)
+        await s.page.click("#identify")
+        assert await commanded(s) == Identify(2, 42)
+
+
+async def test_a_second_tap_does_what_the_first_one_asked_for(tmp_path: Path) -> None:
+    """Somebody else opened the re-admission meanwhile: it is not ended."""
+    async with seat(tmp_path, PHONE) as s:
+        left: dict[str, Any] = {"inside": {}, "uncounted": (1,)}
+        s.rig.lane.push(status(alarms={1: Rung.OUT}, **left))
+        await s.log_in()
+        await s.page.fill("#steward", "42")
+        readmit = s.page.locator("#fires .readmit")
+        await readmit.click()
+        s.rig.lane.push(status(alarms={1: Rung.AGAIN}, **left))
+        await s.page.wait_for_selector("#fires [data-readmit='end']")
+        await readmit.click()
+        assert await commanded(s) == Readmission(1, 1, True, 42)
+        await s.page.wait_for_selector("#fires .readmit:has-text('End')")

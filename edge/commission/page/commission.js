@@ -208,7 +208,7 @@ function show() {
   $("work").hidden = !state.session;
   if (!state.session) return;
   $("enrol").hidden = state.enrolled;
-  if (!$("gate-name").value) $("gate-name").value = state.name;
+  if (!$("gate-name").value && document.activeElement !== $("gate-name")) $("gate-name").value = state.name; // not under whoever types another
   $("none").hidden = state.devices.length > 0;
   draw("devices", state.devices, () => state.devices.map(device));
   plan();
@@ -245,12 +245,13 @@ function show() {
 async function look() {
   try {
     const answer = await fetch("/api/commission");
+    if (going && !answer.ok) { location.replace("/"); return; } // the gate is there: it knows no such page
     if (!answer.ok) throw new Error(String(answer.status));
     state = await answer.json();
     $("lost").hidden = true;
     show();
   } catch {
-    if (going) { location.replace("/"); return; }
+    if (going) return; // the gate comes up
     $("lost").textContent = words.failed;
     $("lost").hidden = false;
   }

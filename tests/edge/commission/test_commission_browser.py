@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, Route, async_playwright
 
 from drivers.framing.layouts import LAYOUTS
 from drivers.sims.keyboard_scanner import KeyboardScanner, KeyboardSetting
@@ -332,3 +332,38 @@ async def can_be_read(page: Page) -> None:
     # Where the file lies is this test's own affair.
     await page.locator("#path").evaluate("(path) => { path.hidden = true; }")
     await page.screenshot(path=PICTURES / "commission-desktop.png", full_page=True)
+
+
+async def test_whoever_wrote_waits_for_the_gate_on_the_page(tmp_path: Path) -> None:
+    """It takes seconds to come up: nobody is sent to an address where nobody answers, which a phone shows as an error for good."""
+    async with commissioning(tmp_path) as s:
+        page, asked = s.page, asyncio.Event()
+
+        async def nobody(route: Route) -> None:
+            asked.set()
+            await route.abort("connectionrefused")
+
+        await page.route("**/api/commission/write", lambda route: route.fulfill(json={"ok": True}))
+        await page.evaluate("document.getElementById('write').onclick()")
+        await page.wait_for_selector("#said:has-text('gate')")
+        address = page.url
+        await page.route("**/api/commission", nobody)
+        await asyncio.wait_for(asked.wait(), 10)
+        asked.clear()
+        await asyncio.wait_for(asked.wait(), 10)
+        assert page.url == address
+        assert not await page.is_visible("#lost")
+        async with page.expect_navigation():
+            await page.unroute("**/api/commission")
+            await page.route("**/api/commission", lambda route: route.fulfill(status=404))
+
+
+async def test_a_name_that_is_taken_out_stays_out_while_another_is_typed(tmp_path: Path) -> None:
+    async with commissioning(tmp_path) as s:
+        assert await s.page.input_value("#gate-name")
+        await s.page.fill("#gate-name", "")
+        for _ in range(2):
+            async with s.page.expect_response("**/api/commission"):
+                pass
+        await s.page.keyboard.type("South")
+        assert await s.page.input_value("#gate-name") == "South"

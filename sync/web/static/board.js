@@ -1,7 +1,8 @@
 // Draws the arrivals from the table beside the chart, so that the two never differ, and says when the stream is lost.
 const board = document.getElementById("board");
 const lost = document.getElementById("lost");
-let plot = null;
+const SILENT_MS = 150_000, LOOK_MS = 10_000; // the centre sends a board each minute
+let plot = null, source = null, heard = 0;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -55,9 +56,16 @@ function anew() { plot?.destroy(); plot = null; draw(); }
 let open = false;
 board.addEventListener("htmx:beforeSwap", () => { open = Boolean(document.querySelector("details.asTable[open]")); });
 board.addEventListener("htmx:sseBeforeMessage", () => { open = Boolean(document.querySelector("details.asTable[open]")); });
-board.addEventListener("htmx:sseMessage", () => { lost.hidden = true; if (open) document.querySelector("details.asTable").open = true; draw(); });
-board.addEventListener("htmx:sseOpen", () => { lost.hidden = true; });
+board.addEventListener("htmx:sseMessage", () => { heard = Date.now(); lost.hidden = true; if (open) document.querySelector("details.asTable").open = true; draw(); });
+board.addEventListener("htmx:sseOpen", (event) => { source = event.detail.source; heard = Date.now(); lost.hidden = true; });
 board.addEventListener("htmx:sseError", () => { lost.hidden = false; });
+// A connection that died on its way ends nowhere here: it is ended, and htmx opens another.
+setInterval(() => {
+  if (source?.readyState !== EventSource.OPEN || Math.abs(Date.now() - heard) < SILENT_MS) return;
+  source.close();
+  source.onerror(new Event("error"));
+  source = null;
+}, LOOK_MS);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", anew);
 addEventListener("resize", anew);
 addEventListener("beforeprint", anew);

@@ -3,13 +3,13 @@ addEventListener("submit", (event) => {
   const button = event.submitter;
   if (!button?.dataset.sure || button.dataset.armed) return;
   event.preventDefault();
-  const before = button.textContent;
+  const before = [...button.childNodes]; // a part of it may be for screen readers alone
   button.dataset.armed = "1";
   button.textContent = button.dataset.sure;
   button.classList.add("sure");
   button.addEventListener("blur", () => {
     delete button.dataset.armed;
-    button.textContent = before;
+    button.replaceChildren(...before);
     button.classList.remove("sure");
   }, { once: true });
   button.focus();

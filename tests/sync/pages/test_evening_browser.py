@@ -72,6 +72,67 @@ async def test_the_board_follows_what_gates_push(tmp_path: Path) -> None:
             assert s.trouble == []
 
 
+async def test_a_board_that_hears_nothing_says_so_and_asks_anew(tmp_path: Path) -> None:
+    """A connection that died on its way tells a browser nothing, and each minute brings a board."""
+    async with (
+        house(tmp_path / "centre") as venue,
+        browser() as chromium,
+        seat(chromium, venue.url, DESK) as s,
+    ):
+        await s.sign_in()
+        await s.page.clock.install()
+        async with s.page.expect_response("**/board/live**"):
+            await s.go(f"{EVENT_PATH}/board")
+        await s.page.wait_for_selector("#chart canvas")
+        await s.page.route("**/board/live**", lambda route: route.abort())
+        assert not await s.page.is_visible("#lost")
+        await s.page.clock.fast_forward(200_000)
+        await s.page.wait_for_selector("#lost", state="visible")
+        await s.page.unroute("**/board/live**")
+        await s.page.clock.fast_forward(70_000)
+        await s.page.wait_for_selector("#lost", state="hidden")
+
+
+async def test_whoever_goes_by_the_keyboard_stays_where_they_were_as_the_board_changes(
+    tmp_path: Path,
+) -> None:
+    async with (
+        house(tmp_path / "centre") as venue,
+        browser() as chromium,
+        seat(chromium, venue.url, DESK) as s,
+    ):
+        log = GateLog(MAIN_GATE, EVENT)
+        with venue.centre.database.writing() as connection:
+            enrolled(connection, MAIN_GATE)
+        await s.sign_in()
+        await s.go(f"{EVENT_PATH}/board")
+        await s.page.wait_for_selector("#chart canvas")
+        for number, place in enumerate(("[data-print]", "[href='?span=day']", "details.asTable summary"), 1):
+            await s.page.focus(place)
+            log.enter(number, 1, ARENA, venue.now_s - 30 + number)
+            with venue.centre.database.writing() as connection:
+                log.push(connection, venue.now_s)
+            await s.page.wait_for_selector(f".big .lead dd:text-is('{number}')")
+            assert await s.page.evaluate("(place) => document.activeElement.matches(place)", place), place
+
+
+async def test_a_button_that_is_left_says_again_what_it_said(tmp_path: Path) -> None:
+    """What only a screen reader is told stays so."""
+    async with (
+        house(tmp_path / "centre") as venue,
+        browser() as chromium,
+        seat(chromium, venue.url, DESK) as s,
+    ):
+        await s.sign_in()
+        await s.go(f"/gates/{MAIN_GATE}")
+        button = s.page.locator("button[data-sure]:has(.hidden)").first
+        before = await button.inner_html()
+        await button.click()
+        assert await button.inner_html() != before
+        await s.page.focus("#find")
+        assert await button.inner_html() == before
+
+
 async def test_an_event_from_nothing_by_hand(tmp_path: Path) -> None:
     async with house(tmp_path / "centre") as venue, browser() as chromium:
         async with seat(chromium, venue.url, DESK) as s:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from sync.accounts.principal import Role
 from sync.customers.pages import customer_name, event_names, product_names
+from sync.events import programme
 from sync.tickets.pages import METHODS
 from sync.web.acts import Act, Acts
 from sync.web.pages import Answer, Form, PageAsked, PageRoute, View
@@ -47,11 +48,22 @@ class OrderPages:
             "events": event_names(connection, asked),
             "products": product_names(connection, {line.event for line in one.lines}),
             "buyer": customer_name(connection, asked.who.organization, one.customer),
+            "timezone": _timezone(connection, asked.who.organization, [line.event for line in one.lines]),
             "methods": METHODS,
             "place": "people",
             "may_change": asked.who.role.may(Role.BOX_OFFICE),
             "done": asked.words("saved") if asked.query.text("done") else "",
         }
+
+
+def _timezone(connection: Connection, organization: int, events: list[int]) -> str:
+    """Return the time zone of the first of these events: an order's times are read where it is looked at."""
+    found = [
+        event
+        for number in events[:1]
+        for event in programme.events(connection, organization, 0, 0, 1, number)
+    ]
+    return found[0].timezone if found else "UTC"
 
 
 def _button(form: Form, order: int) -> Act | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from sync.web.money import count, example, money
 from sync.web.words import NAMES, Words
@@ -108,11 +108,10 @@ def day(at_s: float, zone: str = "UTC") -> str:
 
 
 def moment(at_s: float, zone: str = "UTC") -> Markup:
-    """Return date and time at a place, as an element that programs read too."""
+    """Return date and time at a place, as an element that programs read too; UTC is said, since nobody's clock shows it."""
     at = _at(at_s, zone)
-    return Markup('<time datetime="{}">{}</time>').format(
-        at.isoformat(timespec="seconds"), escape(at.strftime("%Y-%m-%d %H:%M"))
-    )
+    shown = at.strftime("%Y-%m-%d %H:%M") + (" UTC" if zone == "UTC" else "")
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="seconds"), shown)
 
 
 def datetime_field(at_s: float | None, zone: str = "UTC") -> str:

@@ -1,7 +1,10 @@
 """Pages as a browser without a screen asks for them: who may, what a form says back, what stays harmless."""
 
 import io
+import re
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
@@ -128,6 +131,33 @@ async def test_text_of_any_kind_stays_text(venue: Venue, ada: aiohttp.ClientSess
     async with ada.get("/search", params={"q": EVIL}) as answer:
         assert ESCAPED in await answer.text()
     assert query(venue, "SELECT COUNT(*) FROM event") == [(3,)]
+
+
+async def test_an_orders_times_are_those_of_the_place(venue: Venue, ada: aiohttp.ClientSession) -> None:
+    """Until when a reservation is held is read at the counter, by the clock on the wall."""
+    async with ada.post("/events/new", data=NEW) as answer:
+        assert answer.status == 200
+    ((till,),) = query(venue, "SELECT ticketing_id FROM event WHERE id = 3")
+    ((product, session),) = query(
+        venue, "SELECT product.id, session.id FROM product JOIN session USING (event_id) WHERE event_id = 3"
+    )
+    lines = [{"event": 3, "product": product, "session": session}]
+    async with ada.post(
+        "/api/v1/orders", json={"ticketing": till, "payment": "on_site", "lines": lines}
+    ) as answer:
+        order = await answer.json()
+        assert answer.status == 201, order
+    created = datetime.fromtimestamp(order["created_s"], ZoneInfo("Europe/Zurich"))
+    async with ada.get(f"/orders/{order['id']}") as answer:
+        page = await answer.text()
+    assert f"{created:%Y-%m-%d %H:%M}" in page
+    assert f"{created.astimezone(UTC):%Y-%m-%d %H:%M}" not in page
+
+
+async def test_a_time_of_no_place_says_that_it_is_utc(ada: aiohttp.ClientSession) -> None:
+    """Of the sessions of an account: nobody knows where its owner is."""
+    async with ada.get("/account") as answer:
+        assert re.search(r"<time [^>]+>\d{4}-\d\d-\d\d \d\d:\d\d UTC</time>", await answer.text())
 
 
 async def test_a_viewer_is_told_that_the_role_is_too_low(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Each command imports what it needs when it is called: the gate must be up within
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -34,16 +35,26 @@ def main(arguments: Sequence[str], run: Run, devices: Callable[[], Devices]) -> 
     os.umask(0o077)  # keys, lists and records are the gate's alone, whoever starts it
     parsed = _parser().parse_args(arguments)
     try:
-        return _carry_out(parsed, run, devices)
+        code = _carry_out(parsed, run, devices)
+        sys.stdout.flush()  # what cannot be written is told here
     except BrokenPipeError:
-        # Whoever read us (`head`) has enough. Python would complain again when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()  # whoever read us (`head`) has enough
         return EX_OK
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT} or parsed.command == "run":
+            raise
+        _say_no_more()
+        _complain(
+            Complaint("the disk is full; what was written is not whole", "Make room, or write elsewhere.")
+        )
+        return EX_FAILED
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as shells say it
     except _operator_errors() as error:
         _complain(error)
         return int(getattr(error, "exit_code", EX_FAILED))
+    else:
+        return code
 
 
 def _operator_errors() -> tuple[type[Exception], ...]:
@@ -54,6 +65,11 @@ def _operator_errors() -> tuple[type[Exception], ...]:
     from edge.store.faults import StoreFault  # noqa: PLC0415
 
     return (Complaint, config.ConfigErrors, DriverError, EnrolFailed, NotEnrolled, StoreFault)
+
+
+def _say_no_more() -> None:
+    """Have Python not complain again when it flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(error: Exception) -> None:
@@ -409,12 +425,15 @@ def _ask_for_pin(data: Path) -> None:
     from edge.front.pin import PinLock  # noqa: PLC0415
     from edge.write_tag import unlocked  # noqa: PLC0415
 
-    typed = (
-        getpass.getpass("PIN of the gate's page: ")
-        if sys.stdin.isatty()
-        else sys.stdin.readline(PIN_CHARS_MAX)
-    )
-    unlocked(PinLock(data, time.time, time.monotonic), typed.strip())
+    try:
+        asks = sys.stdin.isatty()
+        typed = getpass.getpass("PIN of the gate's page: ") if asks else sys.stdin.readline(PIN_CHARS_MAX)
+    except EOFError:  # Ctrl-D
+        typed = ""
+    lock = PinLock(data, time.time, time.monotonic)
+    if not typed.strip() and lock.mark():  # nothing was tried, so nothing is counted
+        raise Complaint("no PIN was given", "Type it, or give it on standard input.")
+    unlocked(lock, typed.strip())
 
 
 def _become_owner(data: Path) -> None:
@@ -484,7 +503,7 @@ def _parser() -> argparse.ArgumentParser:
 
     started = commands.add_parser("run", parents=[where], help="run the gate until it is told to stop")
     # Of the commissioning page, where this box has no configuration yet.
-    started.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    started.add_argument("--port", type=_port, help=argparse.SUPPRESS)
     started.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
     commands.add_parser(
         "check", parents=[where], help="try configuration, devices and files, and say what to do"
@@ -493,7 +512,7 @@ def _parser() -> argparse.ArgumentParser:
     commission = commands.add_parser(
         "commission", parents=[where], help="set this gate up on its own page, by scanning"
     )
-    commission.add_argument("--port", type=int, help="of the page (default: page.port, 8443)")
+    commission.add_argument("--port", type=_port, help="of the page (default: page.port, 8443)")
     commission.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
     commands.add_parser("off", parents=[where], help="switch every relay off")
     enrol = commands.add_parser("enrol", parents=[where], help="make this box a gate of a centre")
@@ -533,6 +552,12 @@ def _parser() -> argparse.ArgumentParser:
     reset.add_argument("--yes", action="store_true", help="really do it")
     reset.add_argument("--lose-records", action="store_true", help="even those that the centre does not have")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not int(text) < 2**16:
+        raise argparse.ArgumentTypeError("a port is a number up to 65535")
+    return int(text)
 
 
 def _steward(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -32,8 +33,9 @@ from sync.tickets.ticket_keys import roll_tickets
 from sync.web.senders import Proxies
 from sync.wire.messages import CODE_MINUTES, fingerprint_of
 
-EXIT_OK, EXIT_FAULT = 0, 1
-"""2 is argparse's own, for a command that is not understood."""
+EXIT_OK, EXIT_FAULT, EXIT_INTERRUPTED = 0, 1, 130
+"""2 is argparse's own, for a command that is not understood; 130 is 128 + SIGINT, as shells say it."""
+_FULL = CentreFault("the disk is full; what was written is not whole", "Make room, or write elsewhere.")
 PORT = 8080
 
 
@@ -51,12 +53,33 @@ def main(arguments: list[str] | None = None) -> int:
             return int(options.alone(options))
         centre = open_centre(options.data, options.database)
         try:
-            return int(options.run(centre, options))
+            code = int(options.run(centre, options))
+            sys.stdout.flush()  # what cannot be written is told here
+            return code
         finally:
             centre.close()
     except CentreFault as fault:
-        sys.stderr.write(f"gatehouse-sync: {fault}\n  {fault.hint}\n")
-        return EXIT_FAULT
+        return _complain(fault)
+    except BrokenPipeError:
+        _say_no_more()  # whoever read us (`head`) has enough
+        return EXIT_OK
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT} or options.run is _serve:
+            raise
+        _say_no_more()
+        return _complain(_FULL)
+
+
+def _complain(fault: CentreFault) -> int:
+    sys.stderr.write(f"gatehouse-sync: {fault}\n  {fault.hint}\n")
+    return EXIT_FAULT
+
+
+def _say_no_more() -> None:
+    """Have Python not complain again when it flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,7 +145,7 @@ def _add_serve(
 ) -> None:
     run = commands.add_parser("serve", parents=[shared], help="listen for gates")
     run.add_argument("--listen", default="127.0.0.1", metavar="HOST", help="address to listen on")
-    run.add_argument("--port", type=int, default=PORT, help="0 takes a free one and prints it")
+    run.add_argument("--port", type=_port, default=PORT, help="0 takes a free one and prints it")
     run.add_argument(
         "--name",
         action="append",
@@ -141,6 +164,12 @@ def _add_serve(
     run.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM")
     run.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
     run.set_defaults(run=_serve)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not int(text) < 2**16:
+        raise argparse.ArgumentTypeError("a port is a number up to 65535")
+    return int(text)
 
 
 def _on_database(

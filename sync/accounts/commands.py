@@ -185,7 +185,11 @@ def _number(connection: Connection, email: str) -> int:
 def _new_password(options: argparse.Namespace, email: str) -> str:
     if not options.ask:
         return passwords.made_up()
-    typed = getpass.getpass("New password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    try:
+        asks = sys.stdin.isatty()
+        typed = getpass.getpass("New password: ") if asks else sys.stdin.readline().rstrip("\n")
+    except EOFError:  # Ctrl-D: refused as too short
+        typed = ""
     users.checked(typed, email)
     return typed
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -622,3 +623,53 @@ def test_help_names_every_command(box: Box) -> None:
         "reset",
     ):
         assert f"\n    {command} " in out
+
+
+def test_a_full_disk_is_told_where_an_answer_goes_there(box: Box) -> None:
+    """Half an export looks like a whole one."""
+    for command in (("export",), ("verify",)):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "edge", *command, "--data", str(box.data)],
+                stdout=full, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=TIMEOUT_S, check=False,
+            )  # fmt: skip
+        assert (done.returncode, done.stderr.decode().splitlines()) == (
+            1,
+            [
+                "gatehouse-edge: the disk is full; what was written is not whole",
+                "  next: Make room, or write elsewhere.",
+            ],
+        )
+
+
+def test_whoever_types_no_pin_tried_none(box: Box) -> None:
+    """Ctrl-D at the question, or a job without input: told, and not counted as wrong."""
+    box.call("pin")
+    tag = ("write-tag", "--port", "/nowhere", "--steward", "7", "04:C1:28:5A:37:30:80", "D00000")
+    code, _, err = box.call(*tag)
+    assert (code, "no PIN was given" in err, "next:" in err) == (1, True, True)
+    own, terminal = pty.openpty()
+    try:
+        asking = subprocess.Popen(
+            [sys.executable, "-m", "edge", *tag, "--data", str(box.data)],
+            stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert asking.stderr is not None
+        said = os.read(asking.stderr.fileno(), 4096)
+        while b"PIN of" not in said:
+            said += os.read(asking.stderr.fileno(), 4096)
+        os.write(own, b"\x04")
+        _, err_left = asking.communicate(timeout=TIMEOUT_S)
+    finally:
+        os.close(own)
+        os.close(terminal)
+    assert (asking.returncode, b"no PIN was given" in err_left, b"Traceback" in err_left) == (1, True, False)
+    assert not (box.data / "pin_tries.json").exists()
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "eight"])
+def test_a_port_that_is_none_is_said_so(box: Box, port: str) -> None:
+    for command in ("commission", "run"):
+        code, _, err = box.call(command, f"--port={port}")
+        assert (code, "a port is a number up to 65535" in err) == (2, True)

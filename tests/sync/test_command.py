@@ -1,7 +1,10 @@
 """gatehouse-sync as it is typed: in a process of its own, with real exit codes and a real address."""
 
 import asyncio
+import contextlib
 import json
+import os
+import pty
 import signal
 import socket
 import subprocess
@@ -20,6 +23,14 @@ from sync.compose import ADDRESS_FILE, address_for_boxes
 from sync.wire.messages import Push
 from tests.sync.logs import EpochLog
 from tests.sync.requests import GateClient
+
+TERMINAL = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from sync.__main__ import main
+sys.exit(main())
+"""
+"""The command at a terminal of its own, where Ctrl-C interrupts it."""
 
 
 def run(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
@@ -134,3 +145,63 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
         done = run("serve", "--port", str(taken.getsockname()[1]), data=tmp_path)
     assert done.returncode == 1
     assert "--port" in done.stderr
+
+
+def test_whoever_has_read_enough_of_an_export_and_a_full_disk_are_told_in_a_line_or_none(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "centre"
+    assert run("event", "demo", data=data).returncode == 0
+    call = [
+        sys.executable,
+        "-m",
+        "sync",
+        "export",
+        "tickets",
+        "--event",
+        str(demo.EVENT),
+        "--data",
+        str(data),
+    ]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(call, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == "gatehouse-sync: the disk is full; what was written is not whole\n  Make room, or write elsewhere.\n"
+    )
+
+
+def test_a_command_that_is_broken_off_at_its_question_leaves_no_trace_in_words(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    assert main(["user", "add", "anna@example.org", "--new-organization", "Volkshaus", *data]) == 0
+    for key, code in ((b"\x03", 130), (b"\x04", 1)):
+        own, terminal = pty.openpty()
+        asking = subprocess.Popen(
+            [sys.executable, "-c", TERMINAL, "user", "password", "anna@example.org", "--ask", *data],
+            stdin=terminal, stdout=subprocess.DEVNULL, stderr=terminal, start_new_session=True,
+        )  # fmt: skip
+        said = b""
+        while b"assword" not in said:
+            said += os.read(own, 4096)
+        os.write(own, key)
+        assert asking.wait(60) == code
+        os.set_blocking(own, False)
+        with contextlib.suppress(BlockingIOError, OSError):
+            said += os.read(own, 65536)
+        assert b"Traceback" not in said
+        os.close(own)
+        os.close(terminal)
+
+
+def test_a_port_that_is_none_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for port in ("65536", "-1", "eight"):
+        with pytest.raises(SystemExit) as ended:
+            main(["serve", f"--port={port}", "--data", str(tmp_path)])
+        assert ended.value.code == 2
+        assert "a port is a number up to 65535" in capsys.readouterr().err

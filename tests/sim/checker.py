@@ -152,8 +152,8 @@ def _passages(at: Evidence) -> Iterator[str]:
             continue
         if one.record.gate in at.history.shut_out or _alarmed(at, one):
             continue
-        if any(name in at.history.destroyed or not _was_durable(at, name) for name in said[one.record]):
-            continue  # it was written, and lost with the power or the card
+        if _is_forgotten(at, said[one.record]):
+            continue
         state = presences[ticket].state(one.record)
         if one.seen and state not in {State.COMMITTED, State.ANNULLED}:
             yield f"passed and seen, and not counted: {_say(one.record)} of {one.card} is {state.name.lower()}"
@@ -164,6 +164,11 @@ def _passages(at: Evidence) -> Iterator[str]:
             yield f"nobody walked, and counted: {_say(one.record)} of {one.card}"
         if state is State.RESERVED and not _ended_within(at, one, 12.0):
             yield f"turned back, and never given back: {_say(one.record)} of {one.card}"
+
+
+def _is_forgotten(at: Evidence, said: Sequence[RecordId]) -> bool:
+    """Whether one of the records that speak of an admission was written, and lost with the program, the power or the card."""
+    return any(name in at.history.destroyed or not _was_durable(at, name) for name in said)
 
 
 def _alarmed(at: Evidence, one: Release) -> bool:
@@ -288,21 +293,25 @@ def _physical_doubles(at: Evidence) -> Iterator[str]:
 def _doubles_reported(at: Evidence) -> Iterator[str]:
     """Every double is reported: by the mode of one entry, each use too many is among the centre's doubles."""
     presences = at.presences
-    taken_back = _taken_back(at)
+    taken_back, said = _taken_back(at), _said_of(at)
     for key, entries in _walked(at).items():
         ticket = ticket_of(key[1])
         normal: dict[ZoneId, int] = defaultdict(int)
+        presence = presences.get(key)
+        if presence is None:
+            continue
         for one in entries:
             if (
                 one.body.mode is Mode.NORMAL
                 and not one.body.flags & Flag.REENTRY
                 and one.record in at.logs.records
                 and one.record not in taken_back
+                # Given back, and taken after all by a latecomer of whom the card does not know.
+                and not (
+                    presence.state(one.record) is State.GIVEN_BACK and _is_forgotten(at, said[one.record])
+                )
             ):
                 normal[one.body.zone] += 1
-        presence = presences.get(key)
-        if presence is None:
-            continue
         found = presence.doubles(ticket.admits)
         for zone, count in normal.items():
             reported = sum(

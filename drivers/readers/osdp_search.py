@@ -6,8 +6,7 @@ and no longer, whatever comes, so a search ends within half a minute.
 """
 
 import contextlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -25,7 +24,7 @@ from drivers.framing.osdp import (
     encode,
     identity,
 )
-from drivers.transport.asked_port import AskedPort
+from drivers.transport.asked_port import AskedPort, Manner
 
 SPEEDS: Final = (9600, 115_200, 38_400, 19_200, 57_600, 230_400)
 """Those of the standard, the one that readers come with first."""
@@ -40,7 +39,7 @@ SLOWLY_S: Final = 0.2
 TRIES: Final = 3
 DOUBTFUL_MAX: Final = 8
 """More addresses than so many with bytes that are no answer: it is the wire, and not two readers at each of them."""
-_REPLY_BYTES: Final = 32
+_MANNER: Final = Manner(reply_bytes=32, noise_bytes=FRAME_BYTES_MIN // 2)
 
 
 class Why(Enum):
@@ -154,29 +153,17 @@ async def _named(bus: AskedPort, address: int) -> _Heard:
 
 
 async def _ask(bus: AskedPort, address: int, command: Command, wait_s: float, data: bytes = b"") -> _Heard:
-    """Ask once; again where nothing came and this machine was late. Sequence number 0: each question stands for itself."""
-    heard = await _ask_once(bus, address, command, wait_s, data)
-    for _ in range(TRIES - 1):
-        if heard.is_answer or heard.noise or not bus.was_late:
-            break
-        heard = await _ask_once(bus, address, command, wait_s, data)
-    return heard
+    """Ask once. Sequence number 0: each question stands for itself."""
+
+    def hearing() -> Callable[[bytes], _Heard | None]:
+        replies = Replies()
+        return lambda part: next(_answers(replies.feed(part), address), None)
+
+    found, is_noise = await bus.ask(encode(address, 0, command, data), wait_s, _MANNER, hearing)
+    return found or _Heard(noise=is_noise)
 
 
-async def _ask_once(bus: AskedPort, address: int, command: Command, wait_s: float, data: bytes) -> _Heard:
-    message = encode(address, 0, command, data)
-    bus.say(message)
-    until = time.monotonic() + wait_s + bus.wire_s(len(message))
-    latest, replies, came = until + bus.wire_s(_REPLY_BYTES), Replies(), b""
-    while (part := await bus.next(latest if came else until)) is not None:
-        came = (came + part)[-4 * _REPLY_BYTES :]
-        for heard in _answers(replies.feed(part)):
-            if address == FOR_ALL or heard.address in ADDRESSES:
-                return heard
-    # Adapters that hear themselves give back what was sent.
-    return _Heard(noise=len(came.replace(message, b"")) >= FRAME_BYTES_MIN // 2)
-
-
-def _answers(frames: Sequence[bytes]) -> list[_Heard]:
-    replies = (decode(one) for one in frames)
-    return [_Heard(one.address, one.code, one.data) for one in replies if one is not None]
+def _answers(frames: Sequence[bytes], asked: int) -> Iterator[_Heard]:
+    for one in map(decode, frames):
+        if one is not None and (asked == FOR_ALL or one.address in ADDRESSES):
+            yield _Heard(one.address, one.code, one.data)

@@ -6,7 +6,6 @@ is spoken to). Each question has its time and no longer, whatever comes, so a se
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,7 +14,7 @@ from typing import Final
 
 from drivers.base import Misconfigured
 from drivers.framing.modbus import Bits, Refused, Replies, Reply, Request, read_coils, read_discrete_inputs
-from drivers.transport.asked_port import AskedPort
+from drivers.transport.asked_port import AskedPort, Manner
 
 SPEEDS: Final = (9600, 38_400, 19_200, 115_200, 57_600)
 """The one that boards come with first, then the one that a bus of several wants."""
@@ -31,7 +30,7 @@ FAR_S: Final = 0.05
 SLOWLY_S: Final = 0.15
 """The same for the questions after the first."""
 TRIES: Final = 3
-_REPLY_BYTES: Final = 16
+_MANNER: Final = Manner(reply_bytes=16, noise_bytes=2)
 _PAUSE_BYTES: Final = 4
 """Silence between two messages: 3.5 characters."""
 
@@ -119,23 +118,11 @@ _NOISE: Final = Refused(0)
 
 async def _ask(bus: AskedPort, request: Request, wait_s: float) -> Reply | None:
     """Ask once; None where nothing comes, and this machine was not late itself."""
-    reply = await _ask_once(bus, request, wait_s)
-    for _ in range(TRIES - 1):
-        if reply is not None or not bus.was_late:
-            break
-        reply = await _ask_once(bus, request, wait_s)
-    return reply
 
+    def hearing() -> Callable[[bytes], Reply | None]:
+        return Replies(request).feed
 
-async def _ask_once(bus: AskedPort, request: Request, wait_s: float) -> Reply | None:
-    message = request.to_bytes()
-    bus.say(message)
-    until = time.monotonic() + wait_s + bus.wire_s(len(message))
-    latest, replies, came = until + bus.wire_s(_REPLY_BYTES), Replies(request), b""
-    while (part := await bus.next(latest if came else until)) is not None:
-        came = (came + part)[-4 * _REPLY_BYTES :]
-        if (reply := replies.feed(part)) is not None:
-            await asyncio.sleep(bus.wire_s(_PAUSE_BYTES))
-            return reply
-    # Adapters that hear themselves give back what was sent.
-    return _NOISE if len(came.replace(message, b"")) > 1 else None
+    found, is_noise = await bus.ask(request.to_bytes(), wait_s, _MANNER, hearing)
+    if found is not None:
+        await asyncio.sleep(bus.wire_s(_PAUSE_BYTES))
+    return _NOISE if is_noise else found

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import time
-from typing import Final, Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Self, TypeVar
 
 from drivers.transport.serial_port import Line, SerialPort
 
@@ -12,7 +14,19 @@ LISTEN_S: Final = 0.3
 TALKS_BYTES: Final = 8
 """So many bytes unasked are somebody who talks; a wire without bias makes a few."""
 LATE_S: Final = 0.02
+TRIES: Final = 3
+"""Times that a question is asked where this machine was late each time."""
 _READS_MAX: Final = 16
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a protocol answers: its longest reply that counts here, and from how many bytes on what is no answer is noise."""
+
+    reply_bytes: int
+    noise_bytes: int
 
 
 class AskedPort:
@@ -52,6 +66,37 @@ class AskedPort:
                 break
         self._is_read_out = False
         self._port.send(message)
+
+    async def ask(
+        self,
+        message: bytes,
+        wait_s: float,
+        manner: Manner,
+        hearing: Callable[[], Callable[[bytes], Answer | None]],
+    ) -> tuple[Answer | None, bool]:
+        """Ask once; return the answer, and whether there came noise in its place. Again where nothing came and this machine was late.
+
+        `wait_s`: longest wait for an answer to begin. `hearing` makes what finds the answer in the parts that come.
+        """
+        found, is_noise = await self._ask_once(message, wait_s, manner, hearing())
+        for _ in range(TRIES - 1):
+            if found is not None or is_noise or not self.was_late:
+                break
+            found, is_noise = await self._ask_once(message, wait_s, manner, hearing())
+        return found, is_noise
+
+    async def _ask_once(
+        self, message: bytes, wait_s: float, manner: Manner, hear: Callable[[bytes], Answer | None]
+    ) -> tuple[Answer | None, bool]:
+        self.say(message)
+        until = time.monotonic() + wait_s + self.wire_s(len(message))
+        latest, came = until + self.wire_s(manner.reply_bytes), b""
+        while (part := await self.next(latest if came else until)) is not None:
+            came = (came + part)[-4 * manner.reply_bytes :]
+            if (found := hear(part)) is not None:
+                return found, False
+        # Adapters that hear themselves give back what was sent.
+        return None, len(came.replace(message, b"")) >= manner.noise_bytes
 
     @property
     def was_late(self) -> bool:

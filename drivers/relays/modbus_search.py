@@ -119,10 +119,10 @@ _NOISE: Final = Refused(0)
 async def _ask(bus: AskedPort, request: Request, wait_s: float) -> Reply | None:
     """Ask once; None where nothing comes, and this machine was not late itself."""
 
-    def hearing() -> Callable[[bytes], Reply | None]:
-        return Replies(request).feed
-
-    found, is_noise = await bus.ask(request.to_bytes(), wait_s, _MANNER, hearing)
+    asked: tuple[Reply | None, bool] = await bus.ask(
+        request.to_bytes(), wait_s, _MANNER, lambda: Replies(request).feed
+    )
+    found, is_noise = asked
     if found is not None:
         await asyncio.sleep(bus.wire_s(_PAUSE_BYTES))
     return _NOISE if is_noise else found

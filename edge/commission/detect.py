@@ -1,7 +1,7 @@
 """`gatehouse-edge detect`: what is plugged in, what it is, and what is wrong with it; for a person, or as JSON."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -135,10 +135,9 @@ def _bus_lines(found: Detected, language: Language) -> Iterator[str]:
     """Say who answered on the bus that was named, or why nobody did."""
     for reader in found.osdp:
         called = label("osdp_reader", language).format(address=reader.address, baud=reader.baud)
-        said = {key: getattr(reader, key) for key in ("vendor", "model", "serial", "firmware")}
         yield f"{reader.port}: {called}"
         if reader.vendor:
-            yield f"{'':<25}{label('osdp_said', language).format_map(said)}"
+            yield f"{'':<25}{label('osdp_said', language).format_map(msgspec.structs.asdict(reader))}"
         yield f"{'':<25}{', '.join(reader.reader)}"
     for board in found.modbus:
         yield f"{board.port}: {label('modbus_board', language).format_map(msgspec.structs.asdict(board))}"
@@ -181,16 +180,8 @@ def _place(found: Inventory, port: str) -> str:
 
 
 def _osdp(port: str, found: OsdpFound, data: Path) -> OsdpDetected:
-    return OsdpDetected(
-        port,
-        found.address,
-        found.baud,
-        found.vendor,
-        found.model,
-        found.serial,
-        found.firmware,
-        fields_of(setting(port, found, key_file(found, data))),
-    )
+    how = fields_of(setting(port, found, key_file(found, data)))
+    return OsdpDetected(port=port, reader=how, **asdict(found))
 
 
 def _relays(named: Named) -> tuple[str, ...]:

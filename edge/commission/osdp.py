@@ -4,12 +4,11 @@ Both have the port for themselves meanwhile. A key is made by the same code as `
 the reader has it, and is in no answer and no log.
 """
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +28,7 @@ from edge.commission.buses import (
 from edge.commission.findings import Grade, Trouble, search_failed
 from edge.commission.inventory import NodeKind, Plugged
 from edge.commission.known import Role, known
+from edge.commission.searches import Searches, port_of
 from edge.commission.session import Commissioning
 from edge.commission.shell import Shell
 from edge.devices import OsdpBus, OsdpFound
@@ -59,26 +59,17 @@ class BusHands:
 
     shell: Shell
     data: Path
-    _searches: set["asyncio.Task[None]"] = field(default_factory=set)
+    searches: Searches
 
     def search(self, device: Plugged) -> None:
         """Begin to search the bus behind an adapter; its troubles and its readers tell how it ended."""
         place = device.place
-        port = next(one.path for one in device.nodes if one.kind is NodeKind.SERIAL)
+        port = port_of(device)
         bus = self.shell.session.buses.setdefault(place, Bus(port))
         if bus.asking is not None:
             return
         bus.asking = 0
-        task = asyncio.ensure_future(self._search(place, port, bus))
-        self._searches.add(task)
-        task.add_done_callback(self._searches.discard)
-
-    async def close(self) -> None:
-        """End every search."""
-        tasks = [*self._searches]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self.searches.begin(self._search(place, port, bus))
 
     async def give_key(self, key: str) -> None:
         """Give a reader a key of its own, and listen to it then. KeyFailed with what to do; its bus goes on as it was."""

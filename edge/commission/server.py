@@ -33,6 +33,7 @@ from edge.commission.osdp import BusHands
 from edge.commission.osdp_orders import OsdpOrders
 from edge.commission.placing import Earlier, place
 from edge.commission.remarks import with_remarks
+from edge.commission.searches import Searches
 from edge.commission.session import LANES_MAX, Lane, Seat
 from edge.commission.shell import PulseFailed, Shell
 from edge.commission.toml_text import toml_of
@@ -273,9 +274,9 @@ class CommissionPage:
         )
 
     def _at_buses(self, shell: Shell, data: Path) -> Mapping[str, Callable[[web.Request], Awaitable[None]]]:
-        readers, boards = BusHands(shell, data), BoardHands(shell)
-        self.app.on_cleanup.append(_closing(readers.close))
-        self.app.on_cleanup.append(_closing(boards.close))
+        searches = Searches()
+        readers, boards = BusHands(shell, data, searches), BoardHands(shell, searches)
+        self.app.on_cleanup.append(lambda _app: searches.close())
         return {**OsdpOrders(readers).all(), **ModbusOrders(boards).all()}
 
     # --- who asks -----------------------------------------------------------------------------------------------
@@ -571,10 +572,6 @@ class CommissionPage:
         if lane is None or seat.way not in {*lane.ways, *lane.outputs}:
             raise Refused("commission.no_lane")
         return seat
-
-
-def _closing(close: Callable[[], Awaitable[None]]) -> Callable[[web.Application], Awaitable[None]]:
-    return lambda _app: close()
 
 
 def _svg(drawn: str) -> web.Response:

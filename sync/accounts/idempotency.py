@@ -61,11 +61,9 @@ def stored(connection: Connection, scope: Scope, request: bytes) -> Stored | Non
 
 def keep(connection: Connection, scope: Scope, request: bytes, status: int, body: bytes, now_s: int) -> None:
     """Keep what a key was answered, and forget some that are older than `KEPT_S`."""
-    t = idempotency_key
-    old = select(t.c.principal, t.c.route, t.c.key).where(t.c.made_s < now_s - KEPT_S).limit(PRUNED_MAX)
-    _forget(connection, connection.execute(old).all())
+    _forget_old(connection, now_s)
     connection.execute(
-        insert(t).values(
+        insert(idempotency_key).values(
             principal=scope[0], route=scope[1], key=scope[2],
             request=request, status=status, body=body, made_s=now_s,
         )

@@ -5,9 +5,7 @@ the centre's address (DNS rebinding). So a request must name the centre in `Host
 cookie must come from a page of ours. What gates sign needs neither.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -20,7 +18,7 @@ from sync.accounts.principal import Principal
 from sync.store.database import CentreFault, Database
 from sync.web.api import Refused
 from sync.web.problems import Handler, problem
-from sync.web.senders import proxies_of
+from sync.web.senders import address_of, proxies_of
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -35,8 +33,6 @@ HSTS = "max-age=31536000"
 USED_STEP_S = 60
 """A token's or session's last use is written down once a minute."""
 REMEMBERED_MAX = 10_000
-ADDRESSES_MAX = 4096
-"""Read ones that are kept: a request asks for three, and a keep-alive connection for the same ones each time."""
 _SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _LOOPBACK = frozenset({"localhost", "localhost.localdomain"})
 _GATES = ("/api/v1/gate/", "/api/v1/snapshots/", "/healthz", "/metrics")
@@ -53,10 +49,10 @@ class Hosts:
     def allowed(self, host: str, local_address: str) -> bool:
         """Whether a `Host` header names the centre, on a connection to `local_address`."""
         name = host_name(host)
-        address = _address(name)
+        address = address_of(name)
         if address is None:
             return name in self._names
-        return address.is_loopback or name in self._names or address == _address(local_address)
+        return address.is_loopback or name in self._names or address == address_of(local_address)
 
 
 def host_name(host: str) -> str:
@@ -190,13 +186,3 @@ class Uses:
 def _local_address(request: web.Request) -> str:
     name = None if request.transport is None else request.transport.get_extra_info("sockname")
     return str(name[0]) if isinstance(name, tuple) else ""
-
-
-@lru_cache(ADDRESSES_MAX)
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        found = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return mapped or found

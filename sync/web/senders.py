@@ -11,13 +11,26 @@ from functools import lru_cache
 from aiohttp import web
 
 ADDRESSES_MAX = 8192
-"""Read ones that are kept: more than there are connections."""
+"""Houses that are kept by their address: more than there are connections."""
+READ_MAX = 4096
+"""Addresses that are kept as they were read: a request asks for three, and a keep-alive connection for the same ones each time."""
+
+
+@lru_cache(READ_MAX)
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Read an address, IPv4 also as a socket for IPv6 tells it; None for what is none."""
+    try:
+        found = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
 
 
 @lru_cache(ADDRESSES_MAX)
 def house_of(address: str) -> str:
     """Return what is counted as one sender: an IPv4 address or an IPv6 /64; "" for loopback, which is the machine."""
-    found = _address(address)
+    found = address_of(address)
     if found is None or found.is_loopback:
         return ""
     return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
@@ -38,7 +51,7 @@ class Proxies:
         if address not in self._houses:
             if len(self._houses) >= ADDRESSES_MAX:
                 self._houses.clear()
-            found = _address(address)
+            found = address_of(address)
             named = found is not None and any(found in one for one in self._networks)
             self._houses[address] = "" if named else house_of(address)
         return self._houses[address]
@@ -66,11 +79,3 @@ _THIS_MACHINE = Proxies()
 def proxies_of(request: web.Request) -> Proxies:
     """Return the proxies of the application that is asked; this machine alone where none are named."""
     return request.app.get(PROXIES, _THIS_MACHINE)
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        found = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(found, "ipv4_mapped", None) or found

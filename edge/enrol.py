@@ -196,11 +196,8 @@ class _Line:
             connection.request(method, f"{self._path}/api/v1/gate/{target}", body or None, headers)
             response = connection.getresponse()
             return response.status, response.read(ANSWER_BYTES_MAX)
-        except (
-            OSError,
-            UnicodeError,
-            http.client.HTTPException,
-        ) as error:  # UnicodeError: a name that no name service takes
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
+            # UnicodeError: a name that no name service takes.
             raise EnrolFailed(
                 f"the centre at {self._base} does not answer: {error}",
                 "Check the address, the network, and that gatehouse-sync serve runs there.",

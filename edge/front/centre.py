@@ -457,10 +457,8 @@ def _unproved(body: bytes, kind: type[Answer]) -> Answer:
     """Read what anybody may have said. CutOff for what the centre does not say."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (
-        msgspec.DecodeError,
-        RecursionError,
-    ) as error:  # what we leave aside is gone through, too, however deep
+    except (msgspec.DecodeError, RecursionError) as error:
+        # What we leave aside is gone through, too, however deep.
         raise CutOff("what answers is not the centre") from error
 
 

@@ -73,9 +73,8 @@ class Loops:
                 if self._doubt.cast(error.code):
                     failures += 1
                     wait_s = max(AGAIN_S, backoff_s(failures, self._chance))
-                    if (
-                        failures > 1
-                    ):  # nor do keys come that would prove it: it is not the centre that answers
+                    if failures > 1:
+                        # Nor do keys come that would prove it: it is not the centre that answers.
                         self._tile.cut_off(name, CutOff(error.code))
                 else:
                     failures += isinstance(error, ListTrouble)

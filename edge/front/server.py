@@ -109,7 +109,8 @@ class _Stream:
 class Page:
     """The web application. `doors` is told which connections work; it is None where a test needs none.
 
-    `language`: of readers who chose none; None: as their browser asks. `names`: what people asked to be called; only a display on the box itself shows them, or one where the PIN was given.
+    `language`: of readers who chose none; None: as their browser asks. `names`: what people asked to be called; only a display on
+    the box itself shows them, or one where the PIN was given.
     """
 
     def __init__(

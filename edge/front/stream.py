@@ -410,8 +410,8 @@ class News:
     async def _bring(self, delta: Delta) -> bool:
         """Hand a page to the lane; whether it holds it now, durably. OSError where it cannot: asked again later."""
         # Whoever is behind gives on settings of before: only a page that names others than are gone by brings any.
-        settings = self._settings if delta.settings != self._settings_digest else None
-        fresh = settings if settings and settings.digest != self._settings_digest else None
+        newest = self._settings
+        fresh = newest if newest and self._settings_digest not in {delta.settings, newest.digest} else None
         slices = [delta.rows[at : at + SLICE_ROWS] for at in range(0, len(delta.rows), SLICE_ROWS)] or [()]
         for number, rows in enumerate(slices, 1):
             is_last = number == len(slices)

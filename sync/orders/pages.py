@@ -58,11 +58,7 @@ class OrderPages:
 
 def _timezone(connection: Connection, organization: int, events: list[int]) -> str:
     """Return the time zone of the first of these events: an order's times are read where it is looked at."""
-    found = [
-        event
-        for number in events[:1]
-        for event in programme.events(connection, organization, 0, 0, 1, number)
-    ]
+    found = programme.events(connection, organization, 0, 0, 1, events[0]) if events else []
     return found[0].timezone if found else "UTC"
 
 

@@ -49,10 +49,8 @@ def _genuine(signed: SignedKeys) -> KeyDocument:
         document = msgspec.json.decode(signed.document, type=KeyDocument)
         for key in (document.lists, document.time, *filter(None, (document.roster, document.successor))):
             Ed25519PublicKey.from_public_bytes(key)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # msgspec.DecodeError is one; a stranger's may nest without end
+    except (ValueError, RecursionError) as error:
+        # msgspec.DecodeError is a ValueError; a stranger's keys may nest without end.
         raise KeysRefused("keys.altered", "the keys are not of the form that this version knows") from error
     if not genuine or document.identity != signed.identity or document.successor == document.identity:
         raise KeysRefused("keys.altered", "the keys are not signed by the identity they name")

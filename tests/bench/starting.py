@@ -1,6 +1,8 @@
 """How soon a box is up and a list in use, and how much memory all of it takes."""
 
 import asyncio
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -8,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from admission.records import Outcome
+from edge.front_process import THRIFT
 from edge.lists import FILE as LIST_FILE
 from edge.store.disk import LocalDisk
 from edge.store.list import ListStore
@@ -23,6 +26,12 @@ from tests.edge.rig import code
 LOOK_S = 0.1
 """Pace of looking at the memory of all processes; each look costs them some ms."""
 STEADY_S = 3.0
+LIBRARIES = {
+    "guard": "contextlib, enum, fcntl, json, select, signal, struct, termios, time",
+    "lane": "asyncio, apsw, cbor2, cryptography.hazmat.primitives.asymmetric.ed25519, logging, msgspec, serial, zstandard",
+    "front": "aiohttp, apsw, cbor2, cryptography.hazmat.primitives.asymmetric.ed25519, logging, msgspec, ssl, zstandard",
+}
+"""What each process of a gate loads of others' work; the front its aiohttp in the sparing way of `edge.front`."""
 
 
 async def _first_verdict_s(scale: Scale, data: Path, *, cold: bool, seed: int) -> tuple[float, int]:
@@ -88,6 +97,29 @@ class _Peak:
         self._thread.join()
 
 
+def libraries_mb() -> float:
+    """The memory of three interpreters that have loaded what a gate's processes load of others, and nothing of ours."""
+    started = []
+    try:
+        for names in LIBRARIES.values():
+            sparing = (
+                "from edge.front.__main__ import load_aiohttp; load_aiohttp(); " if "aiohttp" in names else ""
+            )
+            idle = subprocess.Popen(
+                [sys.executable, "-c", f"{sparing}import {names}, sys; print(flush=True); sys.stdin.read()"],
+                env={**os.environ, **gate.unit_environment(), **(THRIFT if sparing else {})},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            started.append(idle)
+            assert idle.stdout is not None
+            assert idle.stdout.readline() == b"\n", f"{names} cannot be loaded"
+        return gate.pss_mb([idle.pid for idle in started])
+    finally:
+        for idle in started:
+            idle.communicate()
+
+
 async def _tree(scale: Scale, data: Path, snapshot: Path) -> tuple[float, float, int]:
     """Peak of a gate alone, peak with a builder beside it (MB), and how many processes that were."""
     lanes = Lanes(scale.folder / "dev")
@@ -124,9 +156,10 @@ def tree_pss(scale: Scale) -> list[Row]:
             name="gate_pss_mb",
             value=alone_mb,
             unit="MB",
+            floor=libraries_mb(),
             goal=Goal(60),
             conditions=f"peak PSS of lane, guard and front while people pass, looked at every {LOOK_S:g} s; four lanes, "
-            f"no lists being built",
+            f"no lists being built; floor: three processes with the libraries that these load, and nothing of ours",
         ),
         Row(
             name="tree_pss_mb",

@@ -11,7 +11,7 @@ const SHAPES = {
 };
 const SCANS_MAX = 100;
 const SURE_MS = 4000;
-const DOUBLE_MS = 700; // a double tap is one wish
+const DOUBLE_MS = 500; // a double tap is one wish
 const READ_MS = 30000; // what was refused stays in view, but not for ever: it lies over what is below
 const LOST_MS = 35000; // two heartbeats and a bit: the box is gone although the connection looks open
 const LOOK_MS = 5000;
@@ -309,15 +309,23 @@ function showLane(node, lane) {
 
 // --- what is pressed ----------------------------------------------------------------------------------------------
 
-// What moves an arm or lets nobody pass asks for a second tap: a phone in a pocket presses too.
+// What moves an arm or lets nobody pass asks for a second tap: a phone in a pocket presses too. What follows the first at
+// once is part of it, a key held down as well.
 function sure(button, twice, act, ask = () => words.tap_again) {
-  let timer = 0;
-  const calm = () => { clearTimeout(timer); timer = 0; button.classList.remove("sure"); if (button.dataset.label) button.textContent = button.dataset.label; };
+  let [timer, soon] = [0, 0];
+  const ready = () => button.removeAttribute("aria-disabled");
+  const calm = () => { for (const one of [timer, soon]) clearTimeout(one); timer = 0; ready(); button.classList.remove("sure"); if (button.dataset.label) button.textContent = button.dataset.label; };
+  button.addEventListener("keydown", (event) => { if (event.repeat && event.key === "Enter") event.preventDefault(); });
   button.addEventListener("click", () => {
-    if (!twice || timer) { calm(); act(); return; }
-    button.dataset.label = button.textContent;
-    button.textContent = ask();
-    button.classList.add("sure");
+    if (!twice || (timer && !button.ariaDisabled)) { calm(); act(); return; }
+    if (!timer) {
+      button.dataset.label = button.textContent;
+      button.textContent = ask();
+      button.classList.add("sure");
+      button.setAttribute("aria-disabled", "true");
+    }
+    for (const one of [timer, soon]) clearTimeout(one);
+    soon = setTimeout(ready, DOUBLE_MS);
     timer = setTimeout(calm, SURE_MS);
   });
 }

@@ -269,3 +269,21 @@ async def test_a_second_tap_does_what_the_first_one_asked_for(tmp_path: Path) ->
         await readmit.click()
         assert await commanded(s) == Readmission(1, 1, True, 42)
         await s.page.wait_for_selector("#fires .readmit:has-text('End')")
+
+
+async def test_a_double_tap_or_a_key_held_down_is_no_second_tap(tmp_path: Path) -> None:
+    """A phone in a pocket, or a hand that always taps twice: the arm stays as it is."""
+    async with seat(tmp_path, PHONE) as s:
+        await s.log_in()
+        await s.page.fill("#steward", "42")
+        emergency = s.page.locator("[data-state=emergency]").first
+        await emergency.dblclick()
+        assert await emergency.inner_text() == "Tap again"
+        restart = s.page.locator("#restart")
+        await restart.focus()
+        for _ in range(3):  # down and not up: each after the first says that it repeats
+            await s.page.keyboard.down("Enter")
+        assert await restart.get_attribute("class") == "sure"
+        await s.page.keyboard.up("Enter")
+        await s.page.click("#identify")
+        assert await commanded(s) == Identify(1, 42)

@@ -1,8 +1,8 @@
 """Finds the OSDP readers at a port that somebody says is a bus: at which speed, at which addresses, and what they say of themselves.
 
 Only plain polls and the question for a name are sent, which move nothing and change nothing. A port that talks by itself is no such
-bus (a reader speaks when it is spoken to), so it is listened to first, and then nothing is sent at all. Each question has its time
-and no longer, whatever comes, so a search ends within half a minute.
+bus (a reader speaks when it is spoken to), so it is listened to first, and then nothing is sent at all. What gets no answer is asked
+once more, later: a message may get lost. Each question has its time and no longer, whatever comes, so a search ends within a minute.
 """
 
 import contextlib
@@ -37,6 +37,8 @@ FAR_S: Final = 0.05
 SLOWLY_S: Final = 0.2
 """The standard's longest, for the questions that most hangs on."""
 TRIES: Final = 3
+ROUNDS: Final = 2
+"""Times that an address is asked before it counts as nobody's."""
 DOUBTFUL_MAX: Final = 8
 """More addresses than so many with bytes that are no answer: it is the wire, and not two readers at each of them."""
 _MANNER: Final = Manner(reply_bytes=32, noise_bytes=FRAME_BYTES_MIN // 2)
@@ -96,6 +98,15 @@ async def search(
     async with AskedPort(path, speeds[0]) as bus:
         if await bus.talks():
             return OnBus(0, why=Why.TALKS)
+    for _ in range(ROUNDS):
+        found = await _at_each(path, tell, speeds)
+        if found.why is not Why.SILENT:
+            break
+    return found
+
+
+async def _at_each(path: str, tell: Callable[[int, int], None], speeds: Sequence[int]) -> OnBus:
+    """Ask at each speed, until there is somebody."""
     answers: dict[int, _Heard] = {}
     for baud in speeds:
         tell(baud, FOR_ALL)
@@ -116,19 +127,28 @@ async def search(
 
 
 async def _at(bus: AskedPort, for_all: _Heard, tell: Callable[[int, int], None], *, is_deep: bool) -> OnBus:
-    """Ask the usual addresses, and all of them where somebody is at this speed."""
+    """Ask the usual addresses, and all of them where somebody is at this speed; those that said nothing again, unless all is clear."""
     there: list[int] = []
     doubtful: list[int] = []
-    for address in ADDRESSES:
-        # Nobody is at this speed; or there is one alone, and it is found.
-        if address >= USUAL and (not (there or is_deep) or (there and for_all.is_answer)):
+    # Whoever answers twice for all is alone: where there are several, the answer of only one came through by chance.
+    is_alone = for_all.is_answer and (await _ask(bus, FOR_ALL, Command.POLL, SLOWLY_S)).is_answer
+    for turn in range(ROUNDS):
+        if turn and (is_alone or not there):
             break
-        tell(bus.baud, address)
-        heard = await _ask(bus, address, Command.POLL, ANSWER_S if address < USUAL else FAR_S)
-        if heard.address is not None and heard.address not in there:  # also the late answer of an earlier one
-            there.append(heard.address)
-        elif heard.noise:
-            doubtful.append(address)
+        for address in ADDRESSES:
+            # Nobody is at this speed; or there is one alone, and it is found.
+            if address >= USUAL and (not (there or is_deep) or (there and is_alone)):
+                break
+            if address in {*there, *doubtful}:
+                continue
+            tell(bus.baud, address)
+            heard = await _ask(bus, address, Command.POLL, ANSWER_S if address < USUAL else FAR_S)
+            if (
+                heard.address is not None and heard.address not in there
+            ):  # also the late answer of an earlier one
+                there.append(heard.address)
+            elif heard.noise:
+                doubtful.append(address)
     named = {one: await _named(bus, one) for one in there}
     if len(doubtful) <= DOUBTFUL_MAX:
         named |= {one: await _named(bus, one) for one in doubtful if one not in named}

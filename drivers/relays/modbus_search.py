@@ -1,7 +1,8 @@
 """Finds the Modbus boards at a port that somebody says is a bus: at which speed, at which addresses, with how many relays and inputs.
 
 Only functions 01 and 02 are sent, which read and switch nothing. A port that talks by itself is asked nothing (a board speaks when it
-is spoken to). Each question has its time and no longer, whatever comes, so a search ends within half a minute.
+is spoken to). What gets no answer is asked once more, later: a message may get lost. Each question has its time and no longer, whatever
+comes, so a search ends within three quarters of a minute.
 """
 
 import asyncio
@@ -30,6 +31,8 @@ FAR_S: Final = 0.05
 SLOWLY_S: Final = 0.15
 """The same for the questions after the first."""
 TRIES: Final = 3
+ROUNDS: Final = 2
+"""Times that an address is asked before it counts as nobody's."""
 _MANNER: Final = Manner(reply_bytes=16, noise_bytes=2)
 _PAUSE_BYTES: Final = 4
 """Silence between two messages: 3.5 characters."""
@@ -73,7 +76,8 @@ async def search(
         if await bus.talks():
             return OnBus(0, why=Why.TALKS)
     # The addresses that few have last of all, at the speed that boards come with.
-    for baud, units in (*((one, USUAL) for one in speeds), (speeds[0], UNITS[len(USUAL) :])):
+    usual, far = [(one, USUAL) for one in speeds], [(speeds[0], UNITS[len(USUAL) :])]
+    for baud, units in (*usual * ROUNDS, *far * ROUNDS):
         tell(baud)
         with contextlib.suppress(Misconfigured):  # an adapter that has not this speed has the others
             async with AskedPort(path, baud) as bus:
@@ -84,8 +88,19 @@ async def search(
 
 
 async def _at(bus: AskedPort, units: Sequence[int]) -> OnBus:
-    boards: list[Found] = []
-    garbled: list[int] = []
+    """Ask these addresses; again those that said nothing, where somebody is at this speed."""
+    boards: dict[int, Found] = {}
+    garbled: set[int] = set()
+    for turn in range(ROUNDS):
+        if turn and not (boards or garbled):
+            break
+        silent = [one for one in units if one not in {*boards, *garbled}]
+        await _ask_all(bus, silent, boards, garbled)
+    return OnBus(bus.baud, tuple(boards[unit] for unit in sorted(boards)), tuple(sorted(garbled)))
+
+
+async def _ask_all(bus: AskedPort, units: Sequence[int], boards: dict[int, Found], garbled: set[int]) -> None:
+    """Ask each of these addresses, and put down who is there."""
     for unit in units:
         first = read_coils(unit, 0, 1)
         reply = await _ask(bus, first, ANSWER_S if unit in USUAL else FAR_S)
@@ -93,11 +108,10 @@ async def _at(bus: AskedPort, units: Sequence[int]) -> OnBus:
             if reply is _NOISE:
                 reply = await _ask(bus, first, SLOWLY_S)
         if reply is _NOISE:
-            garbled.append(unit)
+            garbled.add(unit)
         elif reply is not None:
             relays = await _count(bus, partial(read_coils, unit, 0))
-            boards.append(Found(unit, relays, await _count(bus, partial(read_discrete_inputs, unit, 0))))
-    return OnBus(bus.baud, tuple(boards), tuple(garbled))
+            boards[unit] = Found(unit, relays, await _count(bus, partial(read_discrete_inputs, unit, 0)))
 
 
 async def _count(bus: AskedPort, asking: Callable[[int], Request]) -> int:

@@ -1,6 +1,7 @@
 """Boards at a port that somebody says is a Modbus bus: found at their speed and addresses, counted, and no relay moves by asking."""
 
 import asyncio
+import itertools
 import termios
 import time
 from pathlib import Path
@@ -76,6 +77,22 @@ async def test_a_machine_that_is_late_itself_misses_nobody(link: Path) -> None:
 
     bus.boards[0].on_request = hold_up
     assert await found(link, (9600,)) == OnBus(9600, (Found(2, 8, 8),))
+    bus.close()
+
+
+@pytest.mark.usefixtures("few_units")
+@pytest.mark.parametrize("units", [(2,), (200,), (3, 16)])
+async def test_a_board_whose_first_answer_is_lost_is_found_by_the_next_question(
+    link: Path, units: tuple[int, ...]
+) -> None:
+    bus = attached(link, units)
+    last, asked = bus.boards[-1], itertools.count()
+
+    def lose_the_first() -> None:
+        last.noise = Noise.NONE if next(asked) else Noise.SILENT
+
+    last.on_request = lose_the_first
+    assert await found(link, (9600,)) == OnBus(9600, tuple(Found(unit, 8, 8) for unit in units))
     bus.close()
 
 

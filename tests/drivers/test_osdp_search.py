@@ -58,10 +58,37 @@ async def test_one_that_has_a_key_of_somebody_is_found_as_well(bus: OsdpBus) -> 
     assert not bus.devices[0].secured
 
 
-async def test_several_of_a_bus_are_found_each_at_its_address_and_one_high_up_too(bus: OsdpBus) -> None:
+async def test_several_of_a_bus_are_found_each_at_its_address_and_one_high_up_too(
+    bus: OsdpBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(osdp_search, "ADDRESSES", (*range(18), 101))  # silence is waited for at each
     put(bus, OsdpDevice(0, SCBK_D), OsdpDevice(15, SCBK_D, pdid=bytes(12)), OsdpDevice(101, SCBK_D))
     nobody = Identity("000000", 0, 0, "00000000", "0.0.0")
     assert await found(bus) == OnBus(9600, (Found(0, NAME), Found(15, nobody), Found(101, NAME)))
+
+
+@pytest.mark.parametrize("lost", range(1, 8))
+async def test_whichever_message_is_lost_each_reader_is_found_by_another_question(
+    bus: OsdpBus, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """Of two readers: a question for all, the first one's address, the second one's, and both names; one message either way is lost."""
+    monkeypatch.setattr(osdp_search, "ADDRESSES", range(3))
+    put(bus, OsdpDevice(0, SCBK_D), OsdpDevice(2, SCBK_D, pdid=bytes(12)))
+    messages = itertools.count()
+    bus.lost = lambda: next(messages) == lost
+    nobody = Identity("000000", 0, 0, "00000000", "0.0.0")
+    assert await found(bus, (9600,)) == OnBus(9600, (Found(0, NAME), Found(2, nobody)))
+
+
+@pytest.mark.parametrize("lost", [{0, 1}, {1, 3}])
+async def test_a_reader_alone_is_found_though_no_question_of_the_first_round_reached_it(
+    bus: OsdpBus, monkeypatch: pytest.MonkeyPatch, lost: set[int]
+) -> None:
+    monkeypatch.setattr(osdp_search, "ADDRESSES", range(3))
+    put(bus, OsdpDevice(1, SCBK_D))
+    messages = itertools.count()
+    bus.lost = lambda: next(messages) in lost
+    assert await found(bus, (9600,)) == OnBus(9600, (Found(1, NAME),))
 
 
 async def test_two_at_one_address_are_told_and_the_others_of_their_bus_found(
@@ -114,7 +141,7 @@ async def test_an_adapter_that_hears_itself_hears_nobody_else(bus: OsdpBus) -> N
         task.add_done_callback(echo.discard)
 
     port._on_bytes = hear
-    assert await found(bus) == OnBus(0, why=Why.SILENT)
+    assert await found(bus, (9600,)) == OnBus(0, why=Why.SILENT)
 
 
 def test_no_message_of_a_search_switches_a_relay_board_that_hangs_on_the_cable_after_all() -> None:

@@ -128,12 +128,18 @@ def _detect(arguments: argparse.Namespace, devices: Callable[[], Devices]) -> in
 
     from edge.commission.detect import Named, detect, lines  # noqa: PLC0415
 
-    named = Named()  # only a port that somebody names is asked
+    named, asking = Named(), set[int]()  # only a port that somebody names is asked
+
+    def tell(baud: int, _address: int = 0) -> None:
+        """Let somebody who sits before a screen see that it goes on."""
+        if baud not in asking and sys.stderr.isatty():
+            sys.stderr.write(f"asking at {baud} baud; Ctrl-C ends it\n")
+        asking.add(baud)
+
     if arguments.osdp is not None:
-        readers = asyncio.run(devices().osdp_search(arguments.osdp, lambda _baud, _address: None))
-        named = Named(arguments.osdp, readers)
+        named = Named(arguments.osdp, asyncio.run(devices().osdp_search(arguments.osdp, tell)))
     elif arguments.modbus is not None:
-        boards = asyncio.run(devices().modbus_search(arguments.modbus, lambda _baud: None))
+        boards = asyncio.run(devices().modbus_search(arguments.modbus, tell))
         named = Named(arguments.modbus, boards=boards)
     found = detect(arguments.root, named=named, data=Path(config.bare().gate.data))
     for line in [msgspec.json.encode(found).decode()] if arguments.json else lines(found):
@@ -480,10 +486,12 @@ def _add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     bus = detect.add_mutually_exclusive_group()
     bus.add_argument(
-        "--modbus", metavar="PORT", help="ask for the Modbus boards of the bus at this port; switches nothing"
+        "--modbus",
+        metavar="PORT",
+        help="ask for the Modbus boards of the bus at this port, up to 40 s; switches nothing",
     )
     bus.add_argument(
-        "--osdp", metavar="PORT", help="ask for the OSDP readers of the bus at this port, up to half a minute"
+        "--osdp", metavar="PORT", help="ask for the OSDP readers of the bus at this port, up to a minute"
     )
     detect.add_argument("--json", action="store_true", help="for programs")
     detect.add_argument("--root", type=Path, default=Path("/"), help="another box's files (%(default)s)")

@@ -24,7 +24,13 @@ class BoardHands:
         if bus.asking is not None:
             return
         bus.asking = 0
-        self.searches.begin(self._search(device.place, port, bus))
+        self.searches.begin(device.place, self._search(device.place, port, bus))
+
+    async def stop(self, place: str) -> None:
+        """End a search that somebody does not want any more: what was known of the bus before holds, and its port is free."""
+        if await self.searches.end(place):
+            self.shell.session.search_ended(place)
+        await self.shell.look()
 
     async def _search(self, place: str, port: str, bus: ModbusBus) -> None:
         session = self.shell.session

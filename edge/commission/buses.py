@@ -57,12 +57,13 @@ class BusReader:
 
 @dataclass(slots=True)
 class Bus:
-    """The readers behind one adapter, by their keys. `asking`: the speed at which it is searched now, 0 while a key is given."""
+    """The readers behind one adapter, by their keys. `asking`: the speed at which it is searched now, 0 before the first and while a key is given (`is_keyed`)."""
 
     port: str
     readers: dict[str, BusReader] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
     asking: int | None = None
+    is_keyed: bool = False
 
     @property
     def is_taken(self) -> bool:

@@ -397,6 +397,12 @@ LABELS: Final[Mapping[str, Four]] = {
         "Solo se non c'è altro su questo cavo. Premere ancora",
         "Only if nothing else hangs on this cable. Tap again",
     ),
+    "js_stop_looking": (
+        "Suche beenden",
+        "Arrêter la recherche",
+        "Ferma la ricerca",
+        "Stop looking",
+    ),
     "js_osdp_key": (
         "Eigenen Schlüssel geben",
         "Donner une clé à lui",

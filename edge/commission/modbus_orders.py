@@ -18,7 +18,7 @@ class ModbusOrders:
 
     def all(self) -> Mapping[str, Callable[[web.Request], Awaitable[None]]]:
         """Return them by their names."""
-        return {"modbus-search": self._search}
+        return {"modbus-search": self._search, "modbus-stop": self._stop}
 
     async def _search(self, request: web.Request) -> None:
         """Somebody says that Modbus boards hang on an adapter: only then are they asked."""
@@ -28,3 +28,6 @@ class ModbusOrders:
         if device is None or search_of(device, shell.session) in {"", "asking"}:
             raise Refused("modbus.no_bus")
         self._hands.search(device)
+
+    async def _stop(self, request: web.Request) -> None:
+        await self._hands.stop((await body(request, BusBody)).key)

@@ -69,18 +69,27 @@ class BusHands:
         if bus.asking is not None:
             return
         bus.asking = 0
-        self.searches.begin(self._search(place, port, bus))
+        self.searches.begin(place, self._search(place, port, bus))
+
+    async def stop(self, place: str) -> None:
+        """End a search that somebody does not want any more: what was known of the bus before holds, and its port is free."""
+        if await self.searches.end(place):
+            self.shell.session.search_ended(place)
+        await self.shell.look()
 
     async def give_key(self, key: str) -> None:
         """Give a reader a key of its own, and listen to it then. KeyFailed with what to do; its bus goes on as it was."""
         session = self.shell.session
         bus = session.buses[place_of(key)]
         one = bus.readers[key]
-        async with self._alone(place_of(key), bus):
-            try:
+        bus.is_keyed = True
+        try:
+            async with self._alone(place_of(key), bus):
                 await self.shell.devices.osdp_key(one.reader)
-            except DriverError as error:
-                raise KeyFailed(error) from None
+        except DriverError as error:
+            raise KeyFailed(error) from None
+        finally:
+            bus.is_keyed = False
         keyed = replace(bus.readers.get(key, one), state=KeyState.OURS, trouble=None)
         session.found_on_bus(place_of(key), {**bus.readers, key: keyed})
         log.warning("an OSDP reader was given a key", extra={"code": "commission.keyed"})

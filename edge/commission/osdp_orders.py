@@ -12,7 +12,7 @@ from edge.front.asked import Asked, Refused, body
 
 
 class BusBody(Asked, frozen=True):
-    """POST osdp-search: the adapter; osdp-key: a reader that was found there."""
+    """POST osdp-search, osdp-stop: the adapter; osdp-key: a reader that was found there."""
 
     key: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 
@@ -25,7 +25,7 @@ class OsdpOrders:
 
     def all(self) -> Mapping[str, Callable[[web.Request], Awaitable[None]]]:
         """Return them by their names."""
-        return {"osdp-search": self._search, "osdp-key": self._key}
+        return {"osdp-search": self._search, "osdp-stop": self._stop, "osdp-key": self._key}
 
     async def _search(self, request: web.Request) -> None:
         """Somebody says that OSDP readers hang on an adapter: only then is anything sent to it."""
@@ -40,6 +40,9 @@ class OsdpOrders:
         if any(one.key == key for one in shell.session.readers):
             raise Refused("commission.is_reader")
         self._hands.search(device)
+
+    async def _stop(self, request: web.Request) -> None:
+        await self._hands.stop((await body(request, BusBody)).key)
 
     async def _key(self, request: web.Request) -> None:
         key = (await body(request, BusBody)).key

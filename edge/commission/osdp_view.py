@@ -14,10 +14,10 @@ from edge.commission.words import label
 
 
 def search_of(device: Plugged, session: Commissioning) -> str:
-    """Say whether an adapter can be searched for readers: "first", "again", "asking" while it is, "" where it cannot."""
+    """Say whether an adapter can be searched for readers: "first", "again", "asking" while it is, "busy" while a reader of it is given a key, "" where it cannot."""
     bus = session.buses.get(device.place)
     if bus is not None and bus.asking is not None:
-        return "asking"
+        return "busy" if bus.is_keyed else "asking"
     is_other = device.place in {*session.boards, *session.inputs, *(one.key for one in session.readers)}
     if is_other or session.is_modbus(device.place) or not may_be_bus(device):
         return ""

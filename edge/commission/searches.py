@@ -9,22 +9,29 @@ from edge.commission.inventory import NodeKind, Plugged
 
 @dataclass(slots=True)
 class Searches:
-    """Those under way."""
+    """Those under way, by their adapters."""
 
-    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    _tasks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
 
-    def begin(self, search: Coroutine[None, None, None]) -> None:
-        """Have one go on by itself."""
+    def begin(self, place: str, search: Coroutine[None, None, None]) -> None:
+        """Have one go on by itself; an adapter has one at a time."""
         task = asyncio.ensure_future(search)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[place] = task
+        task.add_done_callback(lambda _task: self._tasks.pop(place, None))
+
+    async def end(self, place: str) -> bool:
+        """End the one at an adapter, and wait until its port is given back; whether there was one."""
+        task = self._tasks.get(place)
+        if task is None:
+            return False
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return task.cancelled()
 
     async def close(self) -> None:
         """End every search."""
-        tasks = [*self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for place in [*self._tasks]:
+            await self.end(place)
 
 
 def port_of(device: Plugged) -> str:

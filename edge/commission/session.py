@@ -360,6 +360,17 @@ class Commissioning:
             place: one for place, one in self.modbus.items() if place in present or one.asking is not None
         }
 
+    def search_ended(self, place: str) -> None:
+        """A search was ended before it had found anything: an adapter of which nothing else is known is no bus."""
+        bus, boards = self.buses.get(place), self.modbus.get(place)
+        for one in (bus, boards):
+            if one is not None:
+                one.asking = None
+        if bus is not None and not (bus.readers or bus.troubles):
+            del self.buses[place]
+        if boards is not None and not (boards.is_taken or boards.troubles):
+            del self.modbus[place]
+
     def is_asked(self, key: str) -> bool:
         """Whether what is behind this adapter is being asked now: nothing else has its port."""
         buses = (self.buses.get(key), self.modbus.get(key))

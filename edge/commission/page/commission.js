@@ -54,12 +54,21 @@ function device(one) {
     el("header", {}, el("h3", { textContent: one.called }), el("span", { className: `badge${one.listening ? " ok" : ""}`, textContent: one.seat || one.state })),
     el("p", { className: "quiet", textContent: [one.kind, one.place, one.heard ? fill(words.heard, { n: one.heard }) : ""].filter(Boolean).join(" · ") }),
     one.wires ? button(words.remove, () => act("no-wire", { key: one.key })) : null,
-    one.osdp ? button(one.osdp === "first" ? words.osdp_first : words.osdp_again, (e) => { if (sure(e.currentTarget, words.osdp_sure)) act("osdp-search", { key: one.key }); }, { disabled: one.osdp === "asking" }) : null,
-    one.modbus ? button(one.modbus === "first" ? words.modbus_first : words.modbus_again, (e) => { if (sure(e.currentTarget, words.osdp_sure)) act("modbus-search", { key: one.key }); }, { disabled: one.modbus === "asking" }) : null,
+    search(one, "osdp"),
+    search(one, "modbus"),
     one.wants_key ? button(words.osdp_key, async (e) => { if (!sure(e.currentTarget, words.osdp_key_sure)) return; e.currentTarget.disabled = true; await act("osdp-key", { key: one.key }); drawn.devices = ""; show(); }, { className: "main" }) : null,
     one.is_board ? button(words.no_board, () => act("adapter", { key: one.key, pn532: false })) : null,
     one.adapter && !one.is_board ? el("label", { className: "check-box" }, el("input", { type: "checkbox", checked: one.pn532, onchange: (e) => act("adapter", { key: one.key, pn532: e.target.checked }) }), words.pn532) : null,
     ...one.troubles.map((bad) => el("div", { className: `trouble ${bad.grade}` }, el("p", { textContent: bad.cause }), el("p", { textContent: bad.fix }), ...order(one.key, bad, "serial"))));
+}
+
+// What hangs on a bus is looked for where somebody says that there is one; it takes a while, and can be ended.
+function search(one, bus) {
+  const now = one[bus];
+  if (!now) return null;
+  if (now === "asking") return button(words.stop_looking, (e) => { e.currentTarget.disabled = true; act(`${bus}-stop`, { key: one.key }); });
+  const press = (e) => { if (sure(e.currentTarget, words.osdp_sure)) act(`${bus}-search`, { key: one.key }); };
+  return button(words[`${bus}_${now === "first" ? "first" : "again"}`], press, { disabled: now === "busy" });
 }
 
 function order(key, one, why) {

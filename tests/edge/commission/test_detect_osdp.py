@@ -1,13 +1,19 @@
 """`gatehouse-edge detect --osdp PORT`: only a port that somebody names is asked, and who answers is named with what opens it."""
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from admission.reasons import Language
 from drivers.sims.osdp_reader import SCBK_D, OsdpBus, OsdpDevice
+from drivers.transport.asked_port import AskedPort
 from edge.commission.buses import key_file
 from edge.commission.detect import Named, detect, lines
 from edge.commission.words import LANGUAGES
@@ -15,6 +21,7 @@ from edge.devices import OsdpBus as Searched
 from edge.devices import OsdpFound
 from tests.edge.commission.box import Box
 from tests.edge.commission.test_detect import run
+from tests.house import ROOT
 
 FOUND = OsdpFound(5, 9600, "CAFE00", "1.2", "12345678", "1.2.3")
 
@@ -48,6 +55,46 @@ async def test_readers_of_a_bus_that_is_named_are_told_with_what_opens_them(tmp_
     gone = await asyncio.to_thread(run, *asked, "--osdp", port)
     assert (gone.returncode, gone.stdout) == (1, "")
     assert "is not there" in gone.stderr
+
+
+@pytest.mark.parametrize("bus", ["osdp", "modbus"])
+async def test_a_search_says_where_it_is_and_ctrl_c_ends_it_and_gives_the_port_back(
+    tmp_path: Path, bus: str
+) -> None:
+    silent = OsdpBus(tmp_path / "tty")
+    silent.port.plug()
+    screen, theirs = os.openpty()
+    detecting = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "edge",
+            "detect",
+            "--root",
+            str(Box(tmp_path / "box").root),
+            f"--{bus}",
+            str(silent.port.link),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    os.close(theirs)
+    said = b""
+    while b"9600 baud" not in said:
+        said += await asyncio.to_thread(os.read, screen, 4096)
+    detecting.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # a terminal that nobody has open any more
+        while more := await asyncio.to_thread(os.read, screen, 4096):
+            said += more
+    printed, _ = await asyncio.to_thread(detecting.communicate)
+    assert (detecting.returncode, printed) == (130, b"")
+    assert b"Ctrl-C" in said
+    assert b"Traceback" not in said
+    async with AskedPort(str(silent.port.link), 9600):  # nobody has it
+        pass
+    os.close(screen)
+    silent.port.unplug()
 
 
 @pytest.mark.parametrize("why", ["silent", "talks", "unclear"])

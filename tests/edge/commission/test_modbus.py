@@ -261,6 +261,28 @@ async def test_a_port_that_is_pulled_while_boards_are_looked_for_is_told(tmp_pat
         assert (await b.search())["units"] == [1]
 
 
+async def test_a_search_for_boards_that_is_stopped_gives_the_port_back_and_leaves_what_was_known(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path, 1) as b:
+        b.bus.boards[0].noise = Noise.SILENT
+        for known in (False, True):
+            if known:
+                b.bus.boards[0].noise = Noise.NONE
+                assert (await b.search())["units"] == [1]
+                b.bus.boards[0].noise = Noise.SILENT
+            before = (await b.rig.state())["devices"][0]
+            await b.rig.do("commission/modbus-search", {"key": ADAPTER})
+            await b.until(lambda now: "baud" in now["devices"][0]["state"])
+            await b.rig.do("commission/modbus-stop", {"key": ADAPTER})
+            assert (await b.rig.state())["devices"][0] | {"state": "", "listening": False} == before | {
+                "state": "",
+                "listening": False,
+            }
+        b.bus.boards[0].noise = Noise.NONE
+        assert await b.pulse(1) == [1]
+
+
 async def test_what_is_something_else_already_is_not_asked_for_boards(tmp_path: Path) -> None:
     async with bench(tmp_path, 1) as b:
         await b.rig.do("commission/plan", {"name": "N", "lanes": LANES})

@@ -93,7 +93,10 @@ class Bench:
         return by_key(state)
 
     async def listened(self, address: int) -> None:
-        await self.until(lambda now: bool(by_key(now)[key_at(address)]["listening"]))
+        await self.listened_at(key_at(address))
+
+    async def listened_at(self, key: str) -> None:
+        await self.until(lambda now: bool(by_key(now)[key]["listening"]))
 
     async def ask(self, address: int, card: str, way: str = "entry") -> None:
         """Ask for the card of a seat, and wait until this reader is open for it."""
@@ -315,6 +318,30 @@ async def test_a_port_that_is_pulled_while_it_is_searched_is_told_and_searched_a
         assert codes(by_key(state)[ADAPTER]) == ["bus.gone"]
         b.bus.port.plug()
         assert codes((await b.search())[ADAPTER]) == []
+
+
+async def test_a_search_that_is_stopped_gives_the_port_back_and_leaves_what_was_known(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        for begun in (False, True):
+            await b.rig.do("commission/osdp-search", {"key": ADAPTER})
+            if begun:
+                await b.until(lambda now: "baud" in by_key(now)[ADAPTER]["state"])
+            await b.rig.do("commission/osdp-stop", {"key": ADAPTER})
+            one = by_key(await b.look())[ADAPTER]
+            assert (one["osdp"], one["modbus"], codes(one)) == ("first", "first", [])
+            await b.listened_at(ADAPTER)
+        b.bus.devices[1] = OsdpDevice(1, SCBK_D)
+        before = (await b.search())[key_at(1)]
+        b.bus.devices[1].silent = True
+        await b.rig.do("commission/osdp-search", {"key": ADAPTER})
+        await b.until(lambda now: "baud" in by_key(now)[ADAPTER]["state"])
+        await b.rig.do("commission/osdp-stop", {"key": ADAPTER})
+        b.bus.devices[1].silent = False
+        assert by_key(await b.look())[key_at(1)] == before
+        await b.rig.do("commission/osdp-key", {"key": key_at(1)})
+        await b.listened(1)
+        await b.rig.do("commission/osdp-stop", {"key": ADAPTER})  # there is none: that is what was wanted
+        await b.listened(1)
 
 
 async def test_a_bus_where_nobody_answers_is_told_and_is_a_scanner_s_port_again(tmp_path: Path) -> None:

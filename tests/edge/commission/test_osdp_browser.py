@@ -52,7 +52,9 @@ async def test_an_osdp_reader_is_found_given_a_key_and_placed_without_a_file_edi
         await page.wait_for_selector(
             "#devices li:has-text('CP2102') .badge:has-text('looking for OSDP readers')"
         )
-        assert await page.locator("#devices li:has-text('CP2102') button").is_disabled()
+        await page.click("#devices li:has-text('CP2102') button:has-text('Stop looking')")
+        await page.wait_for_selector("#devices li:has-text('CP2102') .badge.ok")
+        await press(s, "CP2102", "Look for OSDP readers", "Only if nothing else hangs on this cable")
         await page.wait_for_selector("#devices li:has-text('OSDP 0, CAFE00 12345678')", timeout=SEARCH_MS)
         assert "somebody else's key" in await page.inner_text(
             "#devices li:has-text('OSDP 9, 3C623E 292227FF')"

@@ -357,19 +357,22 @@ def _pin(arguments: argparse.Namespace) -> int:
 
 
 def _reset(arguments: argparse.Namespace) -> int:
-    from edge.reset import reset  # noqa: PLC0415
+    from edge.reset import ReaderKeys, reset  # noqa: PLC0415
 
     data = _data(arguments)
     if not arguments.yes:
         raise Complaint(f"this would delete keys, lists and records in {data}", "Add --yes to do it.")
     _become_owner(data)
-    forgotten = reset(data, lose_records=arguments.lose_records)
+    chosen = arguments.keys and ReaderKeys(arguments.keys)
+    forgotten = reset(data, lose_records=arguments.lose_records, reader_keys=chosen)
     _say(f"deleted from {data}: {', '.join(forgotten.removed)}")
     if forgotten.left:
         _say(f"left, since it is not the gate's: {', '.join(forgotten.left)}")
     if any(one.endswith(".key") for one in forgotten.left):
+        _say("Their keys open these readers: lose them (--lose-keys) before the box goes to others.")
+    if chosen is ReaderKeys.LOSE:
         _say(
-            "A reader whose key is gone has to be reset with its maker's tool: delete keys only where the box goes to others."
+            "Reset each OSDP reader with its maker's tool, or put it into install mode; then a commissioning gives it a new key."
         )
     _say(CENTRE_HINT)
     return EX_OK
@@ -559,6 +562,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     reset.add_argument("--yes", action="store_true", help="really do it")
     reset.add_argument("--lose-records", action="store_true", help="even those that the centre does not have")
+    keys = reset.add_mutually_exclusive_group()
+    for what, means in (
+        ("keep", "the box stays at its OSDP readers"),
+        ("lose", "it goes to others; the readers take new keys"),
+    ):
+        keys.add_argument(f"--{what}-keys", dest="keys", action="store_const", const=what, help=means)
     return parser
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +23,19 @@ LISTS: Final = (
 )  # fmt: skip
 """What the centre gave, also as it was signed for neighbours, and what is counted of the link to it."""
 LOGS: Final = ("log", "log.salvaged", "log.aside-*", "log.reserve", "lane.sock")
+READER_KEYS: Final = ("*.key", "*.key.new*")
+"""Those that OSDP readers hold too, also as they were being given."""
 LOCK: Final = "log.lock"
 """The last to go: who holds it keeps every daemon out."""
+
+
+class ReaderKeys(Enum):
+    """What becomes of the keys of OSDP readers. No reader can be relied on to take the specification's key back over the wire."""
+
+    KEEP = "keep"
+    """The box stays at its readers: a commissioning finds them again by these."""
+    LOSE = "lose"
+    """The box goes to others: each reader is reset with its maker's tool, and given another key then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +46,13 @@ class Forgotten:
     left: tuple[str, ...]
 
 
-def reset(data: Path, *, lose_records: bool, disk: Disk | None = None) -> Forgotten:
+def reset(
+    data: Path, *, lose_records: bool, reader_keys: ReaderKeys | None = None, disk: Disk | None = None
+) -> Forgotten:
     """Delete all that makes this box a certain gate. Power may fail at any point: run it again.
 
     Complaint where there are records that the centre has not acknowledged, or that cannot be counted, unless
-    `lose_records`; StoreFault HELD while a daemon runs.
+    `lose_records`, and where there are keys of readers and `reader_keys` is None; StoreFault HELD while a daemon runs.
     """
     disk = disk or LocalDisk()
     if not data.is_dir():
@@ -47,9 +61,12 @@ def reset(data: Path, *, lose_records: bool, disk: Disk | None = None) -> Forgot
     try:
         if not lose_records:
             _refuse_while_unsent(data)
+        if reader_keys is None:
+            _refuse_unless_chosen(data)
         removed = []
         # Keys first: with keys and without its log this box would go on as the same gate and look like a clone.
-        for patterns in (KEYS, LISTS, LOGS, (LOCK,)):
+        lost = READER_KEYS if reader_keys is ReaderKeys.LOSE else ()
+        for patterns in (KEYS, lost, LISTS, LOGS, (LOCK,)):
             for path in _matching(data, patterns):
                 disk.remove(path)
                 removed.append(path.name)
@@ -100,6 +117,15 @@ def _refuse_while_unsent(data: Path) -> None:
         raise Complaint(f"unsent records cannot be counted: {fault}", hint) from fault
     if count:
         raise Complaint(f"{count} records have not reached the centre", hint)
+
+
+def _refuse_unless_chosen(data: Path) -> None:
+    if count := len([*_matching(data, READER_KEYS)]):
+        hint = (
+            "Add --keep-keys where this box stays at these readers: its page finds them again. Add --lose-keys where it goes to others:"
+            " each reader then has to be reset with its maker's tool or put into install mode, and takes a new key."
+        )
+        raise Complaint(f"{data} holds {count} keys of OSDP readers, which have them too", hint)
 
 
 def _matching(data: Path, patterns: tuple[str, ...]) -> Iterator[Path]:

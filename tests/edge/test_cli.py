@@ -573,12 +573,18 @@ def test_a_reset_forgets_only_what_is_safe_and_ours(box: Box) -> None:
     assert [path.name for path in box.data.iterdir()] == ["notes.txt"]
 
 
-def test_a_reset_leaves_the_keys_of_osdp_readers_and_says_so(box: Box) -> None:
-    """Without its key a reader serves nobody any more until its maker's tool resets it."""
-    (box.data / "osdp-1.key").write_text("00" * 16)
-    code, out, _ = box.call("reset", "--yes", "--lose-records")
-    assert (code, "osdp-1.key" in out, "maker's tool" in out) == (0, True, True)
-    assert [path.name for path in box.data.iterdir()] == ["osdp-1.key"]
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_reset_asks_what_becomes_of_the_keys_of_osdp_readers_and_does_it(box: Box, kept: bool) -> None:
+    """Without its key a reader serves nobody until its maker's tool resets it; with it, whoever has the box's card."""
+    names = ["osdp-1.key", "osdp-2.key.new", "osdp-3.key.new.part"]
+    for name in names:
+        (box.data / name).write_text("00" * 16)
+    code, _, err = box.call("reset", "--yes", "--lose-records")
+    assert (code, "3 keys of OSDP readers" in err, "--keep-keys" in err) == (1, True, True)
+    assert (box.data / "enrolment.json").exists()
+    code, out, _ = box.call("reset", "--yes", "--lose-records", "--keep-keys" if kept else "--lose-keys")
+    assert (code, "open these readers" in out, "maker's tool" in out) == (0, kept, not kept)
+    assert sorted(path.name for path in box.data.iterdir()) == (names if kept else [])
 
 
 def test_no_reset_while_a_gate_runs(box: Box) -> None:

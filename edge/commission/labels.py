@@ -286,6 +286,12 @@ LABELS: Final[Mapping[str, Four]] = {
         "Apre davvero. Premere ancora",
         "It really opens. Tap again",
     ),
+    "js_no_timer": (
+        "Ohne eigenen Zeitschalter (die Box beendet jeden Impuls)",
+        "Sans minuterie (le boîtier termine chaque impulsion)",
+        "Senza temporizzatore (il box termina ogni impulso)",
+        "Without a timer of its own (the box ends each pulse)",
+    ),
     "js_turned": (
         "Was hat sich bewegt?",
         "Qu'est-ce qui a bougé ?",

@@ -59,6 +59,7 @@ def grown(before: ModbusRelay, found: ModbusRelay) -> ModbusRelay:
         baud=found.baud,
         unit=1 if len(units) > 1 else units[0],
         units=units if len(units) > 1 else (),
+        flash=before.flash or len(units) > 1,
         lines=min(most, lines),
         inputs=min(most, before.inputs),
     )
@@ -83,8 +84,13 @@ def troubles_of(found: ModbusBoards, place: str, port: str) -> Iterator[Trouble]
     units = [one.unit for one in found.boards if one.relays]
     if len(units) > BOARDS_MAX:
         yield Trouble(Grade.WARN, "modbus.many", place, (("what", _listed(units[BOARDS_MAX:])),))
-    if len({(one.relays, one.inputs) for one in found.boards}) > 1:
-        what = ", ".join(f"{one.unit}: {one.relays} + {one.inputs}" for one in found.boards)
+    inputs_alone = [one.unit for one in found.boards if not one.relays]
+    # One bus is one board of relays, or one board of inputs alone.
+    if unused := inputs_alone if units else inputs_alone[1:]:
+        yield Trouble(Grade.WARN, "modbus.more_inputs", place, (("what", _listed(unused)),))
+    used = [one for one in found.boards if one.relays]
+    if len({(one.relays, one.inputs) for one in used}) > 1:
+        what = ", ".join(f"{one.unit}: {one.relays} + {one.inputs}" for one in used)
         yield Trouble(Grade.WARN, "modbus.differ", place, (("what", what),))
 
 

@@ -10,6 +10,12 @@ from edge.commission.osdp_orders import BusBody
 from edge.front.asked import Refused, body
 
 
+class TimerBody(BusBody, frozen=True):
+    """POST modbus-timer: whether a board ends pulses by itself."""
+
+    has_timer: bool
+
+
 class ModbusOrders:
     """The orders of a page with these hands."""
 
@@ -18,7 +24,7 @@ class ModbusOrders:
 
     def all(self) -> Mapping[str, Callable[[web.Request], Awaitable[None]]]:
         """Return them by their names."""
-        return {"modbus-search": self._search, "modbus-stop": self._stop}
+        return {"modbus-search": self._search, "modbus-stop": self._stop, "modbus-timer": self._timer}
 
     async def _search(self, request: web.Request) -> None:
         """Somebody says that Modbus boards hang on an adapter: only then are they asked."""
@@ -31,3 +37,7 @@ class ModbusOrders:
 
     async def _stop(self, request: web.Request) -> None:
         await self._hands.stop((await body(request, BusBody)).key)
+
+    async def _timer(self, request: web.Request) -> None:
+        said = await body(request, TimerBody)
+        self._hands.shell.session.set_timer(said.key, has_timer=said.has_timer)

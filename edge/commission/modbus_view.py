@@ -48,6 +48,11 @@ def units_of(board: object) -> tuple[int, ...]:
     return (board.units or (board.unit,)) if isinstance(board, ModbusRelay) else ()
 
 
+def timer_of(board: object) -> bool | None:
+    """Return whether a board alone on its bus ends pulses by itself; None for any other."""
+    return board.flash if isinstance(board, ModbusRelay) and len(board.units) < 2 else None
+
+
 def inputs_known(key: str, session: Commissioning) -> int:
     """Return how many inputs each board behind an adapter has, as they were counted, or as several are known; else 0."""
     bus, board = session.modbus.get(key), session.relays_on(key)

@@ -575,6 +575,24 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
             "Of each so many are used as all have. Else give each kind an adapter of its own.",
         ),
     ),
+    "modbus.more_inputs": (
+        Sentence(
+            "Diese Platinen haben nur Eingänge und werden an diesem Bus nicht benutzt: {what}",
+            "Jeder einen eigenen Adapter geben und dort suchen.",
+        ),
+        Sentence(
+            "Ces cartes n'ont que des entrées et ne servent pas sur ce bus : {what}",
+            "Donner à chacune son adaptateur, et chercher là.",
+        ),
+        Sentence(
+            "Queste schede hanno solo ingressi e su questo bus non si usano: {what}",
+            "Dare a ognuna il suo adattatore, e cercare lì.",
+        ),
+        Sentence(
+            "These boards have inputs alone, and are not used on this bus: {what}",
+            "Give each an adapter of its own, and look there.",
+        ),
+    ),
     "modbus.no_bus": (
         Sentence("Hier kann kein Modbus sein.", "Einen seriellen Adapter wählen, der nichts anderes ist."),
         Sentence("Il ne peut y avoir de Modbus ici.", "Choisir un adaptateur série qui n'est rien d'autre."),

@@ -448,6 +448,12 @@ class Commissioning:
             self.unwatch(key)  # it was taken for a board of contacts alone
         self.boards[key] = board
 
+    def set_timer(self, key: str, *, has_timer: bool) -> None:
+        """Say whether a Modbus board ends pulses by itself. Several on one bus have to."""
+        board = self.boards.get(key)
+        if isinstance(board, ModbusRelay) and len(board.units) < 2:
+            self.boards[key] = msgspec.structs.replace(board, flash=has_timer)
+
     def no_board(self, key: str) -> None:
         """A device is no relay board after all."""
         self.boards.pop(key, None)

@@ -24,6 +24,7 @@ from drivers.base import (
     InputChanged,
     InputsLost,
     Medium,
+    Misconfigured,
     Opened,
     ReaderEvent,
     Scan,
@@ -47,7 +48,15 @@ from edge.commission.known import Mode
 from edge.commission.session import CODE_LETTERS, Commissioning, Heard
 from edge.devices import Devices
 from edge.parts import RelayEvents
-from edge.settings import GpioInputs, GpioRelay, InputSettings, RelayInputs, RelaySettings, Settings
+from edge.settings import (
+    GpioInputs,
+    GpioRelay,
+    InputSettings,
+    ModbusRelay,
+    RelayInputs,
+    RelaySettings,
+    Settings,
+)
 from edge.supervise import DeviceState, keep
 
 LOOK_S: Final = 1.0
@@ -62,11 +71,12 @@ log = logging.getLogger("edge.commission")
 
 
 class PulseFailed(Exception):
-    """A relay did not do what it was asked. `hint` is the driver's."""
+    """A relay did not do what it was asked. `hint` is the driver's; `is_refused`: the board answered, and does not do it."""
 
-    def __init__(self, what: str, hint: str) -> None:
-        super().__init__(what)
-        self.hint = hint
+    def __init__(self, error: DriverError) -> None:
+        super().__init__(str(error))
+        self.hint = error.hint
+        self.is_refused = isinstance(error, Misconfigured)
 
 
 @dataclass(slots=True)
@@ -205,7 +215,14 @@ class Shell:
         session = self.session
         board = session.known_board(key, board)
         async with self._turn, self.alone(key):  # its guard has the port: a board has one owner
-            await self._pulse(board, line)
+            try:
+                await self._pulse(board, line)
+            except PulseFailed as failed:
+                plain = _without_timer(board)
+                if not failed.is_refused or plain is None:
+                    raise
+                board = plain
+                await self._pulse(board, line)
         session.use_board(key, board)
         self._pulsed(line)
 
@@ -223,7 +240,7 @@ class Shell:
                 pin = GpioRelay(id="relays", chip=chip, offsets=(offset,), active_low=is_high)
                 await self._pulse(pin, 0)
             except DriverError as error:
-                raise PulseFailed(str(error), error.hint) from None
+                raise PulseFailed(error) from None
             finally:
                 self._boards_busy.discard(inputs)
         self.rests[chip, offset] = is_high
@@ -255,9 +272,9 @@ class Shell:
             error = (
                 faults[-1] if faults else DeviceGone("the board does not answer", "Check cable and supply.")
             )
-            raise PulseFailed(str(error), error.hint) from None
+            raise PulseFailed(error) from None
         except DriverError as error:
-            raise PulseFailed(str(error), error.hint) from None
+            raise PulseFailed(error) from None
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -362,6 +379,13 @@ class Shell:
         if one is not None:
             one.task.cancel()
             await asyncio.gather(one.task, return_exceptions=True)
+
+
+def _without_timer(board: RelaySettings) -> RelaySettings | None:
+    """Return a Modbus board as one that knows no flash-on; None for any other, and for several on a bus, which have to know it."""
+    if not isinstance(board, ModbusRelay) or not board.flash or len(board.units) > 1:
+        return None
+    return msgspec.structs.replace(board, flash=False)
 
 
 def _without(settings: InputSettings, session: Commissioning) -> InputSettings:

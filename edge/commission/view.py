@@ -45,6 +45,8 @@ class DeviceShown(msgspec.Struct, frozen=True):
     is_board: bool
     adapter: bool
     pn532: bool
+    timer: bool | None
+    """Whether a Modbus board ends pulses by itself; None where nobody has to say."""
     wires: bool
     """It is a Wiegand reader on lines that a person named."""
     units: tuple[int, ...]
@@ -228,6 +230,7 @@ def _device(
         is_board=device.place in shell.session.boards,
         adapter=_may_be_pn532(device.place, board, shell),
         pn532=device.place in shell.pn532,
+        timer=modbus_view.timer_of(made),
         wires=hangs is not None,
         units=modbus_view.units_of(on_bus),
         modbus=modbus_view.search_of(device, shell.session),

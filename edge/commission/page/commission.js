@@ -134,6 +134,7 @@ function board(one) {
   }));
   const card = el("article", {}, el("h3", { textContent: `${one.called} · ${one.place}` }),
     el("div", { className: "row" }, el("label", {}, words.kind, " ", kind), el("label", {}, words.lines, " ", many)),
+    one.timer === null ? null : el("label", { className: "check-box" }, el("input", { type: "checkbox", name: "no_timer", checked: !one.timer, onchange: (e) => act("modbus-timer", { key: one.key, has_timer: !e.target.checked }) }), words.no_timer),
     el("div", { className: "row pulses" }, ...lines));
   if (had.line !== null) {
     const outputs = state.lanes.flatMap((lane) => lane.outputs);
@@ -229,7 +230,7 @@ function show() {
   const boards = state.devices.filter((one) => one.board && !one.seat && (one.is_board || !alone.includes(one.key)));
   $("outputs-none").hidden = boards.length > 0 || state.pins.length > 0;
   $("outputs-why").hidden = !$("outputs-none").hidden;
-  draw("boards", [boards.map((one) => [one.key, one.units, one.units.length && one.lines]), state.lanes.map((one) => one.outputs)], () => boards.map(board));
+  draw("boards", [boards.map((one) => [one.key, one.units, one.units.length && one.lines, one.timer]), state.lanes.map((one) => one.outputs)], () => boards.map(board));
   draw("pins", [state.pins, state.lanes.map((one) => one.outputs)], () => state.pins.map(pins));
   const chips = state.pins.filter((one) => one.wires.length > 1);
   draw("wires", chips.map(({ chip, wires: lines }) => [chip, lines]), () => { wiredTo = {}; return chips.map(wires); });

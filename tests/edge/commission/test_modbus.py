@@ -160,6 +160,48 @@ async def test_a_board_alone_at_another_address_and_speed_is_set_up_too(tmp_path
         assert relay == ModbusRelay(id="relays", port=b.port, baud=19_200, unit=5, lines=4)
 
 
+@pytest.mark.parametrize("is_searched", [False, True])
+async def test_a_board_without_flash_on_is_pulsed_by_the_box_and_written_so(
+    tmp_path: Path, is_searched: bool
+) -> None:
+    async with bench(tmp_path, 1) as b:
+        b.bus.boards[0]._flashes = False
+        await b.rig.do("commission/plan", {"name": "N", "lanes": LANES[:1]})
+        b.rig.shell.session.chosen = {seat: one for seat, one in SCANNERS.items() if seat.lane == 1}
+        if is_searched:
+            assert (await b.search())["units"] == [1]
+        assert await b.pulse(1) == [1]
+        assert (await b.rig.state())["devices"][0]["timer"] is False
+        assert await b.pulse(2) == [2]  # it stays such a board
+        await b.rig.do("commission/turned", {"key": ADAPTER, "line": 2, "lane": 1, "way": "entry"})
+        await b.rig.do("commission/write", {})
+    (board,) = config.load(b.rig.path, {}).relays
+    assert isinstance(board, ModbusRelay)
+    assert (board.flash, board.lines) == (False, 8)
+
+
+async def test_whoever_says_that_a_board_has_no_timer_has_the_box_end_its_pulses(tmp_path: Path) -> None:
+    async with bench(tmp_path, 1) as b:
+        assert (await b.rig.state())["devices"][0]["timer"] is None
+        assert await b.pulse(1) == [1]
+        assert (await b.rig.state())["devices"][0]["timer"] is True
+        for has_timer in (False, True):
+            b.bus.boards[0].flashed.clear()
+            await b.rig.do("commission/modbus-timer", {"key": ADAPTER, "has_timer": has_timer})
+            assert await b.pulse(1) == [1]
+            assert bool(b.bus.boards[0].flashed) is has_timer
+        await b.rig.do("commission/modbus-timer", {"key": "1-9", "has_timer": False})  # nobody's
+        assert await b.pulse(8, lines=16, code="commission.pulse_failed") == []  # refused for another reason
+
+
+async def test_boards_of_inputs_alone_that_a_bus_cannot_use_are_named(tmp_path: Path) -> None:
+    async with bench(tmp_path, 1, 2, 3, coils=0) as b:
+        one = await b.search()
+        assert [trouble["code"] for trouble in one["troubles"]] == ["modbus.more_inputs"]
+        assert "2, 3" in one["troubles"][0]["cause"]
+        assert one["state"] == "Modbus, addresses: 1"
+
+
 async def test_a_board_with_contacts_alone_is_watched_at_its_address(tmp_path: Path) -> None:
     async with bench(tmp_path, 3, inputs=4, coils=0) as b:
         await b.rig.do("commission/plan", {"name": "N", "lanes": LANES[:1]})

@@ -117,6 +117,16 @@ need_test_packages() {
     [ -z "$missing" ] || install_debian $missing
 }
 
+need_nginx() { # The program alone, beside the tests: as a package it would serve port 80 from then on.
+    if command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || [ -x build/nginx/usr/sbin/nginx ]; then
+        return 0
+    fi
+    mkdir -p build
+    # shellcheck disable=SC2015 # whichever step fails, the tests go on without it and say so
+    (cd build && apt-get -qq download nginx >&2 && dpkg -x nginx_*.deb nginx && rm nginx_*.deb) ||
+        say "nginx could not be had: its tests will be left out"
+}
+
 need_lab_packages() {
     # Elsewhere it cannot be built, and says so itself.
     [ "$(uname -m)" = x86_64 ] && [ "$(id -u)" = 0 ] || return 0
@@ -140,6 +150,7 @@ bench)
     ;;
 test)
     need_test_packages
+    need_nginx
     make_venv
     install_locked test
     ;;

@@ -118,7 +118,7 @@ class PublishedApi:
         if not is_address(address):
             return problem(404, "not_found", "There is no such snapshot.")
         try:
-            file = await asyncio.to_thread(self.snapshots.path(address).open, "rb")
+            file = await asyncio.to_thread(self.snapshots.open, address)
         except OSError:
             return problem(404, "not_found", "This snapshot is gone; ask for the manifest again.")
         with file:

@@ -1,7 +1,7 @@
 """Snapshots of lists as files, for whoever serves files best; and what each gate is told of them.
 
 A group's newest list lies in the data folder as `snapshots/ADDRESS`, immutable: nginx or a CDN may serve the folder at
-`/api/v1/snapshots/`. It is rebuilt at most every `REBUILD_S` while gates follow by changes (`sync.gates.changes`), and at
+`/api/v1/snapshots/`. Replicas bring each other's (`sync.gates.shared_snapshots`). It is rebuilt at most every `REBUILD_S` while gates follow by changes (`sync.gates.changes`), and at
 once for a gate that cannot.
 """
 
@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import (
@@ -35,7 +37,7 @@ from sqlalchemy import (
 from admission.ids import GateId
 from sync.events import rows as events
 from sync.events.tables import event as event_table
-from sync.gates import lists, tables
+from sync.gates import lists, shared_snapshots, tables
 from sync.gates.group_settings import GroupSettings
 from sync.keys import VenueKeys
 from sync.store.database import Database
@@ -84,8 +86,9 @@ snapshot = Table(
     Column("tag", String(40), nullable=False),
     Column("key", LargeBinary(32), nullable=False),
     Column("made_at_s", BigInteger, nullable=False),
+    Column("versions", BigInteger, nullable=False, server_default="0"),
 )
-"""The newest of each group; `key`: public, that its list is signed with."""
+"""The newest of each group; `key`: public, that its list is signed with; `versions`: of all events together, when made."""
 
 log = logging.getLogger("sync.snapshots")
 
@@ -120,6 +123,7 @@ class Snapshots:
         self._rebuild_s = rebuild_s
         self._thread = ThreadPoolExecutor(1, "snapshots")
         self._turns: dict[int, asyncio.Lock] = {}
+        self._bringing = threading.Lock()
         self._newest: dict[int, _Newest] = {}
         self._sealed: dict[tuple[GateId, bytes, bytes], bytes] = {}
         """By gate, its key and the secret: sealed once, so that what is told changes only when something did."""
@@ -154,9 +158,36 @@ class Snapshots:
         """Return where a snapshot lies, if it does. `address`: one that `is_address`."""
         return self.folder / address
 
+    def open(self, address: str) -> BinaryIO:
+        """Open a snapshot, also one that another replica made. Blocks. OSError where none has it, or the disk takes it not."""
+        try:
+            return self.path(address).open("rb")
+        except FileNotFoundError:
+            if not self._database.is_postgresql:
+                raise
+        with self._bringing:  # all that ask for it meanwhile find it
+            if not self.path(address).exists():
+                self._bring(address)
+        return self.path(address).open("rb")
+
     def build(self, group: int) -> Published:
         """Make a group's snapshot now. Blocks, seconds for a million rows. OSError where the disk does not take it."""
         return self._build(group, self._secrets(group).list_secret)
+
+    def _bring(self, address: str) -> None:
+        """Take a snapshot from the database into the folder, where it is there."""
+        self.folder.mkdir(mode=0o755, exist_ok=True)
+        fresh = self.folder / f"{os.getpid()}.{address}.new"
+        try:
+            with fresh.open("wb") as out, self._database.reading() as connection:
+                if not shared_snapshots.bring(connection, address, out):
+                    return
+                out.flush()
+                os.fsync(out.fileno())
+            fresh.chmod(0o644)
+            fresh.rename(self.path(address))
+        finally:
+            fresh.unlink(missing_ok=True)
 
     def _build(self, group: int, secret: bytes) -> Published:
         self.folder.mkdir(mode=0o755, exist_ok=True)
@@ -183,12 +214,30 @@ class Snapshots:
             sum(one.version for one in head.events),
             _public(key),
         )
-        self._database.transact(lambda connection: _remember(connection, group, made))
+        self._database.transact(lambda connection: self._remember(connection, group, made))
         self._newest[group] = made
         self.built += 1
         self._remove_old()
         log.info("snapshot of group %d: %d bytes", group, size)
         return made.published
+
+    def _remember(self, connection: Connection, group: int, made: _Newest) -> None:
+        queue(connection, "snapshot")
+        published = made.published
+        with self.path(published.address).open("rb") as file:
+            shared_snapshots.keep(connection, group, published.address, made.made_at_s, file, KEPT)
+        connection.execute(delete(snapshot).where(snapshot.c.group_id == group))
+        connection.execute(
+            insert(snapshot).values(
+                group_id=group,
+                address=published.address,
+                size=published.size,
+                tag=published.tag,
+                key=made.key,
+                made_at_s=made.made_at_s,
+                versions=made.versions,
+            )
+        )
 
     # --- in the thread ------------------------------------------------------------------------------------------
 
@@ -246,22 +295,20 @@ class Snapshots:
         )
 
     def _known(self, group: int, secret: bytes) -> _Newest | None:
-        """Return the newest snapshot that lies here: of this process, or as another one left it.
+        """Return the newest snapshot: of this process, of another replica, or as an earlier one left it.
 
         None for one that an earlier secret opens: who was shut out since knows that. None for one that an earlier list
         key signed: gates believe the present one alone.
         """
         key = _public(self._keys.list_key)
-        newest = self._newest.get(group)
-        if newest is None or newest.key != key:
-            with self._database.reading() as connection:
-                row = connection.execute(select(snapshot).where(snapshot.c.group_id == group)).first()
-            if row is None or row.key != key:
-                return None
-            published = Published(row.address, row.size, row.tag)
-            newest = self._newest[group] = _Newest(published, row.made_at_s, 0, key)
+        with self._database.reading() as connection:
+            row = connection.execute(select(snapshot).where(snapshot.c.group_id == group)).first()
+        if row is None or row.key != key:
+            return None
+        published = Published(row.address, row.size, row.tag)
+        newest = self._newest[group] = _Newest(published, row.made_at_s, row.versions, key)
         try:
-            with self.path(newest.published.address).open("rb") as file:
+            with self.open(published.address) as file:
                 ours = is_made_with(secret, file.read(HEADER_BYTES))
                 whole = os.fstat(file.fileno()).st_size == newest.published.size
         except OSError:
@@ -367,18 +414,3 @@ def _is_closed(connection: Connection, group: int) -> bool:
 
 def _public(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes_raw()
-
-
-def _remember(connection: Connection, group: int, made: _Newest) -> None:
-    queue(connection, "snapshot")
-    connection.execute(delete(snapshot).where(snapshot.c.group_id == group))
-    connection.execute(
-        insert(snapshot).values(
-            group_id=group,
-            address=made.published.address,
-            size=made.published.size,
-            tag=made.published.tag,
-            key=made.key,
-            made_at_s=made.made_at_s,
-        )
-    )

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -128,3 +129,42 @@ async def test_who_has_a_list_is_told_of_the_one_before_while_another_is_made(
     assert after is not None
     assert len({first.snapshot, told.snapshot, after.snapshot}) == 3
     made.close()
+
+
+def test_a_replica_gives_the_snapshot_that_another_one_made(
+    home: Home, centre: Database, keys: VenueKeys, tmp_path: Path
+) -> None:
+    if not centre.is_postgresql:
+        pytest.skip("SQLite is served by one machine")
+    first, second = (Snapshots(centre, keys, tmp_path / name, lambda: NOW_S) for name in ("first", "second"))
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    made = first.build(GROUP)
+    with second.open(made.address) as file:
+        assert file.read() == first.path(made.address).read_bytes()
+    told = asyncio.run(second.manifest(demo.MAIN_GATE, fresh=False))
+    assert told is not None
+    assert (told.snapshot, second.built) == (made, 0)
+
+    older = made
+    for number in range(1, 4):  # each list is another one
+        with changes.change(centre, [demo.EVENT], NOW_S) as connection:
+            rows.set_standing(connection, demo.EVENT, TicketId(number), Standing.CANCELLED)
+        before, older = older, made
+        at_s = iter((NOW_S + number,))
+        made = Snapshots(centre, keys, tmp_path / "first", at_s.__next__).build(GROUP)
+    third = Snapshots(centre, keys, tmp_path / "third", lambda: NOW_S)
+    (tmp_path / "third").mkdir()
+    assert third.open(made.address).close() is None
+    assert third.open(older.address).close() is None  # a gate may be fetching it
+    with pytest.raises(FileNotFoundError):
+        third.open(before.address)
+
+    with centre.writing() as connection:
+        connection.exec_driver_sql("UPDATE snapshot_part SET body = body || 'x'")
+    (tmp_path / "third" / "snapshots" / made.address).unlink()
+    with pytest.raises(FileNotFoundError):
+        third.open(made.address)
+    assert not list((tmp_path / "third" / "snapshots").glob("*.new"))
+    for one in (first, second, third):
+        one.close()

@@ -14,7 +14,9 @@ import struct
 from hashlib import sha256
 
 from admission.entitlements import Mode
-from admission.ids import RecordId, SessionId, ZoneId
+from admission.ids import RecordId, ZoneId
+from admission.limits import NO_LIMITS, Limits
+from admission.observed import PresenceRow
 from admission.presence import State, TicketPresence
 
 _NAME = struct.Struct(">IQI")
@@ -25,22 +27,25 @@ def mark(of: RecordId) -> bytes:
     return sha256(_NAME.pack(*of)).digest()
 
 
-def giving_way(presence: TicketPresence, admits: int, limit_session: int = 0) -> frozenset[RecordId]:
-    """Return the reservations of a ticket that give way. `limit_session` as for `TicketPresence.doubles`."""
+def giving_way(presence: TicketPresence, admits: int, limits: Limits = NO_LIMITS) -> frozenset[RecordId]:
+    """Return the reservations of a ticket that give way."""
     admits = max(admits, 1)
     entries = presence.entries()
     passed = {row.id for row in entries if presence.state(row.id) is State.COMMITTED}
-    uses: dict[tuple[ZoneId, SessionId], int] = {}
+    uses: dict[ZoneId, list[PresenceRow]] = {}
     inside: dict[ZoneId, int] = {}
     again: set[RecordId] = set()
     found = set()
     for row in sorted(entries, key=lambda row: (row.id not in passed, mark(row.id))):
-        at = row.zone, row.session
         is_use = presence.is_use(row)
-        taken, there = uses.get(at, 0), inside.get(row.zone, 0)
+        taken, there = uses.setdefault(row.zone, []), inside.get(row.zone, 0)
         full = (
-            (row.mode is Mode.NORMAL and is_use and taken >= admits)
-            or (row.mode is not Mode.NORMAL and is_use and 0 < limit_session <= taken)
+            (
+                is_use
+                and row.mode is Mode.NORMAL
+                and sum(one.session == row.session for one in taken) >= admits
+            )
+            or (is_use and limits.reached(taken, row) is not None)
             or (row.mode is Mode.ENTRY_EXIT and there >= admits)
             or presence.comes_again_for(row) in again
         )
@@ -49,6 +54,7 @@ def giving_way(presence: TicketPresence, admits: int, limit_session: int = 0) ->
             continue
         if (frozen := presence.comes_again_for(row)) is not None:
             again.add(frozen)
-        uses[at] = taken + is_use
+        if is_use:
+            taken.append(row)
         inside[row.zone] = there + presence.is_live(row.id)
     return frozenset(found)

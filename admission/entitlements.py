@@ -69,16 +69,6 @@ class Product(msgspec.Struct, frozen=True, gc=False):
     offline: OfflinePolicy = OfflinePolicy.ADMIT_AND_FLAG
     attention: Attention = Attention.NONE
 
-    @property
-    def most_in_session(self) -> int:
-        """Uses that a zone's session allows at most: its own limit, the day's or the whole one, whichever is lowest; 0 is no limit."""
-        return lowest_limit(self.limit_session, self.limit_day, self.limit_total)
-
-
-def lowest_limit(*limits: int) -> int:
-    """Return the lowest of those that are limits; 0 where none is."""
-    return min((one for one in limits if one > 0), default=0)
-
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
     """The entitlement a credential stands for. Uses and presence belong to it, never to the credential."""
@@ -99,7 +89,7 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
 
 
 class Session(msgspec.Struct, frozen=True, gc=False):
-    """One opening of a zone: a date or a performance. `day` is yyyymmdd in the venue's time zone, for daily limits."""
+    """One opening of a zone: a date or a performance. `day` is yyyymmdd in the venue's time zone, for daily limits (`admission.days`)."""
 
     id: SessionId
     event: EventId

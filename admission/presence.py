@@ -20,8 +20,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from admission.days import Today
 from admission.entitlements import Mode, ZoneTree
 from admission.ids import Epoch, GateId, LaneId, RecordId, SessionId, ZoneId
+from admission.limits import NO_LIMITS, Limits
 from admission.observed import (
     COLUMNS,
     OF_DEVICE,
@@ -492,12 +494,14 @@ class TicketPresence:
         self,
         zone: ZoneId,
         session: SessionId,
-        sessions_of_day: Iterable[SessionId],
+        today: Today,
         this_gate: GateId,
         this_epoch: Epoch,
         this_lane: LaneId | None = None,
     ) -> Tally:
         """Return what `decide()` asks for, as seen from a lane of `this_gate` in its running epoch.
+
+        `today`: the day that a use of `session` taken now is of.
 
         `unresolved*` tell what was reserved at `this_lane`, or at any of the gate's where it is None.
 
@@ -506,11 +510,10 @@ class TicketPresence:
         settled = self.settled
         if not self._counted and not self._pending and settled is NOTHING:
             return Tally()
-        day = frozenset(sessions_of_day)
         unresolved_uses = 0
         put_away = settled.used.get((zone, session))
         in_session = put_away.uses if put_away is not None else 0
-        in_day = sum(one.uses for of in day if (one := settled.used.get((zone, of))) is not None)
+        in_day = settled.uses_on(today, zone)
         in_all = settled.uses.get(zone, 0)
         unresolved: list[RecordId] = []
         last: PresenceRow | None = None
@@ -520,7 +523,7 @@ class TicketPresence:
             is_use = self._is_use(row)
             if is_use:
                 in_all += 1
-                in_day += row.session in day
+                in_day += today.has(row.session, row.time_us)
                 in_session += row.session == session
             if row.session == session:
                 last = row
@@ -561,16 +564,17 @@ class TicketPresence:
             and row.id not in self._closed
         )
 
-    def doubles(self, admits: int, limit_session: int = 0) -> tuple[Double, ...]:
+    def doubles(self, admits: int, limits: Limits = NO_LIMITS) -> tuple[Double, ...]:
         """Return every entry that was one too many, with the one before it, in order of time.
 
         Judged by the mode of the later entry. People inside are counted as they were then, so a double stays one
-        after somebody left. `limit_session`: uses that a session allows, by whichever limit; 0: no limit. Reservations count; `state` tells whether they were passed.
+        after somebody left. Reservations count; `state` tells whether they were passed.
         """
         admits = max(admits, 1)
         found: list[Double] = []
         again: dict[RecordId, PresenceRow] = {}
         uses: dict[tuple[ZoneId, SessionId], list[PresenceRow]] = {}
+        in_zone: dict[ZoneId, list[PresenceRow]] = {}
         there: dict[ZoneId, list[PresenceRow]] = {}
         for row in self._counted:
             others = there.setdefault(row.zone, [])
@@ -584,11 +588,13 @@ class TicketPresence:
             others.append(row)
             if self._is_use(row):
                 taken = uses.setdefault((row.zone, row.session), [])
+                of_zone = in_zone.setdefault(row.zone, [])
                 if row.mode is Mode.NORMAL and len(taken) >= admits:
                     found.append(_double(DoubleKind.USE, taken[-admits], row))
-                elif 0 < limit_session <= len(taken):
-                    found.append(_double(DoubleKind.LIMIT, taken[-limit_session], row))
+                elif (first := limits.reached(of_zone, row)) is not None:
+                    found.append(_double(DoubleKind.LIMIT, first, row))
                 taken.append(row)
+                of_zone.append(row)
             if row.id in self._stands_for:
                 found.append(_double(DoubleKind.AFTER_RESTART, self._entries[self._stands_for[row.id]], row))
         return tuple(found)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from admission.credentials import Identity, Known
+from admission.days import NO_DAYS, Days
 from admission.entitlements import CredentialStanding, LanePlan, Product, Session, Ticket, ZoneTree
 from admission.ids import EventId, GateId, LaneId, ProductId, RecordId, SessionId
 from admission.reasons import Reason
@@ -91,6 +92,12 @@ class VenueFacts(msgspec.Struct, frozen=True, gc=False):
     list_cut_s: Mapping[EventId, int]
     """Per event, the seal time of the applied list; a signed ticket issued later may be unlisted."""
     this_gate: GateId = GateId(0)
+    days: Mapping[EventId, Days] = {}
+    """Per event, which day a use is of."""
+
+    def days_of(self, event: EventId) -> Days:
+        """Return on which days the uses of an event are."""
+        return self.days.get(event, NO_DAYS)
 
 
 class Question(msgspec.Struct, frozen=True, gc=False):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from admission.days import QUARTER_US, Today
 from admission.ids import Epoch, GateId, RecordId, SessionId, ZoneId
 from admission.observed import PresenceRow, Role
 from admission.question import LastUse
@@ -37,6 +38,8 @@ class Settled:
     """Of each log, the last seq of an entry or exit among them."""
     used: Mapping[tuple[ZoneId, SessionId], Used] = field(default_factory=dict)
     uses: Mapping[ZoneId, int] = field(default_factory=dict)
+    quarters: Mapping[tuple[ZoneId, SessionId, int], int] = field(default_factory=dict)
+    """Uses of the newest days by quarter of an hour since 1970: for sessions that go on for several."""
     live: Mapping[ZoneId, int] = field(default_factory=dict)
     """People who passed and of whom nothing was heard since, of each zone the oldest."""
     live_until: Mapping[ZoneId, Moment] = field(default_factory=dict)
@@ -49,6 +52,17 @@ class Settled:
     """Entries let in after a restart: a reservation told later may be what one of them stands for, instead of an older one."""
     is_delicate: bool = False
     """An older entry was not put away whose state may change what becomes of others."""
+
+    def uses_on(self, today: Today, zone: ZoneId) -> int:
+        """Return how many uses of a zone were on one day; of one long before the newest not all are known."""
+        days, found = today.days, 0
+        for (at, session), used in self.used.items():
+            if at == zone and days.said(session) == today.day:
+                found += used.uses
+        for (at, session, quarter), uses in self.quarters.items():
+            if at == zone and days.said(session) is None and today.has(session, quarter * QUARTER_US):
+                found += uses
+        return found
 
 
 NOTHING: Final = Settled(-(2**63))

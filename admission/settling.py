@@ -8,6 +8,7 @@ people inside, and what names records not heard of yet. Few in any season: the r
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from admission.days import QUARTER_US
 from admission.ids import Epoch, GateId, RecordId, ZoneId
 from admission.observed import PresenceRow, Role, State
 from admission.presence import TicketPresence
@@ -21,6 +22,8 @@ COMINGS_KEPT: Final = 16
 newer than what was."""
 LIVE_KEPT: Final = 8
 """Of the people inside a zone, the newest: so many may leave, one after the other, before all is folded anew."""
+QUARTERS_KEPT: Final = 2 * 96
+"""Of two days: what is judged now is of the newest."""
 _MARKS: Final = (Role.STATE, Role.ANNUL)
 _AFTER_RESTART: Final = int(Flag.AFTER_RESTART)
 
@@ -60,7 +63,7 @@ class _Settling:
         self._binds = {row.id for row in rows if row.role is Role.BIND}
         self._newest = self._newest_inside(live_kept)
         self._kept = {row.id for row in presence.known.values() if self._stays(row)}
-        self._uses = dict(self._before.uses)
+        self._uses, self._quarters = dict(self._before.uses), dict(self._before.quarters)
         self._used = dict(self._before.used)
         self._live, self._live_until = dict(self._before.live), dict(self._before.live_until)
         self._fled, self._strangers = dict(self._before.fled), dict(self._before.strangers)
@@ -88,11 +91,17 @@ class _Settling:
             if row.id in self._kept and (self._is_old(row) or row.id.seq <= ends.get(row.id[:2], -1))
         ]  # fmt: skip
         counted = set(presence.counted)
+        until_us = max(self._until_us, before.until_us)
         sum_ = Settled(
-            max(self._until_us, before.until_us),
+            until_us,
             ends,
             self._used,
             self._uses,
+            {
+                at: uses
+                for at, uses in self._quarters.items()
+                if at[2] >= until_us // QUARTER_US - QUARTERS_KEPT
+            },
             self._live,
             self._live_until,
             self._fled,
@@ -181,6 +190,9 @@ class _Settling:
             last = had.last
         self._used[at] = Used((had.uses if had is not None else 0) + is_use, last)
         self._uses[row.zone] = self._uses.get(row.zone, 0) + is_use
+        if is_use:
+            quarter = (row.zone, row.session, row.time_us // QUARTER_US)
+            self._quarters[quarter] = self._quarters.get(quarter, 0) + 1
         closing = presence.closing(row.id)
         if closing is None:
             _more(self._live, row.zone)

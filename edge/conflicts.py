@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from admission.conflict import giving_way
 from admission.ids import Epoch, EventId, LaneId, RecordId, TicketId
 from admission.lane import Conflict
+from admission.limits import limits_of
 from admission.presence import fold
 from admission.question import LastUse, Verdict
 from admission.reasons import Reason
@@ -49,12 +50,13 @@ class Conflicts:
         ticket = candidate.ticket
         rows = gate.memory.rows(ticket.event, ticket.id)
         presence = fold(rows, gate.memory.resets(), gate.judge.venue.zones)
-        leaving = giving_way(presence, ticket.admits, candidate.product.most_in_session)
-        # Ours is in conflict where it gives way, or where one of the same zone and session does.
+        limits = limits_of(candidate.product, gate.judge.venue.days_of(ticket.event))
+        leaving = giving_way(presence, ticket.admits, limits)
+        # Ours is in conflict where it gives way, or where one that counts with it does.
         own_row = next((row for row in presence.entries() if row.id == own), None)
         same = [
             row for row in presence.entries()
-            if own_row is not None and (row.zone, row.session) == (own_row.zone, own_row.session) and row.id != own
+            if own_row is not None and limits.share(own_row, row) and row.id != own
         ]  # fmt: skip
         if own_row is None or (own not in leaving and not any(row.id in leaving for row in same)):
             return

@@ -5,7 +5,7 @@ the ticket's rows in the log. Nothing is decided here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Protocol
 
 import msgspec
@@ -25,6 +25,7 @@ from admission.credentials import (
     identify,
     tag_parts,
 )
+from admission.days import Today, day_of
 from admission.decide import decide, synthesize
 from admission.digests import digest, ticket_digest
 from admission.entitlements import (
@@ -49,8 +50,6 @@ from edge.venue import Venue, venue_of
 from edge.worn import Told
 from sync.wire.lists import ListHead
 
-NIGHT_S = 6 * 3600
-"""Until so long after midnight an evening goes on."""
 STORED_SAME_US = 2_000_000
 """Two reads of one code within it are one presentation, as at a lane (`absent_ms`)."""
 
@@ -348,8 +347,7 @@ class Judge:
 
     def _plan_then(self, plan: LanePlan, read_s: int, zone: tzinfo) -> LanePlan:
         """Return the plan with the sessions of that day before its own; a night belongs to the day before."""
-        day = datetime.fromtimestamp(read_s - NIGHT_S, zone)
-        number = day.year * 10_000 + day.month * 100 + day.day
+        number = day_of(read_s, zone)
         events = {event for event, _ in plan.sessions}
         then = [
             (one.event, one.id)
@@ -529,9 +527,9 @@ class Judge:
         if not told.rows:
             return _DOUBTED if doubted else _NOTHING_YET
         session = session_for(ticket, plan)
-        same_day = self._same_day(ticket.event, session)
+        today = self._today(ticket.event, session, then_us)
         presence = told.presence
-        found = presence.tally(plan.zone, session, same_day, self._gate, self._presence.epoch, plan.lane)
+        found = presence.tally(plan.zone, session, today, self._gate, self._presence.epoch, plan.lane)
         if then_us is not None:
             # It is over: nobody waits for an exit, stands before an arm that a restart caught or is let in again.
             found = replace(
@@ -539,14 +537,13 @@ class Judge:
             )
         return replace(found, doubted=True) if doubted else found
 
-    def _same_day(self, event: EventId, session: SessionId) -> tuple[SessionId, ...]:
-        """Return the sessions of the day that `session` is on."""
-        known = self.venue.sessions.get((event, session))
-        if known is None:
-            return (session,)
-        return tuple(
-            one.id for one in self.venue.sessions.values() if one.event == event and one.day == known.day
-        )
+    def _today(self, event: EventId, session: SessionId, then_us: int | None) -> Today:
+        """Return the day of a use that is taken now, or was at that time."""
+        days = self.venue.days_of(event)
+        if then_us is not None:
+            return days.today(session, then_us)
+        clock = self._time.facts()
+        return days.today(session, clock.now_s * 1_000_000, is_believed=clock.trust >= Trust.RTC)
 
 
 def _speaks_for_itself(identity: Identity) -> bool:

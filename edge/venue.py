@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from admission.days import days_of
 from admission.digests import KEY_BYTES_MAX, KEY_BYTES_MIN
 from admission.entitlements import LanePlan, ZoneTree
 from admission.ids import GateId, ZoneId
 from admission.keys import IssuerKey, KeyFormat, KeyRing, KeyStatus, kid_of
 from admission.question import VenueFacts
-from edge.schedule import Schedule, schedule_of
+from edge.schedule import Schedule, schedule_of, timezone_of
 from sync.wire.lists import EventInfo, ListHead
 
 U32_MAX = 2**32 - 1
@@ -47,6 +48,7 @@ def venue_of(head: ListHead, gate: GateId) -> Venue:
         products={(one.event, one.id): one for one in head.products},
         list_cut_s={one.id: one.sealed_at_s for one in head.events},
         this_gate=gate,
+        days=days_of(head.sessions, {one.id: timezone_of(one.timezone) for one in head.events}),
     )
     zone_gates = {
         zone.id: tuple(one.id for one in head.gates if zone.id in one.zones and one.id != gate)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from admission.corrected import EpochTime
 from admission.ids import Epoch, EventId, ProductId, TicketId, ZoneId
+from admission.limits import NO_LIMITS
 from admission.observed import RESETTING, reset_of
 from admission.presence import Resets
 from admission.records import ExtensionRecord, MalformedRecord, Record, record_from_bytes
@@ -283,7 +284,7 @@ def _weigh(
         """Tickets that move from one weight to another together: weights of one sort are one object."""
         for ticket, found in rows.items():
             product = touched[event, ticket]
-            rules = admits.get(ticket, 1), limits.get((event, product), 0)
+            rules = admits.get(ticket, 1), limits.get((event, product), NO_LIMITS)
             then = former if count.stale.pop((event, ticket), None) is not None else resets
             was = count.weights.of(until(found, before), then, *rules)
             now = count.weights.of(until(found, count.marks), resets, *rules)

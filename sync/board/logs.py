@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from admission.entitlements import Zone, ZoneTree, lowest_limit
+from admission.entitlements import Zone, ZoneTree
 from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
+from admission.limits import NO_LIMITS, Limits
 from admission.observed import COLUMNS, RESET_COLUMNS, Reset, reset_from_columns
 from sync.board.weights import Columns
-from sync.events.rows import numbers
+from sync.events.rows import numbers, read_days, read_sessions
 from sync.gates import feed, quarantine
 from sync.store.keyed import Keyed
 from sync.store.schema import signed
@@ -61,7 +62,8 @@ class Shape(NamedTuple):
 
     zones: tuple[tuple[int, int], ...]
     events: tuple[EventId, ...]
-    limits: tuple[tuple[int, int, int], ...]
+    limits: tuple[tuple[int, int, Limits], ...]
+    """By event and product, where there are any."""
     counted: tuple[Limit, ...] = ()
     """Of gates whose records do not all count."""
     served: tuple[int, ...] = ()
@@ -74,14 +76,26 @@ def shape(connection: Connection, group: int) -> Shape:
     return Shape(
         tuple((row.id, row.parent) for row in connection.execute(_ZONES, asked)),
         tuple(EventId(row.id) for row in connection.execute(_EVENTS, asked)),
-        tuple(
-            (row.event_id, row.id, lowest_limit(row.limit_session, row.limit_day, row.limit_total))
-            for row in connection.execute(_LIMITS, asked)
-        ),
+        _limits(connection, group),
         quarantine.limits_of_group(connection, group),
         tuple(
             sorted({row.zone for row in connection.execute(_SERVED, asked)} | _answered(connection, group))
         ),
+    )
+
+
+def _limits(connection: Connection, group: int) -> tuple[tuple[int, int, Limits], ...]:
+    """Read what products allow. Which sessions are of one day is asked only where a product says so much a day."""
+    found = [
+        (row, Limits(row.limit_session, row.limit_day, row.limit_total))
+        for row in connection.execute(_LIMITS, {"group": group})
+    ]
+    of_day = any(limits.day for _, limits in found)
+    days = read_days(connection, group, read_sessions(connection, group)) if of_day else {}
+    return tuple(
+        (row.event_id, row.id, limits._replace(days=days[EventId(row.event_id)]) if limits.day else limits)
+        for row, limits in found
+        if limits != NO_LIMITS
     )
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from admission.entitlements import ZoneTree
 from admission.ids import EventId, GateId, ProductId, TicketId, ZoneId
+from admission.limits import NO_LIMITS, Limits
 from admission.presence import Bounds, Double, PresenceRow, Resets, TicketPresence, fold, since_count
 from admission.records import Direction, Flag, Kind, Outcome, Record
 
@@ -59,7 +60,7 @@ NOTHING = Weight()
 
 
 def weight(
-    rows: Sequence[PresenceRow], resets: Resets, zones: ZoneTree, admits: int = 1, limit_session: int = 0
+    rows: Sequence[PresenceRow], resets: Resets, zones: ZoneTree, admits: int = 1, limits: Limits = NO_LIMITS
 ) -> Weight:
     """Return what a ticket with these presence rows adds."""
     if not rows:
@@ -89,7 +90,7 @@ def weight(
             for name in found.counted
             if entries[name].zone in doors and not entries[name].flags & Flag.REENTRY
         ),
-        found.doubles(admits, limit_session) if len(found.counted) > 1 else (),
+        found.doubles(admits, limits) if len(found.counted) > 1 else (),
         fled,
         bool(found.live or fled),
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from admission.entitlements import ZoneTree
+from admission.limits import NO_LIMITS, Limits
 from admission.observed import Role, from_columns
 from admission.records import Flag
 from admission.resets import Resets
@@ -42,7 +43,9 @@ class Weights:
         self._zones = zones
         self._known: dict[object, Weight] = {}
 
-    def of(self, rows: Sequence[Columns], resets: Resets, admits: int = 1, limit_session: int = 0) -> Weight:
+    def of(
+        self, rows: Sequence[Columns], resets: Resets, admits: int = 1, limits: Limits = NO_LIMITS
+    ) -> Weight:
         """Return what a ticket with these rows adds; as `tally.weight`, and the same object for the same sort."""
         if not rows:
             return NOTHING
@@ -52,7 +55,7 @@ class Weights:
             sort = None
         found = self._known.get(sort) if sort is not None else None
         if found is None:
-            found = weight([from_columns(one) for one in rows], resets, self._zones, admits, limit_session)
+            found = weight([from_columns(one) for one in rows], resets, self._zones, admits, limits)
             if sort is not None:
                 if len(self._known) >= KNOWN_MAX:
                     self._known.clear()

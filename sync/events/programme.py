@@ -105,6 +105,7 @@ class ZonePart(NewZone, frozen=True, kw_only=True):
 class NewProduct(Body, frozen=True, kw_only=True):
     """A kind of ticket. `quota` null: as many as people buy; limits count uses, 0 is none; times 0 are open.
 
+    `limit_day`: over the sessions of a day; in one that goes on for several days each counts for itself, from 6:00 on.
     `mode`: the widest it allows. `session` 0: any. `not_before`, `not_after`, `admits`: of the tickets sold.
     """
 

@@ -1,10 +1,12 @@
 """What takes place, as rows and back: what a gate's list tells of it. Who makes and changes it: `sync.events.programme`."""
 
 from collections.abc import Iterable
+from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import Connection, insert, select
 
+from admission.days import Days, days_of
 from admission.entitlements import Attention, Mode, OfflinePolicy, Product, Session, Zone
 from admission.ids import EventId, GateId, ProductId, SessionId, ZoneId
 from sync.events import tables
@@ -106,6 +108,21 @@ def read_sessions(connection: Connection, group: int) -> tuple[Session, ...]:
         )
         for row in found
     )
+
+
+def read_days(connection: Connection, group: int, sessions: Iterable[Session]) -> dict[EventId, Days]:
+    """Return on which days uses of a group's events are, given its sessions; of all events, in order."""
+    t = tables.event.c
+    found = connection.execute(select(t.id, t.timezone).where(t.group_id == group).order_by(t.id))
+    return days_of(sessions, {EventId(row.id): _zone(row.timezone) for row in found})
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    """Return a time zone; None where this machine does not know it any more."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
 
 
 def read_zones(connection: Connection, group: int) -> tuple[Zone, ...]:

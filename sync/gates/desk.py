@@ -141,9 +141,8 @@ class Desk:
             return Tally()
         folded = fold(rows, self._facts.resets, self._facts.venue.zones)
         at = self._pages.at
-        return folded.tally(
-            plan.zone, session, self._facts.same_day(event, session), at.gate, at.epoch, plan.lane
-        )
+        today = self._facts.venue.days_of(event).today(session, self._now_s * 1_000_000)
+        return folded.tally(plan.zone, session, today, at.gate, at.epoch, plan.lane)
 
     def _recorded(
         self, verdict: Verdict, direction: Direction, plan: LanePlan, identity: Identity

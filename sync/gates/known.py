@@ -173,15 +173,6 @@ class GroupFacts:
         served = of_event if session is None else [SessionId(session)]
         return LanePlan(LaneId(lane), ZoneId(zone), mode, tuple((event, one) for one in served))
 
-    def same_day(self, event: EventId, session: SessionId) -> tuple[SessionId, ...]:
-        """Return the sessions of the day that `session` is on."""
-        known = self.venue.sessions.get((event, session))
-        if known is None:
-            return (session,)
-        return tuple(
-            one.id for one in self.venue.sessions.values() if one.event == event and one.day == known.day
-        )
-
 
 class EventOwner(NamedTuple):
     """Where an event belongs: neither ever changes."""
@@ -288,27 +279,27 @@ class Facts:
 
 
 def _read(connection: Connection, group: int, gate: GateId) -> GroupFacts:
-    e, g, r = events_tables.event.c, gates_tables.gate.c, gates_tables.presence_reset.c
-    events = [
-        EventId(one)
-        for one in connection.execute(select(e.id).where(e.group_id == group).order_by(e.id)).scalars()
-    ]
+    g, r = gates_tables.gate.c, gates_tables.presence_reset.c
     resets = connection.execute(
         select(*_RESETS)
         .where(r.gate.in_(select(g.id).where(g.group_id == group)))
         .order_by(r.gate, r.epoch, r.seq)
     ).all()
     zones = ZoneTree(programme.read_zones(connection, group))
+    sessions = programme.read_sessions(connection, group)
+    days = programme.read_days(connection, group, sessions)
+    events = list(days)
     enrolled = [one for one in roster.gates(connection, group) if one.public]
     gates = [one for one in enrolled if not one.is_replica]
     served = Counter(zone for one in enrolled if one.is_replica for zone in one.zones)
     return GroupFacts(
         VenueFacts(
             zones=zones,
-            sessions={(one.event, one.id): one for one in programme.read_sessions(connection, group)},
+            sessions={(one.event, one.id): one for one in sessions},
             products={(one.event, one.id): one for one in programme.read_products(connection, group)},
             list_cut_s=dict.fromkeys(events, 0),
             this_gate=gate,
+            days=days,
         ),
         KeyRing(
             IssuerKey(

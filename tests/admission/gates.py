@@ -34,6 +34,7 @@ from tests.admission.ledger import (
     Left,
     Rung,
 )
+from tests.admission.one_day import same_day
 
 FIRE = 0.1
 """Share of exits recorded without a pulse, as during a fire: no passage will tell of them."""
@@ -196,7 +197,7 @@ class Node:
 
     def entry(self, ticket: TicketId, zone: ZoneId) -> None:
         mode, admits = TICKETS[ticket]
-        tally = self.presence(ticket).tally(zone, SESSION, (SESSION,), self.gate, self.epoch)
+        tally = self.presence(ticket).tally(zone, SESSION, same_day(SESSION), self.gate, self.epoch)
         names: tuple[RecordId, ...] = tally.frozen[:1]
         flags = self._judge(mode, admits, tally.uses_session, tally.inside, exit_pending=tally.exit_pending)
         if names:

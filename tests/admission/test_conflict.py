@@ -12,6 +12,7 @@ from admission.conflict import giving_way, mark
 from admission.entitlements import Mode, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, RecordId, SessionId, TicketId, ZoneId
 from admission.lane import Conflict, Durable, Release, Show, Withhold, Write
+from admission.limits import Limits
 from admission.observed import PresenceRow, rows_of
 from admission.presence import TicketPresence, fold
 from admission.question import Verdict
@@ -106,7 +107,23 @@ def test_a_mark_is_this_hash() -> None:
 def test_where_everybody_may_come_as_often_as_he_likes_nobody_gives_way(mode: Mode) -> None:
     rows = [*entry(1, 1, mode), *entry(2, 2, mode), *entry(3, 3, mode)]
     assert giving_way(folded(rows), 1) == frozenset()
-    assert len(giving_way(folded(rows), 1, limit_session=2)) == 1, "but for a limit"
+    assert len(giving_way(folded(rows), 1, Limits(2))) == 1, "but for a limit"
+
+
+def test_of_two_sessions_that_a_limit_is_over_one_use_gives_way() -> None:
+    one = entry(1, 1, Mode.MULTIPLE)
+    other = [replace(row, session=SessionId(2)) for row in entry(2, 2, Mode.MULTIPLE)]
+    tomorrow = [replace(row, time_us=row.time_us + 2 * 86_400_000_000) for row in other]
+    rows = [*one, *other]
+    assert giving_way(folded(rows), 1) == giving_way(folded(rows), 1, Limits(1)) == frozenset()
+    assert len(giving_way(folded(rows), 1, Limits(day=1))) == 1
+    assert giving_way(folded([*one, *tomorrow]), 1, Limits(day=1)) == frozenset()
+    assert len(giving_way(folded([*one, *tomorrow]), 1, Limits(total=1))) == 1
+    normal = [*entry(1, 1), *(replace(row, session=SessionId(2)) for row in entry(2, 2))]
+    assert len(giving_way(folded(normal), 1, Limits(total=1))) == 1, "also where each session is entered once"
+    assert Limits(total=1).share(one[0], tomorrow[0])
+    assert not Limits(day=1).share(one[0], tomorrow[0])
+    assert not Limits(total=1).share(one[0], replace(other[0], zone=ZoneId(5)))
 
 
 SAID = Verdict(Outcome.DENY, Reason.ALREADY_USED)

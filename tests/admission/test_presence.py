@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from admission.entitlements import Mode, Zone, ZoneTree
 from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, RecordId, SessionId, TicketId, ZoneId
+from admission.limits import Limits
 from admission.observed import OF_DEVICE, PEOPLE_MAX, columns_of, counted_data
 from admission.presence import (
     COLUMNS,
@@ -48,6 +49,7 @@ from admission.records import (
     ticket_subject,
 )
 from tests.admission.logs import bodies, extension_records
+from tests.admission.one_day import same_day
 
 EVENT, TICKET = EventId(1), TicketId(2**64 - 2)
 HALL, BOX, STAND = ZoneId(1), ZoneId(2), ZoneId(3)
@@ -184,7 +186,7 @@ def test_rows_of_never_raises_and_survives_a_table(
         assert len(columns) == len(COLUMNS)
         assert all(isinstance(value, bytes) or -(2**63) <= value < 2**63 for value in columns)
         assert from_columns(columns) == one
-        fold((one,), (), ZONES).tally(HALL, SESSION, (SESSION,), HERE, EPOCH)
+        fold((one,), (), ZONES).tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH)
 
 
 def test_a_row_lives_in_a_table_of_sqlite() -> None:
@@ -285,7 +287,7 @@ def test_an_exit_closes_when_somebody_went_through(
     presence = see((*IN, *rows))
     assert presence.inside(HALL) == inside
     assert presence.uses(HALL, SESSION) == 1
-    assert presence.tally(HALL, SESSION, (SESSION,), HERE, EPOCH).exit_pending is pending
+    assert presence.tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH).exit_pending is pending
 
 
 def test_an_exit_of_nobody_changes_nothing() -> None:
@@ -326,10 +328,10 @@ def test_an_exit_that_saw_none_takes_nobody_whom_an_earlier_reset_took(
 def test_a_pending_exit_is_pending_for_the_zones_inside_too() -> None:
     presence = see([row(1, zone=BOX), passed(2, name(1)), row(3, Role.EXIT, name(1))])
     for zone, pending in ((HALL, True), (BOX, True)):
-        assert presence.tally(zone, SESSION, (SESSION,), HERE, EPOCH).exit_pending is pending
+        assert presence.tally(zone, SESSION, same_day(SESSION), HERE, EPOCH).exit_pending is pending
         assert presence.bounds(zone) == Bounds(0, 1)
     inner = see([row(1), row(2, zone=BOX), row(3, Role.EXIT, name(2), zone=BOX)])
-    assert not inner.tally(HALL, SESSION, (SESSION,), HERE, EPOCH).exit_pending
+    assert not inner.tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH).exit_pending
 
 
 def test_leaving_the_outer_zone_leaves_the_inner_one() -> None:
@@ -397,7 +399,7 @@ def test_the_earliest_reset_that_had_heard_is_found(resets: list[Reset], seq: in
 
 
 def test_the_tally_of_a_ticket_never_seen() -> None:
-    assert see([]).tally(HALL, SESSION, (SESSION,), HERE, EPOCH) == Tally()
+    assert see([]).tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH) == Tally()
 
 
 def test_the_tally_counts_by_session_day_and_zone() -> None:
@@ -405,7 +407,7 @@ def test_the_tally_counts_by_session_day_and_zone() -> None:
         row(1, session=SessionId(8)), row(2, session=OTHER), row(3), row(4, flags=Flag.REENTRY), row(5, zone=BOX),
         row(6, epoch=OLD), row(7, epoch=OLD, gate=THERE), row(8, epoch=OLD), passed(9, name(8, epoch=OLD)),
     ]  # fmt: skip
-    assert see(rows).tally(HALL, SESSION, (SESSION, OTHER), HERE, EPOCH) == Tally(
+    assert see(rows).tally(HALL, SESSION, same_day(SESSION, OTHER), HERE, EPOCH) == Tally(
         uses_session=4,
         uses_day=5,
         uses_total=6,
@@ -423,14 +425,14 @@ def test_the_tally_counts_by_session_day_and_zone() -> None:
 def test_what_an_exit_closed_is_not_unresolved() -> None:
     lost = row(3, epoch=OLD)
     left = row(4, Role.EXIT, lost.id, state=State.COMMITTED)
-    assert see([lost]).tally(HALL, SESSION, (SESSION,), HERE, EPOCH).unresolved == 1
-    assert see([lost, left]).tally(HALL, SESSION, (SESSION,), HERE, EPOCH).unresolved == 0
+    assert see([lost]).tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH).unresolved == 1
+    assert see([lost, left]).tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH).unresolved == 0
 
 
 def test_unresolved_is_forgiven_only_at_the_lane_where_it_was_reserved() -> None:
     presence = see([row(3, epoch=OLD)])
-    assert presence.tally(HALL, SESSION, (SESSION,), HERE, EPOCH, LaneId(1)).unresolved == 1
-    elsewhere = presence.tally(HALL, SESSION, (SESSION,), HERE, EPOCH, LaneId(2))
+    assert presence.tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH, LaneId(1)).unresolved == 1
+    elsewhere = presence.tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH, LaneId(2))
     assert (elsewhere.unresolved, elsewhere.uses_session) == (0, 1)
 
 
@@ -438,12 +440,12 @@ def test_the_unresolved_are_named_oldest_first_and_re_entries_are_no_uses() -> N
     rows = [
         row(6, epoch=OLD, at=9), row(8, epoch=OLD, at=5, flags=Flag.REENTRY), row(3, epoch=OLD),
     ]  # fmt: skip
-    tally = see(rows).tally(HALL, SESSION, (SESSION,), HERE, EPOCH)
+    tally = see(rows).tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH)
     ids = (name(3, epoch=OLD), name(8, epoch=OLD), name(6, epoch=OLD))
     assert (tally.unresolved, tally.unresolved_uses, tally.unresolved_ids) == (3, 2, ids)
     # a second crash: the entry that stood for a re-entry is no use either
     again = row(1, Role.ENTRY, ids[1], epoch=Epoch(8), flags=Flag.AFTER_RESTART)
-    tally = see([*rows, again]).tally(HALL, SESSION, (SESSION,), HERE, EPOCH)
+    tally = see([*rows, again]).tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH)
     assert (tally.unresolved, tally.unresolved_uses, tally.uses_session) == (3, 2, 2)
 
 
@@ -452,14 +454,14 @@ def test_the_unresolved_are_named_oldest_first_and_re_entries_are_no_uses() -> N
 def test_an_entry_after_a_restart_counts_once_whatever_the_clock_says(kind: Kind, clock_us: int) -> None:
     """A box without RTC comes back earlier than it went: the name alone tells whose entry it is."""
     lost = row(3, epoch=OLD, mode=Mode.ENTRY_EXIT)
-    caught = see([lost]).tally(HALL, SESSION, (SESSION,), HERE, EPOCH).unresolved_ids
+    caught = see([lost]).tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH).unresolved_ids
     flags = Flag.TICKET | Flag.AFTER_RESTART | Flag.FLAGGED
     entry = record(kind, **GRANT, flags=flags)
     (payload,) = pack_record_ids(caught)
     named = (ExtensionRecord(Extension.OBSERVED, entry.seq + 1, payload),)
     (again,) = rows_of(HERE, EPOCH, entry, named, clock_us)
     presence = see([lost, again])
-    tally = presence.tally(HALL, SESSION, (SESSION,), HERE, EPOCH)
+    tally = presence.tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH)
     assert (tally.uses_session, tally.inside, tally.unresolved, tally.entries) == (1, 1, 0, (again.id,))
     assert [one.kind for one in presence.doubles(1)] == [DoubleKind.AFTER_RESTART]
     left = row(90, Role.EXIT, *tally.entries, state=State.COMMITTED)
@@ -473,7 +475,7 @@ def test_an_entry_after_a_restart_stands_for_the_unresolved_one() -> None:
     for fresh in (again, named):
         presence = see([lost, fresh])
         assert (presence.uses(HALL, SESSION), presence.live) == (1, (name(4),))
-        assert presence.tally(HALL, SESSION, (SESSION,), HERE, EPOCH).unresolved == 0
+        assert presence.tally(HALL, SESSION, same_day(SESSION), HERE, EPOCH).unresolved == 0
         assert [(d.kind, d.first, d.second) for d in presence.doubles(1)] == [
             (DoubleKind.AFTER_RESTART, lost.id, name(4))
         ]
@@ -488,6 +490,11 @@ def test_an_entry_after_a_restart_stands_for_the_unresolved_one() -> None:
 def both_ways(seq: int, gate: GateId = HERE, flags: Flag = Flag.NONE) -> PresenceRow:
     """An entry at a lane in entry/exit mode."""
     return row(seq, gate=gate, flags=flags, mode=Mode.ENTRY_EXIT)
+
+
+def often(seq: int, at: int = 0, session: SessionId = SESSION, zone: ZoneId = HALL) -> PresenceRow:
+    """An entry at a lane that skips what was used already."""
+    return row(seq, at=at, session=session, zone=zone, mode=Mode.MULTIPLE)
 
 
 @pytest.mark.parametrize(
@@ -517,11 +524,38 @@ def test_what_was_one_too_many_is_told_with_both_gates_and_times(
     limit: int,
     wanted: tuple[tuple[DoubleKind, int, int], ...],
 ) -> None:
-    doubles = see(rows).doubles(admits, limit)
+    doubles = see(rows).doubles(admits, Limits(limit))
     assert tuple((one.kind, one.first.seq, one.second.seq) for one in doubles) == wanted
     by_id = {one.id: one for one in rows}
     for one in doubles:
         assert (one.first_us, one.second_us) == (by_id[one.first].time_us, by_id[one.second].time_us)
+
+
+@pytest.mark.parametrize(
+    ("what", "limits", "rows", "wanted"),
+    [
+        ("once a day, in two sessions of it", Limits(day=1, days=same_day(SESSION, OTHER).days),
+         (often(1), often(2, session=OTHER)), ((1, 2),)),
+        ("once a day, on two days", Limits(day=1), (often(1), often(2, at=200_001, session=OTHER)), ()),
+        ("once a day, on two days of one session", Limits(day=1), (often(1), often(2, at=200_001)), ()),
+        ("once a day, twice on the second", Limits(day=1),
+         (often(1), often(2, at=200_001), often(3, at=200_002, session=OTHER)), ((2, 3),)),
+        ("twice in all, in three sessions", Limits(total=2),
+         (often(1), often(2, at=200_001, session=OTHER), often(3, at=400_000, session=SessionId(9))), ((1, 3),)),
+        ("twice in all, one given back", Limits(total=2),
+         (often(1), often(2, at=3, session=OTHER), back(3, name(2)), often(4, session=SessionId(9))), ()),
+        ("once a session, in two of a day", Limits(1, days=same_day(SESSION, OTHER).days),
+         (often(1), often(2, session=OTHER)), ()),
+        ("once in all, in two zones", Limits(total=1), (often(1), often(2, zone=BOX)), ()),
+        ("once in all, by the mode of a single entry", Limits(total=1), (row(1), row(2, session=OTHER)), ((1, 2),)),
+    ],
+)  # fmt: skip
+def test_a_use_beyond_a_limit_is_told_whichever_sessions_the_limit_is_over(
+    what: str, limits: Limits, rows: tuple[PresenceRow, ...], wanted: tuple[tuple[int, int], ...]
+) -> None:
+    doubles = see(rows).doubles(1, limits)
+    assert [one.kind for one in doubles] == [DoubleKind.LIMIT] * len(wanted)
+    assert tuple((one.first.seq, one.second.seq) for one in doubles) == wanted
 
 
 def test_who_left_before_is_told_by_the_first_exit_and_in_one_log_by_seq() -> None:
@@ -595,9 +629,9 @@ def everything(presence: TicketPresence) -> tuple[object, ...]:
         presence.counted,
         presence.live,
         [(presence.bounds(zone), presence.closes(zone)) for zone in zones],
-        [presence.tally(zone, SESSION, (SESSION, OTHER), HERE, EPOCH) for zone in zones],
+        [presence.tally(zone, SESSION, same_day(SESSION, OTHER), HERE, EPOCH) for zone in zones],
         presence.doubles(1),
-        presence.doubles(2, 2),
+        presence.doubles(2, Limits(2)),
     )
 
 

@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from admission.entitlements import Mode
-from admission.ids import Epoch, LaneId, RecordId, SessionId
+from admission.days import Days
+from admission.entitlements import Mode, Session
+from admission.ids import Epoch, EventId, LaneId, RecordId, SessionId
 from admission.observed import OF_DEVICE
 from admission.presence import (
     PresenceRow,
@@ -24,6 +26,7 @@ from admission.presence import (
 from admission.records import Direction, Flag
 from admission.settled import NOTHING, Settled, fits
 from admission.settling import COMINGS_KEPT, LIVE_KEPT, settle
+from tests.admission.one_day import same_day
 from tests.admission.test_presence import (
     BOX,
     EPOCH,
@@ -48,7 +51,7 @@ def answers(presence: TicketPresence) -> tuple[object, ...]:
         presence.is_empty,
         [(presence.bounds(zone), presence.fled(zone), presence.strangers_left(zone)) for zone in zones],
         [
-            presence.tally(zone, session, (SESSION, OTHER), gate, epoch, lane)
+            presence.tally(zone, session, same_day(SESSION, OTHER), gate, epoch, lane)
             for zone in zones
             for session in (SESSION, OTHER)
             for gate, epoch in ((HERE, EPOCH), (THERE, Epoch(99)))
@@ -206,4 +209,30 @@ def test_a_season_of_a_staff_pass_is_folded_on_top_whoever_tells_a_moment_late(l
             assert answers(presence) == answers(fold(forward.all, forward.resets, ZONES))
     assert forward.anew == 0
     assert rows_most <= 2 * (COMINGS_KEPT + LIVE_KEPT) + 4
-    assert presence.tally(HALL, SessionId(59), (), HERE, EPOCH).uses_total == 60
+    assert presence.tally(HALL, SessionId(59), same_day(), HERE, EPOCH).uses_total == 60
+
+
+def test_the_days_uses_of_a_session_of_many_days_are_known_of_what_was_put_away() -> None:
+    """A use every three hours, for ten days; asked at each, by the session that goes on and by one of a single day."""
+    forward = Forward(Resets((), ZONES), COMINGS_KEPT, LIVE_KEPT)
+    first = 20260601
+    days = Days([Session(SESSION, EventId(1), "", first), Session(OTHER, EventId(1), "", first + 3, end=1)])
+    begin_s = int(datetime(2026, 6, 1, 7, tzinfo=UTC).timestamp())
+    for visit in range(80):
+        at_s = begin_s + visit * 10_800
+        session = OTHER if visit % 8 == 7 else SESSION
+        coming = row(2 * visit + 1, at=at_s, session=session, mode=Mode.MULTIPLE)
+        forward.take(coming)
+        passed = row(2 * visit + 2, Role.STATE, coming.id, at=at_s, state=State.COMMITTED, way=coming.way)
+        presence = forward.take(passed)
+        whole = fold(forward.all, forward.resets, ZONES)
+        for asked in (SESSION, OTHER) if visit < 40 else (SESSION,):  # of a day long gone not all is known
+            today = days.today(asked, at_s * 1_000_000)
+            found = presence.tally(HALL, asked, today, HERE, EPOCH)
+            assert found == whole.tally(HALL, asked, today, HERE, EPOCH)
+        if session is SESSION:
+            today = days.today(SESSION, at_s * 1_000_000)
+            of_other = visit // 8 if today.day == first + 3 else 0
+            assert presence.tally(HALL, SESSION, today, HERE, EPOCH).uses_day == visit % 8 + 1 + of_other
+    assert forward.anew == 0
+    assert sum(forward.settled.quarters.values()) < 20 < forward.settled.uses[HALL]

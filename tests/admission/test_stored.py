@@ -6,6 +6,7 @@ from admission.corrected import EpochTime, placed
 from admission.observed import OF_DEVICE, PresenceRow, Role, columns_of
 from admission.presence import Bounds, DoubleKind, State, fold, rows_of
 from admission.records import Direction, Flag, Kind, Outcome, Record, Trust, stored_data
+from tests.admission.one_day import same_day
 from tests.admission.test_presence import (
     EPOCH,
     HALL,
@@ -123,6 +124,6 @@ def test_a_reset_sends_out_whom_a_device_let_in_before_it_though_nobody_had_hear
 def test_nobody_waits_for_a_passage_of_one_who_passed_hours_ago() -> None:
     presence = see([kept(50)])
     assert presence.bounds(HALL) == Bounds(1, 1)
-    tally = presence.tally(HALL, SESSION, (SESSION,), HERE, OLD)
+    tally = presence.tally(HALL, SESSION, same_day(SESSION), HERE, OLD)
     assert (tally.unresolved, tally.uses_session, tally.passed) == (0, 1, 1)
     assert see([kept(50), back(51, name(50))]).live == (name(50),)  # nothing undoes it but staff

@@ -124,10 +124,11 @@ async def test_cut_off_gates_begin_the_second_day_with_nobody_inside_and_agree_o
             for gate in (north, south):
                 tick(gate)
                 assert len(resets(gate)) == made
+            if moment == night:
+                assert await refused(north, DAILY) is Reason.LIMIT_REACHED, "his use of the first day stays"
         for gate in (north, south):
             await gate.recorded(Kind.RESET)
             await inside(gate, 0)
-        assert await refused(north, DAILY) is Reason.LIMIT_REACHED, "his use of the first day stays"
         build(tmp_path / "second", programme(reset_at, 1, 2), ROWS)
         for gate in (north, south):
             assert await gate.do(TakeList(1, str(tmp_path / "second"))) == Done(1, ok=True)

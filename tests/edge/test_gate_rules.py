@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from admission.entitlements import Mode, OfflinePolicy, Product, Zone
-from admission.ids import Epoch, GateId, HolderId, ProductId, RecordId, TicketId, ZoneId
+from admission.conflict import mark
+from admission.entitlements import Mode, OfflinePolicy, Product, Session, Zone
+from admission.ids import Epoch, GateId, HolderId, ProductId, RecordId, SessionId, TicketId, ZoneId
 from admission.observed import Role
 from admission.presence import DoubleKind, Resets, fold
 from admission.reasons import Reason
@@ -18,6 +19,7 @@ from admission.records import Direction, Flag, Kind, Outcome
 from edge.link import AdmitByHand
 from edge.lists import FILE
 from edge.store.list import build
+from edge.store.log_schema import Batch
 from sync.wire.lists import GateInfo, ListRow, Profile
 from tests.edge.rig import (
     ARENA,
@@ -138,6 +140,30 @@ async def test_records_say_the_mode_a_product_narrows_a_lane_to_so_that_its_doub
         (ours,) = (one for one in found[ticket] if one.role is Role.ENTRY)
         theirs = msgspec.structs.replace(ours, id=RecordId(SOUTH, Epoch(9), 1), time_us=ours.time_us + 1)
         assert [one.kind for one in fold([ours, theirs], Resets((), zones), zones).doubles(1)] == kinds
+
+
+async def test_who_another_gate_let_in_for_another_session_of_the_day_at_the_same_moment_has_one_give_way(
+    tmp_path: Path,
+) -> None:
+    daily = Product(PRODUCT, EVENT, "Once a day", mode=Mode.MULTIPLE, limit_day=1)
+    dates = tuple(Session(one, EVENT, "", 20261122, end=1) for one in (SESSION, SessionId(2)))
+    plans = list_head(1, modes=(Mode.MULTIPLE, Mode.MULTIPLE)).plans
+    listed(tmp_path / "data", [row(1)], products=(daily,), sessions=dates, plans=plans)
+    async with running(tmp_path, adjust=slow) as gate:
+        await gate.ready()
+        await gate.hardware.entry.scan(code(1))
+        assert await answers(gate, 1) == (Outcome.GRANT, Reason.NONE)
+        daemon = gate.daemon
+        (ours,) = daemon.memory.rows(EVENT, TicketId(1))
+        names = (RecordId(SOUTH, Epoch(number), 1) for number in range(1, 100))
+        theirs = msgspec.structs.replace(
+            ours, id=next(one for one in names if mark(one) < mark(ours.id)), session=SessionId(2)
+        )
+        daemon.journal.carry(Batch(0, presence=(theirs,)), urgent=False)
+        daemon._look_for_conflicts([(EVENT, TicketId(1))])
+        back = await gate.recorded(Kind.GIVE_BACK)
+        assert back.flags & Flag.WITHDRAWN
+        assert not daemon.lanes[1].machine.reservations()
 
 
 # --- full -------------------------------------------------------------------------------------------------------------

@@ -205,6 +205,27 @@ async def test_a_festival_of_two_days_begins_each_with_nobody_inside(tmp_path: P
     assert_verifies(gate.data)
 
 
+async def test_a_limit_per_day_counts_each_day_of_a_session_that_goes_on_for_several(tmp_path: Path) -> None:
+    clock = VenueClock(EVENING)
+    fair = Session(SUNDAY, EVENT, "Fair", 20261129, end=at("2026-12-24T18:00:00+01:00"))
+    listed(tmp_path, festival(sessions=(fair,)))
+    async with open_box(tmp_path, clock) as gate:
+        await enters(gate, DAILY)
+        assert await refused(gate, DAILY) is Reason.LIMIT_REACHED
+        clock.set("2026-11-30T05:55:00+01:00")
+        tick(gate)
+        assert await refused(gate, DAILY) is Reason.LIMIT_REACHED, "a night belongs to the day before"
+        clock.set("2026-11-30T06:05:00+01:00")
+        tick(gate)
+        await enters(gate, DAILY)
+    async with open_box(tmp_path, clock) as gate:
+        assert await refused(gate, DAILY) is Reason.LIMIT_REACHED, "also after a restart"
+        clock.set("2026-12-01T18:00:00+01:00")
+        tick(gate)
+        await enters(gate, DAILY)
+        assert await refused(gate, DAILY) is Reason.LIMIT_REACHED
+
+
 async def test_a_box_that_was_off_resets_once_before_anybody_enters(tmp_path: Path) -> None:
     clock = VenueClock(EVENING)
     listed(tmp_path, festival())

@@ -22,6 +22,7 @@ from edge.store.log_reader import LogReader
 from edge.store.log_schema import Batch
 from edge.store.writer import Urgency
 from edge.worn import FRESH_ROWS, WORN_MAX, WORN_ROWS, Told, Worn
+from tests.admission.one_day import same_day
 from tests.edge.rig import GATE, GATE_KEY
 from tests.edge.test_clock import HandClock
 
@@ -89,7 +90,9 @@ class Box:
 
 
 def asked(presence: TicketPresence) -> Tally:
-    return presence.tally(HALL, SessionId(1), (SessionId(1), SessionId(2)), GATE, OWN_EPOCH, LaneId(1))
+    return presence.tally(
+        HALL, SessionId(1), same_day(SessionId(1), SessionId(2)), GATE, OWN_EPOCH, LaneId(1)
+    )
 
 
 @pytest.fixture

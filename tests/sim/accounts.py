@@ -6,13 +6,13 @@ While a bug is planted this is gathered with it; the checker then works with the
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from admission.entitlements import ZoneTree
+from admission.entitlements import Ticket, ZoneTree
 from admission.ids import EventId, GateId, TicketId, ZoneId
 from admission.presence import Bounds, TicketPresence, fold
 from edge.link import Part
 from tests.sim.history import Log
 from tests.sim.met import DaemonSeen, GateSeen
-from tests.sim.premises import BOX, HALL, TODAY, ZONES, ticket_of
+from tests.sim.premises import BOX, HALL, TODAY, ZONES, limits_of_ticket, ticket_of
 
 TREE = ZoneTree(ZONES)
 Key = tuple[EventId, TicketId]
@@ -35,13 +35,13 @@ class Account:
     """Of which gates its page says that their logs are not one."""
 
 
-def told_of(presence: TicketPresence, admits: int) -> Told:
+def told_of(presence: TicketPresence, ticket: Ticket) -> Told:
     """Put what is made of a ticket in words that compare."""
     return (
         [(row.id, row.time_us) for row in presence.entries()],
         presence.live,
         [(presence.uses(zone, TODAY), presence.inside(zone), presence.bounds(zone)) for zone in (HALL, BOX)],
-        presence.doubles(admits),
+        presence.doubles(ticket.admits, limits_of_ticket(ticket)),
     )
 
 
@@ -55,7 +55,7 @@ def accounts_of(gates: Mapping[str, GateSeen]) -> dict[str, Account]:
         memory = daemon.memory
         presence = {
             (event, ticket): told_of(
-                fold(memory.rows(event, ticket), memory.resets(), TREE), ticket_of(ticket).admits
+                fold(memory.rows(event, ticket), memory.resets(), TREE), ticket_of(ticket)
             )
             for event, ticket in daemon.reader.presence_tickets()
         }

@@ -34,7 +34,7 @@ from tests.sim.lost_ends import known_alone, lost_ends
 from tests.sim.met import GateSeen
 from tests.sim.nearness import pushed
 from tests.sim.people import LEAVES_S, PATIENCE_S
-from tests.sim.premises import BOX, EVENT, HALL, PRODUCT_OF, key_of, ticket_of
+from tests.sim.premises import BOX, EVENT, HALL, PRODUCT_OF, key_of, limits_of_ticket, ticket_of
 from tests.sim.quarantined import quarantined
 from tests.sim.refusals import SETTLES_S, refusals, waits
 from tests.sim.staleness import staleness
@@ -239,7 +239,7 @@ def _known_uses(at: Evidence) -> Iterator[str]:
         too_many = (
             (mode is Mode.NORMAL and uses >= ticket.admits)
             or (mode is Mode.ENTRY_EXIT and inside >= ticket.admits)
-            or 0 < product.limit_session <= uses
+            or 0 < product.limit_day <= uses  # the evening is of one day
         )
         if known.frozen(one.body.zone, one.body.session):
             continue  # an alarm sent out one of the ticket's people, who may come in again
@@ -291,18 +291,21 @@ def _physical_doubles(at: Evidence) -> Iterator[str]:
 
 
 def _doubles_reported(at: Evidence) -> Iterator[str]:
-    """Every double is reported: by the mode of one entry, each use too many is among the centre's doubles."""
+    """Every double is reported: by the mode of one entry or the day's limit, each use too many is among the centre's doubles."""
     presences = at.presences
     taken_back, said = _taken_back(at), _said_of(at)
     for key, entries in _walked(at).items():
         ticket = ticket_of(key[1])
         normal: dict[ZoneId, int] = defaultdict(int)
+        often: dict[ZoneId, int] = defaultdict(int)
+        limits = limits_of_ticket(ticket)
         presence = presences.get(key)
         if presence is None:
             continue
         for one in entries:
+            counted = one.body.mode is Mode.NORMAL or (one.body.mode is Mode.MULTIPLE and limits.day)
             if (
-                one.body.mode is Mode.NORMAL
+                counted
                 and not one.body.flags & Flag.REENTRY
                 and one.record in at.logs.records
                 and one.record not in taken_back
@@ -311,8 +314,8 @@ def _doubles_reported(at: Evidence) -> Iterator[str]:
                     presence.state(one.record) is State.GIVEN_BACK and _is_forgotten(at, said[one.record])
                 )
             ):
-                normal[one.body.zone] += 1
-        found = presence.doubles(ticket.admits)
+                (normal if one.body.mode is Mode.NORMAL else often)[one.body.zone] += 1
+        found = presence.doubles(ticket.admits, limits)
         for zone, count in normal.items():
             reported = sum(
                 double.zone == zone and double.kind in {DoubleKind.USE, DoubleKind.AFTER_RESTART}
@@ -320,6 +323,13 @@ def _doubles_reported(at: Evidence) -> Iterator[str]:
             )
             if count - ticket.admits > reported:
                 yield f"{count} walked in on ticket {ticket.id} that admits {ticket.admits}: {reported} doubles reported"
+        for zone, count in often.items():
+            reported = sum(
+                double.zone == zone and double.kind in {DoubleKind.LIMIT, DoubleKind.AFTER_RESTART}
+                for double in found
+            )
+            if count - limits.day > reported:
+                yield f"{count} walked in on ticket {ticket.id} of {limits.day} a day: {reported} doubles reported"
 
 
 def _unsure(at: Evidence) -> Iterator[str]:
@@ -571,9 +581,9 @@ def _as_the_centre(
 ) -> Iterator[str]:
     nobody = fold((), (), TREE)
     for event, ticket in sorted({*centre, *account.presence}):
-        key, admits = (event, ticket), ticket_of(ticket).admits
-        found = account.presence.get(key) or told_of(nobody, admits)
-        wanted = told_of(centre.get(key) or nobody, admits)
+        key, sold = (event, ticket), ticket_of(ticket)
+        found = account.presence.get(key) or told_of(nobody, sold)
+        wanted = told_of(centre.get(key) or nobody, sold)
         if found != wanted:
             yield f"presence of ticket {ticket} at {card} is {found}, at the centre {wanted}"
     for zone, total in totals.items():

@@ -16,9 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from admission.codecs import cose
+from admission.days import Days
 from admission.digests import CredentialKind, ticket_digest
 from admission.entitlements import LanePlan, Mode, OfflinePolicy, Product, Session, Ticket, Zone
 from admission.ids import EventId, GateId, HolderId, LaneId, ProductId, SessionId, TicketId, ZoneId
+from admission.limits import Limits, limits_of
 from edge import enrolment
 from edge.builder import Order, build_from
 from edge.store.list import LIST_FILE
@@ -59,7 +61,7 @@ PRODUCTS = (
     Product(PAIR, EVENT, "Two, in and out", (HALL,), Mode.ENTRY_EXIT),
     Product(HOME, EVENT, "Home gate only when cut off", (HALL,), Mode.NORMAL, offline=OfflinePolicy.HOME_GATE_ONLY),
     Product(STRICT, EVENT, "Not when cut off", (HALL,), Mode.NORMAL, offline=OfflinePolicy.DENY),
-    Product(TWICE, EVENT, "Two entries", (HALL,), Mode.MULTIPLE, limit_session=2),
+    Product(TWICE, EVENT, "Two entries a day", (HALL,), Mode.MULTIPLE, limit_day=2),
 )  # fmt: skip
 _MIX = (DAY, SEASON, DAY, GROUP, SEASON, PAIR, DAY, STRICT, SEASON, HOME, STAFF, TWICE)
 """Products of the tickets, in turn."""
@@ -78,6 +80,17 @@ def ticket_of(number: int) -> Ticket:
 SHARED = (DAY, SEASON, STAFF, STRICT, TWICE)
 """Products of which a ticket is like any other: for one person, and of no gate."""
 PRODUCT_OF = {one.id: one for one in PRODUCTS}
+DATES = (
+    Session(TODAY, EVENT, "Today", 20261122, HALL),
+    Session(TOMORROW, EVENT, "Tomorrow", 20261123, HALL),
+)
+"""Neither says when it ends: by a clock that is believed a use is of the hour's day, else of the session's."""
+_DAYS = Days(DATES)
+
+
+def limits_of_ticket(ticket: Ticket) -> Limits:
+    """Return how often a ticket may be used."""
+    return limits_of(PRODUCT_OF[ticket.product], _DAYS)
 
 
 def plans_of(gate: int) -> tuple[LanePlan, ...]:
@@ -187,13 +200,7 @@ def fill(centre: Centre, gates: int, tickets_max: int = TICKETS) -> None:
         owner = houses.add_organization(connection, houses.NewOrganization(name="Sim"), EPOCH_S - 3600)
         events.add_group(connection, "Sim", DIGEST_KEY, organization=owner)
         events.add_event(connection, EVENT, "Evening", "UTC")
-        events.add_sessions(
-            connection,
-            (
-                Session(TODAY, EVENT, "Today", 20261122, HALL),
-                Session(TOMORROW, EVENT, "Tomorrow", 20261123, HALL),
-            ),
-        )
+        events.add_sessions(connection, DATES)
         events.add_zones(connection, ZONES)
         events.add_products(connection, PRODUCTS)
         rows.add_keys(connection, [ListKey(keys.ticket_key.public_key().public_bytes_raw(), "tk1")])

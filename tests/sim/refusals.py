@@ -161,7 +161,7 @@ def _is_used(at: Evidence, shown: Shown, latest: int, earliest: int) -> bool:
     modes = {product.mode, *at.history.modes.get((shown.gate, shown.lane), ())}
     if Mode.ENTRY_EXIT in modes and inside >= ticket.admits:
         return True
-    return product.mode is Mode.MULTIPLE and 0 < product.limit_session <= uses
+    return product.mode is Mode.MULTIPLE and 0 < product.limit_day <= uses
 
 
 def _may_be_unheard(at: Evidence, shown: Shown) -> bool:

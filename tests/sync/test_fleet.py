@@ -185,6 +185,8 @@ async def test_lane_plans_and_states(venue: Venue, organizer: Caller) -> None:
     assert [one["lane"] for one in (await organizer.ask("GET", f"{GATE}/lanes")).json["items"]] == [1, 2, 3]
     bad = {**plan, "sessions": [[demo.EVENT, 77]]}
     assert (await organizer.ask("PUT", f"{GATE}/lanes/3", bad)).code == "unknown_session"
+    bad = {**plan, "sessions": [[demo.EVENT, 0]]}
+    assert (await organizer.ask("PUT", f"{GATE}/lanes/3", bad)).code == "unknown_session", "nor for any"
     assert (await organizer.ask("PUT", f"{GATE}/lanes/0", plan)).status == 404
     assert (await organizer.ask("DELETE", f"{GATE}/lanes/3")).status == 204
     assert (await organizer.ask("DELETE", f"{GATE}/lanes/3")).status == 404

@@ -24,6 +24,7 @@ from sync.keys import load_or_make
 from sync.store.database import Database
 from sync.web.rendering import Templates
 from sync.web.words import Words
+from tests.admission.one_day import same_day
 from tests.sync.pages.evening import GateLog, enrolled
 from tests.sync.requests import NOW_S
 
@@ -265,6 +266,33 @@ def test_a_use_beyond_the_days_limit_is_told_as_beyond_the_sessions(filled: Data
     assert figures(filled, boards)["doubles"] == [(101, TERRACE_GATE)]
 
 
+def test_uses_beyond_the_days_limit_in_two_sessions_of_a_day_are_told(filled: Database) -> None:
+    """A matinee and an evening: gates that do not hear each other let one in more often than twice that day."""
+    boards = Boards(Clock())
+    main, terrace = GateLog(MAIN_GATE, EVENT), GateLog(TERRACE_GATE, EVENT)
+    main.enter(101, TWICE, FLOOR, NOW_S - 90, mode=Mode.MULTIPLE)
+    main.enter(101, TWICE, FLOOR, NOW_S - 60, mode=Mode.MULTIPLE)
+    terrace.enter(101, TWICE, FLOOR, NOW_S - 30, mode=Mode.MULTIPLE, session=2)
+    push(filled, main, terrace)
+    assert figures(filled, boards)["doubles"] == [], "tomorrow's session is of another day"
+    with filled.writing() as connection:
+        connection.exec_driver_sql("UPDATE session SET day = (SELECT min(day) FROM session)")
+    assert figures(filled, boards)["doubles"] == [(101, TERRACE_GATE)]
+
+
+def test_who_comes_twice_on_each_day_of_a_fair_is_no_double(filled: Database) -> None:
+    boards = Boards(Clock())
+    with filled.writing() as connection:
+        connection.exec_driver_sql(f"UPDATE session SET end_s = {NOW_S + 10 * 86_400}")
+    main = GateLog(MAIN_GATE, EVENT)
+    for days in range(3):
+        for at_s in (NOW_S + days * 86_400, NOW_S + days * 86_400 + 600):
+            main.enter(101, TWICE, FLOOR, at_s, mode=Mode.MULTIPLE)
+    main.enter(101, TWICE, FLOOR, NOW_S + 2 * 86_400 + 700, mode=Mode.MULTIPLE)
+    push(filled, main)
+    assert figures(filled, boards)["doubles"] == [(101, MAIN_GATE)], "the third of one day"
+
+
 def test_a_board_of_no_such_event_is_none(filled: Database) -> None:
     with filled.reading() as connection:
         assert Boards(Clock()).see(connection, 1, EventId(99), NOW_S) is None
@@ -342,6 +370,6 @@ def test_who_may_come_in_again_is_the_same_to_a_gate_and_to_the_centre(filled: D
     for ticket, seq in names.items():
         here = fold([row for row in heard[0] if row.ticket == ticket], heard[1], zones)
         there = fold([from_columns(row) for row in held[TicketId(ticket)]], resets, zones)
-        asked = (ARENA, SessionId(1), (SessionId(1),), MAIN_GATE, main.log.epoch)
+        asked = (ARENA, SessionId(1), same_day(SessionId(1)), MAIN_GATE, main.log.epoch)
         assert here.tally(*asked) == there.tally(*asked)
         assert there.tally(*asked).frozen == (RecordId(MAIN_GATE, main.log.epoch, seq),)

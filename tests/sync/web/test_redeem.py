@@ -90,6 +90,17 @@ async def test_a_ticket_is_used_once_and_free_again_when_annulled(venue: Venue, 
     assert freed["outcome"] == "grant"
 
 
+async def test_a_limit_per_day_counts_each_day_of_a_session_that_goes_on(venue: Venue) -> None:
+    twice, days = tickets(venue)["twice"].data, 3
+    token = token_of(venue.centre.database, Role.DEVICE, life_s=days * 86_400)
+    async with Scanner(venue.url, token) as scanner:
+        for day in range(days):
+            venue.now_s = NOW_S + day * 86_400
+            said = [(await scanner.scan(twice)).json for _ in range(3)]
+            assert [one["outcome"] for one in said] == ["grant", "grant", "deny"], day
+            assert said[2]["reason"] == "limit_reached"
+
+
 async def test_the_same_scan_is_answered_the_same_and_recorded_once(venue: Venue, scanner: Scanner) -> None:
     code = tickets(venue)["day"].data
     said = await asyncio.gather(*(scanner.scan(code, "one", zone=0) for _ in range(8)))

@@ -197,6 +197,12 @@ LABELS: Final[Mapping[str, Four]] = {
         "Mostrare questo codice al lettore.",
         "Hold this code to the reader.",
     ),
+    "read_other": (
+        "{what} hat etwas anderes gelesen.",
+        "{what} a lu autre chose.",
+        "{what} ha letto altro.",
+        "{what} read something else.",
+    ),
     "hold_card": (
         "Die Karte mit dieser Nummer an den Leser halten.",
         "Présenter au lecteur la carte qui porte ce numéro.",
@@ -480,6 +486,18 @@ LABELS: Final[Mapping[str, Four]] = {
         "Tout est ici comme avant (d'après {path}). Ce qui n'est pas changé reste, même ce que cette page ne montre pas.",
         "Tutto è qui come prima (da {path}). Ciò che non si cambia resta, anche ciò che questa pagina non mostra.",
         "Everything is here as it was (from {path}). What you do not change stays, also what this page does not show.",
+    ),
+    "unplugged": (
+        "Nicht mehr eingesteckt: {what}",
+        "Plus branché : {what}",
+        "Non più collegato: {what}",
+        "Plugged in no more: {what}",
+    ),
+    "js_other_plan": (
+        "Jemand anderes hat eben die Spuren festgelegt: bitte prüfen.",
+        "Quelqu'un d'autre vient de fixer les voies : à vérifier.",
+        "Qualcun altro ha appena fissato le corsie: da controllare.",
+        "Somebody else has just set the lanes: please check them.",
     ),
     "kept_away": (
         "Nicht eingesteckt, bleibt in der Konfiguration: {what}",

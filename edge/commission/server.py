@@ -533,6 +533,8 @@ class CommissionPage:
         asked = await body(request, EnrolBody)
         try:
             async with self._enrol_turn:
+                if self._enrolment() is not None:
+                    return  # pressed twice: the code is used, and the box has joined
                 await asyncio.to_thread(enrol, self._data, asked.url, asked.code, self._base.gate.name)
         except EnrolFailed as failed:
             raise Refused("commission.not_enrolled", {"what": str(failed), "hint": failed.hint}) from None

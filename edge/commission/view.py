@@ -7,24 +7,26 @@ import msgspec
 
 from admission.reasons import Language
 from edge.commission import modbus_view
-from edge.commission.buses import WHAT, plugged
-from edge.commission.candidates import GPIO_KEY, INPUTS, has_inputs, likely_board, wired
+from edge.commission.buses import WHAT, place_of, plugged
+from edge.commission.candidates import GPIO_KEY, INPUTS, PINS_KEY, has_inputs, likely_board, wired
 from edge.commission.contacts import Contact
 from edge.commission.findings import troubles
 from edge.commission.inventory import NodeKind, Plugged
-from edge.commission.kept import away
+from edge.commission.kept import AWAY, ELSEWHERE, away
 from edge.commission.kinds import Kind
 from edge.commission.known import Known, known, title
 from edge.commission.orders import lock
 from edge.commission.osdp_view import place_shown, search_of, state_of, troubles_shown, wants_key
 from edge.commission.placing import Earlier
-from edge.commission.session import Chosen, Heard, Lane, Seat
+from edge.commission.session import WIRES_KEY, Chosen, Heard, Lane, Seat
 from edge.commission.shell import Listening, Shell
 from edge.commission.told import TroubleTold, told
 from edge.commission.words import label, name, sentence_of
 from edge.link import Health
 from edge.settings import GpioInputs, GpioRelay, MediumSetting, Way
 
+NO_SOCKETS: Final = (AWAY, ELSEWHERE, WIRES_KEY, GPIO_KEY, PINS_KEY)
+"""What the keys of devices begin with that are in no socket."""
 _WRONG_CARDS: Final = ((Heard.UNCLEAR, "unclear"), (Heard.OTHER_FORM, "other_form"))
 
 
@@ -169,6 +171,8 @@ class CommissionShown(msgspec.Struct, frozen=True):
     kept: tuple[str, ...] = ()
     """What is said of the gate before; nothing where there was none."""
     missing: tuple[str, ...] = ()
+    unplugged: tuple[str, ...] = ()
+    """What was chosen and is plugged in no more; it is written all the same."""
     pulses: int = 0
 
 
@@ -201,6 +205,7 @@ def commission_view(
         kept=tuple(_kept(shell, before, language)),
         locks=_locks(shell),
         missing=_missing(shell, language, enrolled=enrolled),
+        unplugged=tuple(_unplugged(shell, language)),
         pulses=shell.pulses,
     )
 
@@ -438,9 +443,11 @@ def _asked(shell: Shell, language: Language) -> AskedShown | None:
         return AskedShown(f"{lane} · {label(moving.contact.value, language)}", "", said)
     if asked is None:
         return None
-    heard = {one.last for one in shell.listening.values()}
+    heard = {one.last: title(one.candidate.device) for one in shell.listening.values()}
     wrong = next((word for last, word in _WRONG_CARDS if last in heard), "hold_card")
     said = label("hold_code" if asked.code else wrong, language)
+    if Heard.OTHER in heard:
+        said = f"{label('read_other', language).format(what=heard[Heard.OTHER])} {said}"
     return AskedShown(_seat_name(asked.seat, shell, language), asked.code, said)
 
 
@@ -459,6 +466,19 @@ def _locks(shell: Shell) -> tuple[LockShown, ...]:
         if order is not None:
             shown.append(LockShown(one.key, one.called, order.guide, order.text))
     return tuple(shown)
+
+
+def _unplugged(shell: Shell, language: Language) -> Iterator[str]:
+    """Say which chosen devices of a socket are away since; those of the file before that never were there are told with it."""
+    session = shell.session
+    present = {one.place for one in shell.found.plugged}
+    chosen = {place_of(one.key) or one.key: one.called for one in session.readers}
+    chosen |= {key: name("relay", language) for key in session.boards}
+    chosen |= {key: label("contacts", language) for key in session.inputs if key not in session.boards}
+    for key, called in chosen.items():
+        if key not in present and not key.startswith(NO_SOCKETS):
+            what = called if called == key else f"{called} · {key}"
+            yield label("unplugged", language).format(what=what)
 
 
 def _missing(shell: Shell, language: Language, *, enrolled: bool) -> tuple[str, ...]:

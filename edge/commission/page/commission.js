@@ -5,7 +5,7 @@ const lang = document.documentElement.lang;
 const EVERY_MS = 700, ASKED_MS = 250, SURE_MS = 4000, LANES_MAX = 16;
 const LINES = [1, 2, 4, 8, 16, 32], KINDS = { lcus: "LCUS", kmtronic: "KMTronic", numato: "Numato", modbus: "Modbus RTU", hid: "USBRelay (HID)" };
 const BARRIERS = { tripod: words.tripod, speed_gate: words.speed_gate, swing_gate: words.swing_gate, door: words.door, no_sensor: words.no_sensor };
-let state = null, drawn = {}, planned = null, pulsed = {}, pinned = {}, wiredTo = {}, sized = {}, chosenBefore = "", going = false;
+let state = null, drawn = {}, planned = [], seenPlan = "", edited = false, named = false, pulsed = {}, pinned = {}, wiredTo = {}, sized = {}, chosenBefore = "", going = false;
 
 function el(tag, props = {}, ...inner) {
   const made = Object.assign(document.createElement(tag), props);
@@ -22,6 +22,8 @@ function choice(options, value, onchange, more = {}) {
   return made;
 }
 
+const ended = (text) => (/[.!?:]$/.test(text) ? text : `${text}.`);
+
 function say(text, bad = false) {
   $("said").textContent = text;
   $("said").className = bad ? "bad" : "";
@@ -31,7 +33,7 @@ async function post(what, body = {}) {
   try {
     const answer = await fetch(what, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
     const told = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : { text: await answer.text() };
-    say(answer.ok ? "" : [told.text, told.fix].filter(Boolean).join(" "), !answer.ok);
+    say(answer.ok ? "" : [told.text, told.fix].filter(Boolean).map(ended).join(" "), !answer.ok);
     await look();
     return answer.ok;
   } catch {
@@ -86,7 +88,7 @@ function seat(one) {
     row.append(button(one.chosen ? words.again : words.scan, () => act("ask", where), { className: one.chosen ? "" : "main" }));
     return row;
   }
-  const uid = el("input", { name: "uid", maxLength: 64, required: true, autocomplete: "off", spellcheck: false });
+  const uid = el("input", { name: "uid", maxLength: 64, placeholder: "04:A2:2B:1C:9D:80:00", required: true, autocomplete: "off", spellcheck: false });
   const form = el("form", { className: "row", hidden: true, onsubmit: (e) => { e.preventDefault(); act("ask", { ...where, uid: uid.value }); } }, el("label", { className: "wide" }, words.uid, uid), el("button", { type: "submit", className: "main", textContent: words.tags }));
   row.append(button(words.tags, () => { form.hidden = !form.hidden; if (!form.hidden) uid.focus(); }), form);
   return row;
@@ -187,12 +189,19 @@ function sure(pressed, ask = words.pulse_sure) {
   return false;
 }
 
+// What is being typed stays, until the lanes are set: here, or by somebody at another phone, whose lanes would be lost by it.
 function plan() {
-  planned ??= state.lanes.length ? state.lanes.map(({ name, two_way, kind }) => ({ name, two_way, kind })) : [{ name: `${words.lane} 1`, two_way: false, kind: "tripod" }];
-  draw("plan-lanes", planned.length, () => planned.map((lane, at) => el("div", { className: "plan" },
-    el("label", {}, `${words.lane} ${at + 1}: ${words.name}`, el("input", { value: lane.name, maxLength: 64, required: true, oninput: (e) => { lane.name = e.target.value; } })),
-    el("label", {}, words.barrier, choice(Object.entries(BARRIERS), lane.kind, (e) => { lane.kind = e.target.value; })),
-    el("label", { className: "check-box" }, el("input", { type: "checkbox", checked: lane.two_way, onchange: (e) => { lane.two_way = e.target.checked; } }), words.two_way))));
+  const lanes = state.lanes.map(({ name, two_way, kind }) => ({ name, two_way, kind })), now = JSON.stringify(lanes);
+  if (now !== seenPlan) {
+    if (edited && now !== JSON.stringify(planned)) say(words.other_plan, true);
+    planned = lanes.length ? lanes : [{ name: `${words.lane} 1`, two_way: false, kind: "tripod" }];
+    seenPlan = now;
+    edited = false;
+  }
+  draw("plan-lanes", [seenPlan, planned.length], () => planned.map((lane, at) => el("div", { className: "plan" },
+    el("label", {}, `${words.lane} ${at + 1}: ${words.name}`, el("input", { value: lane.name, maxLength: 64, required: true, oninput: (e) => { lane.name = e.target.value; edited = true; } })),
+    el("label", {}, words.barrier, choice(Object.entries(BARRIERS), lane.kind, (e) => { lane.kind = e.target.value; edited = true; })),
+    el("label", { className: "check-box" }, el("input", { type: "checkbox", checked: lane.two_way, onchange: (e) => { lane.two_way = e.target.checked; edited = true; } }), words.two_way))));
   $("drop").hidden = planned.length < 2;
   $("add").hidden = planned.length >= LANES_MAX;
 }
@@ -218,18 +227,20 @@ function show() {
   $("work").hidden = !state.session;
   if (!state.session) return;
   $("enrol").hidden = state.enrolled;
-  if (!$("gate-name").value && document.activeElement !== $("gate-name")) $("gate-name").value = state.name; // not under whoever types another
+  if (!named && document.activeElement !== $("gate-name")) $("gate-name").value = state.name; // not under whoever types another
   $("none").hidden = state.devices.length > 0;
   draw("devices", state.devices, () => state.devices.map(device));
   plan();
   const has = state.lanes.length > 0;
   for (const part of ["part-readers", "part-outputs", "part-contacts", "part-go", "part-anew"]) $(part).hidden = !has;
   asked();
-  draw("seats", state.lanes.map(({ contacts: _, ...lane }) => lane), () => state.lanes.map((lane) => el("article", {}, el("h3", { textContent: lane.name }), ...lane.seats.map(seat), ...lane.outputs.filter((one) => one.line).map((one) => el("p", { className: "quiet", textContent: `${one.label.split(": ").pop()}: ${one.line}` })), ...lane.lamps.map((text) => el("p", { className: "quiet", textContent: text })), ...lane.others.map((one) => el("div", { className: "seat" }, el("p", { textContent: one.label }), button(words.remove, () => act("drop", { lane: one.lane, number: one.number })))))));
+  draw("seats", state.lanes.map(({ contacts: _, ...lane }) => lane), () => state.lanes.map((lane) => el("article", {}, el("h3", { textContent: lane.name }), ...lane.seats.map(seat), ...lane.lamps.map((text) => el("p", { className: "quiet", textContent: text })), ...lane.others.map((one) => el("div", { className: "seat" }, el("p", { textContent: one.label }), button(words.remove, () => act("drop", { lane: one.lane, number: one.number })))))));
   const alone = state.boards.filter((one) => one.watched).map((one) => one.key);
   const boards = state.devices.filter((one) => one.board && !one.seat && (one.is_board || !alone.includes(one.key)));
   $("outputs-none").hidden = boards.length > 0 || state.pins.length > 0;
   $("outputs-why").hidden = !$("outputs-none").hidden;
+  const opened = state.lanes.flatMap((lane) => lane.outputs).filter((one) => one.line).map((one) => `✓ ${one.label} · ${one.line}`);
+  draw("opened", opened, () => opened.map((text) => el("li", { className: "ok", textContent: text })));
   draw("boards", [boards.map((one) => [one.key, one.units, one.units.length && one.lines, one.timer]), state.lanes.map((one) => one.outputs)], () => boards.map(board));
   draw("pins", [state.pins, state.lanes.map((one) => one.outputs)], () => state.pins.map(pins));
   const chips = state.pins.filter((one) => one.wires.length > 1);
@@ -243,7 +254,8 @@ function show() {
   draw("contacts", [watched, state.lanes.map((one) => one.contacts)], () => (watched ? state.lanes.map((lane) => el("article", {}, el("h3", { textContent: lane.name }), ...lane.contacts.map((one) => contact(lane, one)))) : []));
   $("part-locks").hidden = !has || !state.locks.length;
   draw("locks", state.locks, () => state.locks.map((one) => el("li", {}, el("h3", { textContent: one.called }), ...order(one.key, one, "lock").filter(Boolean))));
-  draw("missing", state.missing, () => (state.missing.length ? state.missing.map((text) => el("li", { textContent: text })) : [el("li", { className: "ok", textContent: `✓ ${words.complete}` })]));
+  const wanting = [...state.missing, ...state.unplugged];
+  draw("missing", wanting, () => (wanting.length ? wanting.map((text) => el("li", { textContent: text })) : [el("li", { className: "ok", textContent: `✓ ${words.complete}` })]));
   $("path").textContent = state.path;
   $("write").disabled = going || state.missing.length > 0;
   const now = JSON.stringify(state.lanes.map((lane) => [lane.seats.map((one) => one.chosen), lane.contacts.map((one) => one.wired)]));
@@ -268,10 +280,22 @@ async function look() {
 }
 
 $("pin-form").onsubmit = async (e) => { e.preventDefault(); await post("/api/pin", { pin: $("pin").value }); $("pin").value = ""; };
-$("enrol").onsubmit = (e) => { e.preventDefault(); const given = new FormData(e.target); act("enrol", { url: given.get("url"), code: given.get("code") }); };
-$("plan").onsubmit = (e) => { e.preventDefault(); act("plan", { name: $("gate-name").value, lanes: planned }); };
-$("add").onclick = () => { planned.push({ name: `${words.lane} ${planned.length + 1}`, two_way: false, kind: planned.at(-1).kind }); plan(); };
-$("drop").onclick = () => { planned.pop(); plan(); };
+// The line that the centre shows for the box may be pasted whole: its address and its code go where they belong.
+$("enrol").oninput = (e) => {
+  const [, url, code] = e.target.name === "url" && /(\S+)\s+(\S+)\s*$/.exec(e.target.value) || [];
+  if (url) { e.target.value = url; $("enrol").elements.code.value = code; }
+};
+$("enrol").onsubmit = async (e) => {
+  e.preventDefault();
+  const press = e.target.querySelector("button"), given = new FormData(e.target), url = given.get("url").trim();
+  press.disabled = true;
+  await act("enrol", { url: /^[a-z]+:\/\//i.test(url) ? url : `https://${url}`, code: given.get("code").trim() });
+  press.disabled = false;
+};
+$("gate-name").oninput = () => { named = true; };
+$("plan").onsubmit = async (e) => { e.preventDefault(); if (await act("plan", { name: $("gate-name").value, lanes: planned })) edited = named = false; };
+$("add").onclick = () => { edited = true; planned.push({ name: `${words.lane} ${planned.length + 1}`, two_way: false, kind: planned.at(-1).kind }); plan(); };
+$("drop").onclick = () => { edited = true; planned.pop(); plan(); };
 $("stop").textContent = words.stop;
 $("stop").onclick = () => act("stop");
 $("anew").textContent = words.anew;

@@ -119,6 +119,14 @@ class Box:
         """Load a kernel module."""
         (self.root / "sys/module" / name).mkdir()
 
+    def pull(self, place: str) -> None:
+        """Pull its plug: the kernel knows it no more."""
+        (self.root / "sys/bus/usb/devices" / place).unlink()
+
+    def put_back(self, place: str) -> None:
+        """Put it into the socket where it was."""
+        self._link(self.root / "sys/bus/usb/devices" / place, self.root / "sys/devices/usb1" / place)
+
     def by_id(self, node: str, name: str) -> Path:
         """Give a port the name that udev makes of what the device says of itself."""
         link = self.root / "dev/serial/by-id" / name

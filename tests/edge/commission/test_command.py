@@ -85,6 +85,7 @@ def test_a_box_without_a_configuration_serves_its_page_and_nothing_without_the_p
             assert (status, told["code"]) == (401, "page.no_session")
         orders = {*re.findall(r'\bact\("([a-z-]+)"', (PAGE / "commission.js").read_text())}
         assert {"pulse", "pulse-pin", "wire", "watch", "anew", "enrol", "write"} < orders
+        orders |= {f"{bus}-{what}" for bus in ("osdp", "modbus") for what in ("search", "stop")}
         for what in sorted(orders):
             status, told = ask(connection, "POST", f"/api/commission/{what}", {})
             assert (status, told["code"]) == (401, "page.no_session")

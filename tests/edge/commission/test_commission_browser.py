@@ -47,6 +47,7 @@ DRAWN = "(img) => img.decode().then(() => img.naturalWidth)"
 PICTURES = ROOT / "build"
 COUNTING = """for (const what of ["pointerdown", "change"]) addEventListener(what, (e) => {
   const isTyped = what === "change" && e.target.tagName === "INPUT" && e.target.type !== "checkbox";
+  if (isTyped) sessionStorage.letters = e.target.value.length + Number(sessionStorage.letters ?? 0);
   const kind = isTyped ? "typed" : "taps", many = what === "pointerdown" || isTyped ? 1 : e.target.tagName === "SELECT" ? 2 : 0;
   sessionStorage[kind] = many + Number(sessionStorage[kind] ?? 0);
 }, true)"""

@@ -48,10 +48,10 @@ KINDS = {
 
 
 @asynccontextmanager
-async def a_centre(folder: Path) -> AsyncIterator[tuple[str, str]]:
-    """A centre on loopback; yields the address and the code that it shows for a gate."""
+async def a_centre(folder: Path, now_s: int = NOW_S) -> AsyncIterator[tuple[str, str]]:
+    """A centre on loopback with the demo of that day; yields the address and the code that it shows for a gate."""
     centre = compose.open_centre(folder)
-    demo.make_demo(centre.database, centre.keys, centre.data, NOW_S)
+    demo.make_demo(centre.database, centre.keys, centre.data, now_s)
     with centre.database.writing() as connection:
         code = new_code(connection, centre.keys, demo.MAIN_GATE_NAME, int(time.time()), os.urandom(5))
     serving = await compose.listen(centre, "127.0.0.1", 0)

@@ -48,6 +48,6 @@ async def test_two_boards_of_one_bus_are_found_and_a_relay_of_the_second_is_plac
             await board.screenshot(path=PICTURES / f"commission-modbus-{scheme}.png")
         assert await board.locator("[name=no_timer]").count() == 0  # several of a bus have to have one
         await board.locator(".turned button:has-text('inwards')").click()
-        await page.wait_for_selector("#seats >> text=relay 2.1")
+        await page.wait_for_selector("#opened li:has-text('relay 2.1')")
         assert s.trouble == []
         bus.close()

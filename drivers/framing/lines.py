@@ -69,6 +69,13 @@ class LineFramer:
         self._ended = data[-1:] in _TERMINATORS
         return out
 
+    def distrust(self, now_ns: int) -> list[Framed]:
+        """Take what comes up to the next end for the rest of something; told at once."""
+        out: list[Framed] = []
+        self._heard_ns = now_ns
+        self._frame.lose(CUT, now_ns, out)
+        return out
+
     def _look_back(self, endings: Endings, now_ns: int) -> None:
         """Learn from what came before the silence that is over now, if it is."""
         if self._frame.pending:

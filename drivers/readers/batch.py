@@ -4,6 +4,7 @@ A dump of thousands is taken no faster than `PAUSE_S` a line: what waits does so
 told so by USB's flow control. A device that erases what it sent must be left in its dock until the page shows the last line.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -46,7 +47,6 @@ class BatchReader:
         """Read until cancelled or until a DriverError says what to do next."""
         port = SerialPort(self._config.path, self._config.line)
         try:
-            emit(Opened(f"batch handheld at {port.path}"))
             framer = LineFramer(gap_ns=self._gap_ns, aim=False)
 
             def take() -> Sequence[Scan | Garbled] | None:
@@ -56,7 +56,14 @@ class BatchReader:
             def pass_on(framed: Scan | Garbled) -> None:
                 emit(self._read(framed))
 
-            await Pump(port.fd, take, framer, pass_on, per_turn=1, pause_s=PAUSE_S).run()
+            pump = Pump(port.fd, take, framer, pass_on, per_turn=1, pause_s=PAUSE_S)
+            is_under_way = await pump.begins_within()
+            emit(Opened(f"batch handheld at {port.path}"))
+            if is_under_way:
+                # All but its first line: that may be half a one, and half a code may be another one's whole.
+                for framed in framer.distrust(time.monotonic_ns()):
+                    pass_on(framed)
+            await pump.run()
         finally:
             port.close()
 

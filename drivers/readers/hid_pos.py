@@ -55,6 +55,7 @@ class HidPosReader:
                 return None if received is None else framer.feed(*received)
 
             pump: Pump[Framed] = Pump(device.fd, take, framer, emit)
+            await pump.settle()
             emit(Opened(f"HID-POS scanner at {device.path}"))
             await pump.run()
         finally:

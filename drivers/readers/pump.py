@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, NoReturn, Protocol, TypeVar
 
-from drivers.base import Misconfigured, ReaderEvent
+from drivers.base import DeviceMisbehaved, Misconfigured, ReaderEvent
 
 Event = TypeVar("Event", bound=ReaderEvent)
 Made_co = TypeVar("Made_co", bound=ReaderEvent, covariant=True)
@@ -20,9 +20,16 @@ TIMER_SLACK_S = 0.001
 SPIN_S = 0.0015
 """So long before an exact deadline the loop is asked at each turn: its timers are late by a millisecond and what the machine adds."""
 
+QUIET_S = 0.03
+"""Longest pause within a code: 16 ms of a USB adapter's latency timer, 20 ms between Wiegand's bits, 25 ms of a Bluetooth keyboard."""
+QUIET_WITHIN_S = 5.0
+"""The longest code, SCAN_BYTES_MAX at 9600 baud, takes 4.3 s."""
+
 GAP_MS_MIN = 5
 GAP_MS_MAX = 2000
 """Bounds of the quiet gap: longer than a USB polling interval, shorter than a visitor's patience."""
+
+_BABBLES_HINT = "Unplug the reader for five seconds; check that it is set to this interface, and its baud."
 
 
 def gap_ns(gap_ms: int) -> int:
@@ -78,6 +85,41 @@ class Pump(Generic[Event]):
         self._spin_handle: asyncio.Handle | None = None
         self._drain_handle: asyncio.Handle | None = None
         self._backlog: deque[Event] = deque()
+
+    async def settle(self, within_s: float = QUIET_WITHIN_S) -> None:
+        """Hear what is under way at a device just opened, and throw it away; to be awaited before the device counts as open.
+
+        Whose beginning nobody heard may be the rest of a code, or a device's own memory of one that was read long ago. Raises
+        DeviceMisbehaved where a device does not pause `within_s`.
+        """
+        now_s, idle_ns = self._loop.time(), self._framer.deadline_ns
+        give_up_s, until_s = now_s + within_s, now_s + QUIET_S
+        while (left_s := until_s - self._loop.time()) > 0:
+            await self._readable(left_s)
+            before_ns = self._framer.deadline_ns
+            # What is neither framed nor moves the deadline is no part of a code: a key that hangs repeats for ever.
+            if self._take() or self._framer.deadline_ns != before_ns:
+                until_s = self._loop.time() + QUIET_S
+                if until_s > give_up_s:
+                    raise DeviceMisbehaved("the reader sends without a pause", _BABBLES_HINT)
+        deadline_ns = self._framer.deadline_ns
+        if deadline_ns is not None and deadline_ns != idle_ns:
+            self._framer.quiet(deadline_ns)
+
+    async def begins_within(self) -> bool:
+        """Whether something comes so soon after the opening that its beginning may have been missed; nothing is read."""
+        return await self._readable(QUIET_S)
+
+    async def _readable(self, within_s: float) -> bool:
+        readable = asyncio.Event()
+        self._loop.add_reader(self._fd, readable.set)
+        try:
+            async with asyncio.timeout(within_s):
+                return await readable.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._loop.remove_reader(self._fd)
 
     async def run(self) -> NoReturn:
         """Run until cancelled, until the device raises, or until a defect does. A partial frame is dropped then."""

@@ -53,13 +53,15 @@ class SerialReader:
         """Read until cancelled or until a DriverError says what to do next."""
         port = self._port = SerialPort(self._config.path, self._config.line)
         try:
+            pump = self._pump(port, emit)
+            await pump.settle()
             emit(Opened(f"serial reader at {port.path}"))
-            await self._pump(port, emit)
+            await pump.run()
         finally:
             self._port = None
             port.close()
 
-    async def _pump(self, port: SerialPort, emit: Emit) -> NoReturn:
+    def _pump(self, port: SerialPort, emit: Emit) -> Pump[Framed]:
         config = self._config
         framer = self._framer()
 
@@ -70,7 +72,7 @@ class SerialReader:
         def pass_on(framed: Framed) -> None:
             emit(as_uid(framed, config.uid_order, config.uid_form) if config.medium is Medium.UID else framed)
 
-        await Pump(port.fd, take, framer, pass_on).run()
+        return Pump(port.fd, take, framer, pass_on)
 
     def _framer(self) -> LineFramer | EnvelopeFramer:
         config = self._config

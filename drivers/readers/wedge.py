@@ -56,12 +56,14 @@ class WedgeReader:
         match = Match(path=config.path, name=config.name, usb_id=config.usb_id, port=config.port)
         device = open_event_device(match, grab=config.grab)
         try:
+            pump = self._pump(device, emit)
+            await pump.settle()
             emit(Opened(f"{device.identity}, layout {self._layout.name}"))
-            await self._pump(device, emit)
+            await pump.run()
         finally:
             device.close()
 
-    async def _pump(self, device: EventDevice, emit: Emit) -> NoReturn:
+    def _pump(self, device: EventDevice, emit: Emit) -> Pump[Framed]:
         config = self._config
         framer = KeyboardFramer(
             layout=self._layout,
@@ -78,7 +80,7 @@ class WedgeReader:
         def pass_on(framed: Framed) -> None:
             emit(as_uid(framed, config.uid_order, config.uid_form) if config.medium is Medium.UID else framed)
 
-        await Pump(device.fd, take, framer, pass_on).run()
+        return Pump(device.fd, take, framer, pass_on)
 
     def feedback(self, signal: Signal) -> None:
         """Do nothing: a keyboard has no light for verdicts."""

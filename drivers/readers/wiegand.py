@@ -67,8 +67,9 @@ class WiegandReader:
         try:
             wires = _Wires(held, config)
             wires.look(time.monotonic_ns(), at_once=True)
-            emit(Opened(f"Wiegand {config.form.bits.value} on {config.chip} {config.d0} and {config.d1}"))
             pump: Pump[Scan | Garbled] = Pump(held.fd, wires.take, wires, emit, exact=wires.is_within)
+            await pump.settle()
+            emit(Opened(f"Wiegand {config.form.bits.value} on {config.chip} {config.d0} and {config.d1}"))
             pump.arm()
             await pump.run()
             raise AssertionError("a pump ends by an error")

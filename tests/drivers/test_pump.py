@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from drivers.base import DeviceGone, Medium, Scan
+from drivers.base import DeviceGone, DeviceMisbehaved, Medium, Scan
 from drivers.framing.frame import Framed
 from drivers.framing.lines import LineFramer
 from drivers.readers.pump import FRAMES_PER_TURN_MAX, Pump
@@ -53,6 +53,30 @@ async def test_device_found_gone_by_the_timer_drops_the_partial_code(pipe: tuple
         await asyncio.wait_for(pump.run(), WAIT_S)
     assert emitted == []
     assert not asyncio.get_running_loop().remove_reader(pipe[0])
+
+
+async def test_a_device_that_never_pauses_is_no_open_one(pipe: tuple[int, int]) -> None:
+    framer = LineFramer(gap_ns=1)
+    emitted: list[Framed] = []
+    reads = 0
+
+    def take() -> list[Framed]:
+        nonlocal reads
+        reads += 1  # what waits in the pipe stays there
+        return framer.feed(b"7", reads)
+
+    os.write(pipe[1], b"x")
+    with pytest.raises(DeviceMisbehaved) as babbles:
+        await asyncio.wait_for(Pump(pipe[0], take, framer, emitted.append).settle(within_s=0.04), WAIT_S)
+    assert babbles.value.hint
+    assert emitted == []
+
+
+async def test_what_types_nothing_holds_no_opening_up(pipe: tuple[int, int]) -> None:
+    """A key that hangs repeats for ever."""
+    framer = LineFramer(gap_ns=1)
+    os.write(pipe[1], b"x")
+    await asyncio.wait_for(Pump(pipe[0], list, framer, print).settle(within_s=0.0), WAIT_S)
 
 
 class Defect(Exception):

@@ -537,7 +537,9 @@ class TicketPresence:
         if last_use is None:
             within = (zone, *self._zones.inner(zone))
             last = next((row for row in reversed(self._live) if row.zone in within), None)
-            last_use = None if last is None else LastUse(last.id, last.lane, last.time_us)
+            # Nobody is inside: a limit over several sessions may still have been reached in another one.
+            last = last or next((row for row in reversed(self._counted) if row.zone == zone), None)
+            last_use = settled.last_in(zone) if last is None else LastUse(last.id, last.lane, last.time_us)
         around = (zone, *self._zones.outer(zone))
         return Tally(
             uses_session=in_session,

@@ -64,6 +64,11 @@ class Settled:
                 found += uses
         return found
 
+    def last_in(self, zone: ZoneId) -> LastUse | None:
+        """Return the newest entry of a zone, whatever session it was for."""
+        found = (used.last for (at, _), used in self.used.items() if at == zone)
+        return max(found, key=lambda one: (one.time_us, one.record), default=None)
+
 
 NOTHING: Final = Settled(-(2**63))
 """Nothing was put away."""

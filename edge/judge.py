@@ -6,6 +6,7 @@ the ticket's rows in the log. Nothing is decided here.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -33,6 +34,7 @@ from admission.entitlements import (
     CredentialStanding,
     LanePlan,
     Product,
+    Session,
     Standing,
     Ticket,
     Zone,
@@ -44,7 +46,7 @@ from admission.observed import NO_EVENT, OF_DEVICE, Role, highest_tap, tag_key
 from admission.presence import PresenceRow, Resets, fold
 from admission.question import Candidate, ClockFacts, LaneFacts, Question, Tally, VenueFacts, Verdict
 from admission.records import Direction, Extension, Flag, Trust, pack_tap, ticket_subject
-from admission.rules import session_for, share_of
+from admission.rules import SESSION_MAX, session_for, share_of
 from edge.clock import TrustedTime
 from edge.venue import Venue, venue_of
 from edge.worn import Told
@@ -184,8 +186,12 @@ class Judge:
         return events[0].timezone if events else "UTC"
 
     def session_of(self, ticket: Ticket, plan: LanePlan) -> SessionId:
-        """Return the session a ticket would use at a lane with this plan."""
-        return session_for(ticket, plan)
+        """Return the session a ticket would use at a lane with this plan; where the plan has none for it, its own.
+
+        Nobody is let in on that by a verdict, but by a steward's hand: then it is used on its own date.
+        """
+        own = ticket.session if ticket.session <= SESSION_MAX else SessionId(0)
+        return session_for(ticket, plan) or own
 
     @property
     def has_list(self) -> bool:
@@ -346,14 +352,24 @@ class Judge:
         return Answer(identity, verdict, subject, flag)
 
     def _plan_then(self, plan: LanePlan, read_s: int, zone: tzinfo) -> LanePlan:
-        """Return the plan with the sessions of that day before its own; a night belongs to the day before."""
+        """Return the plan with the sessions of that day before its own; a night belongs to the day before.
+
+        Of several the first that was not over by then; where nobody said when they end, those that the lane serves come first.
+        """
         number = day_of(read_s, zone)
         events = {event for event, _ in plan.sessions}
-        then = [
-            (one.event, one.id)
+        of_day = [
+            one
             for one in self.venue.sessions.values()
             if one.day == number and one.event in events and one.zone in (0, plan.zone)
         ]
+        served = {one: place for place, one in enumerate(plan.sessions)}
+
+        def place(one: Session) -> tuple[bool, float, int]:
+            is_over = 0 < one.end <= read_s
+            return is_over, one.end or inf, served.get((one.event, one.id), len(served))
+
+        then = [(one.event, one.id) for one in sorted(of_day, key=place)]
         return replace(plan, sessions=(*then, *(one for one in plan.sessions if one not in then)))
 
     def _is_told(self, ticket: Ticket, plan: LanePlan, verdict: Verdict, then_us: int) -> bool:
@@ -526,7 +542,7 @@ class Judge:
         doubted = self.doubted(ticket.event, ticket.id)
         if not told.rows:
             return _DOUBTED if doubted else _NOTHING_YET
-        session = session_for(ticket, plan)
+        session = self.session_of(ticket, plan)
         today = self._today(ticket.event, session, then_us)
         presence = told.presence
         found = presence.tally(plan.zone, session, today, self._gate, self._presence.epoch, plan.lane)

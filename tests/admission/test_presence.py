@@ -422,6 +422,16 @@ def test_the_tally_counts_by_session_day_and_zone() -> None:
     )
 
 
+def test_a_limit_over_several_sessions_names_the_use_of_another_one() -> None:
+    gone = [often(1), passed(2, name(1)), row(3, Role.EXIT, name(1), state=State.COMMITTED)]
+    tally = see(gone).tally(HALL, OTHER, same_day(SESSION, OTHER), HERE, EPOCH)
+    assert (tally.uses_session, tally.uses_day) == (0, 1)
+    assert tally.last == LastUse(name(1), LaneId(1), 1_000_000)
+    inside = [*gone, row(4, zone=BOX), passed(5, name(4))]
+    tally = see(inside).tally(HALL, OTHER, same_day(SESSION, OTHER), HERE, EPOCH)
+    assert tally.last == LastUse(name(4), LaneId(1), 4_000_000), "who is inside comes first"
+
+
 def test_what_an_exit_closed_is_not_unresolved() -> None:
     lost = row(3, epoch=OLD)
     left = row(4, Role.EXIT, lost.id, state=State.COMMITTED)

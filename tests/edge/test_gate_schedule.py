@@ -18,6 +18,7 @@ from admission.reasons import Reason
 from admission.records import (
     DeviceChange,
     DeviceKind,
+    Direction,
     Kind,
     Outcome,
     Record,
@@ -26,7 +27,7 @@ from admission.records import (
     record_from_bytes,
 )
 from edge.export import Format, export_log
-from edge.link import ClearFire, Done, Health, Part, SetState, TakeList
+from edge.link import AdmitByHand, ClearFire, Done, Health, Part, SetState, TakeList
 from edge.presence_reset import reset_presence
 from edge.store.list import build
 from sync.wire.lists import EventInfo, ListHead, Profile
@@ -223,6 +224,24 @@ async def test_a_limit_per_day_counts_each_day_of_a_session_that_goes_on_for_sev
         clock.set("2026-12-01T18:00:00+01:00")
         tick(gate)
         await enters(gate, DAILY)
+        assert await refused(gate, DAILY) is Reason.LIMIT_REACHED
+
+
+async def test_who_is_admitted_by_hand_on_another_day_has_used_the_ticket_of_its_own(tmp_path: Path) -> None:
+    """A ticket for Monday, shown on Sunday: a steward lets its visitor in on it, and on Monday it is used."""
+    clock = VenueClock(EVENING)
+    profiles = (Profile(PRODUCT, (ARENA,), MONDAY), Profile(SEASON, (ARENA,)))
+    listed(tmp_path, festival(profiles=profiles))
+    async with open_box(tmp_path, clock) as gate:
+        assert await refused(gate, DAILY) is Reason.WRONG_DATE
+        by_hand = AdmitByHand(
+            1, 1, int(Direction.ENTRY), STEWARD, "came a day early", code=code(DAILY).decode()
+        )
+        assert (await gate.do(by_hand)).ok
+        await gate.walk()
+        await gate.recorded(Kind.PASSAGE)
+        build(tmp_path / "monday", festival(MONDAY, 2, profiles=profiles), ROWS)
+        assert await gate.do(TakeList(2, str(tmp_path / "monday"))) == Done(2, ok=True)
         assert await refused(gate, DAILY) is Reason.LIMIT_REACHED
 
 

@@ -6,20 +6,40 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
+import pytest
+
 from admission.digests import ticket_digest
-from admission.entitlements import Standing
-from admission.ids import TicketId
+from admission.entitlements import LanePlan, Mode, Session, Standing
+from admission.ids import LaneId, SessionId, TicketId
 from admission.presence import Bounds, DoubleKind, fold
 from admission.reasons import Reason
 from admission.records import Direction, Flag, Kind, Outcome, Record, stored_us
 from drivers.base import Medium, Scan, Stored
 from drivers.sims.batch_handheld import BatchHandheld
 from edge.link import STORED, Health, Part
+from edge.lists import FILE
+from edge.store.list import build
 from edge.store.log_reader import LogReader
-from tests.edge.rig import ARENA, DIGEST_KEY, EVENT, Gate, assert_verifies, code, quick, row, running
+from sync.wire.lists import EventInfo, Profile
+from tests.edge.rig import (
+    ARENA,
+    DIGEST_KEY,
+    EVENT,
+    PRODUCT,
+    Gate,
+    assert_verifies,
+    code,
+    list_head,
+    prepare,
+    quick,
+    row,
+    running,
+)
 
 _ODD = Flag.FLAGGED | Flag.UNLISTED
 ZURICH = ZoneInfo("Europe/Zurich")
+MATINEE, EVENING = SessionId(1), SessionId(2)
 READER = """
 [[lanes.readers]]
 id = {id}
@@ -154,3 +174,43 @@ async def test_a_memory_told_again_after_a_restart_uses_no_ticket_twice(tmp_path
             assert last.ticket == (EVENT, run)
             rows_now = gate.daemon.memory.rows(EVENT, TicketId(1))
             assert len({one.id for one in rows_now}) == 1  # one that lands just now may come twice
+
+
+@pytest.mark.parametrize(
+    ("read_at", "served", "ends", "wanted"),
+    [
+        ("20:00", EVENING, True, EVENING),
+        ("14:00", EVENING, True, MATINEE),  # docked late
+        ("14:00", MATINEE, True, MATINEE),
+        ("20:00", EVENING, False, EVENING),  # nobody said when they end: what the lane serves
+        ("20:00", MATINEE, False, MATINEE),
+    ],
+)
+async def test_of_two_sessions_of_a_day_a_pass_uses_the_one_that_it_was_read_at(
+    tmp_path: Path, read_at: str, served: SessionId, ends: bool, wanted: SessionId
+) -> None:
+    _, _, adjust = with_cradles(tmp_path)
+    yesterday = datetime.now(ZURICH) - timedelta(days=1)
+
+    def at(text: str) -> datetime:
+        return datetime.combine(yesterday, datetime.strptime(text, "%H:%M").time())
+
+    def session(number: SessionId, end: str) -> Session:
+        end_s = int(at(end).replace(tzinfo=ZURICH).timestamp()) if ends else 0
+        return Session(number, EVENT, "", int(f"{yesterday:%Y%m%d}"), end=end_s)
+
+    head = list_head(int(time.time()))
+    head = msgspec.structs.replace(
+        head,
+        events=(EventInfo(EVENT, "Two performances", 1, 1, int(time.time()), "Europe/Zurich"),),
+        sessions=(session(MATINEE, "17:00"), session(EVENING, "23:00")),
+        plans=tuple(LanePlan(LaneId(lane), ARENA, Mode.NORMAL, ((EVENT, served),)) for lane in (1, 2)),
+        profiles=(Profile(PRODUCT, (ARENA,)),),
+    )
+    prepare(tmp_path / "data", [row(1)])
+    build(tmp_path / "data" / FILE, head, [row(1)])
+    async with running(tmp_path, adjust=adjust) as gate:
+        await gate.ready()
+        gate.daemon.lanes[2].stored(6, Stored(Scan(code(1), Medium.BARCODE, "", 1, 2), at(read_at)))
+        stored = await gate.recorded(Kind.STORED)
+        assert (stored.outcome, stored.session) == (Outcome.GRANT, wanted)

@@ -6,19 +6,15 @@ Exit code 1 where a seed fails; what replays it is printed.
 import argparse
 import sys
 import time
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
 
 from tests.sim.bugs import BUGS
-from tests.sim.world import played, replay_command, run, workers_of
+from tests.sim.world import SEEDS_A_WORKER, played_each, replay_command, run
 
 PLACE = Path("build/soak.json")
-TURN = 64
-"""Seeds handed to the workers at once."""
 
 
 class Soaked(msgspec.Struct):
@@ -41,15 +37,20 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--jobs", type=int, help="so many at a time (one a core)")
     parser.add_argument(
+        "--turn",
+        type=int,
+        default=SEEDS_A_WORKER,
+        help="after so many a new process takes over (%(default)s)",
+    )
+    parser.add_argument(
         "--place", type=Path, default=PLACE, help="where a soak keeps its place (%(default)s)"
     )
     options = parser.parse_args(arguments)
     if options.seed is not None:
         return _one(options.seed, options.bug)
-    with workers_of(options.jobs) as workers:
-        if options.bug:
-            return _caught(options.bug, options.seeds or 100, workers)
-        return _soak(options.soak or 100, options.place, workers)
+    if options.bug:
+        return _caught(options.bug, options.seeds or 100, options.jobs)
+    return _soak(options.soak or 100, options.place, options.jobs, options.turn)
 
 
 def _one(seed: int, bug: str | None) -> int:
@@ -60,36 +61,30 @@ def _one(seed: int, bug: str | None) -> int:
     return bool(outcome.problems)
 
 
-def _caught(bug: str, count: int, workers: ProcessPoolExecutor) -> int:
-    found = workers.map(played, range(count), [bug] * count)
-    caught = [seed for seed, problems in enumerate(found) if problems]
+def _caught(bug: str, count: int, jobs: int | None) -> int:
+    caught = [seed for seed, problems in played_each(range(count), bug, jobs=jobs) if problems]
     print(f"{bug}: caught in {len(caught)} of {count} seeds, first in {caught[:5]}")
     return not caught
 
 
-def _soak(count: int, place: Path, workers: ProcessPoolExecutor) -> int:
+def _soak(count: int, place: Path, jobs: int | None, turn: int) -> int:
     place.parent.mkdir(parents=True, exist_ok=True)
     soaked = msgspec.json.decode(place.read_bytes(), type=Soaked) if place.exists() else Soaked()
     first, began_s, failed = soaked.next, time.monotonic(), 0
-    for turn in _turns(first, first + count):
-        for seed, problems in zip(turn, workers.map(played, turn), strict=True):
-            soaked.next = seed + 1
-            if problems:
-                failed += 1
-                soaked.failed.append(seed)
-                print(f"seed {seed}: {problems[0]}\n  replay: {replay_command(seed)}", flush=True)
-            place.with_suffix(".new").write_bytes(msgspec.json.encode(soaked))
-            place.with_suffix(".new").replace(place)
+    for seed, problems in played_each(range(first, first + count), jobs=jobs, turn=turn):
+        soaked.next = seed + 1
+        if problems:
+            failed += 1
+            soaked.failed.append(seed)
+            print(f"seed {seed}: {problems[0]}\n  replay: {replay_command(seed)}", flush=True)
+        place.with_suffix(".new").write_bytes(msgspec.json.encode(soaked))
+        place.with_suffix(".new").replace(place)
     spent_s = time.monotonic() - began_s
     print(
         f"{count} seeds from {first} on, {failed} failed, {count / spent_s:.2f} seeds/s; "
         f"{len(soaked.failed)} of all {soaked.next} failed"
     )
     return bool(failed)
-
-
-def _turns(first: int, end: int) -> Iterable[range]:
-    return (range(at, min(at + TURN, end)) for at in range(first, end, TURN))
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ def test_a_seed_is_one_history_whatever_the_order_of_hashes() -> None:
         assert digest[:16] in told
 
 
-def test_a_soak_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_a_soak_goes_on_where_it_stopped_and_when_a_new_process_takes_over(tmp_path: Path) -> None:
     place = tmp_path / "soak.json"
     for end in (1, 3):
-        asked = ["--soak", str(end - (end > 1)), "--place", str(place), "--jobs", "1"]
+        asked = ["--soak", str(end - (end > 1)), "--place", str(place), "--jobs", "1", "--turn", "1"]
         assert main(asked) == 0
         assert msgspec.json.decode(place.read_bytes(), type=Soaked) == Soaked(end, [])

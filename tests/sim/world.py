@@ -395,10 +395,23 @@ def played(seed: int, bug: str = "") -> list[str]:
 
 
 def workers_of(jobs: int | None = None) -> ProcessPoolExecutor:
-    """Return processes that play seeds, one a core; each is followed by a new one now and then, whatever it left behind."""
-    return ProcessPoolExecutor(
-        jobs or os.cpu_count(), get_context("spawn"), max_tasks_per_child=SEEDS_A_WORKER
-    )
+    """Return processes that play seeds, one a core."""
+    return ProcessPoolExecutor(jobs or os.cpu_count(), get_context("spawn"))
 
 
-__all__ = ["Outcome", "World", "played", "replay_command", "run", "workers_of"]
+def played_each(
+    seeds: range, bug: str = "", *, jobs: int | None = None, turn: int = SEEDS_A_WORKER
+) -> Iterator[tuple[int, list[str]]]:
+    """Play seeds in as many processes as there are cores, or `jobs`; yield each with what is wrong, in their order.
+
+    After `turn` seeds a worker new ones take over. A pool does that by itself (`max_tasks_per_child`), and then now and then
+    starts none: on Python 3.11 one of a single worker stood still for ever (python/cpython#115634).
+    """
+    workers_max = jobs or os.cpu_count() or 1
+    for first in range(seeds.start, seeds.stop, turn * workers_max):
+        due = seeds[first - seeds.start : first - seeds.start + turn * workers_max]
+        with workers_of(min(workers_max, len(due))) as workers:
+            yield from zip(due, workers.map(played, due, [bug] * len(due)), strict=True)
+
+
+__all__ = ["Outcome", "World", "played", "played_each", "replay_command", "run", "workers_of"]

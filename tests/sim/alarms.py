@@ -26,7 +26,7 @@ def _noticed(at: Evidence) -> Iterator[str]:
         if one.what != "fire" or not _is_well(at, one.where, one.since_s):
             continue
         for lane in at.gates[one.where].settings:
-            if not any(
+            if lane.fire_contact is not None and not any(
                 body.lane == lane.id and one.since_s <= at_s <= one.since_s + NOTICED_S
                 for at_s, body in _fires(at, one.where)
             ):

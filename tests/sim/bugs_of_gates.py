@@ -184,7 +184,7 @@ BUGS_OF_GATES = {
         "only own records are judged by",
         (Broken(Memory, "rows", _rows_where(lambda memory, row, _: row.id.gate == memory._journal.gate)),), seed=38),
     "reset-of-others-ignored": Bug("a reset of another gate is not taken in", (Broken(Memory, "heard", _resets_of_own),), seed=23),
-    "own-reset-ignored": Bug("a reset of one's own is not taken in", (Broken(Memory, "reset_made", left_out),), seed=31),
+    "own-reset-ignored": Bug("a reset of one's own is not taken in", (Broken(Memory, "reset_made", left_out),), seed=23),
     "presence-counted-twice": Bug("who is counted again is counted once more", (Broken(Occupancy, "_put", _counted_again),), seed=38),
     "standing-lost-at-restart": Bug(
         "changes newer than the list are not read at the start",

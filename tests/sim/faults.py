@@ -24,6 +24,9 @@ POINTS = ("before_pulse", "after_pulse", "before_passage", "after_passage")
 NOT_SHUT_OUT = frozenset({"rewind", "clone", "restore"})
 """Not played where a gate is shut out: a centre set back would let it in again, and a copied card is shut out twice."""
 
+APART = frozenset({"cut_off", "lan"})
+"""What keeps two check-in stations from hearing of each other."""
+
 Fault = Callable[[], Awaitable[None]]
 
 
@@ -40,6 +43,7 @@ class Faults:
         folder: Path,
         twin: Callable[[SimGate, Path], SimGate],
         left_out: frozenset[str] = frozenset(),
+        always: frozenset[str] = frozenset(),
     ) -> None:
         self._gates, self._centre, self._network = gates, centre, network
         self._history, self._chance, self._folder, self._twin = history, chance, folder, twin
@@ -72,6 +76,7 @@ class Faults:
             self.all["lan"] = self._lan
             self.menu = ["lan", *self.menu]
         self.menu = [name for name in self.menu if name not in left_out]
+        self.menu += sorted(always & {*self.all} - {*self.menu})
 
     async def run(self) -> None:
         """Break one thing after another, until cancelled."""

@@ -54,6 +54,7 @@ from tests.sim.history import Boot, History, Place, Release, WentBy
 from tests.sim.lan import Lan, Neighbour
 from tests.sim.loop import NOBODY, Machine, PowerCut, VirtualLoop
 from tests.sim.network import Network
+from tests.sim.premises import DESK
 from tests.sim.programs import Running
 from tests.sim.uplink import SimUplink
 from tests.sim.writer import Pace, SimWriter
@@ -64,10 +65,12 @@ TRIES_MAX = 60
 CENTRE = CentreSettings(poll_s=30.0, push_s=1.0)
 """Seldomer than a real gate, which pushes ten times a second: as much happens in between, and less is computed."""
 UPLINK_AGAIN_S = 2.0
+DESK_S = 8
+"""A ticket waits so long for its band."""
 
 
-def lanes_of(gate: int, *, fire: bool = False) -> tuple[LaneSettings, ...]:
-    """Return a gate's lanes: arms with and without contacts, ways of their own and shared, and one without an arm."""
+def lanes_of(gate: int, *, fire: bool = False, desk: bool = False) -> tuple[LaneSettings, ...]:
+    """Return a gate's lanes: arms with and without contacts, ways of their own and shared; `desk`: and a check-in station."""
 
     def entry(lane: int) -> SerialReader:
         return SerialReader(id=1, way=Way.ENTRY, port=f"{lane}")
@@ -99,7 +102,9 @@ def lanes_of(gate: int, *, fire: bool = False) -> tuple[LaneSettings, ...]:
             entry_contact=2, exit_contact=3, shared_path=False,
         )  # fmt: skip
     contact = FIRE_LINE if fire else None
-    return tuple(msgspec.structs.replace(one, fire_contact=contact) for one in (both, second))
+    lanes = tuple(msgspec.structs.replace(one, fire_contact=contact) for one in (both, second))
+    station = LaneSettings(id=DESK, name="desk", readers=(entry(DESK),), check_in_s=DESK_S)
+    return (*lanes, station) if desk else lanes
 
 
 class SimDaemon(Daemon):
@@ -160,6 +165,7 @@ class SimGate:
         folder: Path,
         card: str = "",
         fire: bool = False,
+        desk: bool = False,
     ) -> None:
         self.id = GateId(number)
         self.card = card or f"gate{number}"
@@ -170,7 +176,7 @@ class SimGate:
         self._folder = folder
         self.boots = 0
         self.root = folder / "0"
-        self.settings = lanes_of(number, fire=fire)
+        self.settings = lanes_of(number, fire=fire, desk=desk)
         self.arms = {lane.id: Arm(lane) for lane in self.settings}
         self.pace = Pace(chance, chance.choice((0.0005, 0.002, 0.008)), chance.choice((0.0, 0.02)))
         self.drift = chance.uniform(-3e-5, 3e-5)

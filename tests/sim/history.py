@@ -135,6 +135,19 @@ class CodeWord:
     void_s: float | None = None
 
 
+@dataclass(slots=True)
+class Bound:
+    """What somebody was told at a check-in station: this band stands for this ticket, on this record."""
+
+    at_s: float
+    card: str
+    ticket: int
+    uid: bytes
+    record: RecordId
+    durable: bool
+    """It was committed by then."""
+
+
 Word = StandingWord | LaneWord | CodeWord
 
 
@@ -200,6 +213,11 @@ class History:
         self.shown: list[Shown] = []
         self.unheard: list[Shown] = []
         """Where nobody listened at first: what is read of them later is answered as any, and is owed nothing."""
+        self.tapped: list[Shown] = []
+        """Bands that were tapped at check-in stations, by whom a ticket was scanned and taken."""
+        self.bound: list[Bound] = []
+        self.opens: dict[str, dict[bytes, frozenset[int]]] = {}
+        """What each code and band of check-in opens in the end, by ticket, at each card and at the centre."""
         self.boots: list[Boot] = []
         self.standing_words: list[StandingWord] = []
         self.lane_words: list[LaneWord] = []

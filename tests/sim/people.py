@@ -64,6 +64,8 @@ class Crowd:
     def meet(self, gate: GateMet) -> None:
         """Know a gate's places."""
         for lane in gate.settings:
+            if lane.check_in_s:
+                continue  # nobody enters there
             for reader in lane.readers:
                 way = Direction.ENTRY if reader.way.value == "entry" else Direction.EXIT
                 self.places[gate.card, lane.id, way] = Place(gate, lane.id, reader.id, way)

@@ -41,6 +41,8 @@ EVENT = EventId(1)
 TODAY, TOMORROW = SessionId(1), SessionId(2)
 HALL, BOX = ZoneId(1), ZoneId(2)
 DAY, SEASON, STAFF, GROUP, PAIR, HOME, STRICT, TWICE = map(ProductId, range(1, 9))
+DESK = LaneId(9)
+"""A check-in station, where a gate has one."""
 GATES_MAX = 4
 NAMES = ("North", "South", "East", "West", "Stairs", "Bridge")
 TICKETS = 64
@@ -101,6 +103,10 @@ def plans_of(gate: int) -> tuple[LanePlan, ...]:
         LanePlan(LaneId(1), HALL, Mode.MULTIPLE, served),
         LanePlan(LaneId(2), second, Mode.MULTIPLE, served),
     )
+
+
+def _desk_plans(*, desks: bool) -> tuple[LanePlan, ...]:
+    return (LanePlan(DESK, HALL, Mode.MULTIPLE, ((EVENT, TODAY),)),) if desks else ()
 
 
 def _secret(name: str) -> bytes:
@@ -177,14 +183,14 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 @functools.cache
-def premises(gates: int) -> Premises:
-    """Return the venue with so many gates; made at the first time, a quarter of a second."""
-    root = Path(_folder().name) / f"gates{gates}"
+def premises(gates: int, *, desks: bool = False) -> Premises:
+    """Return the venue with so many gates; made at the first time, a quarter of a second. `desks`: each has a check-in station."""
+    root = Path(_folder().name) / f"gates{gates}{'desks' * desks}"
     data = root / "centre"
     data.mkdir(parents=True)
     (data / centre_keys.FILE).write_bytes(msgspec.json.encode(venue_keys().held))
     centre = open_centre(data)
-    fill(centre, gates)
+    fill(centre, gates, desks=desks)
     boxes = _boxes(centre, root, gates)
     with centre.database.writing() as connection:
         connection.exec_driver_sql("DELETE FROM snapshot")
@@ -192,7 +198,7 @@ def premises(gates: int) -> Premises:
     return Premises(gates, data, boxes)
 
 
-def fill(centre: Centre, gates: int, tickets_max: int = TICKETS) -> None:
+def fill(centre: Centre, gates: int, tickets_max: int = TICKETS, *, desks: bool = False) -> None:
     """Write the venue into a centre's empty tables: tickets from 1 to `tickets_max`, gates from 1, each enrolled."""
     keys = centre.keys
     tickets = [ticket_of(number) for number in range(1, tickets_max + 1)]
@@ -209,7 +215,7 @@ def fill(centre: Centre, gates: int, tickets_max: int = TICKETS) -> None:
             roster.add_gate(
                 connection,
                 roster.Gate(GateId(number), NAMES[number - 1], zones),
-                plans_of(number),
+                plans_of(number) + _desk_plans(desks=desks),
                 events.GROUP,
             )
         rows.add_tickets(

@@ -6,6 +6,7 @@ from admission.entitlements import Mode, OfflinePolicy, Standing
 from admission.ids import SessionId, ZoneId
 from admission.reasons import Reason
 from admission.records import Direction, Outcome
+from tests.sim.bands import is_band, may_be_replaced, should_open
 from tests.sim.evidence import Evidence, known_presence
 from tests.sim.history import Shown, StandingWord
 from tests.sim.people import LEAVES_S, PATIENCE_S
@@ -83,6 +84,12 @@ def _held_up(at: Evidence, shown: Shown) -> bool:
 def _is_right(at: Evidence, shown: Shown, reason: Reason) -> bool:
     """Whether a refusal is what the venue's rules, or a policy for its troubles, say."""
     match reason:
+        case Reason.UNKNOWN | Reason.REPLACED | Reason.INACTIVE_TAG if is_band(
+            shown.code
+        ) and not should_open(at, shown):
+            return True
+        case Reason.REPLACED if may_be_replaced(at, shown):
+            return True
         case Reason.UNKNOWN | Reason.UNKNOWN_ISSUER:
             stranger = shown.ticket == 0 and reason is Reason.UNKNOWN
             return stranger or _may_be_unknown(at, shown)

@@ -26,7 +26,8 @@ from tests.sim.bugs import BUGS
 from tests.sim.centre import SimCentre
 from tests.sim.checker import check
 from tests.sim.clock import TrueTime
-from tests.sim.faults import NOT_SHUT_OUT, Faults
+from tests.sim.desks import Desks
+from tests.sim.faults import APART, NOT_SHUT_OUT, Faults
 from tests.sim.fires import Fire
 from tests.sim.gate import SimGate, build_list
 from tests.sim.history import History, Log
@@ -58,6 +59,8 @@ STALE_EVERY = 7
 """In so many worlds one has a gate that begins cut off, with a list an hour old, and people with tickets in no list."""
 PLANNED = 0.3
 """Share of worlds in which somebody plans anew in the evening (`tests.sim.planning`)."""
+DESKS_EVERY = 9
+"""In so many worlds one has check-in stations, and people with wristbands (`tests.sim.desks`)."""
 UNSOLD_COUNT = 6
 SEEDS_A_WORKER = 200
 """Then a new process takes over: what a world leaves behind in libraries does not add up over a night."""
@@ -82,7 +85,10 @@ class World:
         self.size = plan.choice((2, 2, 2, 3, 3, 4))
         self.length_s = plan.uniform(*LENGTH_S)
         self.network = Network(self.loop, self.chance("network"))
-        self.premises = premises(self.size)
+        self.has_desks = (
+            seed % DESKS_EVERY == DESKS_EVERY // 2 and seed % SHUT_OUT_EVERY != SHUT_OUT_EVERY // 2
+        )
+        self.premises = premises(self.size, desks=self.has_desks)
         self.premises.copy_centre(folder / "centre")
         self.centre = SimCentre(
             self.loop,
@@ -99,6 +105,7 @@ class World:
         self.crowd = Crowd(self.history, self.chance("people"))
         self.crowd.rings_tonight = seed % FIRE_EVERY == 1
         self.gates: dict[str, SimGate] = {}
+        self.desks = Desks(self.centre, self.gates, self.crowd, self.history, self.chance("desks"))
         for number in range(1, self.size + 1):
             self.add_gate(number)
         self.loop.programs["edge.builder"] = build_list
@@ -124,7 +131,7 @@ class World:
         gate = SimGate(
             number, loop=self.loop, truth=self.truth, network=self.network, centre=self.centre, history=self.history,
             chance=self.chance(name), folder=self.folder / name, card=name,
-            fire=self.crowd.rings_tonight,
+            fire=self.crowd.rings_tonight, desk=self.has_desks,
         )  # fmt: skip
         gate.root.parent.mkdir(parents=True, exist_ok=True)
         self.premises.copy_box(GateId(number), gate.root)
@@ -135,6 +142,8 @@ class World:
             gate.lan = self.lan
         gate.on_status = lambda status: self._told(name, status)
         self.crowd.meet(gate)
+        if self.has_desks:
+            self.desks.meet(gate)
         return gate
 
     # --- the evening ----------------------------------------------------------------------------------------------
@@ -151,6 +160,7 @@ class World:
             self.folder,
             self._twin,
             NOT_SHUT_OUT if self.shuts_out else frozenset(),
+            APART if self.has_desks else frozenset(),
         )
         if self.stale:
             faults.begin_cut_off(self.chance("stale").uniform(0.5, 1.2) * self.length_s)
@@ -184,6 +194,10 @@ class World:
         await fire.end()
         await organizer.end()
         await self.heal()
+        if self.has_desks:
+            while self.desks.settle():
+                await self.until(self.unhealed, HEALED_S)
+            self.desks.look()
         self.accounts = accounts_of(self.gates)
         if self.plans and not self.problems:
             await self._look_at_lists()
@@ -217,6 +231,8 @@ class World:
             yield shutting.run()
         if self.plans:
             yield planner.run()
+        if self.has_desks:
+            yield self.desks.settle_on()
 
     def _unready(self) -> str:
         return next((card for card, gate in self.gates.items() if not gate.ready), "")
@@ -261,6 +277,8 @@ class World:
                 coming.append(
                     crowd.visit(number, at_s, places, chance.uniform(5.0, 40.0), chance.choice((1, 1, 2, 3)))
                 )
+        if self.has_desks:
+            coming += self.desks.people(self.coming, self.length_s)
         for number in range(UNSOLD, UNSOLD + UNSOLD_COUNT * self.stale):
             at_s = self.loop.time() + chance.uniform(0.0, self.length_s * 0.8)
             coming.append(crowd.unsold(number, at_s, chance.choice(entries)))

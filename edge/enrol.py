@@ -1,10 +1,12 @@
 """Joining a centre: keys are made here, the one-time code proves who may, the venue's identity key is pinned."""
 
+import contextlib
 import http.client
 import ipaddress
 import os
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,12 +38,28 @@ ANSWER_BYTES_MAX = 64 * 1024
 NAME_CHARS_MAX = 100
 
 
+class Why(StrEnum):
+    """What a person has to mend before a box can join."""
+
+    CODE = "code"
+    ADDRESS = "address"
+    PLAIN = "plain"
+    """The address is not encrypted."""
+    SILENT = "silent"
+    """No centre answers there."""
+    CLOCK = "clock"
+    """The certificate's dates do not fit this box's clock."""
+    OTHER_CENTRE = "other_centre"
+    OTHER = "other"
+
+
 class EnrolFailed(Exception):
     """This box did not join. `hint` is the next step."""
 
-    def __init__(self, what: str, hint: str) -> None:
+    def __init__(self, what: str, hint: str, why: Why = Why.OTHER) -> None:
         super().__init__(what)
         self.hint = hint
+        self.why = why
 
 
 class _Problem(msgspec.Struct):
@@ -65,7 +83,9 @@ def enrol(
     plain = plain_code(code)
     if len(plain) != CODE_CHARS:
         raise EnrolFailed(
-            f"{code!r} is no enrolment code", "It has 8 characters: gatehouse-sync gate code NAME prints one."
+            f"{code!r} is no enrolment code",
+            "It has 8 characters: gatehouse-sync gate code NAME prints one.",
+            Why.CODE,
         )
     base, _, fingerprint = url.partition("#")
     fingerprint = fingerprint.strip().lower()
@@ -133,11 +153,8 @@ def _refuse_enrolled(data: Path) -> None:
 
 def _checked(answer: Enrolled, fingerprint: str) -> KeyDocument:
     """Return the key document, once it is shown to be the word of the centre that was meant."""
-    if fingerprint and fingerprint_of(answer.identity) != fingerprint:
-        raise EnrolFailed(
-            "the centre that answered is not the one of this fingerprint",
-            "Check the address; if it is right, somebody stands between this box and the centre.",
-        )
+    if fingerprint:
+        _refuse_other_centre(answer.identity, fingerprint)
     pinned = Pinned(answer.identity)  # what the person compared, or this first answer
     signed = SignedKeys(answer.identity, answer.document, answer.signature)
     try:
@@ -172,13 +189,16 @@ class _Line:
         # Who reads `https://centre.example@elsewhere` takes it for another host than it is (RFC 3986, 7.6).
         if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
             raise EnrolFailed(
-                f"{base!r} is no address of a centre", "Give it as https://HOST or https://HOST:PORT."
+                f"{base!r} is no address of a centre",
+                "Give it as https://HOST or https://HOST:PORT.",
+                Why.ADDRESS,
             )
         if parts.scheme == "http" and not is_loopback(host):
             raise EnrolFailed(
                 f"{base} is not encrypted: whoever listens could take the code and become this gate",
                 f"Give it as https://{parts.netloc}; start the centre with --tls-cert and --tls-key, or behind a proxy "
                 "with a certificate. Plain http is for a centre on this box alone (127.0.0.1).",
+                Why.PLAIN,
             )
         self._host, self._path = host, parts.path.rstrip("/")
         self.tls = CentreTls(ca_file) if parts.scheme == "https" else None
@@ -201,6 +221,7 @@ class _Line:
             raise EnrolFailed(
                 f"the centre at {self._base} does not answer: {error}",
                 "Check the address, the network, and that gatehouse-sync serve runs there.",
+                Why.SILENT,
             ) from error
         finally:
             connection.close()
@@ -209,7 +230,7 @@ class _Line:
 def _joined(line: _Line, asked: bytes, fingerprint: str) -> Enrolled:
     """Ask to join. Where a certificate's dates do not fit this box's clock, by the centre's own time, once."""
     try:
-        return _enrolled(*line.ask("POST", "enrol", asked))
+        return _asked_to_join(line, asked, fingerprint)
     except EnrolFailed as failed:
         if line.tls is None or not is_about_dates(failed.__cause__):
             raise
@@ -219,10 +240,28 @@ def _joined(line: _Line, asked: bytes, fingerprint: str) -> Enrolled:
                 f"By this box's clock it is {time.strftime('%d.%m.%Y %H:%M')}. If that is wrong, set it "
                 "(timedatectl set-time), or give the centre's address with its fingerprint: https://HOST#FINGERPRINT."
             )
-            raise EnrolFailed(str(failed), hint) from failed
+            raise EnrolFailed(str(failed), hint, Why.CLOCK) from failed
         line.tls.by_time(now_s)
     # The code is sent again, and only now: nothing of it left the box before the certificate was found good.
+    return _asked_to_join(line, asked, fingerprint)
+
+
+def _asked_to_join(line: _Line, asked: bytes, fingerprint: str) -> Enrolled:
+    """Ask to join; not a centre that says itself that it is another one than was meant, where the code would be used up."""
+    if fingerprint:
+        with contextlib.suppress(msgspec.DecodeError):
+            said = msgspec.json.decode(line.ask("GET", "keys")[1], type=SignedKeys)
+            _refuse_other_centre(said.identity, fingerprint)
     return _enrolled(*line.ask("POST", "enrol", asked))
+
+
+def _refuse_other_centre(identity: bytes, fingerprint: str) -> None:
+    if fingerprint_of(identity) != fingerprint:
+        raise EnrolFailed(
+            "the centre that answered is not the one of this fingerprint",
+            "Check the address; if it is right, somebody stands between this box and the centre.",
+            Why.OTHER_CENTRE,
+        )
 
 
 def _centre_clock(line: _Line, fingerprint: str) -> Callable[[], int] | None:
@@ -256,4 +295,5 @@ def _enrolled(status: int, content: bytes) -> Enrolled:
     raise EnrolFailed(
         f"the centre refused ({status})",
         detail or "Check that this is the address of gatehouse-sync.",
+        Why.CODE if status == http.client.FORBIDDEN else Why.OTHER,
     )

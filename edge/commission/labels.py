@@ -8,7 +8,7 @@ Four = tuple[str, str, str, str]
 
 # Keys with `js_` are for the script; the others stand in commission.html or in what is sent.
 LABELS: Final[Mapping[str, Four]] = {
-    "title": ("Tor einrichten", "Installer cette porte", "Configurare questo varco", "Set up this gate"),
+    "title": ("Tor einrichten", "Installation", "Installazione", "Set up this gate"),
     "switch_language": ("Sprache", "Langue", "Lingua", "Language"),
     "no_script": (
         "Diese Seite braucht JavaScript.",
@@ -417,7 +417,7 @@ LABELS: Final[Mapping[str, Four]] = {
     ),
     "js_osdp_key": (
         "Eigenen Schlüssel geben",
-        "Donner une clé à lui",
+        "Lui donner sa propre clé",
         "Dai una chiave propria",
         "Give it a key of its own",
     ),

@@ -334,7 +334,7 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
         ),
         Sentence(
             "Ce lecteur est neuf : il n'a que la clé connue de tous, et n'est pas lu avec elle.",
-            "Lui donner une clé à lui, puis lui présenter une carte comme à tout lecteur.",
+            "Lui donner sa propre clé, puis lui présenter une carte comme à tout lecteur.",
         ),
         Sentence(
             "Questo lettore è nuovo: ha solo la chiave che tutti conoscono, e con quella non viene letto.",
@@ -676,7 +676,125 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
         Sentence("Questa corsia non esiste.", "Definire le corsie."),
         Sentence("There is no such lane.", "Set the lanes first."),
     ),
-    "commission.not_enrolled": (
+    "commission.pulse_silent": (
+        Sentence(
+            "Das Relais hat nicht geschaltet: das Gerät antwortet nicht.",
+            "Bauart, Kabel und Speisung prüfen. ({what})",
+        ),
+        Sentence(
+            "Le relais n'a pas commuté : l'appareil ne répond pas.",
+            "Vérifier le type, le câble et l'alimentation. ({what})",
+        ),
+        Sentence(
+            "Il relè non è scattato: il dispositivo non risponde.",
+            "Controllare tipo, cavo e alimentazione. ({what})",
+        ),
+        Sentence(
+            "The relay did not switch: the device does not answer.", "Check kind, cable and supply. ({what})"
+        ),
+    ),
+    "commission.pulse_refused": (
+        Sentence(
+            "Das Relais hat nicht geschaltet: das Gerät nimmt das nicht an.",
+            "Bauart und Zahl der Relais prüfen. ({what})",
+        ),
+        Sentence(
+            "Le relais n'a pas commuté : l'appareil ne l'accepte pas.",
+            "Vérifier le type et le nombre de relais. ({what})",
+        ),
+        Sentence(
+            "Il relè non è scattato: il dispositivo non lo accetta.",
+            "Controllare il tipo e il numero di relè. ({what})",
+        ),
+        Sentence(
+            "The relay did not switch: the device does not take it.",
+            "Check kind and number of relays. ({what})",
+        ),
+    ),
+    "enrol.code": (
+        Sentence(
+            "Der Code ist falsch, schon benutzt oder abgelaufen.",
+            "Genau abtippen, oder in der Zentrale bei diesem Tor einen neuen machen.",
+        ),
+        Sentence(
+            "Le code est faux, déjà utilisé ou expiré.",
+            "Le recopier avec soin, ou en faire un nouveau à la centrale, à cette porte.",
+        ),
+        Sentence(
+            "Il codice è sbagliato, già usato o scaduto.",
+            "Ricopiarlo con cura, o crearne uno nuovo nella centrale, a questo varco.",
+        ),
+        Sentence(
+            "The code is wrong, used already, or expired.",
+            "Type it with care, or make a new one at the centre, at this gate.",
+        ),
+    ),
+    "enrol.address": (
+        Sentence("Das ist keine Adresse einer Zentrale.", "So eingeben, wie die Zentrale sie zeigt."),
+        Sentence("Ce n'est pas l'adresse d'une centrale.", "La saisir telle que la centrale l'affiche."),
+        Sentence("Questo non è l'indirizzo di una centrale.", "Scriverlo come lo mostra la centrale."),
+        Sentence("This is no address of a centre.", "Type it as the centre shows it."),
+    ),
+    "enrol.plain": (
+        Sentence("Diese Adresse ist nicht verschlüsselt.", "Mit https:// eingeben."),
+        Sentence("Cette adresse n'est pas chiffrée.", "La saisir avec https://."),
+        Sentence("Questo indirizzo non è cifrato.", "Scriverlo con https://."),
+        Sentence("This address is not encrypted.", "Type it with https://."),
+    ),
+    "enrol.silent": (
+        Sentence(
+            "Unter dieser Adresse antwortet keine Zentrale.",
+            "Die Adresse und das Netz der Box prüfen. ({what})",
+        ),
+        Sentence(
+            "Aucune centrale ne répond à cette adresse.",
+            "Vérifier l'adresse et le réseau du boîtier. ({what})",
+        ),
+        Sentence(
+            "A questo indirizzo non risponde nessuna centrale.",
+            "Controllare l'indirizzo e la rete del box. ({what})",
+        ),
+        Sentence(
+            "No centre answers at this address.", "Check the address and the network of the box. ({what})"
+        ),
+    ),
+    "enrol.clock": (
+        Sentence(
+            "Die Uhr der Box passt nicht zum Zertifikat der Zentrale.",
+            "Die Adresse mit ihrem Fingerabdruck eingeben (hinter #), oder die Uhr stellen.",
+        ),
+        Sentence(
+            "L'horloge du boîtier ne s'accorde pas au certificat de la centrale.",
+            "Saisir l'adresse avec son empreinte (après #), ou régler l'horloge.",
+        ),
+        Sentence(
+            "L'orologio del box non concorda con il certificato della centrale.",
+            "Scrivere l'indirizzo con la sua impronta (dopo #), o regolare l'orologio.",
+        ),
+        Sentence(
+            "The clock of the box does not fit the centre's certificate.",
+            "Type the address with its fingerprint (behind #), or set the clock.",
+        ),
+    ),
+    "enrol.other_centre": (
+        Sentence(
+            "Hier antwortet eine andere Zentrale, als der Fingerabdruck sagt.",
+            "Die Adresse neu kopieren. Stimmt sie, steht jemand dazwischen: nicht weitermachen.",
+        ),
+        Sentence(
+            "Une autre centrale répond que celle de l'empreinte.",
+            "Recopier l'adresse. Si elle est juste, quelqu'un s'est mis entre deux : ne pas continuer.",
+        ),
+        Sentence(
+            "Risponde un'altra centrale che quella dell'impronta.",
+            "Copiare di nuovo l'indirizzo. Se è giusto, qualcuno sta in mezzo: non proseguire.",
+        ),
+        Sentence(
+            "Another centre answers than the fingerprint says.",
+            "Copy the address anew. If it is right, somebody stands in between: go no further.",
+        ),
+    ),
+    "enrol.other": (
         Sentence("Die Box wurde nicht angemeldet: {what}", "{hint}"),
         Sentence("Le boîtier n'a pas été inscrit : {what}", "{hint}"),
         Sentence("Il box non è stato iscritto: {what}", "{hint}"),

@@ -218,6 +218,7 @@ class CommissionPage:
     ) -> None:
         self.written = asyncio.Event()
         self.doors: Doors | None = None
+        self._searches = Searches()
         self._shell = shell
         self._data = data
         self._path = path
@@ -274,7 +275,7 @@ class CommissionPage:
         )
 
     def _at_buses(self, shell: Shell, data: Path) -> Mapping[str, Callable[[web.Request], Awaitable[None]]]:
-        searches = Searches()
+        searches = self._searches
         readers, boards = BusHands(shell, data, searches), BoardHands(shell, searches)
         self.app.on_cleanup.append(lambda _app: searches.close())
         return {**OsdpOrders(readers).all(), **ModbusOrders(boards).all()}
@@ -415,7 +416,7 @@ class CommissionPage:
         try:
             await self._shell.pulse(asked.key, board, asked.line)
         except PulseFailed as failed:
-            raise Refused("commission.pulse_failed", {"what": str(failed), "hint": failed.hint}) from None
+            raise Refused(failed.code, {"what": str(failed), "hint": failed.hint}) from None
 
     async def _turned(self, request: web.Request) -> None:
         turned = await body(request, TurnedBody)
@@ -438,7 +439,7 @@ class CommissionPage:
         try:
             await self._shell.pulse_pin(asked.chip, asked.offset)
         except PulseFailed as failed:
-            raise Refused("commission.pulse_failed", {"what": str(failed), "hint": failed.hint}) from None
+            raise Refused(failed.code, {"what": str(failed), "hint": failed.hint}) from None
 
     async def _wire(self, request: web.Request) -> None:
         """A Wiegand reader hangs on two lines of a GPIO chip: it is listened to, and chosen by a card as others are."""
@@ -526,6 +527,7 @@ class CommissionPage:
     async def _anew(self, request: web.Request) -> None:
         """Forget all that was said and shown; nothing was written yet."""
         await body(request, NoBody)
+        await self._searches.close()
         self._shell.begin(anew=True)
         await self._shell.look()
 
@@ -537,7 +539,7 @@ class CommissionPage:
                     return  # pressed twice: the code is used, and the box has joined
                 await asyncio.to_thread(enrol, self._data, asked.url, asked.code, self._base.gate.name)
         except EnrolFailed as failed:
-            raise Refused("commission.not_enrolled", {"what": str(failed), "hint": failed.hint}) from None
+            raise Refused(f"enrol.{failed.why}", {"what": str(failed), "hint": failed.hint}) from None
 
     async def _write(self, request: web.Request) -> None:
         """Put the configuration in its place, once; the process then goes on as a gate.

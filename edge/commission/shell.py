@@ -71,12 +71,26 @@ log = logging.getLogger("edge.commission")
 
 
 class PulseFailed(Exception):
-    """A relay did not do what it was asked. `hint` is the driver's; `is_refused`: the board answered, and does not do it."""
+    """A relay did not do what it was asked. `hint` is the driver's; `is_refused`: the board answered, and does not do it.
+
+    `code`: the sentence that says so.
+    """
 
     def __init__(self, error: DriverError) -> None:
         super().__init__(str(error))
         self.hint = error.hint
         self.is_refused = isinstance(error, Misconfigured)
+        self.code = _code_of(error)
+
+
+def _code_of(error: DriverError) -> str:
+    match error:
+        case DeviceGone():
+            return "commission.pulse_silent"
+        case Misconfigured():
+            return "commission.pulse_refused"
+        case _:
+            return "commission.pulse_failed"
 
 
 @dataclass(slots=True)
@@ -289,7 +303,7 @@ class Shell:
                     opened(event.what)
                 elif isinstance(event, Scan):
                     one.heard += 1
-                    one.last = self.session.heard(candidate, _code_of(event))
+                    one.last = self.session.heard(candidate, _shown_by(event))
                 elif isinstance(event, Garbled) and event.why == BAD_FORM and place_of(candidate.key):
                     one.heard += 1
                     one.last = Heard.OTHER_FORM
@@ -406,7 +420,7 @@ def _line(settings: InputSettings, number: int) -> int:
     return settings.offsets[number] if isinstance(settings, GpioInputs) else number
 
 
-def _code_of(scan: Scan) -> bytes:
+def _shown_by(scan: Scan) -> bytes:
     """Return a code, or the UID alone of a tag that was read too."""
     return scan.data[1 : 1 + scan.data[0]] if scan.medium is Medium.TAG else scan.data
 

@@ -72,6 +72,8 @@ async def speaks(s: Seat, language: str) -> None:
         assert await s.page.evaluate(CONTRAST) == []
     assert await s.page.evaluate(SMALL) == []
     assert await s.page.evaluate(WIDE) == []
+    title = s.page.locator("h1 span")
+    assert await title.evaluate("(title) => title.scrollWidth <= title.clientWidth"), "the title is cut"
 
 
 async def test_a_door_is_set_up_from_the_centre_s_code_to_go_without_a_file_edited(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ async def test_whoever_says_that_a_board_has_no_timer_has_the_box_end_its_pulses
             assert await b.pulse(1) == [1]
             assert bool(b.bus.boards[0].flashed) is has_timer
         await b.rig.do("commission/modbus-timer", {"key": "1-9", "has_timer": False})  # nobody's
-        assert await b.pulse(8, lines=16, code="commission.pulse_failed") == []  # refused for another reason
+        assert await b.pulse(8, lines=16, code="commission.pulse_refused") == []  # refused for another reason
 
 
 async def test_boards_of_inputs_alone_that_a_bus_cannot_use_are_named(tmp_path: Path) -> None:

@@ -344,6 +344,20 @@ async def test_a_search_that_is_stopped_gives_the_port_back_and_leaves_what_was_
         await b.listened(1)
 
 
+async def test_beginning_anew_ends_a_search_too_and_the_bus_is_searched_by_the_next_press(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as b:
+        await b.rig.do("commission/osdp-search", {"key": ADAPTER})
+        await b.until(lambda now: "baud" in by_key(now)[ADAPTER]["state"])
+        await b.rig.do("commission/anew", {})
+        assert by_key(await b.look())[ADAPTER]["osdp"] == "first"
+        b.bus.devices[1] = OsdpDevice(1, SCBK_D)
+        devices = await b.search()
+        assert codes(devices[ADAPTER]) == []
+        assert codes(devices[key_at(1)]) == ["osdp.new"]
+
+
 async def test_a_bus_where_nobody_answers_is_told_and_is_a_scanner_s_port_again(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         one = (await b.search())[ADAPTER]

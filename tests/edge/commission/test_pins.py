@@ -217,7 +217,7 @@ async def test_a_chip_that_is_gone_is_told_and_nothing_is_learned(tmp_path: Path
     async with page(tmp_path) as rig:
         await rig.do("commission/plan", PLAN)
         rig.chip.unplug()
-        await rig.do("commission/pulse-pin", {"chip": PI, "offset": HIGH_ON}, "commission.pulse_failed")
+        await rig.do("commission/pulse-pin", {"chip": PI, "offset": HIGH_ON}, "commission.pulse_silent")
         assert (rig.shell.session.boards, rig.shell.rests, rig.shell.pulses) == ({}, {}, 0)
 
 

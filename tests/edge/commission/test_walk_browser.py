@@ -201,7 +201,18 @@ async def test_joining_is_pressed_once_and_an_address_needs_no_scheme(tmp_path: 
         sent = (await asked.value).post_data_json
         assert sent is not None
         assert sent["url"] == "https://centre.invalid"
-        await page.wait_for_selector("#said.bad")
+        await page.wait_for_selector("#said.bad:has-text('No centre answers')")
+        for where, given, said in (
+            (url, "AAAA-BBBB", "The code is wrong, used already, or expired. Type it"),
+            (url, "AAAA", "The code is wrong"),
+            (url.replace("127.0.0.1", "centre.example"), code, "not encrypted"),
+            (f"{url.partition('#')[0]}#{'0' * 16}", code, "Another centre answers"),
+            ("https:///", code, "no address"),
+        ):
+            await page.fill("#enrol input[name=url]", where)
+            await page.fill("#enrol input[name=code]", given)
+            await page.click("#enrol button:enabled")
+            await page.wait_for_selector(f"#said.bad:has-text('{said}')")
         # Two presses, as from two phones: the code is good for one, and the box has joined.
         told = await page.evaluate(
             """([url, code]) => Promise.all([1, 2].map(() => fetch("/api/commission/enrol", {

@@ -22,8 +22,9 @@ RESENT_WITHIN_NS: Final = 20_000_000_000
 else's scan."""
 CONTINUED_NS: Final = 2_000_000_000
 """Longest wait for the next part of a code: a full packet takes 0.27 s at 9600 baud, and the scanner waits for our ACK."""
-UNBROKEN_NS: Final = 500_000_000
-"""A part that is sent for the first time begins within so long after the one before: the scanner waits for our ACK alone."""
+UNBROKEN_NS: Final = 250_000_000
+"""A part begins within so long after our answer to the one before, since the scanner waits for that alone. A scanner's response
+time-out must be longer: then a code that it gave up ends in a longer silence, and no packet of the next one is taken for its rest."""
 PING_NS: Final = 5_000_000_000
 """A cable pulled behind a serial adapter tells nobody: an idle scanner is asked so often for its revision."""
 LIT_NS: Final = 5_000_000_000
@@ -36,8 +37,9 @@ CUT = "cut"
 UNLIKE = "unlike"
 
 _NO_BEEP: Final = b"\xff"
-_SET_UP: Final = _NO_BEEP + bytes.fromhex("ee01 9f01 ec00")
-"""Temporary parameters: decode data in packets; ACK and NAK; no parameters by programming codes, which visitors own too."""
+_SET_UP: Final = _NO_BEEP + bytes.fromhex("ee01 9f01 9b14 ec00")
+"""Temporary parameters: decode data in packets; ACK and NAK; a response time-out of 2 s; no parameters by programming codes,
+which visitors own too."""
 _ACKNOWLEDGED: Final = frozenset(
     {Op.SSI_MGMT, Op.IMAGE_DATA, Op.VIDEO_DATA, Op.PARAM_SEND, Op.BATCH_DATA, Op.EVENT}
 )
@@ -103,6 +105,11 @@ class SsiHost:
         self._frame = Frame(aim=setting.aim)
         self._frame_type = -1
         self._part_ns = 0
+        self._unbroken_ns = 0
+        """Up to when the next part begins, if it is one; 0 where something was missing."""
+        self._asked = 0
+        """How often since the last part something was garbled, and asked for again."""
+        self._begun_ns = 0
         self._was_cut = False
         """Whether the last code was given up, so that its rest may still come."""
         self._last = b""
@@ -146,6 +153,8 @@ class SsiHost:
     def feed(self, data: bytes, now_ns: int) -> list[Framed]:
         """Take bytes read at `now_ns`."""
         out: list[Framed] = []
+        if self._packets.deadline_ns is None:
+            self._begun_ns = now_ns
         for one in self._packets.feed(data, now_ns):
             self._hear(one, out)
         self._settle(now_ns, out)
@@ -159,6 +168,8 @@ class SsiHost:
             if isinstance(one, Garbled) and self.ready:
                 # Not while it is noisy: then the scanner would be asked for what it never sent.
                 self._output += encode(Op.CMD_NAK, bytes([Nak.RESEND]))
+                self._asked += 1
+                self._unbroken_ns = now_ns + UNBROKEN_NS if self._begun_ns <= self._unbroken_ns else 0
         self._settle(now_ns, out)
         return out
 
@@ -220,7 +231,7 @@ class SsiHost:
         is_rest = sent_again and self._was_cut
         heard = packet.data == self._last and packet.last_ns - self._last_ns < RESENT_WITHIN_NS
         if sent_again and heard and not is_rest:
-            self._part_ns = packet.last_ns  # of a code in parts the next one follows now
+            self._answer_part(packet.last_ns)  # of a code in parts the next one follows now
             return
         self._last, self._last_ns = packet.data, packet.last_ns
         self._was_cut = False
@@ -230,16 +241,26 @@ class SsiHost:
             self._frame.lose(CUT, packet.last_ns, [])  # it was told as cut
         if self._frame_type < 0:
             self._frame_type = packet.data[0]
-        elif packet.data[0] != self._frame_type or (
-            not sent_again and packet.first_ns > self._part_ns + UNBROKEN_NS
-        ):
-            # Each part repeats the code's type and follows at once. One that does not belongs to another code: neither is whole.
+        elif packet.data[0] != self._frame_type or not self._follows(packet, sent_again=sent_again):
+            # It belongs to another code, or nobody can tell: neither is whole.
             self._frame.lose(UNLIKE, packet.last_ns, out)
         continued = bool(packet.status & Status.CONTINUED)
-        self._part_ns = packet.last_ns
+        self._answer_part(packet.last_ns)
         self._frame.add(packet.data[1:], packet.first_ns, out)
         if not continued:
             self._end(packet.last_ns, out)
+
+    def _answer_part(self, now_ns: int) -> None:
+        self._part_ns, self._unbroken_ns, self._asked = now_ns, now_ns + UNBROKEN_NS, 0
+
+    def _follows(self, packet: Packet, *, sent_again: bool) -> bool:
+        """Whether this is what the scanner sends after the part before.
+
+        Packets have no numbers. One that comes at once is the next; one that was garbled comes again at once when we ask, and
+        says so. After a silence it may as well be the next code's, the rest of this one having got lost as often as it is sent.
+        """
+        as_asked = sent_again and self._asked < TRIES if self._asked else not sent_again
+        return as_asked and packet.first_ns <= self._unbroken_ns
 
     def _end(self, last_ns: int, out: list[Framed]) -> None:
         ended: list[Framed] = []

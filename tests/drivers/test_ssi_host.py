@@ -60,8 +60,8 @@ def test_opening_asks_sets_flushes_and_enables() -> None:
     assert bench.sent() == []
     bench.get(Op.REPLY_REVISION, b"PAABCS00 \x07R00")
     assert bench.host.name == "PAABCS00 R00"
-    # Packets, ACK and NAK, no parameters by programming codes; temporary, since the scanner's memory takes few writes.
-    assert bench.sent() == [(Op.PARAM_SEND, bytes.fromhex("ff ee01 9f01 ec00"), 0)]
+    # Packets, ACK and NAK, a response time-out of 2 s, no parameters by programming codes; temporary, since the scanner's memory takes few writes.
+    assert bench.sent() == [(Op.PARAM_SEND, bytes.fromhex("ff ee01 9f01 9b14 ec00"), 0)]
     bench.get(Op.CMD_NAK, bytes([Nak.DENIED]))
     assert bench.sent() == [(Op.FLUSH_QUEUE, b"", 0)]
     bench.get(Op.CMD_ACK)
@@ -151,7 +151,7 @@ def test_a_code_in_parts() -> None:
     bench.get(Op.DECODE_DATA, QR + b"]Q1AAA", Status.CONTINUED)
     assert bench.host.take_output() == ACK
     bench.get(Op.DECODE_DATA, QR + b"]Q1AAA", Status.CONTINUED | Status.RETRANSMIT)  # our ACK was lost
-    bench.now += S // 4
+    bench.now += UNBROKEN_NS
     bench.get(Op.DECODE_DATA, QR + b"BBB", Status.CONTINUED)
     bench.get(Op.DECODE_DATA, QR + b"C")
     assert bench.heard == [Scan(b"AAABBBC", Medium.BARCODE, "Q1", S, bench.now)]
@@ -206,10 +206,53 @@ def test_what_is_sent_again_for_the_second_time_is_the_same_scan(parts: tuple[by
 def test_a_code_after_one_that_the_scanner_gave_up_is_not_joined_to_it() -> None:
     bench = Bench().open()
     bench.get(Op.DECODE_DATA, QR + b"AAA", Status.CONTINUED)
-    bench.now += UNBROKEN_NS + 1  # the second part got lost three times, at a response time-out of 0.1 s
+    bench.now += UNBROKEN_NS + 1  # the second part got lost three times
     bench.get(Op.DECODE_DATA, QR + b"BBB")
     bench.get(Op.DECODE_DATA, QR + b"BBB")  # shown again
     assert codes(bench.heard) == ["unlike", b"BBB"]
+
+
+def garble(bench: Bench) -> None:
+    bench.heard += bench.host.feed(encode(Op.DECODE_DATA, QR + b"BBB", source=DECODER)[:-1], bench.now)
+    bench.wait(60_000_000)
+    assert bench.host.take_output().endswith(encode(Op.CMD_NAK, bytes([Nak.RESEND])))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_part_that_was_garbled_comes_again_when_asked_for(times: int) -> None:
+    bench = Bench().open()
+    bench.get(Op.DECODE_DATA, QR + b"AAA", Status.CONTINUED)
+    for _ in range(times):
+        bench.now += UNBROKEN_NS
+        garble(bench)
+    bench.now += UNBROKEN_NS
+    bench.get(Op.DECODE_DATA, QR + b"BBB", Status.RETRANSMIT)
+    assert codes(bench.heard) == ["no_packet"] * times + [b"AAABBB"]
+
+
+@pytest.mark.parametrize("again", [Status.NONE, Status.RETRANSMIT])
+def test_a_code_after_one_that_was_garbled_as_often_as_it_is_sent_is_not_joined_to_it(again: Status) -> None:
+    """The scanner gave up at the third NAK, and the next code's packet comes as soon as any: at once, or garbled once, too."""
+    bench = Bench().open()
+    bench.get(Op.DECODE_DATA, QR + b"AAA", Status.CONTINUED)
+    for _ in range(4 if again else 3):
+        garble(bench)
+    bench.get(Op.DECODE_DATA, QR + b"CCC", again)
+    bench.get(Op.DECODE_DATA, QR + b"CCC")  # shown again
+    assert codes(bench.heard)[-2:] == ["unlike", b"CCC"]
+
+
+def test_a_packet_that_got_lost_once_is_not_joined_to_the_code_before() -> None:
+    """None of our ACKs for a part came through; the next code's packet got lost, and its second one is the first to be heard."""
+    bench = Bench().open()
+    bench.get(Op.DECODE_DATA, QR + b"AAA", Status.CONTINUED)
+    for _ in range(2):
+        bench.now += S // 2
+        bench.get(Op.DECODE_DATA, QR + b"AAA", Status.CONTINUED | Status.RETRANSMIT)
+    bench.now += S
+    bench.get(Op.DECODE_DATA, QR + b"CCC", Status.RETRANSMIT)
+    bench.get(Op.DECODE_DATA, QR + b"CCC")  # shown again
+    assert codes(bench.heard) == ["unlike", b"CCC"]
 
 
 def test_parts_of_two_codes_make_none() -> None:

@@ -110,8 +110,8 @@ class SsiHost:
         self._asked = 0
         """How often since the last part something was garbled, and asked for again."""
         self._begun_ns = 0
-        self._was_cut = False
-        """Whether the last code was given up, so that its rest may still come."""
+        self._was_cut = True
+        """Whether the last code was given up, by us or by whoever had the port before us, so that its rest may still come."""
         self._last = b""
         self._last_ns = 0
         self._output = bytearray()

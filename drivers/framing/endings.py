@@ -11,6 +11,13 @@ WHOLE_MIN: Final = 3
 line end, and so make a scanner without a suffix look like one that has it."""
 BARE_MAX: Final = 3
 """As many in a row without an end are no accident: the scanner was set up anew, and people are trying again."""
+AGAIN_NS: Final = 60_000_000_000
+"""The same code without an end, shown again within so long, is whole, where no rest came: no cable is pulled twice at the same byte. Some scanners send a
+suffix with some symbologies only."""
+DOUBT_LESS: Final = 4
+"""Each time that a code without an end is believed, so many times more whole ones are wanted before the next one is doubted: a
+scanner that ends only some of its codes is soon doubted no more, and one that was set up anew is again, later."""
+WHOLE_MAX: Final = 3_000
 REST_GAPS: Final = 4
 """What begins within so many gaps after a code that was cut off is its rest; nobody shows another one so soon."""
 
@@ -20,27 +27,36 @@ class Endings:
 
     def __init__(self, gap_ns: int) -> None:
         self._gap_ns = gap_ns
+        self._wanted = WHOLE_MIN
         self._whole = 0
         self._bare = 0
         self._rest_until_ns = 0
+        self._doubted = b""
+        self._doubted_ns = 0
 
     def burst(self, *, ended: bool) -> None:
         """One or more codes came, and silence followed; `ended`: the last thing heard was an end."""
-        self._whole = min(self._whole + 1, WHOLE_MIN) if ended else 0
+        self._whole = min(self._whole + 1, self._wanted) if ended else 0
         self._bare = 0
 
-    def is_cut(self, now_ns: int) -> bool:
+    def is_cut(self, code: bytes, now_ns: int) -> bool:
         """Whether a code that silence ended was cut off."""
-        if self._whole < WHOLE_MIN:
+        if self._whole < self._wanted:
             self._whole = 0
             return False
         self._bare += 1
-        if self._bare >= BARE_MAX:
+        again = code == self._doubted and now_ns - self._doubted_ns < AGAIN_NS
+        if again or self._bare >= BARE_MAX:
             self._whole = self._bare = 0
+            self._wanted = min(self._wanted * DOUBT_LESS, WHOLE_MAX)
             return False
+        self._doubted, self._doubted_ns = code, now_ns
         self._rest_until_ns = now_ns + REST_GAPS * self._gap_ns
         return True
 
     def is_rest(self, now_ns: int) -> bool:
         """Whether what begins now is the rest of a code that was cut off."""
-        return now_ns < self._rest_until_ns
+        rest = now_ns < self._rest_until_ns
+        if rest:
+            self._doubted = b""  # a line that stalls may do so at the same byte again
+        return rest

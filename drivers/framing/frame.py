@@ -45,6 +45,11 @@ class Frame:
         """Bytes held of a frame that is not whole."""
         return len(self._data)
 
+    @property
+    def held(self) -> bytes:
+        """What has come of a frame that is not whole."""
+        return bytes(self._data)
+
     def add(self, data: bytes, at_ns: int, out: list[Framed]) -> None:
         """Take the next bytes."""
         if self._lost or not data:

@@ -122,7 +122,7 @@ class KeyboardFramer:
         if self._dead:
             self._put(self._take_dead(), self._key_ns, out)
         if self._frame.size:
-            if self._endings.is_cut(now_ns):
+            if self._endings.is_cut(self._frame.held, now_ns):
                 self._frame.lose(CUT, now_ns, out)
         elif self._coded:
             self._endings.burst(ended=self._ended)

@@ -107,7 +107,11 @@ class LineFramer:
         out: list[Framed] = []
         deadline_ns = self.deadline_ns
         if deadline_ns is not None and now_ns >= deadline_ns:
-            if self._endings is not None and self._frame.size and self._endings.is_cut(now_ns):
+            if (
+                self._endings is not None
+                and self._frame.size
+                and self._endings.is_cut(self._frame.held, now_ns)
+            ):
                 self._frame.lose(CUT, now_ns, out)
             self._frame.end(None, out)
             self._coded = False

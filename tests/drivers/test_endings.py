@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from drivers.base import Garbled, Reader, Scan
-from drivers.framing.endings import BARE_MAX, REST_GAPS, WHOLE_MIN, Endings
+from drivers.framing.endings import AGAIN_NS, BARE_MAX, DOUBT_LESS, REST_GAPS, WHOLE_MIN, Endings
 from drivers.framing.frame import Framed
 from drivers.framing.keyboard import KeyboardFramer
 from drivers.framing.keys import EV_KEY, InputEvent
@@ -117,9 +117,47 @@ def test_a_code_with_line_ends_in_it_makes_no_scanner_deaf(kind: Callable[[], Li
 @KINDS
 def test_a_scanner_that_was_set_to_another_suffix_is_believed_soon(kind: Callable[[], Line]) -> None:
     line = learned(kind)
-    for _ in range(BARE_MAX + 1):
-        line.send("123456")
-    assert line.codes() == ["cut"] * (BARE_MAX - 1) + ["123456"] * 2
+    for visitor in range(BARE_MAX + 1):
+        line.send(f"12345{visitor}")
+    assert line.codes() == ["cut"] * (BARE_MAX - 1) + ["123452", "123453"]
+
+
+@KINDS
+def test_a_scanner_that_ends_only_some_of_its_codes_costs_one_of_the_others_a_second_try(
+    kind: Callable[[], Line],
+) -> None:
+    """One symbology has a suffix and another has none; who is not read shows his code again."""
+    line = learned(kind)
+    line.send("0001")
+    line.send("0001")
+    for visitor in range(2, 9):
+        line.send("123456\r")
+        line.send(f"000{visitor}")
+    assert line.codes() == [
+        "cut",
+        "0001",
+        *(code for visitor in range(2, 9) for code in ("123456", f"000{visitor}")),
+    ]
+
+
+@KINDS
+def test_a_scanner_that_sent_a_code_without_an_end_is_doubted_again_later(kind: Callable[[], Line]) -> None:
+    line = learned(kind)
+    line.send("0001")
+    line.send("0001")
+    for _ in range(WHOLE_MIN * DOUBT_LESS):
+        line.send("123456\r")
+    line.send("1234")
+    assert line.codes()[-2:] == ["123456", "cut"]
+
+
+@KINDS
+def test_half_a_code_is_none_though_the_same_half_came_long_ago(kind: Callable[[], Line]) -> None:
+    line = learned(kind)
+    line.send("1234", then_ns=AGAIN_NS)
+    line.send("123456\r")
+    line.send("1234")
+    assert line.codes() == ["cut", "123456", "cut"]
 
 
 def test_nobody_shows_another_code_while_the_rest_may_come() -> None:

@@ -62,7 +62,7 @@ class Deltas:
         if asked.to <= seal.version:
             return ""
         full = self._overlay.count + len(asked.rows) > ROWS_MAX
-        rows = tuple(one for one in asked.rows if _refuses(one)) if full else asked.rows
+        rows = tuple(one for one in asked.rows if self._cannot_wait(one)) if full else asked.rows
         if self._overlay.count + len(rows) > REFUSALS_MAX:
             return FULL
         standings, overlay = self._take(asked, rows)
@@ -76,6 +76,13 @@ class Deltas:
             writes = (Write(1, Kind.STANDING, data=asked.row_count, extensions=((Extension.LIST, payload),)),)
         self._gate.journal.changed(writes, standings, overlay, meta)
         return FULL if full else ""
+
+    def _cannot_wait(self, row: ChangedRow) -> bool:
+        """Whether a row refuses somebody, or changes what is said of somebody here: only what is new waits for a list."""
+        if _refuses(row) or self._store is None:
+            return True
+        known = self._overlay.over(row.digest, self._store.lookup(row.digest))
+        return any((ticket.event, ticket.id) == (row.ticket.event, row.ticket.id) for ticket, _ in known)
 
     def _advance(self, asked: Changes, head: ListHead) -> tuple[tuple[str, bytes], ...]:
         """Be at `to` from now on; returns what is to be kept of that. ValueError for unusable settings."""

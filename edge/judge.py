@@ -361,7 +361,7 @@ class Judge:
         of_day = [
             one
             for one in self.venue.sessions.values()
-            if one.day == number and one.event in events and one.zone in (0, plan.zone)
+            if one.event in events and one.zone in (0, plan.zone) and _evening_of(one, zone) == number
         ]
         served = {one: place for place, one in enumerate(plan.sessions)}
 
@@ -560,6 +560,11 @@ class Judge:
             return days.today(session, then_us)
         clock = self._time.facts()
         return days.today(session, clock.now_s * 1_000_000, is_believed=clock.trust >= Trust.RTC)
+
+
+def _evening_of(session: Session, zone: tzinfo) -> int:
+    """Return the day of a session; of one that is over before the morning, the day whose night it is."""
+    return min(session.day, day_of(session.end - 1, zone)) if session.end else session.day
 
 
 def _speaks_for_itself(identity: Identity) -> bool:

@@ -13,7 +13,8 @@ from sync.wire.lists import ListHead
 ROWS_MAX = 10_000
 """Rows held, some 6 MB: a day's sales and changes of a large event. With more, a whole list is due."""
 REFUSALS_MAX = 20_000
-"""Rows that refuse somebody are taken up to here: who was cancelled must not enter while the list is on its way."""
+"""Rows that refuse somebody, or change what was said of him, are taken up to here: who was cancelled must not enter while the
+list is on its way, and who was so by mistake shall."""
 
 Place = tuple[int, int]
 """Generation and version."""

@@ -19,6 +19,7 @@ from admission.records import Kind, Outcome
 from drivers.base import Medium as Media
 from drivers.base import Scan
 from edge import config, enrolment
+from edge.applied import FULL
 from edge.board import VerdictWord, verdict
 from edge.builder import Order, Unusable, build_from
 from edge.clock import SystemClock
@@ -26,6 +27,7 @@ from edge.complaint import Complaint
 from edge.explain import explain
 from edge.link import ChangedRow, Changes, Done, Health, Part, TakeList, UplinkSaid
 from edge.lists import FILE, OLD_AFTER_S
+from edge.overlay import ROWS_MAX
 from edge.settings import Way
 from edge.store.list import build
 from edge.store.log import LogStore
@@ -359,6 +361,34 @@ def page(since: int, to: int, settings: ListHead | None = None) -> Changes:
     encoded = msgspec.msgpack.encode(settings_head(settings)) if settings else b""
     digest = digest_of(settings_head(settings)) if settings else bytes(16)
     return Changes(1, EVENT, 1, since, to, (), True, 0, digest, encoded, now_s())
+
+
+def told(ticket: int, standing: Standing, version: int) -> ChangedRow:
+    """What a ticket's code stands for since a version."""
+    listed = row(ticket)
+    return ChangedRow(
+        listed.digest, Ticket(listed.ticket, EVENT, PRODUCT, session=SESSION, standing=standing), 0, version
+    )
+
+
+async def test_who_was_cancelled_by_mistake_is_let_in_again_though_no_new_ticket_is_taken_any_more(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, ROWS, adjust=quick) as gate:
+        await gate.ready()
+        sold = [told(1000 + n, Standing.VALID, 2) for n in range(ROWS_MAX - 1)]
+        page = (*sold, told(7, Standing.CANCELLED, 2))
+        assert (await gate.do(Changes(1, EVENT, 1, 1, 2, page, True, len(page), bytes(16)))).ok
+        await gate.hardware.entry.scan(code(7))
+        assert await answer(gate, 1) == (Outcome.DENY, Reason.CANCELLED)
+        more = (told(7, Standing.VALID, 3), told(8, Standing.CANCELLED, 3), told(99_999, Standing.VALID, 3))
+        said = await gate.do(Changes(2, EVENT, 1, 2, 3, more, True, len(more), bytes(16)))
+        assert said.code == FULL, "a whole list is due"
+        await gate.hardware.entry.scan(code(7))
+        assert await answer(gate, 2) == (Outcome.GRANT, Reason.NONE)
+        await gate.walk()
+        await gate.hardware.entry.scan(code(8))
+        assert await answer(gate, 3) == (Outcome.DENY, Reason.CANCELLED)
 
 
 async def test_settings_that_came_before_a_list_do_not_overrule_its_own(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ from tests.edge.rig import (
 
 _ODD = Flag.FLAGGED | Flag.UNLISTED
 ZURICH = ZoneInfo("Europe/Zurich")
-MATINEE, EVENING = SessionId(1), SessionId(2)
+MATINEE, EVENING, PARTY = map(SessionId, range(1, 4))
 READER = """
 [[lanes.readers]]
 id = {id}
@@ -184,6 +184,7 @@ async def test_a_memory_told_again_after_a_restart_uses_no_ticket_twice(tmp_path
         ("14:00", MATINEE, True, MATINEE),
         ("20:00", EVENING, False, EVENING),  # nobody said when they end: what the lane serves
         ("20:00", MATINEE, False, MATINEE),
+        ("00:30", MATINEE, True, PARTY),  # of the night, which begins after midnight
     ],
 )
 async def test_of_two_sessions_of_a_day_a_pass_uses_the_one_that_it_was_read_at(
@@ -203,7 +204,7 @@ async def test_of_two_sessions_of_a_day_a_pass_uses_the_one_that_it_was_read_at(
     head = msgspec.structs.replace(
         head,
         events=(EventInfo(EVENT, "Two performances", 1, 1, int(time.time()), "Europe/Zurich"),),
-        sessions=(session(MATINEE, "17:00"), session(EVENING, "23:00")),
+        sessions=(session(MATINEE, "17:00"), session(EVENING, "23:00"), session(PARTY, "04:00")),
         plans=tuple(LanePlan(LaneId(lane), ARENA, Mode.NORMAL, ((EVENT, served),)) for lane in (1, 2)),
         profiles=(Profile(PRODUCT, (ARENA,)),),
     )

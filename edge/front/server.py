@@ -24,7 +24,7 @@ from edge.front.asked import LANG_COOKIE, BoxBody, Refused, body, command, langu
 from edge.front.bundle import bundle
 from edge.front.connection import Connection
 from edge.front.doors import Doors
-from edge.front.labels import PAGE_LANGUAGES, labels, page_language
+from edge.front.labels import labels
 from edge.front.lane_client import LaneAway, LaneClient
 from edge.front.metrics import CONTENT_TYPE, metrics
 from edge.front.perimeter import (
@@ -139,7 +139,7 @@ class Page:
         self._name = name
         self._fingerprint = fingerprint
         self._streams: dict[_Stream, str] = {}
-        self._index = {language: _index(language, fingerprint) for language in PAGE_LANGUAGES}
+        self._index = {language: _index(language, fingerprint) for language in Language}
         self._display = (PAGE / "display.html").read_text("utf-8")
         self._files = {file: (PAGE / file).read_bytes() for file in _FILES}
         pace = Pace(REQUESTS_PER_S, BURST, mono_s)
@@ -184,7 +184,7 @@ class Page:
         reasons = named(request.query.get("reasons", "")) or wished
         has_session = self._has_session(request, touch=touch)
         # Everybody looks at a display, whoever gave the PIN in that browser.
-        return Viewer(page_language(wished), reasons, has_session and not _is_display(request))
+        return Viewer(wished, reasons, has_session and not _is_display(request))
 
     def _has_session(self, request: web.Request, *, touch: bool) -> bool:
         if not is_trustworthy(request):
@@ -203,7 +203,7 @@ class Page:
     # --- what anybody may read -----------------------------------------------------------------------------------
 
     async def _get_index(self, request: web.Request) -> web.Response:
-        language = page_language(language_of(request, self._language))
+        language = language_of(request, self._language)
         if self._client.on_looked is not None:
             self._client.on_looked()
         answer = web.Response(text=self._index[language], content_type="text/html")

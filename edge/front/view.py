@@ -9,7 +9,7 @@ import msgspec
 from admission.reasons import DisplayState, Language, Line, Reason, say, say_line
 from admission.records import Direction, Flag, Outcome
 from edge.board import BoardVerdict, VerdictWord, verdict
-from edge.front.labels import labels, page_language
+from edge.front.labels import labels
 from edge.front.rehearsed import Go
 from edge.front.timeline import Happened, Story
 from edge.link import (
@@ -433,7 +433,7 @@ def _title(tile: Tile, status: Status, language: Language) -> str:
             number = tile.name.partition(".")[2].split(" ")[0] or tile.name
             return f"{part} {number} · {lane}" if lane else f"{part} {number}"
         case Part.RELAY | Part.SENSOR:
-            return f"{part} «{tile.name}»" if language is Language.DE else f"{part} “{tile.name}”"
+            return f"{part} “{tile.name}”" if language is Language.EN else f"{part} «{tile.name}»"
         case Part.UPLINK if tile.name == "peers":
             return labels(language)["part_peers"]
         case Part.UPLINK if tile.name == "modem":
@@ -443,7 +443,7 @@ def _title(tile: Tile, status: Status, language: Language) -> str:
 
 
 def _lane(lane: LaneView, viewer: Viewer) -> LaneShown:
-    words = labels(page_language(viewer.page))
+    words = labels(viewer.page)
     return LaneShown(
         id=lane.id,
         name=lane.name,

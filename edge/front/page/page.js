@@ -4,6 +4,7 @@ import { follow } from "./stream.js";
 const $ = (id) => document.getElementById(id);
 const words = JSON.parse(document.body.dataset.words);
 const lang = document.documentElement.lang;
+const locale = { de: "de-CH", fr: "fr-CH", it: "it-CH" }[lang] ?? "en-GB";
 const OPENS = new Set(["free_exit", "free_both", "emergency", "rehearsal", "out_of_service", "closed"]);
 const SHAPES = {
   ok: "ready", degraded: "degraded", bad: "not_ready", off: "off",
@@ -16,9 +17,9 @@ const READ_MS = 30000; // what was refused stays in view, but not for ever: it l
 const LOST_MS = 35000; // two heartbeats and a bit: the box is gone although the connection looks open
 const LOOK_MS = 5000;
 
-const clock = new Intl.DateTimeFormat(lang === "de" ? "de-CH" : "en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const moment = new Intl.DateTimeFormat(lang === "de" ? "de-CH" : "en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const figures = new Intl.NumberFormat(lang === "de" ? "de-CH" : "en-GB");
+const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const moment = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const figures = new Intl.NumberFormat(locale);
 const at = (seconds) => (Date.now() / 1000 - seconds < 43200 ? clock : moment).format(seconds * 1000);
 
 let status = null;
@@ -426,8 +427,7 @@ function lost() {
 }
 
 for (const link of document.querySelectorAll("nav a")) if (link.lang === lang) link.setAttribute("aria-current", "true");
-const liked = (navigator.languages ?? []).map((one) => one.slice(0, 2)).find((one) => ["de", "fr", "it", "en"].includes(one));
-$("reasons").value = ["fr", "it"].includes(liked) ? liked : lang;
+$("reasons").value = lang;
 const listen = follow({
   address: () => `/api/events?lang=${lang}&reasons=${$("reasons").value}`,
   silentMs: LOST_MS,

@@ -111,6 +111,19 @@ async def test_what_a_technician_sees(tmp_path: Path, size: dict[str, int], sche
         assert s.trouble == []
 
 
+@pytest.mark.parametrize(("locale", "word"), [("fr-CH", "Prête"), ("it-CH", "Pronto")])
+async def test_longer_words_have_room_on_a_phone(tmp_path: Path, locale: str, word: str) -> None:
+    async with seat(tmp_path, PHONE, locale=locale) as s:
+        assert await s.page.inner_text("#word") == word
+        assert await s.page.input_value("#reasons") == locale[:2]
+        await s.log_in()
+        await s.page.click(".tests summary >> nth=0")
+        await s.page.click("footer summary")
+        assert await s.page.evaluate(SMALL) == []
+        assert await s.page.evaluate(WIDE) == []
+        assert s.trouble == []
+
+
 async def test_pin_switch_pulse_and_live_scans(tmp_path: Path) -> None:
     async with seat(tmp_path, PHONE) as s:
         page, lane = s.page, s.rig.lane

@@ -185,7 +185,8 @@ def form(_connection: Connection, asked: PageAsked) -> Answer:
     to = local_path(asked.query.text("to") or "/")
     if asked.principal is not None:
         return Redirect(to)
-    return View("accounts/sign_in.html", {"to": to, "asks_code": False})
+    ended = bool(asked.query.text("ended"))
+    return View("accounts/sign_in.html", {"to": to, "asks_code": False, "ended": ended})
 
 
 def sign_out(connection: Connection, asked: PageAsked) -> Answer:

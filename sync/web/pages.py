@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -216,13 +216,19 @@ class Pages:
     async def lost(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Answer a browser that asks for a page that is not there with a page; programs get a problem (RFC 9457)."""
+        """Answer a browser that asks for a page that is not there with a page; programs get a problem (RFC 9457).
+
+        Where a form only is sent to, it goes on at the page of that form: there somebody comes who chose another language
+        on the answer to a form, or signed in again after sending one.
+        """
         try:
             return await handler(request)
-        except web.HTTPNotFound:
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
             by_program = request.method != "GET" or request.path.startswith("/api/")
             if by_program or "text/html" not in request.headers.get("Accept", ""):
                 raise
+            if isinstance(error, web.HTTPMethodNotAllowed):
+                return _redirect(request, Redirect(await _page_above(request)))
             words = Words(wanted_language(request))
             return self._page(request, words, {}, _error(404, words("not_found")))
 
@@ -283,7 +289,7 @@ class Pages:
             partial=request.headers.get("HX-Request") == "true",
             remote=sender(request),
             origin=f"{scheme(request)}://{request.host}",
-            return_to=request.path_qs if request.method == "GET" else "/",
+            return_to=request.path_qs if request.method == "GET" else request.path,
         )
 
     def _prepared(
@@ -358,13 +364,26 @@ def local_path(raw: str) -> str:
     return raw if plain and "\\" not in raw else "/"
 
 
+async def _page_above(request: web.Request) -> str:
+    """Return the nearest page on the way up from a path: /gates/1 from /gates/1/plans/2/drop."""
+    path = request.path
+    while "/" in path[1:]:
+        path = path.rpartition("/")[0]
+        found = await request.app.router.resolve(request.clone(rel_url=path))
+        if found.http_exception is None:
+            return path
+    return "/"
+
+
 def _barred(route: PageRoute, asked: PageAsked) -> Answer | None:
     """Return what somebody is answered who may not see a page; None for who may."""
     if route.role is None:
         return None
     if asked.principal is None:
-        back = f"?to={quote(asked.return_to, safe='')}" if asked.return_to != "/" else ""
-        return Redirect(f"/sign-in{back}")
+        back = {"to": asked.return_to} if asked.return_to != "/" else {}
+        ended = {"ended": "1"} if route.method != "GET" else {}
+        query = urlencode({**back, **ended})
+        return Redirect(f"/sign-in?{query}" if query else "/sign-in")
     return None if asked.principal.role.may(route.role) else _error(403, asked.words("role_too_low"))
 
 

@@ -58,7 +58,12 @@ board.addEventListener("htmx:beforeSwap", () => { open = Boolean(document.queryS
 board.addEventListener("htmx:sseBeforeMessage", () => { open = Boolean(document.querySelector("details.asTable[open]")); });
 board.addEventListener("htmx:sseMessage", () => { heard = Date.now(); lost.hidden = true; if (open) document.querySelector("details.asTable").open = true; draw(); });
 board.addEventListener("htmx:sseOpen", (event) => { source = event.detail.source; heard = Date.now(); lost.hidden = true; });
-board.addEventListener("htmx:sseError", () => { lost.hidden = false; });
+board.addEventListener("htmx:sseError", async () => {
+  lost.hidden = false;
+  // Whose session has ended is led to the sign-in page, and back from there.
+  const answer = await fetch(location.href, { redirect: "manual" }).catch(() => null);
+  if (answer?.type === "opaqueredirect") location.reload();
+});
 // A connection that died on its way ends nowhere here: it is ended, and htmx opens another.
 setInterval(() => {
   if (source?.readyState !== EventSource.OPEN || Math.abs(Date.now() - heard) < SILENT_MS) return;

@@ -1,8 +1,10 @@
 """An organizer's evening in a real browser; every page looked over by axe-core, on a phone and on a desk, light and dark."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Route
 
 from sync.demo import ARENA, EVENT, MAIN_GATE, TERRACE, TERRACE_GATE
 from sync.demo_sales import make_sales
@@ -72,6 +74,22 @@ async def test_the_board_follows_what_gates_push(tmp_path: Path) -> None:
             assert s.trouble == []
 
 
+async def test_names_and_figures_of_the_board_have_room_on_a_phone(tmp_path: Path) -> None:
+    """German words are long: names of gates and products were broken letter by letter, figures stuck out of their boxes."""
+    async with (
+        house(tmp_path / "centre") as venue,
+        browser() as chromium,
+        seat(chromium, venue.url, PHONE, locale="de-CH") as s,
+    ):
+        await s.sign_in()
+        await s.go(f"{EVENT_PATH}/board")
+        tight = await s.page.evaluate("""() => [
+          ...[...document.querySelectorAll("#board .big > div")].filter((n) => n.scrollWidth > n.clientWidth),
+          ...[...document.querySelectorAll("#board .columns tbody th[scope=row]")].filter((n) => n.clientWidth < 100),
+        ].map((n) => n.textContent)""")
+        assert tight == []
+
+
 async def test_a_board_that_hears_nothing_says_so_and_asks_anew(tmp_path: Path) -> None:
     """A connection that died on its way tells a browser nothing, and each minute brings a board."""
     async with (
@@ -91,6 +109,51 @@ async def test_a_board_that_hears_nothing_says_so_and_asks_anew(tmp_path: Path) 
         await s.page.unroute("**/board/live**")
         await s.page.clock.fast_forward(70_000)
         await s.page.wait_for_selector("#lost", state="hidden")
+
+
+async def test_a_board_whose_session_ended_leads_to_the_sign_in_page_and_back(tmp_path: Path) -> None:
+    """Left on a wall for an evening: it said that the connection is lost, for ever."""
+    async with (
+        house(tmp_path / "centre") as venue,
+        browser() as chromium,
+        seat(chromium, venue.url, DESK) as s,
+    ):
+        await s.sign_in()
+        await s.page.clock.install()
+        async with s.page.expect_response("**/board/live**"):
+            await s.go(f"{EVENT_PATH}/board")
+        await s.page.wait_for_selector("#chart canvas")
+        with venue.centre.database.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM signed_in")
+        await s.page.clock.fast_forward(200_000)
+        await s.page.wait_for_selector("#f-email")
+        assert await s.page.input_value("[name=to]") == f"{EVENT_PATH}/board"
+
+
+async def test_a_form_that_is_under_way_is_not_sent_again(tmp_path: Path) -> None:
+    """Over a slow link somebody presses again: there would be two of what it makes."""
+    async with (
+        house(tmp_path / "centre") as venue,
+        browser() as chromium,
+        seat(chromium, venue.url, PHONE) as s,
+    ):
+        await s.sign_in()
+        await s.go(EVENT_PATH)
+        await s.open("Add a date")
+        await s.page.fill("#f-session_name", "Third day")
+        await s.page.fill("#f-starts", "2026-12-01T19:00")
+        under_way: asyncio.Queue[Route] = asyncio.Queue()
+        await s.page.route("**/sessions", under_way.put)
+        async with s.page.expect_console_message(lambda said: said.text == "pressed again"):
+            await s.page.evaluate("""() => {
+              const button = document.querySelector("form[action$=sessions] button");
+              button.click();
+              setTimeout(() => { button.click(); console.log("pressed again"); }, 300);
+            }""")
+        await (await under_way.get()).continue_()
+        await s.page.wait_for_selector(".notice.good")
+        assert under_way.empty()
+        assert query(venue, "SELECT COUNT(*) FROM session WHERE name = 'Third day'") == [(1,)]
 
 
 async def test_whoever_goes_by_the_keyboard_stays_where_they_were_as_the_board_changes(

@@ -36,6 +36,41 @@ async def test_nobody_sees_a_page_without_signing_in(venue: Venue) -> None:
             assert answer.status == 404
 
 
+async def test_what_was_sent_after_the_session_ended_is_said_not_to_be_done_and_leads_back(
+    venue: Venue,
+) -> None:
+    """Left open over night, or signed out in another window."""
+    html = {"Accept": "text/html"}
+    for sent, page in (
+        (f"{EVENT_PATH}/tickets/1", f"{EVENT_PATH}/tickets/1"),
+        (f"{EVENT_PATH}/products", EVENT_PATH),
+    ):
+        async with client(venue, signed_in=False) as left:
+            async with left.post(sent, data={"do": "ban"}) as answer:
+                assert answer.url.path == "/sign-in"
+                assert "What you just sent was not done" in await answer.text()
+                to = answer.url.query["to"]
+            form = {"email": EMAIL, "password": PASSWORD, "to": to}
+            async with left.post("/sign-in", data=form, headers=html) as answer:
+                assert (answer.status, answer.url.path) == (200, page)
+    assert query(venue, "SELECT standing FROM ticket WHERE event_id = 1 AND id = 1") == [(0,)]
+
+
+async def test_the_language_is_chosen_on_the_answer_to_a_form_too(
+    venue: Venue, ada: aiohttp.ClientSession
+) -> None:
+    html = {"Accept": "text/html"}
+    for sent, page in (
+        (f"{EVENT_PATH}/products", EVENT_PATH),
+        (f"/gates/{MAIN_GATE}/plans/1/drop", f"/gates/{MAIN_GATE}"),
+    ):
+        async with ada.post("/language", data={"to": sent, "language": "fr"}, headers=html) as answer:
+            assert (answer.status, answer.url.path) == (200, page)
+            assert 'lang="fr"' in await answer.text()
+        async with ada.get(sent, headers={"Accept": "*/*"}) as answer:
+            assert answer.status == 405
+
+
 async def test_a_wrong_password_is_said_and_the_right_one_leads_on(venue: Venue) -> None:
     async with client(venue, signed_in=False) as stranger:
         async with stranger.post("/sign-in", data={"email": EMAIL, "password": "wrong"}) as answer:

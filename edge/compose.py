@@ -391,8 +391,12 @@ def inputs_of(settings: InputSettings) -> Inputs:
             return Modbus(
                 ModbusBoard(
                     path=settings.port,
-                    lines=[ModbusLine(n, n in settings.active_low) for n in range(settings.lines)],
+                    lines=[
+                        ModbusLine(n % settings.lines, n in settings.active_low)
+                        for n in range(settings.lines * max(1, len(settings.units)))
+                    ],
                     unit=settings.unit,
+                    units=settings.units,
                     baud=settings.baud,
                     poll_ms=settings.poll_ms,
                     debounce_ms=settings.debounce_ms,

@@ -90,6 +90,7 @@ def problems(settings: Mapping[str, object]) -> Iterator[Problem]:
         yield from _bus(board)
     for board in inputs:
         yield from _board(board, _contacts_of(board, relays))
+        yield from _bus(board)
     yield from _relays_read(inputs, relays)
     for reader in readers:
         yield from _reader(reader)

@@ -458,12 +458,14 @@ class GpioInputs(_Strict, frozen=True, tag_field="driver", tag="gpio"):
 
 
 class ModbusInputs(_Strict, frozen=True, tag_field="driver", tag="modbus"):
-    """Discrete inputs of a Modbus RTU board, polled with function 02."""
+    """Discrete inputs of a Modbus RTU board, or of several on one bus, polled with function 02."""
 
     id: Name
     port: Path
     baud: Baud = 9600
     unit: ModbusUnit = 1
+    units: Annotated[tuple[ModbusUnit, ...], msgspec.Meta(min_length=1, max_length=4)] = ()
+    """Instead of `unit`: boards with inputs alone on this bus. `lines` is each board's, the first board's come first."""
     lines: Annotated[int, msgspec.Meta(ge=1, le=32)] = 8
     active_low: tuple[int, ...] = ()
     poll_ms: Annotated[int, msgspec.Meta(ge=5, le=1000)] = 20

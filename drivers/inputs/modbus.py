@@ -2,11 +2,15 @@
 
 One request is under way at a time. An answer that stays out is a miss, one that is none (bad CRC, exception) is garbled; both
 are counted and borne up to a limit, since RS-485 in a steel gate picks up noise. No thread: the port is read by the loop.
+
+Several boards may share a bus. One that falls silent is told by its address (`InputsLost`) and asked about once a second; the others
+wait for it a tenth of a second at most, and go on.
 """
 
 import asyncio
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from drivers.base import (
@@ -15,11 +19,12 @@ from drivers.base import (
     DriverError,
     EmitInput,
     InputChanged,
+    InputsLost,
     Misconfigured,
     Opened,
 )
 from drivers.framing.debounce import Debouncer
-from drivers.framing.modbus import Bits, Refused, Replies, Reply, read_discrete_inputs
+from drivers.framing.modbus import Bits, Refused, Replies, Reply, Request, read_discrete_inputs
 from drivers.transport.tty import Tty
 
 POLL_MS_DEFAULT = 20
@@ -38,7 +43,10 @@ GARBLED_MAX = 20
 """Garbled answers in a row before the board counts as misbehaving (wrong baud rate, two boards with one address)."""
 
 LINES_MAX = 64
-"""Inputs on one board; the largest in trade have 48."""
+"""Inputs on one bus; the largest board in trade has 48."""
+
+AGAIN_S = 1.0
+"""Pace of asking a board that is lost, while others of its bus go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,98 +59,156 @@ class ModbusLine:
 
 @dataclass(frozen=True, slots=True)
 class ModbusBoard:
-    """Where the board is and how to ask it."""
+    """Where the board is and how to ask it. `units`: instead of `unit`, boards of one bus with an equal share of `lines` each, in order."""
 
     path: str
     lines: Sequence[ModbusLine]
     unit: int = 1
+    units: Sequence[int] = ()
     baud: int = 9600
     poll_ms: int = POLL_MS_DEFAULT
     debounce_ms: int = DEBOUNCE_MS_DEFAULT
 
 
+@dataclass(slots=True)
+class _Unit:
+    """One board of a bus. `lines`: its own by their numbers; `misses`, `garbled` in a row; `again_s`: lost, and asked again then."""
+
+    number: int
+    numbers: range
+    lines: Sequence[ModbusLine]
+    request: Request
+    first: int
+    misses: int = 0
+    garbled: int = 0
+    again_s: float | None = None
+    told: set[int] = field(default_factory=set)
+    """Lines whose level was told since it was seen."""
+
+
 class ModbusInputs:
-    """Inputs of one board, numbered in the order of `lines` (Inputs). `misses`, `garbled` count since the start."""
+    """Inputs of one board or of several on a bus, numbered in the order of `lines` (Inputs). `misses`, `garbled` count since the start."""
 
     def __init__(self, board: ModbusBoard) -> None:
-        addresses = [line.address for line in board.lines]
-        if not 0 < len(addresses) <= LINES_MAX or len(set(addresses)) != len(addresses):
+        units = tuple(board.units) or (board.unit,)
+        if not 0 < len(board.lines) <= LINES_MAX or len(board.lines) % len(units):
             raise Misconfigured(
-                f"{board.path}: inputs {addresses}", f"Name 1 to {LINES_MAX} inputs, each once."
+                f"{board.path}: {len(board.lines)} inputs", f"Name 1 to {LINES_MAX}, as many on each board."
             )
-        if not 1 <= board.unit <= 247 or min(addresses) < 0 or max(addresses) > 0xFFFF:
+        if len(set(units)) != len(units) or board.poll_ms < 1 or board.debounce_ms < 0:
             raise Misconfigured(
-                f"unit {board.unit}, inputs {addresses}", "Units are 1..247, inputs count from 0."
-            )
-        if max(addresses) - min(addresses) >= LINES_MAX or board.poll_ms < 1 or board.debounce_ms < 0:
-            raise Misconfigured(
-                f"{board.path}: cannot be polled like this", "Use poll_ms 20 and debounce_ms 20."
+                f"{board.path}: cannot be polled like this",
+                "Use poll_ms 20 and debounce_ms 20, and name each board once.",
             )
         self._board = board
-        self._first = min(addresses)
-        self._request = read_discrete_inputs(board.unit, self._first, max(addresses) - self._first + 1)
+        share = len(board.lines) // len(units)
+        self._units = [
+            _unit(board, unit, range(at * share, (at + 1) * share)) for at, unit in enumerate(units)
+        ]
         self.misses = 0
         self.garbled = 0
-        self._told: set[int] = set()
-        """Lines whose level was told since the board was opened."""
 
     async def run(self, emit: EmitInput) -> NoReturn:
-        """Poll until cancelled or until a DriverError. `Opened` comes with the first good answer."""
-        self._told = set()
+        """Poll until cancelled or until a DriverError. `Opened` comes with the first good answer, and when all are seen again."""
+        for unit in self._units:
+            unit.misses = unit.garbled = 0
+            unit.again_s = None
+            unit.told = set()
         loop = asyncio.get_running_loop()
         tty = Tty(self._board.path, self._board.baud)
         port = _Port(tty, loop)
         debouncer = Debouncer(self._board.debounce_ms * 1_000_000)
+        opened = False
         try:
-            misses = garbled = 0
-            opened = False
-            while True:
+            for unit in itertools.cycle(self._units):
                 asked = loop.time()
-                answer, received = await port.ask(self._request.to_bytes(), Replies(self._request))
-                if isinstance(answer, Bits):
-                    misses = garbled = 0
-                    if not opened:
-                        emit(Opened(f"Modbus inputs, unit {self._board.unit} at {self._board.path}"))
+                if unit.again_s is None or asked >= unit.again_s:
+                    answer, received = await port.ask(unit.request.to_bytes(), Replies(unit.request))
+                    if isinstance(answer, Bits):
+                        was_lost, unit.again_s = unit.again_s is not None, None
+                        is_whole = all(one.again_s is None for one in self._units)
+                        if not opened or (was_lost and is_whole):
+                            emit(Opened(self._name))
                         opened = True
-                    self._tell(answer, debouncer, int(loop.time() * 1e9), emit)
-                elif isinstance(answer, Refused):
-                    raise Misconfigured(
-                        f"the board refuses to read inputs (exception {answer.code})",
-                        "Compare the inputs' addresses with the board's manual.",
-                    )
-                elif received:
-                    garbled, misses = garbled + 1, 0
-                    self.garbled += 1
-                else:
-                    misses += 1
-                    self.misses += 1
-                self._judge(misses, garbled)
-                await asyncio.sleep(max(0.0, asked + self._board.poll_ms / 1000 - loop.time()))
+                        self._tell(unit, answer, debouncer, int(loop.time() * 1e9), emit)
+                    elif isinstance(answer, Refused):
+                        raise Misconfigured(
+                            f"the board refuses to read inputs (exception {answer.code})",
+                            "Compare the inputs' addresses with the board's manual.",
+                        )
+                    elif (error := self._missed(unit, received)) is not None:
+                        if not opened or self._is_last(unit):
+                            raise error
+                        self._give_up(unit, error, debouncer, emit)
+                        unit.again_s = loop.time() + AGAIN_S
+                pause_s = self._board.poll_ms / 1000 / len(self._units)
+                await asyncio.sleep(max(0.0, asked + pause_s - loop.time()))
         finally:
             port.close()
             tty.close()
+        raise AssertionError("a bus has a board")
 
-    def _tell(self, answer: Bits, debouncer: Debouncer, now_ns: int, emit: EmitInput) -> None:
+    @property
+    def _name(self) -> str:
+        units = ", ".join(str(one.number) for one in self._units)
+        return f"Modbus inputs, unit {units} at {self._board.path}"
+
+    def _tell(self, unit: _Unit, answer: Bits, debouncer: Debouncer, now_ns: int, emit: EmitInput) -> None:
+        unit.misses = unit.garbled = 0
         levels = {
-            number: answer.values[line.address - self._first] != line.active_low
-            for number, line in enumerate(self._board.lines)
+            number: answer.values[line.address - unit.first] != line.active_low
+            for number, line in zip(unit.numbers, unit.lines, strict=True)
         }
         for change in debouncer.sample(levels, now_ns):
-            first = change.line not in self._told
-            self._told.add(change.line)
+            first = change.line not in unit.told
+            unit.told.add(change.line)
             emit(InputChanged(change.line, change.active, change.at_ns, first=first))
 
-    def _judge(self, misses: int, garbled: int) -> None:
-        if misses >= MISSES_MAX:
-            raise DeviceGone(
-                f"unit {self._board.unit} at {self._board.path} does not answer",
+    def _missed(self, unit: _Unit, received: int) -> DriverError | None:
+        """Count what was no answer; return what is wrong once it was too many in a row, or once more of one that is lost."""
+        if received:
+            unit.garbled, unit.misses = unit.garbled + 1, 0
+            self.garbled += 1
+        else:
+            unit.misses += 1
+            self.misses += 1
+        if unit.misses >= MISSES_MAX:
+            return DeviceGone(
+                f"unit {unit.number} at {self._board.path} does not answer",
                 "Check the board's supply, the A/B wires and its address.",
             )
-        if garbled >= GARBLED_MAX:
-            raise DeviceMisbehaved(
-                f"unit {self._board.unit} at {self._board.path} answers garbled",
+        if unit.garbled >= GARBLED_MAX:
+            return DeviceMisbehaved(
+                f"unit {unit.number} at {self._board.path} answers garbled",
                 "Check the baud rate, and that no two boards share an address.",
             )
+        return None
+
+    def _is_last(self, unit: _Unit) -> bool:
+        """Whether no other board is seen: then the bus is gone."""
+        return all(one is unit or one.again_s is not None for one in self._units)
+
+    def _give_up(self, unit: _Unit, error: DriverError, debouncer: Debouncer, emit: EmitInput) -> None:
+        """Tell that a board is lost, once."""
+        if unit.again_s is None:
+            debouncer.forget(unit.numbers)
+            unit.told = set()
+            emit(InputsLost(unit.numbers, error))
+
+
+def _unit(board: ModbusBoard, number: int, numbers: range) -> _Unit:
+    lines = board.lines[numbers.start : numbers.stop]
+    addresses = [line.address for line in lines]
+    if len(set(addresses)) != len(addresses):
+        raise Misconfigured(f"{board.path}: inputs {addresses}", "Name each input once.")
+    if not 1 <= number <= 247 or min(addresses) < 0 or max(addresses) > 0xFFFF:
+        raise Misconfigured(f"unit {number}, inputs {addresses}", "Units are 1..247, inputs count from 0.")
+    first, count = min(addresses), max(addresses) - min(addresses) + 1
+    if count > LINES_MAX:
+        raise Misconfigured(
+            f"{board.path}: inputs {addresses}", f"They lie within {LINES_MAX} of each other."
+        )
+    return _Unit(number, numbers, lines, read_discrete_inputs(number, first, count), first)
 
 
 class _Port:

@@ -16,7 +16,7 @@ BOARDS_MAX: Final = 4
 
 @dataclass(slots=True)
 class ModbusBus:
-    """What is behind one adapter. `relays` opens all boards with relays; `inputs` one that has none. `asking`: searched at this speed."""
+    """What is behind one adapter. `relays` opens all boards with relays; `inputs` those of a bus where none has any. `asking`: searched at this speed."""
 
     port: str
     relays: ModbusRelay | None = None
@@ -66,13 +66,29 @@ def grown(before: ModbusRelay, found: ModbusRelay) -> ModbusRelay:
 
 
 def inputs_of(port: str, found: ModbusBoards) -> ModbusInputs | None:
-    """Return a board that has inputs alone as one of `[[inputs]]`; None where one has relays, or there is none."""
+    """Return boards that have inputs alone as one `[[inputs]]`; None where one has relays, or there is none. All have as many as the smallest."""
     if not found.boards or any(one.relays for one in found.boards):
         return None
-    board = found.boards[0]
+    boards = found.boards[:BOARDS_MAX]
+    units = tuple(one.unit for one in boards)
+    most = BUS_LINES_MAX // len(boards)
     return ModbusInputs(
-        id="contacts", port=port, baud=found.baud, unit=board.unit, lines=max(1, board.inputs)
+        id="contacts",
+        port=port,
+        baud=found.baud,
+        unit=1 if len(units) > 1 else units[0],
+        units=units if len(units) > 1 else (),
+        lines=max(1, min(most, *(one.inputs for one in boards))),
     )
+
+
+def with_more(before: ModbusInputs, found: ModbusInputs) -> ModbusInputs:
+    """Return boards of inputs that are watched, with those that came behind them: no input gets another number."""
+    had, here = before.units or (before.unit,), found.units or (found.unit,)
+    units = (*had, *(one for one in here if one not in had))[:BOARDS_MAX]
+    if len(units) == len(had) or before.lines * len(units) > BUS_LINES_MAX or before.lines > found.lines:
+        return msgspec.structs.replace(before, baud=found.baud)
+    return msgspec.structs.replace(before, baud=found.baud, unit=1, units=units)
 
 
 def troubles_of(found: ModbusBoards, place: str, port: str) -> Iterator[Trouble]:
@@ -82,13 +98,13 @@ def troubles_of(found: ModbusBoards, place: str, port: str) -> Iterator[Trouble]
     if found.twins:
         yield Trouble(Grade.BAD, "modbus.twins", place, (("what", _listed(found.twins)),))
     units = [one.unit for one in found.boards if one.relays]
-    if len(units) > BOARDS_MAX:
-        yield Trouble(Grade.WARN, "modbus.many", place, (("what", _listed(units[BOARDS_MAX:])),))
+    alike = units or [one.unit for one in found.boards]
+    if len(alike) > BOARDS_MAX:
+        yield Trouble(Grade.WARN, "modbus.many", place, (("what", _listed(alike[BOARDS_MAX:])),))
     inputs_alone = [one.unit for one in found.boards if not one.relays]
-    # One bus is one board of relays, or one board of inputs alone.
-    if unused := inputs_alone if units else inputs_alone[1:]:
-        yield Trouble(Grade.WARN, "modbus.more_inputs", place, (("what", _listed(unused)),))
-    used = [one for one in found.boards if one.relays]
+    if units and inputs_alone:
+        yield Trouble(Grade.WARN, "modbus.more_inputs", place, (("what", _listed(inputs_alone)),))
+    used = [one for one in found.boards if one.relays or not units]
     if len({(one.relays, one.inputs) for one in used}) > 1:
         what = ", ".join(f"{one.unit}: {one.relays} + {one.inputs}" for one in used)
         yield Trouble(Grade.WARN, "modbus.differ", place, (("what", what),))

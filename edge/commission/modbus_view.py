@@ -32,7 +32,7 @@ def state_of(place: str, session: Commissioning, language: Language) -> str:
         return ""
     if bus.asking is not None:
         return label("modbus_asking", language).format(baud=bus.asking or "…")
-    units = units_of(bus.relays) if bus.relays is not None else (bus.inputs.unit if bus.inputs else 0,)
+    units = units_of(bus.relays or bus.inputs)
     return label("modbus_boards", language).format(units=", ".join(str(one) for one in units))
 
 
@@ -44,8 +44,8 @@ def troubles(session: Commissioning) -> Iterator[Trouble]:
 
 
 def units_of(board: object) -> tuple[int, ...]:
-    """Return the addresses of the boards behind a relay board's settings; none where it is no Modbus."""
-    return (board.units or (board.unit,)) if isinstance(board, ModbusRelay) else ()
+    """Return the addresses of the boards behind a board's settings; none where it is no Modbus."""
+    return (board.units or (board.unit,)) if isinstance(board, ModbusRelay | ModbusInputs) else ()
 
 
 def timer_of(board: object) -> bool | None:

@@ -502,7 +502,8 @@ class CommissionPage:
             alone = None if bus is None else bus.inputs
             made = None if device is None else inputs_of_device(device, board, said.lines)
             if alone is not None and isinstance(made, ModbusInputs):
-                made = msgspec.structs.replace(alone, lines=said.lines)
+                lines = min(said.lines, BUS_LINES_MAX // max(1, len(alone.units)))
+                made = msgspec.structs.replace(alone, lines=lines)
         if made is None:
             raise Refused("commission.no_inputs")
         session.watch(said.key, made, said.lines, again=said.key.startswith(GPIO_KEY))

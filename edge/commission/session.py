@@ -25,7 +25,7 @@ from edge.commission.candidates import (
 from edge.commission.contacts import Contact, Learning, Wired, learning
 from edge.commission.kinds import PASSAGE, Kind
 from edge.commission.known import title
-from edge.commission.modbus import ModbusBus, grown
+from edge.commission.modbus import ModbusBus, grown, with_more
 from edge.commission.uid_form import forms
 from edge.settings import (
     AdalightStrip,
@@ -34,6 +34,7 @@ from edge.settings import (
     InputSettings,
     LayoutSetting,
     MediumSetting,
+    ModbusInputs,
     ModbusRelay,
     OsdpReader,
     ReaderSettings,
@@ -393,6 +394,9 @@ class Commissioning:
         before, found = self.boards.get(place), self.modbus[place].relays
         if isinstance(before, ModbusRelay) and found is not None:
             self.boards[place] = grown(before, found)
+        watched, alone = self.inputs.get(place), self.modbus[place].inputs
+        if isinstance(watched, ModbusInputs) and alone is not None:
+            self.inputs[place] = with_more(watched, alone)
 
     def found_on_bus(self, place: str, readers: Mapping[str, BusReader]) -> None:
         """A bus was searched, or a reader of it given a key. One that has its place stays, also one that did not answer."""

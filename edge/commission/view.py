@@ -23,7 +23,7 @@ from edge.commission.shell import Listening, Shell
 from edge.commission.told import TroubleTold, told
 from edge.commission.words import label, name, sentence_of
 from edge.link import Health
-from edge.settings import GpioInputs, GpioRelay, MediumSetting, Way
+from edge.settings import GpioInputs, GpioRelay, MediumSetting, ModbusInputs, Way
 
 NO_SOCKETS: Final = (AWAY, ELSEWHERE, WIRES_KEY, GPIO_KEY, PINS_KEY)
 """What the keys of devices begin with that are in no socket."""
@@ -431,7 +431,9 @@ def _line_name(key: str, line: int, shell: Shell) -> str:
     """Name an input as people on the spot do: by its place on the board, counted from 1, or by the header's own number."""
     if isinstance(shell.session.inputs[key], GpioInputs):
         return f"GPIO {line}"
-    board = shell.session.boards.get(key)
+    board, alone = shell.session.boards.get(key), shell.session.inputs[key]
+    if isinstance(alone, ModbusInputs):
+        return modbus_view.numbered(alone, line, alone.lines)
     return modbus_view.numbered(board, line, getattr(board, "inputs", 0))
 
 

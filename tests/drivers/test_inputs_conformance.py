@@ -29,6 +29,7 @@ from drivers.inputs.modbus import REPLY_TIMEOUT_S, ModbusInputs, ModbusLine
 from drivers.inputs.modbus import ModbusBoard as BoardSettings
 from drivers.sims.gpio_chip import SimChip, SimChips
 from drivers.sims.modbus_board import ModbusBoard, Noise
+from drivers.sims.modbus_bus import ModbusBus
 from drivers.sims.numato_module import NumatoModule
 from drivers.transport.gpiochip import Bias
 from edge.board_inputs import BoardInputs
@@ -84,6 +85,20 @@ def modbus_rig(folder: Path) -> tuple[Rig, Callable[[], None]]:
     return Rig(lambda: ModbusInputs(settings), contact, board.unplug, board.plug), board.close
 
 
+def modbus_bus_rig(folder: Path) -> tuple[Rig, Callable[[], None]]:
+    """One contact on each of two boards that share a bus."""
+    bus = ModbusBus(1, 0, folder / "bus", (3, 5))
+    bus.attach(asyncio.get_running_loop())
+    bus.drive(1, active=True)
+
+    def contact(line: int, closed: bool) -> None:
+        bus.drive(line, active=closed if line == 0 else not closed)
+
+    lines = [ModbusLine(0, active_low=False), ModbusLine(0, active_low=True)]
+    settings = BoardSettings(bus.path, lines, units=(3, 5), poll_ms=2, debounce_ms=4)
+    return Rig(lambda: ModbusInputs(settings), contact, bus.unplug, bus.plug), bus.close
+
+
 class OnRelayBoard:
     """Contacts of a relay board: its guard, a real process, owns the port and tells of them."""
 
@@ -130,8 +145,8 @@ def relay_rig(driver: str, board: ModbusBoard | NumatoModule) -> tuple[Rig, Call
 
 
 @pytest.fixture(
-    params=[gpio_rig, modbus_rig, relay_modbus_rig, relay_numato_rig],
-    ids=["gpio", "modbus", "relay-modbus", "relay-numato"],
+    params=[gpio_rig, modbus_rig, modbus_bus_rig, relay_modbus_rig, relay_numato_rig],
+    ids=["gpio", "modbus", "modbus bus", "relay-modbus", "relay-numato"],
 )
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
     rig, close = request.param(tmp_path)
@@ -358,6 +373,36 @@ def test_modbus_an_answer_that_was_in_time_counts_though_the_loop_is_late(tmp_pa
         runner.run(late_at_each_answer())
 
 
+async def test_a_board_of_a_bus_that_falls_silent_is_told_alone_and_seen_again(tmp_path: Path) -> None:
+    bus = ModbusBus(2, 0, tmp_path / "bus", (3, 5))
+    bus.attach(asyncio.get_running_loop())
+    lines = [ModbusLine(at % 2, active_low=False) for at in range(4)]
+    inputs = ModbusInputs(BoardSettings(bus.path, lines, units=(3, 5), poll_ms=2, debounce_ms=0))
+    async with running(inputs) as (events, task):
+        await opened(events)
+        assert [await changed(events) for _ in range(4)] == [(line, False) for line in range(4)]
+        bus.boards[1].noise = Noise.SILENT
+        lost = await asyncio.wait_for(events.get(), WAIT_S)
+        assert isinstance(lost, InputsLost)
+        assert (lost.lines, "unit 5" in str(lost.error)) == (range(2, 4), True)
+        bus.drive(1, active=True)
+        assert await changed(events) == (1, True)
+        bus.drive(2, active=True)
+        bus.boards[1].noise = Noise.NONE
+        await opened(events)
+        again = [await asyncio.wait_for(events.get(), WAIT_S) for _ in range(2)]
+        assert all(isinstance(one, InputChanged) and one.first for one in again)
+        assert [(one.line, one.active) for one in again if isinstance(one, InputChanged)] == [
+            (2, True),
+            (3, False),
+        ]
+        for board in bus.boards:
+            board.noise = Noise.SILENT
+        assert isinstance(await asyncio.wait_for(events.get(), WAIT_S), InputsLost)
+        assert isinstance(await failure(task), DeviceGone)
+    bus.close()
+
+
 async def test_modbus_a_refusal_is_for_a_person(tmp_path: Path) -> None:
     async with modbus(tmp_path) as (board, _):
         inputs = ModbusInputs(BoardSettings(board.path, [ModbusLine(5, active_low=False)]))
@@ -374,6 +419,8 @@ async def test_modbus_a_refusal_is_for_a_person(tmp_path: Path) -> None:
         BoardSettings("x", [ModbusLine(-1, active_low=False)]),
         BoardSettings("x", [ModbusLine(0, active_low=False), ModbusLine(64, active_low=False)]),
         BoardSettings("x", [ModbusLine(0, active_low=False)], poll_ms=0),
+        BoardSettings("x", [ModbusLine(0, active_low=False)] * 3, units=(1, 2)),
+        BoardSettings("x", [ModbusLine(0, active_low=False)] * 2, units=(1, 1)),
     ],
 )
 def test_modbus_settings_that_cannot_work(settings: BoardSettings) -> None:

@@ -16,7 +16,7 @@ from drivers.sims.modbus_bus import ModbusBus
 from edge import config
 from edge.commission.contacts import Contact
 from edge.commission.made import settings_of
-from edge.commission.modbus import grown
+from edge.commission.modbus import grown, with_more
 from edge.commission.session import Chosen, Seat
 from edge.settings import (
     LaneSettings,
@@ -194,12 +194,44 @@ async def test_whoever_says_that_a_board_has_no_timer_has_the_box_end_its_pulses
         assert await b.pulse(8, lines=16, code="commission.pulse_refused") == []  # refused for another reason
 
 
-async def test_boards_of_inputs_alone_that_a_bus_cannot_use_are_named(tmp_path: Path) -> None:
-    async with bench(tmp_path, 1, 2, 3, coils=0) as b:
+async def test_boards_of_inputs_alone_on_one_bus_are_watched_and_a_contact_of_the_second_is_learned(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path, 3, 5, coils=0, inputs=4) as b:
+        await b.rig.do("commission/plan", {"name": "N", "lanes": LANES[:1]})
+        b.rig.shell.session.chosen = {seat: one for seat, one in SCANNERS.items() if seat.lane == 1}
+        one = await b.search()
+        assert (one["state"], one["troubles"]) == ("Modbus, addresses: 3, 5", [])
+        assert (await b.rig.state())["boards"][0]["sizes"] == [4]
+        await b.rig.do("commission/watch", {"key": ADAPTER, "lines": 4})
+        await b.seen(8)
+        await b.learn(1, "entry_contact", 5)
+        (lane,) = (await b.rig.state())["lanes"]
+        assert next(one["wired"] for one in lane["contacts"] if one["wired"]) == "input 5.2, closes"
+        await b.rig.do("commission/write", {})
+        port = b.port
+    settings = config.load(b.rig.path, {})
+    assert settings.inputs == (ModbusInputs(id="contacts", port=port, units=(3, 5), lines=4),)
+    assert settings.lanes[0].entry_contact == 5
+
+
+def test_a_board_of_inputs_that_comes_to_a_bus_leaves_the_others_numbers_where_they_are() -> None:
+    before = ModbusInputs(id="contacts", port="/x", unit=7, lines=8, active_low=(2,), poll_ms=10)
+    found = ModbusInputs(id="contacts", port="/x", baud=38_400, units=(3, 7), lines=8)
+    assert with_more(before, found) == replace(before, baud=38_400, unit=1, units=(7, 3))
+    assert with_more(before, replace(found, units=(), unit=7)) == replace(before, baud=38_400)
+    assert with_more(before, replace(found, lines=4)) == replace(before, baud=38_400)
+    wide = replace(before, lines=32, units=(1, 2), unit=1)
+    assert with_more(wide, replace(found, lines=32)).units == (1, 2)
+
+
+async def test_a_board_of_inputs_beside_relays_that_a_bus_cannot_use_is_named(tmp_path: Path) -> None:
+    async with bench(tmp_path, 1, 2) as b:
+        b.bus.boards[1].levels.clear()  # it has no relays
         one = await b.search()
         assert [trouble["code"] for trouble in one["troubles"]] == ["modbus.more_inputs"]
-        assert "2, 3" in one["troubles"][0]["cause"]
-        assert one["state"] == "Modbus, addresses: 1"
+        assert "2" in one["troubles"][0]["cause"]
+        assert one["units"] == [1]
 
 
 async def test_a_board_with_contacts_alone_is_watched_at_its_address(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ wait for it a tenth of a second at most, and go on.
 
 import asyncio
 import itertools
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -44,6 +45,9 @@ GARBLED_MAX = 20
 
 LINES_MAX = 64
 """Inputs on one bus; the largest board in trade has 48."""
+
+SILENT_S = MISSES_MAX * REPLY_TIMEOUT_S
+"""So long without an answer, and asked twice: on a bus whose boards are waited for one after the other that is sooner than so many misses."""
 
 AGAIN_S = 1.0
 """Pace of asking a board that is lost, while others of its bus go on."""
@@ -82,6 +86,8 @@ class _Unit:
     misses: int = 0
     garbled: int = 0
     again_s: float | None = None
+    heard_s: float = 0.0
+    """When it answered last."""
     told: set[int] = field(default_factory=set)
     """Lines whose level was told since it was seen."""
 
@@ -112,7 +118,7 @@ class ModbusInputs:
         """Poll until cancelled or until a DriverError. `Opened` comes with the first good answer, and when all are seen again."""
         for unit in self._units:
             unit.misses = unit.garbled = 0
-            unit.again_s = None
+            unit.again_s, unit.heard_s = None, time.monotonic()
             unit.told = set()
         loop = asyncio.get_running_loop()
         tty = Tty(self._board.path, self._board.baud)
@@ -155,6 +161,7 @@ class ModbusInputs:
 
     def _tell(self, unit: _Unit, answer: Bits, debouncer: Debouncer, now_ns: int, emit: EmitInput) -> None:
         unit.misses = unit.garbled = 0
+        unit.heard_s = time.monotonic()
         levels = {
             number: answer.values[line.address - unit.first] != line.active_low
             for number, line in zip(unit.numbers, unit.lines, strict=True)
@@ -172,7 +179,8 @@ class ModbusInputs:
         else:
             unit.misses += 1
             self.misses += 1
-        if unit.misses >= MISSES_MAX:
+        is_silent = unit.misses > 1 and time.monotonic() - unit.heard_s >= SILENT_S
+        if unit.misses >= MISSES_MAX or (is_silent and len(self._units) > 1):
             return DeviceGone(
                 f"unit {unit.number} at {self._board.path} does not answer",
                 "Check the board's supply, the A/B wires and its address.",

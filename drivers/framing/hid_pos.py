@@ -38,6 +38,7 @@ PAGE, SIZE, COUNT, REPORT_ID = 0x04, 0x74, 0x94, 0x84
 
 CUT = "cut"
 BAD_REPORT = "bad_report"
+UNLIKE = "unlike"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,9 @@ class HidPosFramer:
 
     def __init__(self, layout: Layout | None, *, aim: bool = True, binary: bool = False) -> None:
         self._layout = layout
+        self._shape = PLAIN_SHAPE
+        """Of the code under way, where `layout` does not say it."""
+        self._aim = b""
         self._binary = binary
         self._frame = Frame(aim=aim)
         self._heard_ns = 0
@@ -127,9 +131,9 @@ class HidPosFramer:
     def feed(self, report: bytes, now_ns: int) -> list[Framed]:
         """Take one report."""
         out: list[Framed] = []
-        layout = self._layout
-        if layout is None:
-            layout = AIM_SHAPE if _has_aim(report, AIM_SHAPE) else PLAIN_SHAPE
+        if self._layout is None and not self._parts:
+            self._shape = AIM_SHAPE if _has_aim(report, AIM_SHAPE) else PLAIN_SHAPE
+        layout = self._layout or self._shape
         if layout.report_id >= 0 and report[:1] != bytes([layout.report_id]):
             return out  # settings, statistics: not a code
         if not self._parts and now_ns < self._rest_until_ns:
@@ -140,9 +144,13 @@ class HidPosFramer:
             self._frame.lose(BAD_REPORT, now_ns, [])
             self._parts += 1
         else:
-            # Each report of a code repeats its identifier.
-            if not self._parts and _has_aim(report, layout):
-                part = report[layout.aim_at : layout.aim_at + 3] + part
+            # Each report of a code repeats its identifier; one with another is another code's, and neither is whole.
+            aim = report[layout.aim_at : layout.aim_at + 3] if _has_aim(report, layout) else b""
+            if not self._parts:
+                self._aim = aim
+                part = aim + part
+            elif aim not in {b"", self._aim}:
+                self._frame.lose(UNLIKE, now_ns, out)
             self._parts += 1
             self._frame.add(part, now_ns, out)
         self._heard_ns = now_ns

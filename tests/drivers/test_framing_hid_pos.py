@@ -122,6 +122,22 @@ def test_a_code_that_stalls_again_and_again_is_none() -> None:
     assert framer.feed(AIM_REPORTS[1], 2 * REST_WITHIN_NS + 2) == []
 
 
+def test_the_shape_of_a_code_is_its_first_reports() -> None:
+    """A plain code may go on with what looks like an identifier, and one with an identifier without it."""
+    text = bytes(0x30 + at % 10 for at in range(56)) + b"]Q1RST"
+    plain = [bytes([2, 56]) + text[:56] + bytes(4) + b"\0\x01", bytes([2, 6]) + text[56:] + bytes(56)]
+    once = [AIM_REPORTS[0], AIM_REPORTS[1][:2] + bytes(3) + AIM_REPORTS[1][5:]]
+    framer = HidPosFramer(None)
+    assert codes(feed(framer, plain + once)) == [("", text), ("Q0", BCBP)]
+
+
+def test_reports_of_two_codes_make_none() -> None:
+    """The kernel keeps 64 reports for us, and drops what comes then: the end of one code, and all but the end of the next."""
+    framer = HidPosFramer(AIM_SHAPE)
+    other = AIM_REPORTS[1][:2] + b"]L0" + AIM_REPORTS[1][5:]
+    assert codes(feed(framer, [AIM_REPORTS[0], other, *AIM_REPORTS])) == ["unlike", ("Q0", BCBP)]
+
+
 def test_ends_that_the_scanner_adds_are_taken_off_unless_codes_are_binary() -> None:
     report = bytes([2, 5]) + b"]Q1" + b"\x02AB\r\n" + bytes(54)
     assert codes(feed(HidPosFramer(AIM_SHAPE), [report])) == [("Q1", b"AB")]

@@ -12,8 +12,8 @@ line end, and so make a scanner without a suffix look like one that has it."""
 BARE_MAX: Final = 3
 """As many in a row without an end are no accident: the scanner was set up anew, and people are trying again."""
 AGAIN_NS: Final = 60_000_000_000
-"""The same code without an end, shown again within so long, is whole, where no rest came: no cable is pulled twice at the same byte. Some scanners send a
-suffix with some symbologies only."""
+"""The same code without an end, shown again within so long, is whole where no rest came: no cable is pulled twice at the same byte.
+Some scanners send a suffix with some symbologies only."""
 DOUBT_LESS: Final = 4
 """Each time that a code without an end is believed, so many times more whole ones are wanted before the next one is doubted: a
 scanner that ends only some of its codes is soon doubted no more, and one that was set up anew is again, later."""

@@ -24,7 +24,8 @@ CONNECTIONS_MAX: Final = 8
 READ_BYTES_MAX: Final = 4096
 """Most bytes taken from one connection in a loop turn."""
 REST_WITHIN_NS: Final = 2_000_000_000
-"""A line may come in pieces, and a lost piece is sent again within so long. What has no end by then is no code."""
+"""A line may come in pieces, and a lost piece is sent again within so long. What has no end by then is no code, and its connection
+is closed."""
 BURST: Final = 10
 """Codes that may come at once before the rate holds."""
 SOURCES_MAX: Final = 64
@@ -240,7 +241,9 @@ class _Handheld(asyncio.BufferedProtocol):
             return
         late_ns = time.monotonic_ns() - deadline_ns
         if late_ns >= 0:
+            # Its rest may still come, and would be a line of its own; over another connection it cannot.
             self._cut()
+            self.drop()
         else:
             self._timer = asyncio.get_running_loop().call_later(-late_ns / 1e9, self._look)
 

@@ -102,13 +102,15 @@ async def test_half_a_line_is_never_a_code(end: str) -> None:
         await handheld.hang_up()
 
 
-async def test_a_line_whose_rest_does_not_come_is_given_up() -> None:
+async def test_a_line_whose_rest_does_not_come_is_given_up_with_its_connection() -> None:
     async with listening(TcpReader(config())) as (listener, address, _):
         handheld = Handheld(address)
         await handheld.scan(b"half a code", stop_after=6)
         garbled = await listener.next()
         assert isinstance(garbled, Garbled)
         assert (garbled.why, garbled.size) == ("cut", 6)
+        await closed(await handheld.connect())  # where its rest would come, however late
+        handheld.vanish()
         await handheld.scan(b"whole")
         assert scanned(await listener.next())[1] == b"whole"
         await handheld.hang_up()

@@ -98,10 +98,10 @@ class Today(NamedTuple):
 
 def days_of(sessions: Iterable[Session], zones: Mapping[EventId, tzinfo | None]) -> dict[EventId, Days]:
     """Return the days of each event that has a time zone; of a zone that is not known here the value is None."""
-    sessions = tuple(sessions)
-    return {
-        event: Days((one for one in sessions if one.event == event), zone) for event, zone in zones.items()
-    }
+    of_event: dict[EventId, list[Session]] = {}
+    for one in sessions:
+        of_event.setdefault(one.event, []).append(one)
+    return {event: Days(of_event.get(event, ()), zone) for event, zone in zones.items()}
 
 
 NO_DAYS: Final = Days()

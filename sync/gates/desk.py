@@ -192,7 +192,10 @@ class Desk:
             Kind.ANNUL, None, plan, Direction.NONE, Flag.TICKET, subject, session=entry.session
         )
         staff = (one.staff & 0xFFFF_FFFF).to_bytes(4, "big") + body.reason.encode()[:200]
-        self._write(annul, [(Extension.OBSERVED, pack_record_ids((name,))[0]), (Extension.STAFF, staff)])
+        # Taken back alone, the reservation that a restart caught would count again.
+        caught = entry.names if entry.flags & Flag.AFTER_RESTART else ()
+        names = [(Extension.OBSERVED, one) for one in pack_record_ids((name, *caught))]
+        self._write(annul, [*names, (Extension.STAFF, staff)])
         at = self._pages.at
         return Annulled(ticket=entry.ticket, record=record_name(RecordId(at.gate, at.epoch, seq)))
 

@@ -10,7 +10,18 @@ from admission.entitlements import Mode
 from admission.ids import Epoch, EventId, GateId, LaneId, ProductId, RecordId, SessionId, TicketId, ZoneId
 from admission.observed import counted_data, reset_payloads
 from admission.reasons import Reason
-from admission.records import Direction, ExtensionRecord, Fire, Flag, Kind, Outcome, Record, ticket_subject
+from admission.records import (
+    Direction,
+    Extension,
+    ExtensionRecord,
+    Fire,
+    Flag,
+    Kind,
+    Outcome,
+    Record,
+    pack_record_ids,
+    ticket_subject,
+)
 from sync.gates import ingest, tables
 from sync.wire.messages import Push
 from tests.sync.logs import EpochLog
@@ -54,8 +65,9 @@ class GateLog:
         session: int = 1,
         passes: bool = True,
         flags: Flag = Flag.NONE,
+        names: tuple[RecordId, ...] = (),
     ) -> int:
-        """One scan let through, and its passage."""
+        """One scan let through, and its passage; `names`: what it stands for, or closes."""
         same = {
             "zone": ZoneId(zone), "session": SessionId(session), "direction": way, "mode": mode,
             "flags": Flag(Flag.TICKET | flags),
@@ -63,6 +75,8 @@ class GateLog:
         }  # fmt: skip
         at_us = int(at_s * 1_000_000)
         seq = self._add(Kind.SCAN, at_us, outcome=Outcome.GRANT, **same)
+        for payload in pack_record_ids(names) if names else ():
+            self.log.add(ExtensionRecord(Extension.OBSERVED, len(self.log.blobs) + 1, payload).to_bytes())
         if passes:
             self._add(Kind.PASSAGE, at_us + 1_500_000, ref=seq, **same)
         return seq

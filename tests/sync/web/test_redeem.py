@@ -11,13 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from admission.chain import verify
 from admission.credentials import Medium
 from admission.entitlements import Standing
-from admission.ids import Epoch, GateId, TicketId
-from admission.records import record_from_bytes
+from admission.ids import Epoch, GateId, RecordId, TicketId
+from admission.records import Flag, record_from_bytes
 from sync import demo
 from sync.accounts.principal import Role
 from sync.store.schema import unsigned
 from sync.tickets import changes, rows
 from tests.sync.conftest import Home
+from tests.sync.pages.evening import GateLog, enrolled
 from tests.sync.people import Caller, Said, token_of
 from tests.sync.venue import NOW_S, Venue, query, venue_at
 
@@ -88,6 +89,28 @@ async def test_a_ticket_is_used_once_and_free_again_when_annulled(venue: Venue, 
     assert again.body == said.body
     freed = (await scanner.scan(code, gate=None, zone=int(demo.FLOOR), session=1)).json
     assert freed["outcome"] == "grant"
+
+
+async def test_an_admission_after_a_restart_that_is_annulled_frees_the_reservation_that_was_caught_too(
+    venue: Venue, scanner: Scanner
+) -> None:
+    ticket = tickets(venue)["day"].data
+    terrace, main = (GateLog(gate, demo.EVENT) for gate in (demo.TERRACE_GATE, demo.MAIN_GATE))
+    at = terrace.enter(1, demo.DAY, demo.ARENA, NOW_S - 60, passes=False)
+    name = RecordId(demo.TERRACE_GATE, terrace.log.epoch, at)
+    again = Flag(Flag.AFTER_RESTART | Flag.FLAGGED)
+    seq = main.enter(1, demo.DAY, demo.ARENA, NOW_S - 30, flags=again, names=(name,))
+    with venue.centre.database.writing() as connection:
+        for log in (terrace, main):
+            enrolled(connection, log.gate)
+            log.push(connection, NOW_S)
+    used = (await scanner.scan(ticket)).json
+    assert (used["outcome"], used["reason"], used["ticket"]) == ("deny", "already_used", 1)
+    record = f"{demo.MAIN_GATE}-{main.log.epoch:016x}-{seq}"
+    assert (
+        await scanner.ask("POST", ANNUL, {"scan_id": "a2", "record": record, "reason": "x"})
+    ).status == 200
+    assert (await scanner.scan(ticket)).json["outcome"] == "grant"
 
 
 async def test_a_limit_per_day_counts_each_day_of_a_session_that_goes_on(venue: Venue) -> None:

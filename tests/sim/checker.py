@@ -35,6 +35,7 @@ from tests.sim.history import History, Log, Release, Shown
 from tests.sim.lost_ends import known_alone, lost_ends
 from tests.sim.met import GateSeen
 from tests.sim.nearness import pushed
+from tests.sim.nights import nights
 from tests.sim.people import LEAVES_S, PATIENCE_S
 from tests.sim.premises import BOX, EVENT, HALL, PRODUCT_OF, key_of, limits_of_ticket, ticket_of
 from tests.sim.quarantined import quarantined
@@ -73,7 +74,7 @@ def check(
             _acknowledged_once, _durable_kept, _released_once, _durable_before_released, _passages, _known_uses, _physical_doubles,
             _doubles_reported, _annuls, _answers_recorded, _grants_right, _cancels, _replaced, _exits, _exits_opened, _centre_folds,
             _presence_equal, _logs_verify, _forks_told, _unsure, refusals, waits, pushed,
-            alarms, quarantined, staleness, lost_ends, bands,
+            alarms, quarantined, staleness, lost_ends, bands, nights,
         )
         for problem in look(evidence)
     ]  # fmt: skip

@@ -27,6 +27,9 @@ NOT_SHUT_OUT = frozenset({"rewind", "clone", "restore"})
 APART = frozenset({"cut_off", "lan"})
 """What keeps two check-in stations from hearing of each other."""
 
+RESET_AGAIN = frozenset({"clock", "power"})
+"""What might have a gate do again, or too soon, what a plan wants once."""
+
 Fault = Callable[[], Awaitable[None]]
 
 

@@ -339,12 +339,14 @@ class SimGate:
     def step_clock(self, seconds: float) -> None:
         """Somebody sets the clock: nobody vouches for it any more."""
         self.clock_off_s += seconds
+        self.history.clocks.append((self.history.now_s(), self.card, self.clock_off_s))
         self.clock_synced = False
         self.clock.step(seconds, synced=False)
 
     def set_clock_right(self) -> None:
         """A time server sets the clock."""
         self.clock_off_s, self.clock_synced = 0.0, True
+        self.history.clocks.append((self.history.now_s(), self.card, 0.0))
         self.clock.set_right()
 
     def unplug(self, what: str) -> None:

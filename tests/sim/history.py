@@ -245,6 +245,10 @@ class History:
         """A gate that began so lately may not be ready yet."""
         self.deaf_s = 0.0
         """Before it has opened its readers, at most so long after it began, it throws away what they said."""
+        self.clocks: list[tuple[float, str, float]] = []
+        """When somebody set a gate's clock, on which card, and how far ahead it was from then on."""
+        self.night_s = 0.0
+        """When the hall is to be emptied by a plan; 0: it is not."""
         self.near = False
         """Whether gates hear each other directly, and so need no centre to be sure of each other."""
         self.heard_s: dict[str, dict[Log, list[tuple[float, int]]]] = {}

@@ -52,6 +52,8 @@ UNSOLD_AGE_S = 1800
 """So long before the evening: after the lists that lie on the gates' cards were sealed, and before anything since."""
 CAPACITY = 40
 """Of the hall: more than one evening lets in, but for the one in which everybody comes at once."""
+NIGHT = (EPOCH_S % 86_400 + 40) // 60
+"""Minute of the day at which presence is reset, where it is: some 40 s after an evening began."""
 DIGEST_KEY = bytes(range(2, 34))
 
 ZONES = (Zone(HALL, "Hall", gate=GateId(1)), Zone(BOX, "Box", parent=HALL, gate=GateId(1)))
@@ -183,14 +185,17 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 @functools.cache
-def premises(gates: int, *, desks: bool = False) -> Premises:
-    """Return the venue with so many gates; made at the first time, a quarter of a second. `desks`: each has a check-in station."""
-    root = Path(_folder().name) / f"gates{gates}{'desks' * desks}"
+def premises(gates: int, *, desks: bool = False, night: bool = False) -> Premises:
+    """Return the venue with so many gates; made at the first time, a quarter of a second.
+
+    `desks`: each has a check-in station. `night`: the hall is emptied in the middle of the evening, by its plan.
+    """
+    root = Path(_folder().name) / f"gates{gates}{'desks' * desks}{'night' * night}"
     data = root / "centre"
     data.mkdir(parents=True)
     (data / centre_keys.FILE).write_bytes(msgspec.json.encode(venue_keys().held))
     centre = open_centre(data)
-    fill(centre, gates, desks=desks)
+    fill(centre, gates, desks=desks, night=night)
     boxes = _boxes(centre, root, gates)
     with centre.database.writing() as connection:
         connection.exec_driver_sql("DELETE FROM snapshot")
@@ -198,7 +203,9 @@ def premises(gates: int, *, desks: bool = False) -> Premises:
     return Premises(gates, data, boxes)
 
 
-def fill(centre: Centre, gates: int, tickets_max: int = TICKETS, *, desks: bool = False) -> None:
+def fill(
+    centre: Centre, gates: int, tickets_max: int = TICKETS, *, desks: bool = False, night: bool = False
+) -> None:
     """Write the venue into a centre's empty tables: tickets from 1 to `tickets_max`, gates from 1, each enrolled."""
     keys = centre.keys
     tickets = [ticket_of(number) for number in range(1, tickets_max + 1)]
@@ -207,7 +214,11 @@ def fill(centre: Centre, gates: int, tickets_max: int = TICKETS, *, desks: bool 
         events.add_group(connection, "Sim", DIGEST_KEY, organization=owner)
         events.add_event(connection, EVENT, "Evening", "UTC")
         events.add_sessions(connection, DATES)
-        events.add_zones(connection, ZONES)
+        events.add_zones(
+            connection,
+            [msgspec.structs.replace(one, reset_at=NIGHT) for one in ZONES[:1]] if night else ZONES[:1],
+        )
+        events.add_zones(connection, ZONES[1:])
         events.add_products(connection, PRODUCTS)
         rows.add_keys(connection, [ListKey(keys.ticket_key.public_key().public_bytes_raw(), "tk1")])
         for number in range(1, gates + 1):

@@ -222,7 +222,8 @@ def _is_shown_still(at: Evidence, shown: Shown) -> bool:
     return any(
         (one.card, one.lane, one.reader, one.ticket) == (shown.card, shown.lane, shown.reader, shown.ticket)
         and one is not shown
-        and (one.at_s, one.order) <= (shown.at_s, shown.order)  # a refusal that is counted with others leaves no record
+        and (one.at_s, one.order)
+        <= (shown.at_s, shown.order)  # a refusal that is counted with others leaves no record
         and _left_s(one) + UNSEEN_S > shown.at_s
         for one in (*at.history.shown, *at.history.unheard)
     )

@@ -25,9 +25,9 @@ from tests.sim.accounts import Account, accounts_of, signed_end
 from tests.sim.bugs import BUGS
 from tests.sim.centre import SimCentre
 from tests.sim.checker import check
-from tests.sim.clock import TrueTime
+from tests.sim.clock import EPOCH_S, TrueTime
 from tests.sim.desks import Desks
-from tests.sim.faults import APART, NOT_SHUT_OUT, Faults
+from tests.sim.faults import APART, NOT_SHUT_OUT, RESET_AGAIN, Faults
 from tests.sim.fires import Fire
 from tests.sim.gate import SimGate, build_list
 from tests.sim.history import History, Log
@@ -38,7 +38,7 @@ from tests.sim.organizer import Organizer
 from tests.sim.people import Crowd
 from tests.sim.planning import Planner
 from tests.sim.planted import signatures_remembered
-from tests.sim.premises import TICKETS, UNSOLD, premises, venue_keys
+from tests.sim.premises import NIGHT, TICKETS, UNSOLD, premises, venue_keys
 from tests.sim.published import GoesBy, Published, as_said, goes_by, gone_by, never_older, published
 from tests.sim.shut_out import ShutsOut
 from tests.thaw import sweep
@@ -61,6 +61,9 @@ PLANNED = 0.3
 """Share of worlds in which somebody plans anew in the evening (`tests.sim.planning`)."""
 DESKS_EVERY = 9
 """In so many worlds one has check-in stations, and people with wristbands (`tests.sim.desks`)."""
+NIGHT_EVERY = 11
+"""In so many worlds one has its hall emptied by a plan, in the middle of the evening (`tests.sim.nights`)."""
+AFTER_NIGHT_S = 8.0
 UNSOLD_COUNT = 6
 SEEDS_A_WORKER = 200
 """Then a new process takes over: what a world leaves behind in libraries does not add up over a night."""
@@ -88,7 +91,10 @@ class World:
         self.has_desks = (
             seed % DESKS_EVERY == DESKS_EVERY // 2 and seed % SHUT_OUT_EVERY != SHUT_OUT_EVERY // 2
         )
-        self.premises = premises(self.size, desks=self.has_desks)
+        if seed % NIGHT_EVERY == NIGHT_EVERY // 2 + 1:
+            self.history.night_s = float(NIGHT * 60 - EPOCH_S % 86_400)
+            self.length_s = max(self.length_s, self.history.night_s + AFTER_NIGHT_S)
+        self.premises = premises(self.size, desks=self.has_desks, night=self.history.night_s > 0)
         self.premises.copy_centre(folder / "centre")
         self.centre = SimCentre(
             self.loop,
@@ -160,7 +166,8 @@ class World:
             self.folder,
             self._twin,
             NOT_SHUT_OUT if self.shuts_out else frozenset(),
-            APART if self.has_desks else frozenset(),
+            (APART if self.has_desks else frozenset())
+            | (RESET_AGAIN if self.history.night_s else frozenset()),
         )
         if self.stale:
             faults.begin_cut_off(self.chance("stale").uniform(0.5, 1.2) * self.length_s)
@@ -196,7 +203,7 @@ class World:
         await self.heal()
         if self.has_desks:
             while self.desks.settle():
-                await self.until(self.unhealed, HEALED_S)
+                await self.until(self.unhealed, HEALED_S + (len(self.gates) > self.size) * TWIN_S)
             self.desks.look()
         self.accounts = accounts_of(self.gates)
         if self.plans and not self.problems:

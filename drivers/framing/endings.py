@@ -58,5 +58,6 @@ class Endings:
         """Whether what begins now is the rest of a code that was cut off."""
         rest = now_ns < self._rest_until_ns
         if rest:
-            self._doubted = b""  # a line that stalls may do so at the same byte again
+            # It was cut off for certain: a line that stalls does so again and again, and at the same byte.
+            self._bare, self._doubted = 0, b""
         return rest

@@ -95,6 +95,15 @@ def test_the_rest_of_a_code_that_was_cut_is_none_either(kind: Callable[[], Line]
 
 
 @KINDS
+def test_a_line_that_stalls_in_each_code_makes_none_of_the_halves(kind: Callable[[], Line]) -> None:
+    line = learned(kind)
+    for at in (1, 2, 3, 4, 4):
+        line.send("123456"[:at], then_ns=2 * GAP_NS)
+        line.send("123456"[at:] + "\r")
+    assert line.codes() == ["cut"] * 5
+
+
+@KINDS
 def test_a_scanner_without_ends_is_believed(kind: Callable[[], Line]) -> None:
     line = kind()
     for _ in range(5):

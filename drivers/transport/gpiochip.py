@@ -147,9 +147,18 @@ def _path_of(chips: Chips, label: str) -> str:
     if path is None:
         there = ", ".join(sorted(labels)) or "none"
         raise DeviceGone(
-            f"no GPIO chip with label {label} (there: {there})", "Correct `chip`, or load its overlay."
+            f"no GPIO chip with label {label} (there: {there})",
+            "Correct `chip`, or load its overlay; of two chips with one label neither is used.",
         )
     return path
+
+
+def by_label(chips: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The paths of chips by label. Two with one label (USB expanders of a kind) are left out: which is which would be chance."""
+    found: dict[str, list[str]] = {}
+    for label, path in chips:
+        found.setdefault(label, []).append(path)
+    return {label: paths[0] for label, paths in found.items() if len(paths) == 1}
 
 
 def line_error(label: str, error: OSError) -> DriverError:
@@ -179,16 +188,16 @@ class KernelChips:
         self._devices = devices
 
     def labels(self) -> dict[str, str]:
-        """Label to path; of two chips with one label the lower path wins."""
-        found: dict[str, str] = {}
+        """Label to path, by which the kernel's numbers do not matter."""
+        found: list[tuple[str, str]] = []
         # Resolved: newer Pi 5 kernels keep gpiochip4 as a link to gpiochip0.
         paths = {str(path.resolve()) for path in self._devices.glob("gpiochip*")}
-        for path in sorted(paths, reverse=True):
+        for path in sorted(paths):
             with contextlib.suppress(OSError):
                 if self._gpiod.is_gpiochip_device(path):
                     with self._gpiod.Chip(path) as chip:
-                        found[chip.get_info().label] = path
-        return found
+                        found.append((chip.get_info().label, path))
+        return by_label(found)
 
     def free(self, path: str) -> tuple[int, ...]:
         """The kernel says of each line whether a program or a driver of its own holds it."""

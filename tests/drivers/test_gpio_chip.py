@@ -9,7 +9,7 @@ import pytest
 from drivers.base import DeviceGone, Misconfigured
 from drivers.inputs.gpio import input_line
 from drivers.sims.gpio_chip import SimChip, SimChips
-from drivers.transport.gpiochip import Bias, InputLine, OutputLine, kernel_settings, level_of
+from drivers.transport.gpiochip import Bias, InputLine, OutputLine, by_label, kernel_settings, level_of
 
 gpiod = pytest.importorskip("gpiod")
 
@@ -85,3 +85,11 @@ def test_gpiod_has_each_bias(bias: Bias) -> None:
 def test_a_debounce_out_of_reason(debounce_ms: int) -> None:
     with pytest.raises(Misconfigured):
         input_line(1, active_low=True, bias=Bias.PULL_UP, debounce_ms=debounce_ms)
+
+
+def test_of_two_chips_with_one_label_neither_is_used() -> None:
+    """Two USB expanders of a kind: their numbers change with the order of plugging, and so would the arm that turns."""
+    header = ("pinctrl-bcm2711", "/dev/gpiochip0")
+    twins = [("ftdi-cbus", "/dev/gpiochip1"), ("ftdi-cbus", "/dev/gpiochip2")]
+    assert by_label([header, *twins]) == dict([header])
+    assert by_label([header, twins[1]]) == dict([header, twins[1]])

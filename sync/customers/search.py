@@ -56,7 +56,7 @@ def search(connection: Connection, organization: int, query: str) -> tuple[Hit, 
     """Return what an organization has of that name or number, at most `FOUND_MAX` of each kind."""
     key = key_of(query)
     if len(key) < QUERY_CHARS_MIN:
-        return ()
+        return tuple(_tickets(connection, organization, key)) if _TICKET.fullmatch(key) else ()
     plain = re.sub(r"[\s:\-]", "", query).upper()
     found: dict[tuple[str, int, int], Hit] = {}
     for hits in (

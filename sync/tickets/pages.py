@@ -1,19 +1,26 @@
 """A ticket's page: how it stands, and what the box office does to it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 import segno
 from markupsafe import Markup
 from sqlalchemy import Connection
 
+from admission.ids import EventId, TicketId
+from sync.accounts import audit
 from sync.accounts.principal import Role
 from sync.customers.pages import customer_name, event_names, product_names
 from sync.events import programme
+from sync.tickets import ruling
+from sync.tickets.handlers import Ticket
 from sync.web.acts import Act, Acts, Faulty
 from sync.web.pages import Answer, Form, PageAsked, PageRoute, View
 
 METHODS = ("none", "cash", "card", "transfer", "voucher", "other")
+CHANGES_MAX: Final = 100
+"""So many of a ticket's newest changes are looked through for the one that replaced it, which is its last but for a print."""
 
 
 class TicketPages:
@@ -45,8 +52,12 @@ class TicketPages:
             shown = {**self._ticket(connection, asked), "form": asked.form, "errors": errors}
             return View("people/ticket.html", {**shown, "said": errors.get("")}, 422)
 
+        def new(made: Ticket) -> str:
+            return f"/events/{made.event}/tickets/{made.ticket}?done=new"
+
         here = f"/events/{at['event']}/tickets/{at['ticket']}"
-        return self._acts.press(connection, asked, _button(asked.form, at), here, again)
+        makes_new = asked.form.text("do") in {"exchange", "reissue"}
+        return self._acts.press(connection, asked, _button(asked.form, at), new if makes_new else here, again)
 
     def code(self, connection: Connection, asked: PageAsked) -> Answer:
         """POST: the ticket's QR code, to show or print; that it was shown is written down."""
@@ -89,8 +100,21 @@ class TicketPages:
             "methods": METHODS,
             "place": "people",
             "may_change": asked.who.role.may(Role.BOX_OFFICE),
-            "done": asked.words("saved") if asked.query.text("done") else "",
+            "done": {"saved": asked.words("saved"), "new": asked.words("ticket_now")}.get(
+                asked.query.text("done"), ""
+            ),
+            "replaced_by": _replaced_by(connection, asked, one) if "replaced" in one.standing else None,
         }
+
+
+def _replaced_by(connection: Connection, asked: PageAsked, one: Ticket) -> tuple[int, int] | None:
+    """Return event and number of the ticket that took a replaced one's place; None where no change says so."""
+    subject = ruling.subject_of((EventId(one.event), TicketId(one.ticket)))
+    for entry in audit.about(connection, asked.who.organization, [subject], CHANGES_MAX):
+        if entry.what in {"ticket.exchange", "ticket.reissue"}:
+            told = msgspec.json.decode(entry.detail)
+            return told.get("event", one.event), told["ticket"]
+    return None
 
 
 def _button(form: Form, at: Mapping[str, int]) -> Act | None:

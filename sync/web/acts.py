@@ -82,17 +82,17 @@ class Acts:
         connection: Connection,
         asked: PageAsked,
         act: Act | None,
-        here: str,
+        here: str | Callable[[Any], str],
         again: Callable[[Mapping[str, str]], Answer],
     ) -> Answer:
         """Do what a button says and show the page `here` anew; where it cannot be done, what `again` makes of why.
 
-        `act` None: the page has no such button. `again` gets what is wrong by field, and the first of it for the page.
+        `here` may be made of what the operation answers, where that is what is to be shown: a ticket in place of another. `act` None: the page has no such button. `again` gets what is wrong by field, and the first of it for the page.
         """
         if act is None or not self.has(act.key):
             raise Refused(404, "not_found", asked.words("not_found"))
         try:
-            self.do(connection, asked, act.key, act.path, act.body)
+            answered = self.do(connection, asked, act.key, act.path, act.body)
         except Faulty as wrong:
             return again({"": wrong.detail, **wrong.fields})
-        return Redirect(f"{here}?done=saved")
+        return Redirect(f"{here}?done=saved" if isinstance(here, str) else here(answered))

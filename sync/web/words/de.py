@@ -252,6 +252,8 @@ WORDS: Final[Mapping[str, str]] = {
     "nobody": "Niemand",
     "reissue": "Neuer Code",
     "sure_reissue": "Der alte Code endet. Sicher?",
+    "ticket_now": "Dieses Ticket gilt nun; der alte Code gilt nicht mehr.",
+    "replaced_by": "Ersetzt durch",
     "exchange": "Umtauschen",
     "exchange_for": "Gegen",
     "cancel": "Stornieren",

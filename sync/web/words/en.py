@@ -255,6 +255,8 @@ WORDS: Final[Mapping[str, str]] = {
     "nobody": "Nobody",
     "reissue": "New code",
     "sure_reissue": "The old code ends. Sure?",
+    "ticket_now": "This ticket is valid now; the old code is no longer.",
+    "replaced_by": "Replaced by",
     "exchange": "Exchange",
     "exchange_for": "For",
     "cancel": "Cancel",

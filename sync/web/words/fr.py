@@ -252,6 +252,8 @@ WORDS: Final[Mapping[str, str]] = {
     "nobody": "Personne",
     "reissue": "Nouveau code",
     "sure_reissue": "L'ancien code ne vaudra plus. Vraiment?",
+    "ticket_now": "Ce billet vaut maintenant; l'ancien code ne vaut plus.",
+    "replaced_by": "Remplacé par",
     "exchange": "Échanger",
     "exchange_for": "Contre",
     "cancel": "Annuler",

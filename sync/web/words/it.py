@@ -252,6 +252,8 @@ WORDS: Final[Mapping[str, str]] = {
     "nobody": "Nessuno",
     "reissue": "Nuovo codice",
     "sure_reissue": "Il vecchio codice non varrà più. Davvero?",
+    "ticket_now": "Ora vale questo biglietto; il vecchio codice non vale più.",
+    "replaced_by": "Sostituito da",
     "exchange": "Cambiare",
     "exchange_for": "Con",
     "cancel": "Annullare",

@@ -302,6 +302,9 @@ def test_everything_is_found_by_its_beginning_and_nothing_of_others(office: BoxO
     assert ("order", order) in found(bought[:4].lower())
     assert ("tag", 1) in found("04a1:b2")
     assert found("1/1") == {("ticket", 1)}
+    assert found("1") == {("ticket", 1)}, (
+        "one digit is a whole number; one letter is the beginning of too many names"
+    )
     assert not found("2/1")
     assert not found("x' OR 1=1 --")
     assert not found("%da")

@@ -223,7 +223,13 @@ async def test_a_ticket_is_exchanged_and_reissued_and_a_reservation_split(home: 
             await s.go(f"{EVENT_PATH}/tickets/1")
             await s.page.select_option("#f-product", label="VIP day ticket")
             await s.page.click("button[value=exchange]")
-            await s.page.wait_for_selector(".notice.good")
+            # The visitor wants the new one: its page is where its code is shown, and who comes with the old one finds it.
+            await s.page.wait_for_selector(".notice.good:has-text('This ticket is valid now')")
+            assert await s.page.inner_text("dd >> nth=1") == "VIP day ticket"
+            new = s.page.url.partition("?")[0]
+            await s.go(f"{EVENT_PATH}/tickets/1")
+            await s.page.click("dt:text-is('Replaced by') + dd a")
+            await s.page.wait_for_url(new)
             await s.go(f"{EVENT_PATH}/tickets/2")
             await s.press("button[value=reissue]")
             await s.go(f"/orders/{order['id']}")

@@ -615,6 +615,18 @@ SENTENCES: Final[Mapping[str, tuple[Sentence, Sentence, Sentence, Sentence]]] = 
         Sentence("In questo momento non viene chiesto.", "Ricominciare più sopra."),
         Sentence("That is not being asked for now.", "Begin anew above."),
     ),
+    "commission.asks_other": (
+        Sentence(
+            "Auf einem anderen Telefon wird gerade nach etwas gefragt.",
+            "Warten, bis es gefunden ist, oder es abbrechen.",
+        ),
+        Sentence(
+            "Un autre téléphone demande justement quelque chose.",
+            "Attendre que ce soit trouvé, ou l'annuler.",
+        ),
+        Sentence("Un altro telefono sta chiedendo qualcosa.", "Attendere che sia trovato, o annullarlo."),
+        Sentence("Another phone is asking for something now.", "Wait until it is found, or cancel it."),
+    ),
     "commission.no_uid": (
         Sentence(
             "Das ist keine Kartennummer.",

@@ -219,6 +219,7 @@ class CommissionPage:
         self.written = asyncio.Event()
         self.doors: Doors | None = None
         self._searches = Searches()
+        self._asker = ""
         self._shell = shell
         self._data = data
         self._path = path
@@ -384,10 +385,18 @@ class CommissionPage:
             cards = frozenset() if uid else known_cards(asked.uid)
             if not uid and not cards:
                 raise Refused("commission.no_uid")
+        self._take_turn(request)
         self._shell.session.ask(self._lane(asked.seat()), uid, cards)
         for one in self._shell.listening.values():
             one.last = None
         await self._shell.look()
+
+    def _take_turn(self, request: web.Request) -> None:
+        """One question at a time, and only who asks it asks the next one: another's code would be scanned for the wrong place."""
+        session, browser = self._shell.session, self._unlock.browser(request)
+        if (session.asked is not None or session.moving is not None) and browser != self._asker:
+            raise Refused("commission.asks_other")
+        self._asker = browser
 
     async def _stop(self, request: web.Request) -> None:
         await body(request, NoBody)
@@ -514,6 +523,7 @@ class CommissionPage:
         lane, contact = self._contact(asked)
         if not self._shell.session.inputs:
             raise Refused("commission.no_inputs")
+        self._take_turn(request)
         self._shell.session.move(lane, contact)
 
     async def _unwire(self, request: web.Request) -> None:

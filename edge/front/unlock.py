@@ -41,6 +41,10 @@ class Unlock:
         """Whether a request comes with a live session; `touch` where a person did something."""
         return self._sessions.holds(request.cookies.get(_cookie(request), ""), touch=touch)
 
+    def browser(self, request: web.Request) -> str:
+        """Tell browsers in which the PIN was given apart; the same one as long as it is known, whatever its session."""
+        return hashlib.sha256(request.cookies.get(_cookie(request) + _KNOWN, "").encode()).hexdigest()
+
     def holds_display(self, request: web.Request) -> bool:
         """Whether a display asks that was put up with the PIN. It grants what a display shows, and no change."""
         return self._displays.holds(request.cookies.get(_cookie(request) + _DISPLAY, ""), touch=True)

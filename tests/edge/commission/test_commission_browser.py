@@ -121,6 +121,7 @@ class Seat:
     data: Path
     path: Path
     ended: "asyncio.Task[bool]"
+    pin: str = ""
     trouble: list[str] = field(default_factory=list)
     began_s: float = field(default_factory=time.monotonic)
 
@@ -180,7 +181,7 @@ async def commissioning(folder: Path, *, is_joined: bool = True) -> AsyncIterato
         )
         page = await context.new_page()
         page.set_default_timeout(WAIT_MS)
-        one = Seat(page, plugged, data, path, ended)
+        one = Seat(page, plugged, data, path, ended, pin)
         page.on("console", lambda told: one.trouble.append(told.text) if told.type == "error" else None)
         page.on("pageerror", lambda error: one.trouble.append(str(error)))
         await page.add_init_script(COUNTING)

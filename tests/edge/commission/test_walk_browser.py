@@ -166,6 +166,34 @@ async def test_two_technicians_at_once_lose_nothing_of_each_other_s_lanes(tmp_pa
         assert await other.inner_text("#said") == ""
 
 
+async def test_a_code_that_one_technician_shows_is_not_taken_away_by_another_one_s_question(
+    tmp_path: Path,
+) -> None:
+    async with commissioning(tmp_path) as s:
+        one, browser = s.page, s.page.context.browser
+        assert browser is not None
+        await one.click("#add")
+        await one.click("#plan button[type=submit]")
+        await one.click(f"{s.seat('1-entry-barcode')} button")
+        shown = await s.test_code()
+        context = await browser.new_context(locale="en-GB")
+        other = await context.new_page()
+        await other.goto(one.url)
+        await other.fill("#pin", s.pin)
+        await other.press("#pin", "Enter")
+        await other.click(f"{s.seat('2-entry-barcode')} button")
+        await other.wait_for_selector("#said.bad:has-text('Another phone is asking')")
+        assert await s.test_code() == shown
+        await s.plugged.entry.scan(shown.encode())
+        await s.chosen("1-entry-barcode", "NLS-FM430")
+        await other.click(f"{s.seat('2-entry-barcode')} button")
+        await other.wait_for_selector("#asked h3:has-text('Lane 2')")
+        await one.click("#stop")  # whoever finds a question that nobody waits for ends it
+        await one.click(f"{s.seat('2-entry-barcode')} button")
+        await one.wait_for_selector("#asked h3:has-text('Lane 2')")
+        await context.close()
+
+
 async def test_a_reader_that_reads_something_else_and_one_that_is_pulled_are_told(tmp_path: Path) -> None:
     async with commissioning(tmp_path) as s:
         page = s.page

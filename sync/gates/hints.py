@@ -47,6 +47,8 @@ ROUSE_PAUSE_S = 2.0
 """Least time between two words that rouse a group: what one gate asks for is not to cost the others more."""
 ROUSE = "rouse "
 """What a replica tells the others on `CHANNEL`, with the group's number; what is told of lists begins with a digit."""
+RESTS, WAKES = "rests ", "wakes "
+"""The same of one gate, with its number: by a proxy's turns it says how it is to a replica that does not have its stream."""
 RETRY_MS = 2_000
 KEYS_LOOK_S = 0.5
 """How often is looked whether keys were rolled: one stat of a file. Gates that are not told meet an answer by the new
@@ -111,13 +113,15 @@ class Hints:
         self._due = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._rousing: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._listener: threading.Thread | None = None
         self._closing = threading.Event()
         self._told_s: dict[int, float] = {}
         """When each group was last told that there are records."""
         self._roused_s: dict[int, float] = {}
         """When each group was last roused."""
+        self._rests_told: dict[GateId, tuple[bool, float]] = {}
+        """What other replicas were told of gates that do not listen here, and when."""
         self.dropped = 0
         """Streams of gates that did not keep up."""
 
@@ -137,7 +141,7 @@ class Hints:
             self._database.on_written.remove(self.poke)
         for stream in tuple(self._streams.values()):
             stream.close()
-        tasks = (*self._tasks, *self._rousing)
+        tasks = (*self._tasks, *self._telling)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -167,17 +171,27 @@ class Hints:
 
     def rests(self, gate: GateId, *, rests: bool) -> None:
         """A gate says whether it rests: seals of what did not change come seldomer then. In the loop."""
+        if self._note_rest(gate, rests=rests) or not self._database.is_postgresql:
+            return
+        now_s = asyncio.get_running_loop().time()
+        told, at_s = self._rests_told.get(gate, (False, now_s))
+        # Again now and then, since its stream may be another one by now.
+        if rests is not told or (rests and now_s - at_s >= REST_RENEW_S):
+            self._rests_told[gate] = (rests, now_s)
+            self._tell_elsewhere(f"{RESTS if rests else WAKES}{gate}")
+
+    def _note_rest(self, gate: GateId, *, rests: bool) -> bool:
+        """Whether the gate listens here."""
         stream = self._streams.get(gate)
         if stream is not None:
             stream.rests = rests
+        return stream is not None
 
     def rouse(self, group: int) -> None:
         """Somebody stands at a gate of the group for whom the others must be heard: have them ask, whichever replica they
         listen to. In the loop."""
         if self._tell_to_ask(group) and self._database.is_postgresql:
-            task = asyncio.create_task(self._rouse_elsewhere(group))
-            self._rousing.add(task)
-            task.add_done_callback(self._rousing.discard)
+            self._tell_elsewhere(f"{ROUSE}{group}")
 
     def _tell_to_ask(self, group: int) -> bool:
         """Rouse the gates that listen here; whether that was not done just now."""
@@ -188,13 +202,21 @@ class Hints:
         self._send(group, part(RECORDS_PART, b""))
         return True
 
-    async def _rouse_elsewhere(self, group: int) -> None:
-        said = {"channel": CHANNEL, "said": f"{ROUSE}{group}"}
-        try:
-            # It changes no list: nobody has to look for one.
-            await self._database.write(lambda connection: connection.execute(_NOTIFY, said), lambda _: False)
-        except (CentreFault, SQLAlchemyError) as error:
-            log.warning("other replicas are not told who is asked for: %s", type(error).__name__)
+    def _tell_elsewhere(self, said: str) -> None:
+        """Tell the other replicas; no list changes by it, so nobody has to look for one."""
+
+        async def tell() -> None:
+            row = {"channel": CHANNEL, "said": said}
+            try:
+                await self._database.write(
+                    lambda connection: connection.execute(_NOTIFY, row), lambda _: False
+                )
+            except (CentreFault, SQLAlchemyError) as error:
+                log.warning("other replicas are not told %r: %s", said, type(error).__name__)
+
+        task = asyncio.create_task(tell())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def serve(
         self,
@@ -326,12 +348,18 @@ class Hints:
 
     def _notified(self, said: str) -> None:
         """A replica, perhaps this one, told something. In the listening thread."""
-        group = said.removeprefix(ROUSE)
-        if group == said:
+        word, _, number = said.rpartition(" ")
+        if not word:
             self.poke()
-        elif group.isdecimal() and self._loop is not None:
+        elif number.isdecimal() and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-                self._loop.call_soon_threadsafe(self._tell_to_ask, int(group))
+                self._loop.call_soon_threadsafe(self._hear, f"{word} ", int(number))
+
+    def _hear(self, word: str, number: int) -> None:
+        if word == ROUSE:
+            self._tell_to_ask(number)
+        elif word in {RESTS, WAKES}:
+            self._note_rest(GateId(number), rests=word == RESTS)
 
 
 def part(name: str, data: bytes) -> bytes:

@@ -7,6 +7,7 @@ once for a gate that cannot.
 
 import asyncio
 import contextlib
+import hmac
 import logging
 import os
 import threading
@@ -18,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import (
     BigInteger,
@@ -90,6 +92,8 @@ snapshot = Table(
 )
 """The newest of each group; `key`: public, that its list is signed with; `versions`: of all events together, when made."""
 
+_SEALED_WITH = "gatehouse sealed with 0"
+
 log = logging.getLogger("sync.snapshots")
 
 
@@ -126,7 +130,7 @@ class Snapshots:
         self._bringing = threading.Lock()
         self._newest: dict[int, _Newest] = {}
         self._sealed: dict[tuple[GateId, bytes, bytes], bytes] = {}
-        """By gate, its key and the secret: sealed once, so that what is told changes only when something did."""
+        """By gate, its key and the secret: each costs a millisecond."""
         self.settings = GroupSettings(keys)
         self._seals: dict[int, tuple[str, int, int, tuple[bytes, ...]]] = {}
         """By group: list's tag, minute, number of the keys, and the seals of it."""
@@ -346,8 +350,13 @@ class Snapshots:
         if name not in self._sealed:
             for old in [one for one in self._sealed if one[0] == gate]:
                 del self._sealed[old]
-            self._sealed[name] = seal(secrets, gate, public, os.urandom(KEY_BYTES))
+            self._sealed[name] = seal(secrets, gate, public, self._ephemeral(secrets, gate, public))
         return self._sealed[name]
+
+    def _ephemeral(self, secrets: GroupSecrets, gate: GateId, public: bytes) -> bytes:
+        """Return what every replica, at any time, seals these secrets to a gate with: the manifest that it knows is the same then."""
+        told = msgspec.msgpack.encode((_SEALED_WITH, secrets, gate, public))
+        return hmac.digest(self._keys.list_key.private_bytes_raw(), told, "sha256")
 
     def _remove_old(self) -> None:
         """Leave the newest snapshots of every group, and what other processes write."""

@@ -1,6 +1,6 @@
 """Secrets of an event group, sealed to one gate: nobody else opens them, and they open for no other purpose.
 
-    0  32   ephemeral X25519 public key, fresh for each seal
+    0  32   ephemeral X25519 public key, another one for each gate and whatever is sealed
    32   n   ChaCha20-Poly1305 ciphertext and tag (RFC 8439); nonce zero, since each key serves once
 
 The key is HKDF-SHA256 (RFC 5869) of the X25519 result (RFC 7748), with both public keys as salt and
@@ -42,7 +42,7 @@ class GroupSecrets(msgspec.Struct, frozen=True, array_like=True, repr_omit_defau
 
 
 def seal(secrets: GroupSecrets, gate: int, public: bytes, ephemeral: bytes) -> bytes:
-    """Seal to a gate's X25519 public key. `ephemeral`: 32 random bytes, never used again.
+    """Seal to a gate's X25519 public key. `ephemeral`: 32 bytes that nobody else can tell, for these secrets and this gate alone.
 
     ValueError for a public key that is none.
     """

@@ -145,6 +145,9 @@ def test_a_replica_gives_the_snapshot_that_another_one_made(
     told = asyncio.run(second.manifest(demo.MAIN_GATE, fresh=False))
     assert told is not None
     assert (told.snapshot, second.built) == (made, 0)
+    assert told == asyncio.run(first.manifest(demo.MAIN_GATE, fresh=False)), (
+        "a gate that has it is sent 304 by either"
+    )
 
     older = made
     for number in range(1, 4):  # each list is another one

@@ -27,8 +27,9 @@ SILENT_S = 15.0
 """A gate heard again after so long is news: who waits is told that it is there."""
 TURN_S_PER_GATE = 0.005
 """Least time between two such turns, for each gate of the group: they cost 200 answers a second at most."""
-POLL_S = 1.0
-"""The net below the signal: another replica may have taken the records. One look for all who wait in a group."""
+POLL_S = 0.4
+"""The net below the signal: another replica may have taken the records, and a second is promised. One look for all who wait in
+a group."""
 SHARED_S = 0.5
 """A reading that found nothing serves whoever asks from the same place for so long, unless news comes."""
 READINGS_MAX = 256

@@ -123,6 +123,7 @@ class Judge:
         self._list: ListSource | None = None
         self._ring = KeyRing(())
         self._digest_key = bytes(32)
+        self._timezone = "UTC"
         self.venue = VenueFacts(ZoneTree(()), {}, {}, {}, gate)
         self._plans: Mapping[int, LanePlan] = {}
         self._zone_gates: Mapping[ZoneId, tuple[GateId, ...]] = {}
@@ -146,6 +147,7 @@ class Judge:
         """
         venue = venue or venue_of(source.head, self._gate)
         self._list = source
+        self._timezone = source.head.events[0].timezone if source.head.events else "UTC"
         self._ring, self._digest_key = venue.ring, venue.digest_key
         self.venue, self._plans, self._zone_gates = venue.facts, venue.plans, venue.zone_gates
 
@@ -181,9 +183,8 @@ class Judge:
 
     @property
     def timezone(self) -> str:
-        """Return the name of the event's time zone; UTC where no list says it."""
-        events = () if self._list is None else self._list.head.events
-        return events[0].timezone if events else "UTC"
+        """Return the name of the event's time zone; UTC where no list in use in this run said it."""
+        return self._timezone
 
     def session_of(self, ticket: Ticket, plan: LanePlan) -> SessionId:
         """Return the session a ticket would use at a lane with this plan; where the plan has none for it, its own.

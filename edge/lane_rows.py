@@ -70,7 +70,7 @@ class LaneRows:
                 flags=int(flags),
                 ticket=_ticket(verdict.candidate),
                 gate=verdict.gate,
-                last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
+                last_s=_told_s(verdict),
                 epoch=self._epoch,
                 row=row,
                 product=self._product(verdict.candidate),
@@ -94,7 +94,7 @@ class LaneRows:
                 flags=int(write.flags),
                 ticket=_ticket(verdict.candidate),
                 gate=verdict.gate,
-                last_s=verdict.last.time_us / 1e6 if verdict.last else 0.0,
+                last_s=_told_s(verdict),
                 epoch=self._epoch,
                 row=next(self._numbers),
                 product=self._product(verdict.candidate),
@@ -114,7 +114,6 @@ class LaneRows:
     ) -> None:
         """Tell of what was shown at a check-in station; nobody entered, whatever it was."""
         verdict = None if answer is None else answer.verdict
-        last = None if verdict is None else verdict.last
         found = None if verdict is None else verdict.candidate
         self._on_seen(
             Seen(
@@ -129,7 +128,7 @@ class LaneRows:
                 flags=int(Flag.NONE if verdict is None else verdict.flags),
                 ticket=_ticket(found),
                 gate=0 if verdict is None else verdict.gate,
-                last_s=last.time_us / 1e6 if last else 0.0,
+                last_s=0.0 if verdict is None else _told_s(verdict),
                 epoch=self._epoch,
                 row=next(self._numbers),
                 line=line,
@@ -164,6 +163,11 @@ class LaneRows:
             return ""
         product = self._products().get((found.ticket.event, found.ticket.product))
         return "" if product is None else product.name
+
+
+def _told_s(verdict: Verdict) -> float:
+    """Return the time that a refusal speaks of; 0: of none."""
+    return verdict.last.time_us / 1e6 if verdict.last else float(verdict.since_s)
 
 
 def _ticket(found: Candidate | None) -> str:

@@ -123,6 +123,7 @@ class Seen(msgspec.Struct, frozen=True, tag="seen"):
     ticket: str = ""
     gate: int = 0
     last_s: float = 0.0
+    """What its sentence tells the time of: when it was used last, from when it holds, or until when it did."""
     epoch: int = 0
     row: int = 0
     after: After = After.NOTHING
@@ -177,6 +178,8 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
     """The last scans, newest first; with the first Status after a connection only."""
     alerts: tuple[StaffAlert, ...] = ()
     """Newest first: not acknowledged, and not old."""
+    timezone: str = ""
+    """The venue's; empty: that of the box."""
     admit_max: int = 1
     """People one act by hand may let in."""
     uncounted: tuple[int, ...] = ()

@@ -141,6 +141,7 @@ class StatusView:
             recent=gate.scans.rows if recent else (),
             alerts=gate.alerts.open,
             names=gate.lists.names,
+            timezone=gate.judge.timezone,
             admit_max=gate.settings.staff.admit_max,
             in_memory=gate.in_memory_seq,
             counters=self._counters(),

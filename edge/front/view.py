@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
@@ -28,6 +29,7 @@ from edge.link import (
     Status,
     Tile,
 )
+from edge.schedule import timezone_of
 from edge.words import UNIX_END, WORDS, sentence
 
 STATES = ("controlled", "closed", "free_exit", "free_both", "out_of_service", "emergency", "rehearsal")
@@ -270,6 +272,18 @@ def status_view(
     )
 
 
+def _moment(told_s: float, status: Status | None) -> str:
+    """Return a time by the venue's clocks, with its date where that is another than today's; "" for none."""
+    if not 0 < told_s < UNIX_END:
+        return ""
+    zone = timezone_of(status.timezone) if status is not None and status.timezone else None
+    told = datetime.fromtimestamp(told_s, zone)
+    today = datetime.fromtimestamp(status.time_s if status is not None else time.time(), zone)
+    if told.date() == today.date():
+        return f"{told:%H:%M}"
+    return f"{told:%d.%m. %H:%M}" if told.year == today.year else f"{told:%d.%m.%Y %H:%M}"
+
+
 def scan_view(seen: Seen, status: Status | None, viewer: Viewer, name: str = "") -> ScanView:
     """Say one scan. Numbers that this version does not know are shown as a denial without a reason."""
     words = labels(viewer.page)
@@ -283,7 +297,7 @@ def scan_view(seen: Seen, status: Status | None, viewer: Viewer, name: str = "")
         viewer.reasons,
         direction=direction,
         gate=gates.get(seen.gate, ""),
-        time=time.strftime("%H:%M", time.localtime(seen.last_s)) if 0 < seen.last_s < UNIX_END else "",
+        time=_moment(seen.last_s, status),
     )
     if seen.line in set(Line):
         said = say_line(Line(seen.line), viewer.reasons)

@@ -227,6 +227,20 @@ async def test_a_limit_per_day_counts_each_day_of_a_session_that_goes_on_for_sev
         assert await refused(gate, DAILY) is Reason.LIMIT_REACHED
 
 
+async def test_who_is_too_early_is_told_from_when_by_the_venues_clocks(tmp_path: Path) -> None:
+    opens_s = at("2026-11-29T20:00:00+01:00")
+    profiles = (Profile(PRODUCT, (ARENA,), not_before=opens_s), Profile(SEASON, (ARENA,)))
+    listed(tmp_path, festival(profiles=profiles))
+    async with open_box(tmp_path, VenueClock(EVENING)) as gate:
+        assert await refused(gate, DAILY) is Reason.TOO_EARLY
+        assert gate.daemon.recent[0].last_s == opens_s
+        assert gate.daemon.status.now().timezone == ZURICH
+        gate.daemon.judge.drop_list()
+        assert gate.daemon.judge.timezone == ZURICH, (
+            "handhelds are told by it too, while a card is read again"
+        )
+
+
 async def test_who_is_admitted_by_hand_on_another_day_has_used_the_ticket_of_its_own(tmp_path: Path) -> None:
     """A ticket for Monday, shown on Sunday: a steward lets its visitor in on it, and on Monday it is used."""
     clock = VenueClock(EVENING)

@@ -8,6 +8,7 @@ import operator
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
@@ -120,6 +121,25 @@ def test_each_reason_has_a_state_a_word_and_a_line(reason: Reason, language: Lan
         assert shown.display not in {"admit", "exit", "undone", "idle"}
         assert shown.text
         assert TICKET not in msgspec.json.encode(shown).decode()
+
+
+@pytest.mark.parametrize(
+    ("at", "wanted"),
+    [
+        ("2026-11-29T14:05:00+01:00", "14:05"),
+        ("2026-11-29T00:05:00+01:00", "00:05"),  # still the day before in UTC
+        ("2026-11-28T23:55:00+01:00", "28.11. 23:55"),
+        ("2025-11-29T14:05:00+01:00", "29.11.2025 14:05"),
+    ],
+)
+def test_a_time_is_that_of_the_venues_clocks_and_of_another_day_with_its_date(at: str, wanted: str) -> None:
+    """Whatever time zone the box itself was made with."""
+    now_s = datetime.fromisoformat("2026-11-29T20:00:00+01:00").timestamp()
+    venue = status(time_s=now_s, timezone="Europe/Zurich")
+    used = SCANS["already_used"] | {"last_s": datetime.fromisoformat(at).timestamp()}
+    assert f"({wanted})" in scan_view(seen(1, **used), venue, Viewer(Language.EN, Language.EN)).text
+    early = used | {"reason": Reason.TOO_EARLY}
+    assert f"from {wanted}" in scan_view(seen(1, **early), venue, Viewer(Language.EN, Language.EN)).text
 
 
 @pytest.mark.parametrize("language", Language)

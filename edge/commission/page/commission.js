@@ -22,7 +22,7 @@ function choice(options, value, onchange, more = {}) {
   return made;
 }
 
-const ended = (text) => (/[.!?:]$/.test(text) ? text : `${text}.`);
+const ended = (text) => (/[.!?:)]$/.test(text) ? text : `${text}.`);
 
 function say(text, bad = false) {
   $("said").textContent = text;

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
+from edge.commission import shell
 from edge.front.pin import new_pin
 from sync import demo
 from tests.edge.commission.test_commission_browser import (
@@ -23,12 +24,16 @@ from tests.edge.commission.test_commission_browser import (
     relay,
 )
 from tests.edge.commission.test_door_browser import a_centre
-from tests.edge.front.test_page_browser import PHONE
+from tests.edge.front.test_page_browser import PHONE, WIDE
 from tests.house import ROOT
 
 pytestmark = pytest.mark.browser
 TAP_S, LETTER_S, DEVICE_S = 6, 1, 20
 """What a person may take, generously: to read and tap, to type a letter on a phone, to walk to a device and do something there."""
+IN_VIEW = """(one) => { const { top, bottom, right } = one.getBoundingClientRect();
+  const seen = document.elementFromPoint(right / 2, (top + bottom) / 2);
+  return top >= 0 && bottom <= innerHeight && one.scrollWidth <= one.clientWidth && one.contains(seen); }"""
+"""Whether all of it is within the window, and nothing lies over it."""
 PROMISE_S = 600
 """Issue 5: from enrolment to go in under ten minutes."""
 
@@ -250,3 +255,25 @@ async def test_joining_is_pressed_once_and_an_address_needs_no_scheme(tmp_path: 
         )
         assert told == [200, 200]
         await page.wait_for_selector("#enrol", state="hidden")
+
+
+async def test_what_goes_wrong_is_seen_wherever_the_technician_is_on_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "PULSE_WAIT_S", 2.0)
+    async with commissioning(tmp_path) as s:
+        page = s.page
+        await page.click("#plan button[type=submit]")
+        s.plugged.relays.close()
+        pulse = page.locator(".pulses button >> nth=0")
+        await pulse.click()
+        await pulse.click()
+        await page.wait_for_selector("#said.bad:has-text('the device does not answer')")
+        assert not (await page.inner_text("#said")).endswith(").")
+        assert await page.evaluate(WIDE) == []
+        assert await page.locator("#said").evaluate(IN_VIEW)
+        await page.route("**/api/commission", lambda route: route.abort("connectionrefused"))
+        await page.wait_for_selector("#lost:visible")
+        assert await page.locator("#lost").evaluate(IN_VIEW)
+        await page.unroute("**/api/commission")
+        await page.wait_for_selector("#lost", state="hidden")

@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
     gate = commands.add_parser("gate", help="gates").add_subparsers(required=True, metavar="WHAT")
     code = gate.add_parser("code", parents=[shared], help="print a one-time enrolment code")
-    code.add_argument("name", metavar="NAME", help="the gate's name")
+    code.add_argument("name", metavar="NAME", help="the gate's name; its number where several have it")
     code.set_defaults(run=_code)
 
     key = commands.add_parser("key", help="keys").add_subparsers(required=True, metavar="WHAT")
@@ -221,9 +221,8 @@ def _make_demo(centre: Centre) -> bool:
 
 def _code(centre: Centre, options: argparse.Namespace) -> int:
     with centre.database.writing() as connection:
-        code = enrolment.new_code(
-            connection, centre.keys, options.name, system_now_s(), secrets.token_bytes(5)
-        )
+        gate = enrolment.named(connection, options.name)
+        code = enrolment.new_code(connection, centre.keys, gate, system_now_s(), secrets.token_bytes(5))
     identity = centre.keys.identity_key.public_key().public_bytes_raw()
     _say(f"{code[:4]}-{code[4:]}")
     address = address_for_boxes(centre.data)

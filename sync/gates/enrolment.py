@@ -4,6 +4,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, delete, insert, select, update
 
 from admission.ids import GateId
+from sync.events import tables as events
 from sync.gates import former_keys, key_rolls, tables
 from sync.keys import KEY_BYTES, VenueKeys
 from sync.store.database import CentreFault
@@ -23,17 +24,31 @@ OPEN_CODES_MAX = 100
 """Open at a time; each is one more chance for a guess."""
 
 
-def new_code(connection: Connection, keys: VenueKeys, gate_name: str, now_s: int, random: bytes) -> str:
+def named(connection: Connection, name: str) -> GateId:
+    """Return the gate of a name, in the whole centre; of several the one whose number is given. CentreFault for none, or several."""
+    g, e, o = tables.gate.c, events.event_group.c, events.organization.c
+    known = connection.execute(
+        select(g.id, g.name, e.name.label("group"), o.name.label("organization"))
+        .join(events.event_group, e.id == g.group_id)
+        .join(events.organization, o.id == e.organization_id)
+        .order_by(g.id)
+    ).all()
+    found = [one for one in known if one.name == name] or [one for one in known if str(one.id) == name]
+    if len(found) == 1:
+        return GateId(found[0].id)
+    if found:
+        told = ", ".join(f"{one.id} ({one.group}, {one.organization})" for one in found)
+        raise CentreFault(f"{len(found)} gates are named {name!r}", f"Give the number of one: {told}.")
+    raise CentreFault(
+        f"there is no gate named {name!r}",
+        f"Take one of: {', '.join(dict.fromkeys(one.name for one in known))}."
+        if known
+        else "Make an event first (gatehouse-sync event demo).",
+    )
+
+
+def new_code(connection: Connection, keys: VenueKeys, gate: GateId, now_s: int, random: bytes) -> str:
     """Open a one-time code for a gate and return it; an older one of the same gate is void. `random`: 5 bytes."""
-    gate = connection.execute(select(tables.gate.c.id).where(tables.gate.c.name == gate_name)).scalar()
-    if gate is None:
-        names = connection.execute(select(tables.gate.c.name).order_by(tables.gate.c.id)).scalars().all()
-        raise CentreFault(
-            f"there is no gate named {gate_name!r}",
-            f"Take one of: {', '.join(names)}."
-            if names
-            else "Make an event first (gatehouse-sync event demo).",
-        )
     number = int.from_bytes(random[:5], "big")
     code = "".join(CODE_ALPHABET[number >> 5 * place & 31] for place in range(CODE_CHARS))
     t = tables.enrolment_code

@@ -237,7 +237,7 @@ def _add(connection: Connection, asked: Asked) -> GateView:
     group, body = asked.path["group"], asked.body
     with changes.change(connection, changes.events_of_group(connection, group), asked.now_s):
         _check_zones(connection, group, body.zones)
-        _check_name(connection, body.name, 0)
+        _check_name(connection, group, body.name, 0)
         number = next_id(connection, tables.gate.c.id)
         zones = tuple(ZoneId(one) for one in body.zones)
         roster.add_gate(connection, roster.Gate(GateId(number), body.name, zones), (), group)
@@ -249,7 +249,7 @@ def _rename(connection: Connection, asked: Asked) -> GateView:
     row = _row(connection, asked)
     with changes.change(connection, changes.events_of_group(connection, row.group_id), asked.now_s):
         _check_zones(connection, row.group_id, asked.body.zones)
-        _check_name(connection, asked.body.name, row.id)
+        _check_name(connection, row.group_id, asked.body.name, row.id)
         connection.execute(
             update(tables.gate)
             .where(tables.gate.c.id == row.id)
@@ -265,9 +265,10 @@ def _check_zones(connection: Connection, group: int, zones: tuple[int, ...]) -> 
         raise Refused(422, "unknown_zone", f"Zone {unknown[0]} is not of this group. Make it first.")
 
 
-def _check_name(connection: Connection, name: str, own: int) -> None:
+def _check_name(connection: Connection, group: int, name: str, own: int) -> None:
     t = tables.gate.c
-    if connection.execute(select(t.id).where(t.name == name, t.id != own)).first() is not None:
+    taken = select(t.id).where(t.group_id == group, t.name == name, t.id != own)
+    if connection.execute(taken).first() is not None:
         raise Refused(
             409, "name_taken", "Another gate has this name. Visitors are told it, so choose another."
         )
@@ -279,7 +280,7 @@ def _check_name(connection: Connection, name: str, own: int) -> None:
 def _code(connection: Connection, asked: Asked) -> Code:
     row = _row(connection, asked)
     try:
-        code = enrolment.new_code(connection, asked.keys, row.name, asked.now_s, os.urandom(5))
+        code = enrolment.new_code(connection, asked.keys, GateId(row.id), asked.now_s, os.urandom(5))
     except CentreFault as fault:
         raise Refused(409, "too_many_codes", f"{fault}. {fault.hint}") from fault
     noted(connection, asked, "gate.code", str(row.id))

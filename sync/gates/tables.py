@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from sync.store.schema import METADATA, Seq
@@ -21,14 +22,15 @@ gate = Table(
     METADATA,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("group_id", Integer, ForeignKey("event_group.id"), nullable=False),
-    Column("name", String(200), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
     Column("zones", Text, nullable=False),
     Column("public", LargeBinary(32)),
     Column("sealing", LargeBinary(32)),
     Column("enrolled_at_s", BigInteger),
     Column("redeemed_s", BigInteger),
+    UniqueConstraint("group_id", "name", name="uq_gate_group_id_name"),
 )
-"""`public` and `sealing` are empty until the gate is enrolled. `redeemed_s`: of replicas of the centre only, when scanners
+"""A name is one gate's of its group; others, of whoever's, may have it too. `public` and `sealing` are empty until the gate is enrolled. `redeemed_s`: of replicas of the centre only, when scanners
 were last answered, to the hour."""
 former_key = Table(
     "former_key",

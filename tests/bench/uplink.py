@@ -238,7 +238,8 @@ async def _carried(
     name = demo.MAIN_GATE_NAME if round_s > ROUND_S else SECOND_NAME
     home = folder / name.replace(" ", "-")
     with centre.database.writing() as connection:
-        code = codes.new_code(connection, centre.keys, name, int(time.time()), os.urandom(5))
+        gate = codes.named(connection, name)
+        code = codes.new_code(connection, centre.keys, gate, int(time.time()), os.urandom(5))
     url = f"https://127.0.0.1:{link.port}"
     made = await asyncio.to_thread(enrol, home, url, code, "box", ca_file=chain)
     box_ = Box(home, made)

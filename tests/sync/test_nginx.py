@@ -156,7 +156,7 @@ def site(server: Postgres, tmp_path: Path) -> Iterator[Site]:
     person(centre.database, EMAIL, Role.OWNER)
     token = token_of(centre.database, Role.ORGANIZER, life_s=now_s - NOW_S + 3600)
     with centre.database.writing() as connection:
-        code = new_code(connection, centre.keys, demo.MAIN_GATE_NAME, now_s, os.urandom(5))
+        code = new_code(connection, centre.keys, demo.MAIN_GATE, now_s, os.urandom(5))
         p, t = programme.product.c, sold.ticket.c
         product = connection.execute(select(p.id).where(p.event_id == demo.EVENT)).scalars().first()
         ticket = connection.execute(select(t.id).where(t.event_id == demo.EVENT)).scalars().first()

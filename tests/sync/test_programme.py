@@ -1,15 +1,19 @@
 """An event from nothing, by the API alone, on both engines; and what an organization may not do to another's."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from admission.ids import GateId
+from edge.enrol import enrol
 from sync.accounts.principal import Role
-from sync.gates import lists, roster
+from sync.gates import enrolment, lists, roster
+from sync.store.database import CentreFault
 from sync.tickets import changes
 from tests.sync.conftest import Home
-from tests.sync.people import Caller, other_organization, token_of
+from tests.sync.people import OURS, Caller, other_organization, token_of
 from tests.sync.requests import NOW_S
 from tests.sync.venue import Venue, venue_at
 
@@ -114,6 +118,34 @@ async def test_what_does_not_fit_is_refused_and_changes_nothing(centre: Venue) -
         assert (said.status, said.code) == (422, "bad_zone"), "it would lie inside itself"
         after = [await items(caller, path) for path in ("events", "groups/1/zones", "events/1/products")]
         assert after == before
+
+
+async def test_two_organizations_name_their_gates_alike_and_each_box_joins_its_own(
+    centre: Venue, tmp_path: Path
+) -> None:
+    database = centre.centre.database
+    rival = other_organization(database)
+    numbers = []
+    for organization in (OURS, rival):
+        async with Caller(centre.url, token_of(database, Role.OWNER, organization)) as caller:
+            group = await made(caller, "groups", {"name": "Season"})
+            path = f"groups/{group['id']}/gates"
+            gate = await made(caller, path, {"name": "North 1"})
+            again = await caller.ask("POST", f"{API}/{path}", {"name": "North 1"})
+            assert again.code == "name_taken", "two of one group are told apart"
+            other = await made(caller, path, {"name": "North 2"})
+            said = await caller.ask("PUT", f"{API}/gates/{other['id']}", {"name": "North 1"})
+            assert said.code == "name_taken"
+            code = (await caller.ask("POST", f"{API}/gates/{gate['id']}/codes", {})).json["code"]
+            box = await asyncio.to_thread(enrol, tmp_path / str(organization), centre.url, code, "box")
+            assert (box.gate, box.name, box.group) == (gate["id"], "North 1", group["id"])
+            numbers.append(gate["id"])
+    with database.reading() as connection:
+        for number in numbers:
+            assert enrolment.named(connection, str(number)) == number
+        with pytest.raises(CentreFault, match="2 gates are named 'North 1'") as fault:
+            enrolment.named(connection, "North 1")
+    assert all(f"{number} (Season, " in fault.value.hint for number in numbers)
 
 
 async def test_nobody_sees_or_takes_what_is_anothers(centre: Venue) -> None:

@@ -60,9 +60,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         centre = compose.open_centre(first, url)
         demo.make_demo(centre.database, centre.keys, first, int(time.time()))
         with centre.database.writing() as connection:
-            code = codes.new_code(
-                connection, centre.keys, demo.MAIN_GATE_NAME, int(time.time()), os.urandom(5)
-            )
+            code = codes.new_code(connection, centre.keys, demo.MAIN_GATE, int(time.time()), os.urandom(5))
         centre.close()
         with replicas_of(first, url) as replicas:
             gate = enrol(tmp_path / "box", replicas[0].address, code, "box")

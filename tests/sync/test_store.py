@@ -41,6 +41,14 @@ OLDER = (
 )
 """What the version before organizations may hold."""
 
+NAMED = (
+    "INSERT INTO organization (id, name, language, created_s) VALUES (1, 'Ours', 'en', 0), (2, 'Theirs', 'en', 0)",
+    "INSERT INTO event_group (id, name, digest_key, organization_id) VALUES (1, 'Hall', 'x', 1), (2, 'Tent', 'y', 2)",
+    "INSERT INTO gate (id, group_id, name, zones) VALUES (1, 1, 'North 1', '[]')",
+    "INSERT INTO lane_plan VALUES (1, 4, 1, 0, '[]', TRUE)",
+)
+"""Two organizations, and a gate of the first one with its plan."""
+
 UNCHECKED = tables.ticket.foreign_key_constraints | customer.foreign_key_constraints
 """Foreign keys that PostgreSQL does not have: `sync.store.schema.sqlite_only`."""
 
@@ -90,6 +98,30 @@ def test_a_database_of_before_is_brought_up_to_date(older: Home) -> None:
         assert (product.name, product.price_minor, product.quota, product.admits) == ("Day", 0, None, 1)
         assert [key.public for key in rows.read_keys(connection, 1)] == [b"k" * 32]
         assert connection.execute(text("SELECT seq FROM trouble")).scalar() == 4
+    database.close()
+
+
+def test_gates_of_before_and_what_points_to_them_stay_when_their_names_become_their_groups(
+    older: Home,
+) -> None:
+    engine = create_engine(older.url or f"sqlite:///{older.data / FILE}")
+    with engine.begin() as connection:
+        migrate(connection, "0020")
+        for sql in NAMED:
+            connection.execute(text(sql))
+    engine.dispose()
+    database = older.open()
+    with database.writing() as connection:
+        plans = connection.execute(text("SELECT name, lane FROM gate JOIN lane_plan ON gate_id = gate.id"))
+        assert [tuple(row) for row in plans] == [("North 1", 4)]
+        connection.execute(
+            text("INSERT INTO gate (id, group_id, name, zones) VALUES (2, 2, 'North 1', '[]')")
+        )
+        if not older.url:
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+    for refused in (NAMED[2].replace("(1, 1,", "(3, 2,"), "DELETE FROM gate WHERE id = 1"):
+        with pytest.raises(IntegrityError), database.writing() as connection:
+            connection.execute(text(refused))
     database.close()
 
 

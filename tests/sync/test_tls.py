@@ -62,7 +62,7 @@ async def test_a_box_joins_and_is_heard_over_tls(tmp_path: Path) -> None:
     centre = compose.open_centre(tmp_path / "centre")
     demo.make_demo(centre.database, centre.keys, centre.data, NOW_S)
     with centre.database.writing() as connection:
-        code = new_code(connection, centre.keys, demo.MAIN_GATE_NAME, compose.system_now_s(), b"12345")
+        code = new_code(connection, centre.keys, demo.MAIN_GATE, compose.system_now_s(), b"12345")
     serving = await compose.listen(centre, "127.0.0.1", 0, compose.tls_context(chain, key))
     try:
         assert serving.url.startswith("https://")
@@ -100,7 +100,7 @@ async def centre_of_another_time(folder: Path, off_s: int) -> AsyncIterator[tupl
 def new_box_code(centre: compose.Centre, off_s: int) -> str:
     with centre.database.writing() as connection:
         now_s = int(time.time()) + off_s
-        return new_code(connection, centre.keys, demo.MAIN_GATE_NAME, now_s, os.urandom(5))
+        return new_code(connection, centre.keys, demo.MAIN_GATE, now_s, os.urandom(5))
 
 
 def pinned_url(centre: compose.Centre, url: str) -> str:

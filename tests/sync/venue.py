@@ -42,7 +42,8 @@ class Venue:
 
     def code(self, name: str = demo.MAIN_GATE_NAME) -> str:
         with self.centre.database.writing() as connection:
-            return codes.new_code(connection, self.centre.keys, name, self.now_s, os.urandom(5))
+            gate = codes.named(connection, name)
+            return codes.new_code(connection, self.centre.keys, gate, self.now_s, os.urandom(5))
 
     async def enrolled(self, box: Path, name: str = demo.MAIN_GATE_NAME) -> Enrolment:
         return await asyncio.to_thread(enrol, box, self.url, self.code(name), "box")

@@ -53,7 +53,7 @@ async def a_centre(folder: Path, now_s: int = NOW_S) -> AsyncIterator[tuple[str,
     centre = compose.open_centre(folder)
     demo.make_demo(centre.database, centre.keys, centre.data, now_s)
     with centre.database.writing() as connection:
-        code = new_code(connection, centre.keys, demo.MAIN_GATE_NAME, int(time.time()), os.urandom(5))
+        code = new_code(connection, centre.keys, demo.MAIN_GATE, int(time.time()), os.urandom(5))
     serving = await compose.listen(centre, "127.0.0.1", 0)
     try:
         yield f"{serving.url}#{fingerprint_of(centre.keys.document(NOW_S).identity)}", code

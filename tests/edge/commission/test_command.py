@@ -259,6 +259,47 @@ def test_what_was_put_aside_and_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert earlier(path, bare).path == path
 
 
+CUT = """
+import os, sys
+from pathlib import Path
+from edge.commission.placing import place
+path, text, left = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+def hook(event, args):
+    global left
+    if event in {"open", "os.link", "os.rename", "os.remove"} and str(path.parent) in str(args[0]):
+        if left == 0:
+            os._exit(9)
+        left -= 1
+sys.addaudithook(hook)
+place(path, text)
+"""
+"""Writes a configuration, and ends before so many of its steps on the disk were made, as by a power cut."""
+
+
+def test_a_power_cut_while_the_configuration_is_written_leaves_the_old_one_or_the_new_one_whole(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "gate.toml"
+    names = []
+    for steps in range(20):
+        for old in tmp_path.iterdir():
+            old.unlink()
+        path.write_text(HEAD + GATE)
+        new = HEAD + GATE.replace('"N"', '"New"')
+        command = [sys.executable, "-c", CUT, str(path), new, str(steps)]
+        code = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False).returncode
+        names.append(config.load(path, {}).gate.name)
+        before = earlier(path, Settings(lanes=()))
+        assert (before.path, before.unread) == (path, None)
+        place(path, new)  # pressed again, whatever was left lying about
+        assert config.load(path, {}).gate.name == "New"
+        if code == 0:
+            break
+    assert names == sorted(names)  # "N" until it is "New"
+    assert (names[0], names[-1], code) == ("N", "New", 0)
+    assert len(names) > 4
+
+
 def test_what_a_person_wrote_is_a_persons_to_put_away(tmp_path: Path) -> None:
     path = tmp_path / "gate.toml"
     path.write_text(GATE)

@@ -1,4 +1,5 @@
-"""What each code of a tile, an answer or an event means, and what to do about it: for a technician, in German and English.
+"""What each code of a tile, an answer or an event means, and what to do about it: for a technician, in German and English
+(`edge.french_italian` has what stewards read).
 
 Every code used in `edge` has its row here (a test holds that). {names} are filled from the tile's `args`; a [part] is
 left out where one of its values is not known. A value whose name ends in `_s` is a time, in `_names` a list of names,
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from admission.reasons import Language
+from edge.french_italian import FRENCH_ITALIAN
 
 VALUE_CHARS_MAX = 200
 """Longer values (an exception's text) are cut: a tile is not a log."""
@@ -20,6 +22,11 @@ _UNIX_MIN = 1_000_000_000
 """A number of seconds from here on is a time of day, not a length."""
 UNIX_END = 32_503_680_000
 """Year 3000: what a clock says beyond is no time, and the C library may refuse to write it."""
+
+
+_DAYS: Final = {Language.DE: "Tg.", Language.FR: "j", Language.IT: "g", Language.EN: "d"}
+_MORE: Final = {Language.DE: "weitere", Language.FR: "autres", Language.IT: "altri", Language.EN: "more"}
+_AND: Final = {Language.DE: "und", Language.FR: "et", Language.IT: "e", Language.EN: "and"}
 
 
 class Sentence(NamedTuple):
@@ -35,11 +42,14 @@ class _Row(NamedTuple):
 
 
 def sentence(code: str, args: Mapping[str, str | int], language: Language) -> Sentence:
-    """Say a code. An unknown one is shown as it is, never as nothing. French and Italian get English."""
+    """Say a code. An unknown one is shown as it is, never as nothing. French and Italian get English where they have no words."""
     row = WORDS.get(code)
     if row is None:
         return Sentence(code, "")
     own = row.de if language is Language.DE else row.en
+    if language in {Language.FR, Language.IT} and code in FRENCH_ITALIAN:
+        texts = FRENCH_ITALIAN[code]
+        own = Sentence(*(texts[:2] if language is Language.FR else texts[2:]))
     return Sentence(fill(own.cause, args, language), fill(own.fix, args, language))
 
 
@@ -56,7 +66,7 @@ def placeholders(code: str) -> tuple[frozenset[str], frozenset[str]]:
 
 def length_of(seconds: float, language: Language) -> str:
     """Write a length of time with one unit: `40 s`, `12 min`, `3 h`, `2 d`."""
-    for size, unit in ((86_400, "Tg." if language is Language.DE else "d"), (3600, "h"), (60, "min")):
+    for size, unit in ((86_400, _DAYS[language]), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{int(seconds // size)} {unit}"
     return f"{int(seconds)} s"
@@ -85,7 +95,7 @@ def _value(name: str, value: str | int, language: Language) -> str:
         if _UNIX_MIN <= value < UNIX_END:
             return time.strftime("%d.%m. %H:%M", time.localtime(value))
         return length_of(value, language)
-    return f"{value:,}".replace(",", "’" if language is Language.DE else ",")
+    return f"{value:,}" if language is Language.EN else f"{value:,}".replace(",", "’")
 
 
 def _listed(names: list[str], language: Language) -> str:
@@ -93,9 +103,9 @@ def _listed(names: list[str], language: Language) -> str:
     shown = [name[:VALUE_CHARS_MAX] for name in names]
     if len(shown) > NAMES_MAX:
         more = len(shown) - NAMES_MAX + 1
-        shown = [*shown[: NAMES_MAX - 1], f"{more} weitere" if language is Language.DE else f"{more} more"]
+        shown = [*shown[: NAMES_MAX - 1], f"{more} {_MORE[language]}"]
     *first, last = shown
-    joint = " und " if language is Language.DE else " and "
+    joint = f" {_AND[language]} "
     return f"{', '.join(first)}{joint}{last}" if first else last
 
 
@@ -765,7 +775,7 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Clear it there first.",
     ),
     "command.no_alarm": _row(
-        "In diesem Bereich war kein Brandalarm", "", "There was no fire alarm in this zone", ""
+        "In dieser Zone war kein Brandalarm", "", "There was no fire alarm in this zone", ""
     ),
     "command.fire_on": _row(
         "Brandalarm: jetzt kein Neustart",

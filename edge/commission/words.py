@@ -5,8 +5,8 @@ from typing import Final
 
 from admission.reasons import Language
 from edge.commission.labels import LABELS, NAMES
-from edge.commission.sentences import SENTENCES, SHARED
-from edge.words import Sentence, fill, sentence
+from edge.commission.sentences import SENTENCES
+from edge.words import Sentence, sentence
 
 LANGUAGES: Final = (Language.DE, Language.FR, Language.IT, Language.EN)
 """In the order of the tables."""
@@ -22,9 +22,6 @@ def sentence_of(code: str, args: Mapping[str, str | int], language: Language) ->
     """Say a code of this page, or one that it has in common with the gate's own."""
     if code in SENTENCES:
         return say(code, {key: str(value) for key, value in args.items()}, language)
-    if code in SHARED and language in {Language.FR, Language.IT}:
-        own = SHARED[code][language is Language.IT]
-        return Sentence(fill(own.cause, args, language), fill(own.fix, args, language))
     return sentence(code, args, language)
 
 

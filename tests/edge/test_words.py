@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from admission.reasons import Language
+from edge.french_italian import FRENCH_ITALIAN
 from edge.words import WORDS, length_of, placeholders, sentence
 
 EDGE = Path(__file__).resolve().parents[2] / "edge"
@@ -98,6 +99,28 @@ def test_a_row_is_whole(code: str) -> None:
     assert names[0] == names[1]
 
 
+@pytest.mark.parametrize("code", sorted(FRENCH_ITALIAN))
+def test_nothing_is_lost_in_french_and_italian(code: str) -> None:
+    own = WORDS[code].en
+    texts = FRENCH_ITALIAN[code]
+    for cause, fix in (texts[:2], texts[2:]):
+        assert cause
+        assert bool(fix) == bool(own.fix)
+        for said, english in ((cause, own.cause), (fix, own.fix)):
+            assert sorted(re.findall(r"{\w+}", said)) == sorted(re.findall(r"{\w+}", english))
+            assert said.count("[") == english.count("[") == said.count("]")
+            assert re.findall("`[^`]+`", said) == re.findall("`[^`]+`", english)
+
+
+def test_a_steward_reads_no_english_in_french_and_italian() -> None:
+    read = {
+        code
+        for code in WORDS
+        if code.partition(".")[0] in {"alert", "command", "front", "go", "lane", "page", "timeline"}
+    }
+    assert read - FRENCH_ITALIAN.keys() == set()
+
+
 @given(
     st.sampled_from(sorted(WORDS)),
     st.dictionaries(
@@ -123,7 +146,8 @@ def test_nothing_is_ever_said_blank_or_with_a_gap(
         ("device.gone", {"what": "{hint} [x]", "hint": "no"}, Language.DE, "Nicht gefunden oder ausgesteckt: {hint} [x]"),
         ("list.ok", {"version": 3, "rows": 100_000}, Language.EN, "Up to date: version 3, 100,000 entries"),
         ("list.ok", {"version": 3, "rows": 100_000}, Language.DE, "Aktuell: Version 3, 100’000 Einträge"),
-        ("page.pin_locked", {"wait_s": 90}, Language.IT, "Too many wrong PINs; wait 90 s"),
+        ("page.pin_locked", {"wait_s": 90}, Language.IT, "Troppi PIN errati; attendere: 90 s"),
+        ("modem.searching", {}, Language.IT, "Searching for a network"),
         ("no.such", {}, Language.DE, "no.such"),
         (
             "uplink.cut_off",

@@ -106,7 +106,7 @@ def test_gates_of_before_and_what_points_to_them_stay_when_their_names_become_th
 ) -> None:
     engine = create_engine(older.url or f"sqlite:///{older.data / FILE}")
     with engine.begin() as connection:
-        migrate(connection, "0020")
+        migrate(connection, "0021")
         for sql in NAMED:
             connection.execute(text(sql))
     engine.dispose()

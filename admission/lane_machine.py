@@ -61,14 +61,13 @@ class Lane:
 
     def __init__(self, config: LaneConfig, state: LaneState) -> None:
         self.config = config
-        self.ready_since_ms = 0
-        """When READY last came; means nothing while the lane is not ready."""
         self._condition = Condition(state)
         self._out = Outbox()
         self._arm = Arm(config, self._condition, self._out)
         self._door = Door(config.held_ms)
         self._fire_contact = False
         self._now_ms = 0
+        self._ready_since_ms = self._ready_before_ms = 0
         self._presentations = Presentations(config.absent_ms, config.removed_ms, config.wait_ms)
         self._denials = Repeats(DENIAL_BURST, DENIAL_REFILL_MS, DENIAL_FLUSH_MS)
         self._stored = Repeats(STORED_BURST, DENIAL_REFILL_MS, DENIAL_FLUSH_MS)
@@ -105,6 +104,11 @@ class Lane:
         """Return (open, ready, busy) for `LaneFacts`: does the lane admit at all, can it, is another one passing."""
         condition = self._condition
         return condition.opens, condition.ready and not condition.alarm, self._arm.busy(direction)
+
+    def ready_ms(self, now_ms: int) -> int:
+        """Return for how long READY was on in this run, all in all: many turnstiles drop it with each passage."""
+        on_ms = now_ms - self._ready_since_ms if self._condition.ready else 0
+        return self._ready_before_ms + max(0, on_ms)
 
     def release_of(self, token: int) -> Release | None:
         """Return the release with which `Durable(token)` will be answered if it is the very next event; None if with none.
@@ -365,7 +369,9 @@ class Lane:
             return
         self._condition.ready = ready
         if ready:
-            self.ready_since_ms = self._now_ms
+            self._ready_since_ms = self._now_ms
+        else:
+            self._ready_before_ms += self._now_ms - self._ready_since_ms
         self._out.add(self.notice)
 
     def _fire_changed(self, *, active: bool, still: bool) -> None:

@@ -65,6 +65,7 @@ TOKENS_MAX = 4096
 BAD_SIGNATURES_IN_A_ROW = 10
 """So many from one reader are a scanner's keyboard layout, not so many forgers (DESIGN.md, Deciding)."""
 AFTER_RESTART_S = 120
+"""Of a run, in which somebody could be let in: whoever stood before the arm when the last one ended is there at once."""
 LATENCIES_MAX = 4096
 TELL_AFTER_S = 0.005
 """What only informs waits so long, so that on two cores it does not take one from disk and guard."""
@@ -186,7 +187,7 @@ class LaneShell:
         self._contacts = Contacts(settings, self.drive, self._tell_ready, self._alert)
         self._relay_works = False
         self._memory = False
-        self._memory_since_ms = 0
+        self._memory_since_ms = self._memory_before_ms = 0
         self._ended = False
         self._plan = self.plan()
         journal.on_durable(self._durable)
@@ -238,8 +239,11 @@ class LaneShell:
 
         Without list or log people are let out all the same: only a dead relay keeps the machine from moving the arm.
         """
+        now_ms = self._now_ms()
         if memory and not self._memory:
-            self._memory_since_ms = self._now_ms()
+            self._memory_since_ms = now_ms
+        elif self._memory and not memory:
+            self._memory_before_ms += now_ms - self._memory_since_ms
         self._relay_works, self._memory = relay, memory
         self._tell_ready()
 
@@ -395,13 +399,15 @@ class LaneShell:
     def facts(self, direction: Direction) -> LaneFacts:
         """What the lane can do now, for `decide()`."""
         is_open, ready, busy = self.machine.facts(direction or Direction.ENTRY)
-        since_ms = self._now_ms() - max(self.machine.ready_since_ms, self._memory_since_ms)
+        now_ms = self._now_ms()
+        memory_ms = self._memory_before_ms + (now_ms - self._memory_since_ms if self._memory else 0)
+        able_ms = min(self.machine.ready_ms(now_ms), memory_ms)
         return LaneFacts(
             plan=self._plan,
             open=is_open,
             ready=ready and self._memory,
             busy=busy,
-            after_restart=since_ms <= AFTER_RESTART_S * 1000,
+            after_restart=able_ms <= AFTER_RESTART_S * 1000,
             let_in_after_restart=self.settings.let_in_after_restart,
         )
 

@@ -91,13 +91,16 @@ def test_ready_that_drops_while_somebody_walks_takes_nothing_from_them() -> None
     assert at.kinds() == [Kind.SCAN, Kind.PASSAGE]
 
 
-def test_ready_since() -> None:
+def test_how_long_it_has_been_ready_in_all() -> None:
     at = Trial()
     at.do(ReadyChanged(ready=False), after_ms=100)
     assert at.lane.facts() == (True, False, False)
+    assert (at.lane.ready_ms(100), at.lane.ready_ms(5000)) == (100, 100)
     at.do(ReadyChanged(ready=True), after_ms=100)
     at.do(ReadyChanged(ready=True), after_ms=100)
-    assert at.lane.ready_since_ms == 200
+    assert (at.lane.ready_ms(300), at.lane.ready_ms(1200)) == (200, 1100)
+    at.do(ReadyChanged(ready=False), after_ms=100)
+    assert at.lane.ready_ms(1200) == 300
 
 
 def test_a_lane_starts_not_ready() -> None:

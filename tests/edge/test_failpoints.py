@@ -5,17 +5,19 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from admission.ids import TicketId
+from admission.lane import ReadyChanged
 from admission.presence import DoubleKind, fold
 from admission.reasons import Reason
-from admission.records import Flag, Kind, Outcome, Record, record_from_bytes
+from admission.records import Direction, Flag, Kind, Outcome, Record, record_from_bytes
 from drivers.pulses import PULSE_MS_MAX_DEFAULT
 from edge import failpoints
+from edge.clock import SystemClock
 from edge.link import SOCKET, LinkBroken, Status, read_from_lane
 from edge.store.log_reader import LogReader
 from tests.edge.rig import (
@@ -206,6 +208,36 @@ async def test_the_unresolved_is_let_in_at_its_own_lane_only(tmp_path: Path) -> 
         outcome, _, flags = await present_again(gate)
         assert outcome is Outcome.GRANT
         assert flags & Flag.AFTER_RESTART
+
+
+class AheadClock(SystemClock):
+    """A monotonic clock that a test sets forward."""
+
+    ahead_s = 0
+
+    def mono_ns(self) -> int:
+        return super().mono_ns() + self.ahead_s * 1_000_000_000
+
+
+async def test_two_minutes_after_a_restart_are_not_begun_anew_by_a_turnstile_that_was_not_ready(
+    tmp_path: Path,
+) -> None:
+    """Many drop READY with each passage, and a card or a relay may fail for a moment at any hour."""
+    clock = AheadClock()
+    async with running(
+        tmp_path, [row(TICKET)], adjust=quick, change=lambda parts: replace(parts, clock=clock)
+    ) as gate:
+        await gate.ready()
+        shell = gate.daemon.lanes[1]
+        for passed in range(3):
+            assert shell.facts(Direction.ENTRY).after_restart, passed
+            clock.ahead_s += 50
+            shell.drive(ReadyChanged(ready=False))
+            shell.healthy(relay=True, memory=False)
+            clock.ahead_s += 500  # of this nobody could have been let in
+            shell.healthy(relay=True, memory=True)
+            assert shell.ready
+        assert not shell.facts(Direction.ENTRY).after_restart
 
 
 async def test_the_unresolved_is_burnt_where_the_lane_says_so(tmp_path: Path) -> None:

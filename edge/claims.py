@@ -11,7 +11,7 @@ they must have been long enough, one after the other, for its lanes. What handhe
 """
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from admission.ids import Epoch, GateId, RecordId
@@ -24,6 +24,8 @@ BURST = 400
 """Beyond that at once: groups that a steward lets in by hand, and what a box held back while its card stalled."""
 LANES_UNKNOWN = 8
 """Of a gate that the list says nothing of yet."""
+SLOTS_MAX = 4096
+"""Stretches of a gate's own time that are kept apart, of 50 s for four lanes: two days and nights without a pause."""
 _CLAIMS = (Role.ENTRY, Role.EXIT)
 
 
@@ -40,6 +42,31 @@ class Known(NamedTuple):
         return (self.lanes or LANES_UNKNOWN) * LANE_PER_S
 
 
+class _OwnTimes:
+    """How many a gate claims in each stretch of time in which its lanes can do `BURST`, by the times that it gives.
+
+    A clock that is set back, or handhelds that are docked one after the other, come to the same time again honestly: what
+    counts is how many there are in it, not in which order they are told.
+    """
+
+    def __init__(self) -> None:
+        self._claimed: dict[int, int] = {}
+        self._slot_us, self._first = 0, 0
+        """Whatever is older than the first counts as of this stretch: those before it are no longer told apart."""
+
+    def claim(self, time_us: int, per_s: float) -> bool:
+        """Reckon somebody in; whether there was room."""
+        slot_us = int(BURST / per_s * 1e6)
+        if slot_us != self._slot_us:  # its lanes are others now
+            self._slot_us, self._claimed, self._first = slot_us, {}, 0
+        slot = max(time_us // slot_us, self._first)
+        claimed = self._claimed[slot] = self._claimed.get(slot, 0) + 1
+        if len(self._claimed) > SLOTS_MAX:
+            kept = sorted(self._claimed)[SLOTS_MAX // 2 :]
+            self._claimed, self._first = {one: self._claimed[one] for one in kept}, kept[0]
+        return claimed <= BURST
+
+
 @dataclass(slots=True)
 class _Account:
     """What one gate may still claim. `sure`: up to where its logs stood when it had claimed no more than it could."""
@@ -50,19 +77,9 @@ class _Account:
     was_heard: bool = False
     room: float = BURST
     """By our clock; grows without end while the gate is not heard."""
-    own_room: float = BURST
-    """By the gate's own times."""
-    own_us: int = 0
-    stored_room: float = BURST
-    stored_us: int = 0
+    own: _OwnTimes = field(default_factory=_OwnTimes)
+    stored: _OwnTimes = field(default_factory=_OwnTimes)
     """The same of what devices stored."""
-
-    def store(self, time_us: int, per_s: float) -> bool:
-        """Reckon in what a device stored; whether there was room for it."""
-        passed_s = max(0, time_us - self.stored_us) / 1e6 if self.stored_us else 0.0
-        self.stored_us = time_us
-        self.stored_room = min(BURST, self.stored_room + passed_s * per_s) - 1
-        return self.stored_room >= 0
 
 
 class Claims:
@@ -89,6 +106,7 @@ class Claims:
         full = BURST + age_s * of.per_s
         if not one.was_heard or one.room >= full:
             one.sure, one.room, one.was_heard = dict(one.ends), full, True
+            one.own = _OwnTimes()  # our clock bounds it: its own may be wrong, and again at each start
 
     def took(self, of: Known, epoch: Epoch, last_seq: int, rows: Iterable[PresenceRow]) -> Limit | None:
         """Take in what a gate claims up to a record. Returns how far its records are to be believed, where this is too much."""
@@ -99,13 +117,11 @@ class Claims:
             if row.role not in _CLAIMS or row.id.seq <= before:
                 continue
             if row.flags & OF_DEVICE:
-                is_too_much = not one.store(row.time_us, of.per_s) or is_too_much
+                is_too_much = not one.stored.claim(row.time_us, of.per_s) or is_too_much
                 continue
-            passed_s = max(0, row.time_us - one.own_us) / 1e6 if one.own_us else 0.0
-            one.own_us = row.time_us
-            one.own_room = min(BURST, one.own_room + passed_s * of.per_s) - 1
             one.room -= 1
-            is_too_much = is_too_much or one.own_room < 0 or (one.was_heard and one.room < 0)
+            has_room = one.own.claim(row.time_us, of.per_s) and (not one.was_heard or one.room >= 0)
+            is_too_much = is_too_much or not has_room
         one.ends[epoch] = max(before, last_seq)
         return Limit(of.gate, dict(one.sure), others=False) if is_too_much else None
 
@@ -113,7 +129,7 @@ class Claims:
         """Somebody looked at a gate: it begins anew, and what it claimed until now stands."""
         one = self._accounts.get(gate)
         if one is not None:
-            one.room = one.own_room = one.stored_room = BURST
+            one.room, one.own, one.stored = BURST, _OwnTimes(), _OwnTimes()
             one.sure = dict(one.ends)
 
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from admission.ids import Epoch, EventId, GateId, RecordId, TicketId
 from admission.observed import OF_DEVICE, PresenceRow, Role
-from edge.claims import BURST, LANE_PER_S, LANES_UNKNOWN, Claims, Doubts, Known
+from edge.claims import BURST, LANE_PER_S, LANES_UNKNOWN, SLOTS_MAX, Claims, Doubts, Known
 from sync.wire.counted import Limit
 
 GATE = GateId(5)
@@ -89,6 +89,44 @@ def test_a_leap_of_its_clock_gains_a_gate_no_more_than_a_group() -> None:
     assert claims.took(at(0.0), EPOCH, leaping[-1].id.seq, leaping) is None
     more = [row(seq, 4 * 86_400.0) for seq in range(3 * BURST, 5 * BURST)]
     assert claims.took(at(0.0), EPOCH, more[-1].id.seq, more) is not None
+
+
+def test_times_that_go_to_and_fro_gain_a_gate_that_was_never_heard_nothing() -> None:
+    for flags in (0, OF_DEVICE):
+        claims = Claims()
+        swinging = [replace(row(seq, seq % 2 * 86_400.0), flags=flags) for seq in range(2, 20 * BURST)]
+        found = [claims.took(at(0.0), EPOCH, one.id.seq, [one]) for one in swinging]
+        first = next((n for n, one in enumerate(found) if one is not None), None)
+        assert first is not None, "two moments hold no more than two groups"
+        assert first <= 2 * BURST
+
+
+def test_a_clock_that_was_set_back_by_an_hour_and_two_handhelds_of_one_day_are_believed() -> None:
+    chance = random.Random(6)
+    hour = list(people(chance, 0, 3600, 2.0))
+    again = [row(seq, at_s) for seq, at_s in enumerate([*hour, *hour], 2)]
+    assert Claims().took(at(0.0), EPOCH, again[-1].id.seq, again) is None
+    docked = [replace(one, flags=OF_DEVICE) for one in again]
+    assert Claims().took(at(0.0), EPOCH, docked[-1].id.seq, docked) is None
+
+
+def test_a_wrong_clock_at_each_start_of_a_gate_that_is_heard_puts_it_in_no_doubt() -> None:
+    claims, seq = Claims(), 1
+    for start in range(20):
+        for n in range(100):
+            seq += 1
+            now_s = 10_000.0 * start + n
+            assert claims.took(at(now_s), EPOCH, seq, [row(seq, n * 0.01)]) is None
+            claims.heard(at(now_s + 0.5), 0.0)
+
+
+def test_more_moments_than_are_kept_apart_gain_a_gate_no_more_than_a_group() -> None:
+    claims, seq = Claims(), 1
+    for slot in range(SLOTS_MAX + 1):
+        seq += 1
+        assert claims.took(at(0.0), EPOCH, seq, [row(seq, slot * 100.0)]) is None
+    old = [row(seq + n, n % (SLOTS_MAX // 4) * 100.0) for n in range(1, BURST + 2)]
+    assert claims.took(at(0.0), EPOCH, old[-1].id.seq, old) is not None, "no longer told apart"
 
 
 def test_the_same_said_again_is_no_further_claim_and_passages_are_none_at_all() -> None:

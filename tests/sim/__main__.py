@@ -15,6 +15,8 @@ from tests.sim.bugs import BUGS
 from tests.sim.world import SEEDS_A_WORKER, played_each, replay_command, run
 
 PLACE = Path("build/soak.json")
+INTERRUPTED = 130
+"""As shells have it."""
 
 
 class Soaked(msgspec.Struct):
@@ -50,7 +52,11 @@ def main(arguments: list[str]) -> int:
         return _one(options.seed, options.bug)
     if options.bug:
         return _caught(options.bug, options.seeds or 100, options.jobs)
-    return _soak(options.soak or 100, options.place, options.jobs, options.turn)
+    try:
+        return _soak(options.soak or 100, options.place, options.jobs, options.turn)
+    except KeyboardInterrupt:
+        print("stopped; the next soak goes on from here")
+        return INTERRUPTED
 
 
 def _one(seed: int, bug: str | None) -> int:

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -420,8 +421,16 @@ def played(seed: int, bug: str = "") -> list[str]:
 
 
 def workers_of(jobs: int | None = None) -> ProcessPoolExecutor:
-    """Return processes that play seeds, one a core."""
-    return ProcessPoolExecutor(jobs or os.cpu_count(), get_context("spawn"))
+    """Return processes that play seeds, one a core.
+
+    Ctrl-C reaches all of a terminal's processes: theirs is to finish the evening, or the pool waits for one that is lost.
+    """
+    return ProcessPoolExecutor(
+        jobs or os.cpu_count(),
+        get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
 
 
 def played_each(
@@ -436,7 +445,11 @@ def played_each(
     for first in range(seeds.start, seeds.stop, turn * workers_max):
         due = seeds[first - seeds.start : first - seeds.start + turn * workers_max]
         with workers_of(min(workers_max, len(due))) as workers:
-            yield from zip(due, workers.map(played, due, [bug] * len(due)), strict=True)
+            try:
+                yield from zip(due, workers.map(played, due, [bug] * len(due)), strict=True)
+            except KeyboardInterrupt:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave the pool half ended
+                raise
 
 
 __all__ = ["Outcome", "World", "played", "played_each", "replay_command", "run", "workers_of"]

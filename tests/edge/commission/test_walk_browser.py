@@ -270,6 +270,9 @@ async def test_what_goes_wrong_is_seen_wherever_the_technician_is_on_the_page(
         await pulse.click()
         await page.wait_for_selector("#said.bad:has-text('the device does not answer')")
         assert not (await page.inner_text("#said")).endswith(").")
+        await page.wait_for_selector(
+            "#devices .badge:has-text('unplugged')"
+        )  # with the whole name of its port
         assert await page.evaluate(WIDE) == []
         assert await page.locator("#said").evaluate(IN_VIEW)
         await page.route("**/api/commission", lambda route: route.abort("connectionrefused"))

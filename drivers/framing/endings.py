@@ -23,7 +23,7 @@ REST_GAPS: Final = 4
 
 
 class Endings:
-    """One opening of a reader. `gap_ns`: the quiet that ends a code. Times are the framer's."""
+    """What one reader does, also when it is opened again. `gap_ns`: the quiet that ends a code. Times are the framer's."""
 
     def __init__(self, gap_ns: int) -> None:
         self._gap_ns = gap_ns

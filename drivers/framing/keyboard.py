@@ -53,7 +53,8 @@ class KeyboardFramer:
     """Input events in, `Scan` and `Garbled` out; a code's text is UTF-8.
 
     `gap_ns`: how long no key may move to end a frame; must exceed the scanner's keystroke delay. `caps_lock`: whether the
-    device's CapsLock light was on at the start. `complete`: see `drivers.framing.frame.Complete`.
+    device's CapsLock light was on at the start. `complete`: see `drivers.framing.frame.Complete`. `endings`:
+    what is known of the reader from before.
     """
 
     def __init__(
@@ -64,12 +65,13 @@ class KeyboardFramer:
         caps_lock: bool = False,
         aim: bool = True,
         complete: Complete | None = None,
+        endings: Endings | None = None,
     ) -> None:
         self._layout = layout
         self._gap_ns = gap_ns
         self._caps_lock = caps_lock
         self._frame = Frame(aim=aim, complete=complete)
-        self._endings = Endings(gap_ns)
+        self._endings = endings or Endings(gap_ns)
         self._coded = self._ended = False
         """Since the last silence: whether a code came, and whether the last key was an end."""
         self._alts = frozenset({KEY_LEFTALT} if layout.has_altgr else {KEY_LEFTALT, KEY_RIGHTALT})

@@ -47,6 +47,7 @@ class SerialReader:
             raise Misconfigured("codes end by the gap alone, and by ETX", hint)
         self._config = config
         self._complete = complete
+        self._endings = Endings(self._gap_ns)
         self._port: SerialPort | None = None
 
     async def run(self, emit: Emit) -> NoReturn:
@@ -83,7 +84,7 @@ class SerialReader:
             binary=config.binary,
             aim=config.aim,
             complete=self._complete,
-            endings=None if config.binary else Endings(self._gap_ns),
+            endings=None if config.binary else self._endings,
         )
 
     def feedback(self, signal: Signal) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from drivers.base import Emit, Medium, Misconfigured, Opened, Signal
+from drivers.framing.endings import Endings
 from drivers.framing.frame import Complete, Framed
 from drivers.framing.keyboard import KeyboardFramer
 from drivers.framing.layouts import LAYOUTS, Layout
@@ -49,6 +50,7 @@ class WedgeReader:
         self._layout: Layout = layout
         self._config = config
         self._complete = complete
+        self._endings = Endings(self._gap_ns)
 
     async def run(self, emit: Emit) -> NoReturn:
         """Read until cancelled or until a DriverError says what to do next."""
@@ -71,6 +73,7 @@ class WedgeReader:
             caps_lock=device.caps_lock,
             aim=config.aim,
             complete=self._complete,
+            endings=self._endings,
         )
 
         def take() -> list[Framed] | None:

@@ -200,4 +200,11 @@ async def test_a_cable_that_is_pulled_in_the_middle_makes_no_code(typed: bool, t
         cut = await listener.next()
         assert isinstance(cut, Garbled)
         assert cut.why == "cut"
+    # As it ends codes itself after it was plugged in again: a cable that is loose is pulled more than once.
+    sim.port.unplug()
+    await asyncio.sleep(REST_GAPS * 0.02)  # until then it would be taken for the rest
+    sim.port.plug()
+    async with running(reader) as (listener, _):
+        await scan("654321", stop_after=5)
+        assert isinstance(await listener.next(), Garbled)
     sim.port.unplug()

@@ -1,7 +1,8 @@
 """What is held of a customer, given to them whole, and taken away: by hand, or after a while by itself.
 
 Erased: every field of the customer, their name at the gate, the search keys, the UIDs of their tags in readable form, codes
-kept readable, answers kept for whoever asks again, and the link from their tickets. Kept: tickets, which stay valid and are
+kept readable, what lists say of them that are still to be written, answers kept for whoever asks again, and the link from
+their tickets. Kept: tickets, which stay valid and are
 then nobody's; orders with their amounts, as the law of accounts asks; and in the audit log that it was done. Records of gates
 name tickets by number and nobody else, so they become anonymous with the link.
 """
@@ -20,6 +21,7 @@ from sync.accounts.principal import SYSTEM, Actor
 from sync.customers import handlers, shown_names, tables
 from sync.customers.profiles import FIELDS
 from sync.events import tables as programme
+from sync.imports import forgetting
 from sync.orders import tables as orders
 from sync.store.schema import signed, unsigned
 from sync.tickets import changes
@@ -77,6 +79,7 @@ def erase(connection: Connection, organization: int, number: int, actor: Actor, 
 
     One version of the lists of the events they hold tickets of: lists name holders by number.
     """
+    _forget_in_lists(connection, organization, (number,))
     # Tickets of one code have one holder, or they let nobody in (`admission.decide`).
     nobody = NOBODYS + secrets.randbits(NOBODYS_BITS)
     events = _erase(connection, organization, number, actor, now_s, nobody)
@@ -120,6 +123,22 @@ def _erase(
     return events
 
 
+def _forget_in_lists(connection: Connection, organization: int, numbers: Sequence[int]) -> None:
+    """Take customers out of lists that are to be written. First in the transaction, before the customers are locked."""
+    lists = forgetting.take(connection, organization)
+    if not lists:
+        return
+    c, t = tables.customer.c, sold.ticket.c
+    mine = (c.id.in_(numbers), c.organization_id == organization)
+    addresses = set(connection.execute(select(c.email_key).where(*mine, c.email_key != "")).scalars())
+    still = select(c.email_key).where(c.organization_id == organization, c.id.not_in(numbers))
+    addresses -= set(connection.execute(still.where(c.email_key.in_(addresses))).scalars())
+    held = select(t.event_id, t.id).join(tables.customer, t.holder == c.id).where(*mine)
+    forgetting.forget(
+        connection, lists, addresses, {(one.event_id, one.id) for one in connection.execute(held)}
+    )
+
+
 class _Shown(msgspec.Struct, frozen=True):
     id: int
 
@@ -152,6 +171,8 @@ def retain(connection: Connection, organization: int, days: int, now_s: int) -> 
     wanted = _overdue(organization, days, now_s)
     found = connection.execute(wanted.order_by(tables.customer.c.id).limit(PER_RUN))
     numbers = list(found.scalars())
+    if numbers:
+        _forget_in_lists(connection, organization, numbers)
     events: set[EventId] = set()
     for number in numbers:
         events |= set(_erase(connection, organization, number, SYSTEM, now_s) or ())

@@ -32,20 +32,23 @@ def chunk_of(entries: Sequence[Entry]) -> Chunk:
 
 
 class Ahead:
-    """What was readied of a job's next chunk. Chunks never change, so it holds in whatever transaction comes next."""
+    """What was readied of a job's next chunk: it holds in whatever transaction comes next while the chunk is the same.
+
+    Chunks change where somebody is erased of whom they speak.
+    """
 
     def __init__(self) -> None:
         """Nothing yet."""
-        self._of = (0, 0)
+        self._of = (0, 0, b"")
         self._chunk: Chunk | None = None
 
     def take(self, job: int, number: int, packed: bytes) -> Chunk:
         """Return the chunk of this number, which is there readied at best."""
-        if self._chunk is None or (job, number) != self._of:
+        if self._chunk is None or (job, number, packed) != self._of:
             self.ready(job, number, packed)
         assert self._chunk is not None, "readied now, if not before"
         return self._chunk
 
     def ready(self, job: int, number: int, packed: bytes) -> None:
         """Ready the chunk of this number, from what the job keeps of it."""
-        self._of, self._chunk = (job, number), chunk_of(unpacked(packed))
+        self._of, self._chunk = (job, number, packed), chunk_of(unpacked(packed))

@@ -14,6 +14,9 @@ from sync.accounts.tables import audit_log, idempotency_key
 from sync.customers import erasure, handlers, holding, tables, tags
 from sync.events import tables as programme
 from sync.imports import export as tables_out
+from sync.imports import jobs
+from sync.imports import tables as chunks
+from sync.imports.chunks import Ahead
 from sync.keys import new_keys
 from sync.orders import passes
 from sync.orders import tables as orders
@@ -125,6 +128,51 @@ def test_nothing_that_names_a_person_stays_anywhere(database: Database) -> None:
         lines = "".join(tables_out.tickets(connection, EVENT)).splitlines()
     assert (noted.subject, noted.detail, noted.actor_name) == (f"customer {number}", "", "Ada")
     assert lines[1].startswith("1,VIP")
+
+
+AGAIN = LIST.replace(b"555-0199", b"555-0198")
+BY_NAME = AGAIN.replace(b"zoe@quill.example", b"")
+SHE_TOO = AGAIN + b"NEW-1;;VIP;Zo;Quillfeather;Zoe@Quill.example;\n"
+
+
+@pytest.mark.parametrize(
+    "checked", [AGAIN, BY_NAME, SHE_TOO], ids=["changed", "name alone", "another ticket"]
+)
+@pytest.mark.parametrize("by_itself", [False, True], ids=["by hand", "after a while"])
+def test_a_list_that_was_checked_before_brings_nobody_back(
+    database: Database, checked: bytes, *, by_itself: bool
+) -> None:
+    number = sold_to_two(database)
+    job = check(database, checked, keeps_text=True)
+    if by_itself:
+        with database.writing() as connection:
+            c, e = tables.customer.c, programme.event
+            connection.execute(update(e).values(ends_s=NOW_S - 9 * 86_400))
+            connection.execute(update(tables.customer).where(c.id == number).values(created_s=0))
+            assert erasure.retain(connection, 1, 7, NOW_S) == 1
+    else:
+        assert database.transact(lambda c: erasure.erase(c, 1, number, ACTOR, NOW_S))
+    assert run(database, job).rows_good == checked.count(b"VIP"), "her tickets stay good"
+    left = everything(database).casefold()
+    assert [name for name in (*NAMES[1:], "555-0198", "new-1") if name.casefold() in left] == []
+    assert "al@other.example" in left
+    with database.reading() as connection:
+        holders = connection.execute(select(sold.ticket.c.holder).order_by(sold.ticket.c.id)).scalars().all()
+    assert [bool(one) for one in holders] == [False, True, False][: len(holders)]
+
+
+def test_what_was_readied_of_a_list_is_readied_anew_where_somebody_was_erased(database: Database) -> None:
+    number = sold_to_two(database)
+    job = check(database, SHE_TOO)
+    ahead = Ahead()
+    with database.reading() as connection:
+        c = chunks.import_chunk.c
+        kept = connection.execute(select(c.number, c.entries).where(c.job_id == job.id)).one()
+    ahead.ready(job.id, kept.number, kept.entries)
+    assert database.transact(lambda c: erasure.erase(c, 1, number, ACTOR, NOW_S))
+    database.transact(lambda c: jobs.start(c, job.id, ACTOR, NOW_S, keeps_good=False))
+    database.transact(lambda c: jobs.advance(c, job.id, NOW_S, ahead))
+    assert "quill.example" not in everything(database).casefold()
 
 
 def test_what_a_till_was_answered_of_a_customer_is_not_kept_for_it(database: Database) -> None:

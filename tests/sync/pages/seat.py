@@ -98,6 +98,17 @@ class Seat:
           .map((n) => `${n.tagName}.${n.className} ${n.textContent.trim().slice(0, 30)}`)""")
         return found
 
+    async def small(self) -> list[str]:
+        """What is too small for a thumb, everything unfolded; a link within a sentence may be."""
+        found: list[str] = await self.page.evaluate("""() => {
+          for (const one of document.querySelectorAll("details")) one.open = true;
+          return [...document.querySelectorAll("button, a, select, input, textarea, summary, label:has([type=checkbox], [type=radio])")]
+            .filter((n) => n.getClientRects().length && !["checkbox", "radio"].includes(n.type) && !n.matches(".skip, p:not(.sheet p, .crumbs, .actions) > a, .mono a"))
+            .map((n) => [n.textContent.trim() || n.name, n.getBoundingClientRect()])
+            .filter(([, r]) => r.width < 43.9 || r.height < 43.9).map(([text, r]) => `${text} ${r.width}x${r.height}`);
+        }""")
+        return found
+
 
 @contextlib.asynccontextmanager
 async def browser() -> AsyncIterator[Browser]:

@@ -9,7 +9,8 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from enum import Enum
 
-from admission.ids import GateId
+from admission.corrected import before, is_believed, mark_of
+from admission.ids import Epoch, GateId
 from admission.records import Extension, ExtensionRecord, Kind, MalformedRecord, Record, record_from_bytes
 from edge.settings import StaffSettings
 from edge.store.log_reader import LogReader
@@ -86,18 +87,26 @@ class StaffActs:
 async def _acts_of(reader: LogReader, gate: GateId, now_us: int) -> AsyncIterator[tuple[float, Act, int]]:
     """Yield (age, act, steward) of the last hour, newest first."""
     since_us = now_us - int(HOUR_S * 1e6)
-    async for record, steward in _staff_backwards(reader, gate):
-        if record.time_us < since_us:
-            return
+    run, later = None, None
+    async for epoch, record, steward in _staff_backwards(reader, gate):
+        if epoch != run:
+            run, later = epoch, None
+        if is_believed(record):
+            later = mark_of(record)
+        at_us = record.time_us if later is None else before(later, record.mono_ms)
+        if at_us < since_us:
+            if later is not None:
+                return
+            continue  # of a clock that nothing was known of, which may be years behind
         if record.kind in _KINDS and steward:
-            yield max(0.0, (now_us - record.time_us) / 1e6), Act(record.kind), steward
+            yield max(0.0, (now_us - at_us) / 1e6), Act(record.kind), steward
 
 
 _KINDS = frozenset(act.value for act in Act)
 
 
-async def _staff_backwards(reader: LogReader, gate: GateId) -> AsyncIterator[tuple[Record, int]]:
-    """Yield each body of a gate's log, newest first, with the number of the steward who did it; 0 for none."""
+async def _staff_backwards(reader: LogReader, gate: GateId) -> AsyncIterator[tuple[Epoch, Record, int]]:
+    """Yield each body of a gate's log, newest first, with its epoch and the number of the steward who did it; 0 for none."""
     steward = looked_at = 0
     own = [row for row in reader.epochs() if row.gate == gate]
     for row in sorted(own, key=lambda one: one.ordinal, reverse=True):
@@ -107,7 +116,7 @@ async def _staff_backwards(reader: LogReader, gate: GateId) -> AsyncIterator[tup
             for stored in reversed(reader.records(gate, row.epoch, first, last - first)):
                 record = _record(stored)
                 if isinstance(record, Record):
-                    yield record, steward
+                    yield row.epoch, record, steward
                     steward = 0
                 elif record is not None and record.type is Extension.STAFF:
                     steward = int.from_bytes(record.payload[:4], "big")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from admission.ids import Epoch, GateId
-from admission.records import Extension, ExtensionRecord, Kind, Record
+from admission.records import Extension, ExtensionRecord, Kind, Record, Trust
 from edge.settings import StaffSettings
 from edge.staff import ACTS_MAX, HOUR_S, SLICE_RECORDS, Act, StaffActs
 from edge.store.log import LogStore
@@ -78,6 +78,32 @@ async def test_many_numbers_together_have_a_limit_too() -> None:
     rest = ACTS_MAX % 1000
     assert staff.refused(Act.OVERRIDE, 99, rest) is None
     assert staff.refused(Act.OVERRIDE, 99, rest + 1) is not None
+
+
+async def test_a_run_that_began_with_a_clock_of_years_ago_hides_none_of_the_one_before(
+    tmp_path: Path, data: LogStore
+) -> None:
+    """A box without a battery starts in some year, and is set a moment later: its first records say that year."""
+    began_us = NOW_US - 20_000_000
+    fresh = [
+        Record(Kind.RESTART, 1, 1_500_000_000_000_000, 0),
+        Record(Kind.CLOCK_STEP, 2, began_us + 5_000_000, 5_000, trust=Trust.SYNCED),
+    ]
+    longer_ago = Record(Kind.PASSAGE, 1, NOW_US - 2 * HOUR_US, 0, trust=Trust.SYNCED)
+    hidden = acts(4, 1, [5.0], 7)  # of a run whose end the log places hours ago: none of the last hour's
+    held = [
+        *hidden,
+        StoredRecord(GATE, Epoch(5), 1, longer_ago.to_bytes()),
+        *acts(6, 1, [60.0, 30.0], 7),
+        *(StoredRecord(GATE, Epoch(7), one.seq, one.to_bytes()) for one in fresh),
+    ]
+    for token, record in enumerate(held, 1):
+        data.append([Batch(token, (record,))])
+    reader = LogReader.open(tmp_path)
+    staff = StaffActs(StaffSettings(overrides_per_hour=3), Clock())
+    await staff.recall(reader, GATE, NOW_US)
+    assert staff.refused(Act.OVERRIDE, 7, 2) == {"steward": "7", "done": 2, "most": 3}
+    reader.close()
 
 
 async def test_the_log_is_counted_once_and_only_the_last_hour(tmp_path: Path, data: LogStore) -> None:

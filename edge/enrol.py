@@ -21,6 +21,7 @@ from edge.enrolment import Enrolment
 from sync.wire.messages import (
     CODE_CHARS,
     NONCE_BYTES,
+    UNREADABLE,
     Enrol,
     Enrolled,
     KeyDocument,
@@ -276,7 +277,7 @@ def _centre_clock(line: _Line, fingerprint: str) -> Callable[[], int] | None:
             return None
         document = follow(Pinned(signed.identity), signed)
         said = msgspec.json.decode(line.ask("GET", f"time?nonce={nonce}", undated=True)[1], type=SignedTime)
-    except (msgspec.DecodeError, KeysRefused):
+    except (*UNREADABLE, KeysRefused):
         return None
     if not time_is_genuine(Ed25519PublicKey.from_public_bytes(document.time), said, nonce):
         return None
@@ -290,7 +291,7 @@ def _enrolled(status: int, content: bytes) -> Enrolled:
         if status == http.client.OK:
             return msgspec.json.decode(content, type=Enrolled)
         detail = msgspec.json.decode(content, type=_Problem).detail
-    except msgspec.DecodeError:
+    except UNREADABLE:
         detail = ""
     raise EnrolFailed(
         f"the centre refused ({status})",

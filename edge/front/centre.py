@@ -35,6 +35,7 @@ from sync.wire.gate_keys import KeyOffer
 from sync.wire.messages import (
     NONCE_BYTES,
     PROOF_HEADER,
+    UNREADABLE,
     WRONG_TIME,
     Certified,
     Chunk,
@@ -457,15 +458,14 @@ def _unproved(body: bytes, kind: type[Answer]) -> Answer:
     """Read what anybody may have said. CutOff for what the centre does not say."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
-        # What we leave aside is gone through, too, however deep.
+    except UNREADABLE as error:
         raise CutOff("what answers is not the centre") from error
 
 
 def _decoded(body: bytes, kind: type[Answer]) -> Answer:
     try:
         return msgspec.msgpack.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise CutOff("what answers is not the centre") from error
 
 

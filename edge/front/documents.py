@@ -19,7 +19,7 @@ from edge.front.centre import CentreRefused
 from edge.front.own_keys import OfferTaker, OwnKeys
 from edge.front.tls import PageTls
 from edge.held_roster import ROSTER_FILE, load_roster, read
-from sync.wire.messages import Certified, KeyDocument, SignedKeys
+from sync.wire.messages import UNREADABLE, Certified, KeyDocument, SignedKeys
 from sync.wire.roster import RENEW_S, Roster, RosterRefused, newer
 from sync.wire.rotation import KeysRefused, Pinned, follow
 from sync.wire.snapshots import Manifest
@@ -124,7 +124,7 @@ class Documents:
             signed = msgspec.msgpack.decode(data, type=SignedKeys)
             if self._is_known(follow(self._pinned, signed)):
                 return False
-        except (msgspec.DecodeError, KeysRefused):
+        except (*UNREADABLE, KeysRefused):
             return False
         self._newer = signed
         return True

@@ -15,7 +15,7 @@ import msgspec
 import zstandard
 
 from sync.wire.feed import Want
-from sync.wire.messages import CHUNKS_MAX, PUSH_BYTES_MAX, Chunk
+from sync.wire.messages import CHUNKS_MAX, PUSH_BYTES_MAX, UNREADABLE, Chunk
 from sync.wire.record_columns import pack_chunks, unpack_chunks
 
 ASKED_MAX = 256
@@ -53,7 +53,7 @@ def unpack_carry(body: bytes) -> tuple[tuple[Want, ...], tuple[Chunk, ...]]:
             raise BadCarry(f"more than {PUSH_BYTES_MAX} bytes")
         carry = msgspec.msgpack.decode(packed, type=Carry)
         chunks = unpack_chunks(carry.records) if carry.records else ()
-    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+    except (zstandard.ZstdError, *UNREADABLE) as error:
         raise BadCarry("not what is carried") from error
     except ValueError as error:
         raise BadCarry(str(error)) from error

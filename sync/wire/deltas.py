@@ -49,6 +49,11 @@ INLINE_SETTINGS_BYTES_MAX = 16 * 1024
 PAGE_BYTES_MAX = 4 * 1024 * 1024
 """Largest page unpacked: `DELTA_ROWS_MAX` rows of one version, with profiles of their own."""
 SETTINGS_BYTES_MAX = 16 * 1024 * 1024
+UNPROVED_BYTES, UNPROVED_TIMES = 1024 * 1024, 64
+"""What settings are signed by is their unpacked form: so much of it is looked through before that is proved, and so many
+times what came. Names and keys of gates do not repeat: settings grow some fivefold."""
+PIECE_BYTES, WINDOW_BYTES_MAX = 64 * 1024, 4 * 1024 * 1024
+"""In what pieces it is looked through, and what that may hold at once: our packing takes half as much."""
 HEARTBEAT_S = 15.0
 """A stream is never silent for longer: a comment is sent."""
 KEYS_PART = "keys"
@@ -71,6 +76,8 @@ _FORM = struct.Struct(">4sIIQQ32s")
 _SIGNATURE_BYTES = 64
 _DELTA = b"gatehouse delta 0\n"
 _SETTINGS = b"gatehouse settings 0\n"
+_CUT_SHORT = "this is no page of changes, or it was cut short"
+_TOO_LARGE = "the changes are larger than any we make"
 _U32, _I64 = 2**32 - 1, 2**63 - 1
 
 
@@ -249,14 +256,14 @@ def pack_settings(head: ListHead, key: Ed25519PrivateKey) -> tuple[bytes, bytes]
 def read_settings(data: bytes, key: Ed25519PublicKey) -> Settings:
     """Return settings. DeltaRefused for anything that the list key did not sign."""
     signature, body = data[:_SIGNATURE_BYTES], data[_SIGNATURE_BYTES:]
-    encoded = _unpacked(body, SETTINGS_BYTES_MAX)
-    digest = _digest(encoded)
+    most = min(SETTINGS_BYTES_MAX, UNPROVED_BYTES + UNPROVED_TIMES * len(body))
+    digest = _digest_within(body, most)
     if len(signature) != _SIGNATURE_BYTES or not is_signed(key, signature, _SETTINGS + digest):
         raise DeltaRefused(
             "the settings are not signed by this venue's list key, or were altered on their way"
         )
     try:
-        return Settings(msgspec.msgpack.decode(encoded, type=ListHead), digest)
+        return Settings(msgspec.msgpack.decode(_unpacked(body, most), type=ListHead), digest)
     except msgspec.DecodeError as error:
         raise DeltaRefused("the settings were made by another version of the centre") from error
 
@@ -271,8 +278,27 @@ def with_settings(head: ListHead, settings: ListHead) -> ListHead:
     return replace(settings, events=events, profiles=head.profiles, digest_key=head.digest_key)
 
 
+def _hash(encoded: bytes = b"") -> "hashlib.blake2b":
+    return hashlib.blake2b(encoded, digest_size=DIGEST_BYTES, person=b"gatehouse set 0")
+
+
 def _digest(encoded: bytes) -> bytes:
-    return hashlib.blake2b(encoded, digest_size=DIGEST_BYTES, person=b"gatehouse set 0").digest()
+    return _hash(encoded).digest()
+
+
+def _digest_within(body: bytes, bytes_max: int) -> bytes:
+    """Return the digest of what is packed, without ever holding it: anybody may have packed it. DeltaRefused."""
+    found, left = _hash(), bytes_max
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).stream_reader(body) as stream:
+            while part := stream.read(PIECE_BYTES):
+                left -= len(part)
+                if left < 0:
+                    raise DeltaRefused(_TOO_LARGE)
+                found.update(part)
+    except zstandard.ZstdError as error:
+        raise DeltaRefused(_CUT_SHORT) from error
+    return found.digest()
 
 
 def _unpacked(body: bytes, bytes_max: int) -> bytes:
@@ -281,7 +307,7 @@ def _unpacked(body: bytes, bytes_max: int) -> bytes:
         with zstandard.ZstdDecompressor(max_window_size=bytes_max).stream_reader(body) as stream:
             found = stream.read(bytes_max + 1)
     except zstandard.ZstdError as error:
-        raise DeltaRefused("this is no page of changes, or it was cut short") from error
+        raise DeltaRefused(_CUT_SHORT) from error
     if len(found) > bytes_max:
-        raise DeltaRefused("the changes are larger than any we make")
+        raise DeltaRefused(_TOO_LARGE)
     return found

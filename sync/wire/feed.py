@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 import zstandard
 
-from sync.wire.messages import PUSH_BYTES_MAX, Chunk, Epoch64, Gate32, Seq32
+from sync.wire.messages import PUSH_BYTES_MAX, UNREADABLE, Chunk, Epoch64, Gate32, Seq32
 from sync.wire.record_columns import pack_chunks, unpack_chunks
 
 ASK_BYTES_MAX = 16 * 1024
@@ -84,7 +84,7 @@ def unpack_feed(body: bytes) -> tuple[Feed, tuple[Chunk, ...]]:
             raise BadFeed("larger than any feed")
         feed = msgspec.msgpack.decode(packed, type=Feed)
         return feed, unpack_chunks(feed.records)
-    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+    except (zstandard.ZstdError, *UNREADABLE) as error:
         raise BadFeed("not a feed") from error
     except ValueError as error:
         raise BadFeed(str(error)) from error

@@ -33,6 +33,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from admission.records import SEQ_MAX, is_of_people
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes of anybody: also for names that are no UTF-8, and for nesting without end."""
+
 PUSH_BYTES_MAX = 4 * 1024 * 1024
 """Largest request body after decompression: 36,000 scans go up in a few of these."""
 PUSH_RECORDS_MAX = 10_000
@@ -201,7 +204,10 @@ def request_text(method: str, target: str, body: bytes, nonce: str, time_s: int)
 
 def answer_text(nonce: str, status: int, tag: str, digest: bytes) -> bytes:
     """Return what the centre signs of an answer: for whom, HTTP status, ETag ("" without one), SHA-256 of the body."""
-    return _ANSWER + "\n".join((nonce, str(status), tag, digest.hex())).encode()
+    text = "\n".join((nonce, str(status), tag, digest.hex()))
+    return _ANSWER + text.encode(
+        errors="surrogateescape"
+    )  # a tag of anybody's: any bytes, as aiohttp reads them
 
 
 def enrol_text(code: str, public: bytes, sealing: bytes) -> bytes:

@@ -27,7 +27,7 @@ import msgspec
 from admission.ids import Epoch, GateId
 from sync.wire.channel import MESSAGE_BYTES_MAX
 from sync.wire.feed import WANTS_MAX, Want
-from sync.wire.messages import CHUNKS_MAX, Chunk, Epoch64, Gate32, Held, Pushed, Seq32, Trouble
+from sync.wire.messages import CHUNKS_MAX, UNREADABLE, Chunk, Epoch64, Gate32, Held, Pushed, Seq32, Trouble
 from sync.wire.peer_lists import CHANGES, SEAL, SETTINGS, GivePart, Lists, Part
 from sync.wire.replication import LinkAt, Read, Sender
 
@@ -152,7 +152,7 @@ def unpack(data: bytes) -> Message:
     """Read a message. PeerMisbehaved for anything else."""
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise PeerMisbehaved("peers.form") from None
 
 

@@ -27,7 +27,7 @@ import msgspec
 from admission.chain import LINK_BYTES, link, seed
 from admission.ids import Epoch, GateId
 from admission.records import BODY_BYTES, EXTENSION_BIT, FORMAT, Extension
-from sync.wire.messages import CHUNKS_MAX, PUSH_RECORDS_MAX, Chunk
+from sync.wire.messages import CHUNKS_MAX, PUSH_RECORDS_MAX, UNREADABLE, Chunk
 
 MARK: Final = b"\xc1\x01"
 """First bytes; the second is the version."""
@@ -110,7 +110,7 @@ def unpack_chunks(data: bytes) -> tuple[Chunk, ...]:
         raise ValueError(_NOT_OURS)
     try:
         columns = msgspec.msgpack.decode(data[2:], type=_Columns)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ValueError(_NOT_OURS) from error
     count = sum(one[3] for one in columns.chunks)
     if min((min(one[:4]) for one in columns.chunks), default=0) < 0 or count != len(columns.rows):

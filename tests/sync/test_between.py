@@ -366,3 +366,45 @@ async def test_a_list_that_drips_is_told(between: Between, box: Box) -> None:
         box.clock.ahead_s = STALE_S + 1
         await box.until(lambda: box.is_told("uplink.list_stale"))
     assert not (box.data / SNAPSHOT_FILE).exists()
+
+
+def _raw(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
+    lines = (b"HTTP/1.1 " + status, b"Content-Length: %d" % len(body), b"Connection: close", *headers)
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _raw(b"", b"ETag: \xff", b"Gatehouse-Proof: " + b"A" * 86 + b"=="),
+        _raw(b"", b"Gatehouse-Proof: \xff"),
+        _raw(b"", b"X: " + b"y" * 100_000),
+        _raw(b'{"title":"\xff"}', status=b"401 No"),
+        _raw(b'{"nonce":"\xff"}', status=b"401 No"),
+        _raw(b"[" * 100_000, status=b"401 No"),
+        _raw(b'{"identity":"\xff"}'),
+        _raw(b"", b"Content-Encoding: \xff"),
+        b"HTTP/1.1 999 \xff\r\n\r\n",
+        b"\xff\x00" * 5000,
+    ],
+    ids=["tag", "proof", "header", "title", "nonce", "nested", "keys", "encoding", "status", "noise"],
+)
+async def test_whatever_bytes_a_stranger_answers_with_are_an_answer_like_any_other_of_his(
+    enrolment: Enrolment, answer: bytes
+) -> None:
+    """A defect of ours would end all talk with the centre and the neighbours."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, Centre(msgspec.structs.replace(enrolment, centre_url=url)) as centre:
+        asks: tuple[Callable[[], Awaitable[object]], ...] = (
+            centre.have, centre.time_s, centre.key_document, lambda: anext(centre.listen(5.0)),
+        )  # fmt: skip
+        for ask in asks:
+            with pytest.raises((CutOff, CentreRefused)):
+                await ask()

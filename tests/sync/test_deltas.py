@@ -2,16 +2,18 @@
 
 import asyncio
 import random
+import tracemalloc
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admission.credentials import Medium
 from admission.digests import CredentialKind, digest
 from admission.entitlements import CredentialStanding, LanePlan, Mode, Standing, Ticket
-from admission.ids import EventId, HolderId, LaneId, TicketId
+from admission.ids import EventId, GateId, HolderId, LaneId, TicketId
 from admission.reasons import Reason
 from admission.records import Kind, Outcome
 from edge.enrolment import load
@@ -26,8 +28,18 @@ from sync.gates import fleet, roster
 from sync.gates.changes import Changes as Centrally
 from sync.gates.changes import TooFar
 from sync.tickets import changes, rows
-from sync.wire.deltas import Delta, DeltaRow, pack_delta, read_delta
-from sync.wire.lists import EventInfo, ListHead, Profile
+from sync.wire.deltas import (
+    SETTINGS_BYTES_MAX,
+    UNPROVED_BYTES,
+    Delta,
+    DeltaRefused,
+    DeltaRow,
+    pack_delta,
+    pack_settings,
+    read_delta,
+    read_settings,
+)
+from sync.wire.lists import EventInfo, GateInfo, ListHead, Profile
 from tests.edge.rig import running
 from tests.sync.connected import connected, linked, tickets
 from tests.sync.desk import Desk, StillClock
@@ -291,6 +303,33 @@ def test_an_older_row_changes_nothing_and_a_newer_list_takes_the_overlay_over() 
     assert overlay.count == 1
     overlay.prune({demo.EVENT: (1, 7)})
     assert (overlay.count, overlay.over(b"d" * 16, ())) == (0, ())
+
+
+def test_settings_that_nobody_proved_take_neither_memory_nor_time() -> None:
+    """A neighbour may send as many as it likes, of half a kilobyte each."""
+    bomb = bytes(64) + zstandard.ZstdCompressor(level=3).compress(bytes(SETTINGS_BYTES_MAX))
+    forged = bytes(64) + zstandard.ZstdCompressor(level=3).compress(bytes(UNPROVED_BYTES))
+    tracemalloc.start()
+    try:
+        for one in (bomb, forged, forged[:-9], b"", bytes(70)):
+            with pytest.raises(DeltaRefused):
+                read_settings(one, OTHER_KEY.public_key())
+        assert tracemalloc.get_traced_memory()[1] < UNPROVED_BYTES / 2
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_settings_of_a_venue_of_five_thousand_gates_are_read() -> None:
+    gates = tuple(GateInfo(GateId(n), f"Gate {n}", random.Random(n).randbytes(32)) for n in range(1, 5_001))
+    head = ListHead(
+        group=1, events=(EventInfo(demo.EVENT, "Event", 0, 0, 0),), products=(), sessions=(), zones=(), plans=(),
+        gate_lanes={}, keys=(), gates=gates, profiles=(), digest_key=b"",
+    )  # fmt: skip
+    digest_, signed = pack_settings(head, OTHER_KEY)
+    found = read_settings(signed, OTHER_KEY.public_key())
+    assert (found.head, found.digest) == (head, digest_)
+    with pytest.raises(DeltaRefused, match="not signed"):
+        read_settings(flipped(signed, 3), OTHER_KEY.public_key())
 
 
 async def test_that_the_centre_answered_is_known_before_the_long_wait_for_more(

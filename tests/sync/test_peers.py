@@ -266,6 +266,15 @@ def test_an_echo_that_we_never_said_or_an_older_one_makes_nobody_younger() -> No
         talk.hear(Beat(4, 10, whole=True))
 
 
+@pytest.mark.parametrize(
+    "said", [b"\x93\xa5paper\xa6rost\xffr\xc4\x01x", b"\x94\xa5paper\xa6roster\xc4\x01x" + b"\x91" * 100_000]
+)
+def test_names_that_are_no_text_and_nesting_without_end_are_misbehaviour(said: bytes) -> None:
+    """A gate in wrong hands would have ended our talk with every other, not only with itself."""
+    with pytest.raises(PeerMisbehaved, match=r"peers\.form"):
+        unpack(said)
+
+
 @given(st.binary(max_size=200))
 def test_noise_is_no_message(noise: bytes) -> None:
     with contextlib.suppress(PeerMisbehaved):

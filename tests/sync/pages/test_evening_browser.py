@@ -86,6 +86,7 @@ async def test_names_and_figures_of_the_board_have_room_on_a_phone(tmp_path: Pat
         await s.go(f"{EVENT_PATH}/board")
         tight = await s.page.evaluate("""() => [
           ...[...document.querySelectorAll("#board .big > div")].filter((n) => n.scrollWidth > n.clientWidth),
+          ...[...document.querySelectorAll("#board .big dt")].filter((n) => n.clientHeight > 30), // a second line
           ...[...document.querySelectorAll("#board .columns tbody th[scope=row]")].filter((n) => n.clientWidth < 100),
         ].map((n) => n.textContent)""")
         assert tight == []

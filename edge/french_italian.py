@@ -128,7 +128,7 @@ FRENCH_ITALIAN: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "Questo box non appartiene ancora a nessuna centrale",
         "Chiedere un codice alla centrale, poi `gatehouse-edge enrol URL CODE`.",
     ),
-    "clock.synced": ("Exacte", "", "Precisa", ""),
+    "clock.synced": ("Exacte", "", "Preciso", ""),
     "clock.rtc": (
         "D'après la pile, pas synchronisée",
         "Relier le réseau ou un serveur de temps dès que possible.",

@@ -121,6 +121,12 @@ FRENCH_ITALIAN: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "La centrale rifiuta questo box[: {why}]",
         "Ammetterlo alla centrale o associarlo di nuovo (`gatehouse-edge enrol`).",
     ),
+    "uplink.defect": (
+        "Une erreur du programme bloque {what}[; {queued} à envoyer] ; le reste continue, un nouvel essai suit",
+        "Le signaler avec le journal de gatehouse-edge. Les entrées continuent.",
+        "Un errore del programma blocca {what}[; {queued} da inviare]; il resto continua, si riprova",
+        "Segnalarlo con il registro di gatehouse-edge. Gli ingressi continuano.",
+    ),
     "uplink.starting": ("Connexion", "Patienter un instant.", "Si collega", "Attendere un attimo."),
     "uplink.unenrolled": (
         "Ce boîtier n'appartient encore à aucune centrale",

@@ -427,6 +427,12 @@ WORDS: Final[Mapping[str, _Row]] = {
         "Synchronising was stuck ({what}): list and other gates' records are fetched anew[; {queued} to send]",
         "If it stays so, report it with the journal of gatehouse-edge. The gate's own records are not touched.",
     ),
+    "uplink.defect": _row(
+        "Ein Fehler im Programm hält {what} auf[; {queued} zu senden]; alles andere läuft weiter, es wird wieder versucht",
+        "Mit dem Journal von gatehouse-edge melden. Eingelassen wird weiter.",
+        "A defect of the program holds {what} up[; {queued} to send]; all else goes on, and it is tried again",
+        "Report it with the journal of gatehouse-edge. It goes on letting people in.",
+    ),
     "uplink.list_stale": _row(
         "Keine bestätigte Auskunft zur Liste[ seit {since_s}][: {why}]; die bisherige gilt weiter",
         "Netzwerk zur Zentrale prüfen: etwas dazwischen hält Neues zurück. Zentrale aktualisieren.",

@@ -9,6 +9,8 @@ from typing import NoReturn
 
 from edge.clock import Clock
 from edge.front.centre import CentreRefused, CutOff
+from edge.front.defects import Defects
+from edge.front.documents import KeysRolled
 from edge.front.doubt import AGAIN_S, Doubt
 from edge.front.pace import backoff_s
 from edge.front.snapshot import ListTrouble, StillRefused
@@ -20,6 +22,8 @@ from sync.wire.rotation import KeysRefused
 
 REFUSED_WAIT_S = 30.0
 """Only a person mends a refusal; a rare try notices that they did."""
+DEFECT_FIRST_S = 2.0
+"""Wait after a defect of ours; the same try again meets the same."""
 DERIVED = frozenset({"list", "changes", "feed"})
 """Loops whose results are derived, so that they may begin anew."""
 
@@ -29,7 +33,8 @@ Refusal = CentreRefused | KeysRefused | RosterRefused | ListTrouble
 
 
 class Loops:
-    """Keeps each going. `begin_anew` is told which of those that only derive is stuck."""
+    """Keeps each going. `begin_anew` is told which of those that only derive is stuck; `on_defect` of each defect of ours,
+    which ends nothing but the try that met it."""
 
     def __init__(
         self,
@@ -39,10 +44,13 @@ class Loops:
         clock: Clock,
         chance: random.Random,
         poll_s: float,
+        on_defect: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         self._tile, self._doubt, self._begin_anew = tile, doubt, begin_anew
         self._chance, self._poll_s = chance, poll_s
-        self._stuck = Stuck(lambda: clock.mono_ns() / 1e9)
+        self._on_defect = on_defect
+        self._mono_s = lambda: clock.mono_ns() / 1e9
+        self._stuck = Stuck(self._mono_s)
         self.due: dict[str, asyncio.Event] = {}
         """By loop, what ends its pause."""
 
@@ -58,6 +66,13 @@ class Loops:
     async def keep(self, name: str, once: Callable[[], Awaitable[float]]) -> NoReturn:
         """Do something again and again, after the seconds it returns."""
         failures = 0
+        defects = Defects(
+            f"{name} of the uplink failed, it is tried again",
+            "uplink.defect",
+            DEFECT_FIRST_S,
+            self._mono_s,
+            self._chance,
+        )
         while True:
             try:
                 wait_s = await once()
@@ -88,6 +103,13 @@ class Loops:
                     error, StoreFault | ConnectionError
                 ):  # a disk or a lane that is away comes back
                     self._failed(name, str(error) or type(error).__name__)
+            except KeysRolled:
+                raise
+            except Exception as error:  # noqa: BLE001 - lists, records and neighbours must not end with each other
+                wait_s = defects.met(error)
+                self._tile.defect(name)
+                self._on_defect(error)
+                self._failed(name, type(error).__name__)
             await self._wait(name, wait_s)
 
     def _failed(self, name: str, why: str) -> None:

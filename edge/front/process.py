@@ -20,6 +20,7 @@ from edge import logs
 from edge.clock import SystemClock
 from edge.enrolment import Enrolment, NotEnrolled, load
 from edge.front import tls
+from edge.front.defects import Defects
 from edge.front.doors import Doors, listen
 from edge.front.lane_client import LaneClient
 from edge.front.peers.knock import knock_of
@@ -117,12 +118,16 @@ async def keep_serving(
     settings: FrontSettings, client: LaneClient, page_tls: tls.PageTls, names: ShownNames
 ) -> NoReturn:
     """Serve until cancelled; whatever ends the page, the uplink goes on and the page is tried again."""
+    defects = _defects("the page failed, it starts again", "page.defect")
     while True:
         try:
             await serve(settings, client, page_tls, names)
-        except Exception:
-            log.exception("the page failed, it starts again", extra={"code": "page.defect"})
-        await asyncio.sleep(LISTEN_AGAIN_S)
+        except Exception as error:  # noqa: BLE001 - logged by what counts them
+            await asyncio.sleep(defects.met(error))
+
+
+def _defects(what: str, code: str) -> Defects:
+    return Defects(what, code, UPLINK_AGAIN_S, time.monotonic, random.SystemRandom())
 
 
 async def _listen(settings: PageSettings) -> socket.socket:
@@ -165,15 +170,18 @@ async def uplink(
         client.say(UplinkSaid(Health.BAD, "uplink.unenrolled"))
         return
     client.say(UplinkSaid(Health.DEGRADED, "uplink.starting"))
+    defects = _defects("the uplink failed, it starts again", "uplink.defect")
     while True:
+        wait_s = UPLINK_AGAIN_S * random.SystemRandom().uniform(0.5, 1.0)
         try:
             await _uplink(settings, client, enrolment, page_tls, names)
             enrolment = await asyncio.to_thread(
                 load, Path(settings.data)
             )  # the centre may have rolled its keys
-        except Exception:
-            log.exception("the uplink failed, it starts again", extra={"code": "uplink.defect"})
-        await asyncio.sleep(UPLINK_AGAIN_S * random.SystemRandom().uniform(0.5, 1.0))
+        except Exception as error:  # noqa: BLE001 - logged by what counts them
+            wait_s = defects.met(error)
+            client.say(UplinkSaid(Health.DEGRADED, "uplink.defect", {"what": "start"}))
+        await asyncio.sleep(wait_s)
 
 
 async def _enrolment(data: Path, client: LaneClient) -> Enrolment:
@@ -229,7 +237,9 @@ async def neighbours(
     settings: FrontSettings, client: LaneClient, enrolment: Enrolment, link: Uplink
 ) -> NoReturn:
     """Talk to the gates on the LAN for one life of the uplink, from when the group's key for knocking is known."""
+    defects = _defects("the talk with other gates failed, it starts again", "peers.defect")
     while True:
+        wait_s = UPLINK_AGAIN_S
         while (knock := await asyncio.to_thread(knock_of, Path(settings.data), enrolment)) is None:  # noqa: ASYNC110 - a file, which sets no event
             await asyncio.sleep(KNOCK_AGAIN_S)
         found = Neighbours(
@@ -238,11 +248,11 @@ async def neighbours(
         client.on_pushable, client.on_held_pushable = found.appended, found.in_memory
         try:
             await found.run()
-        except Exception:
-            log.exception("the talk with other gates failed, it starts again", extra={"code": "peers.defect"})
+        except Exception as error:  # noqa: BLE001 - logged by what counts them
+            wait_s = defects.met(error)
         finally:
             client.on_pushable = client.on_held_pushable = None
-        await asyncio.sleep(UPLINK_AGAIN_S)
+        await asyncio.sleep(wait_s)
 
 
 async def modem(settings: FrontSettings, client: LaneClient) -> None:
@@ -251,12 +261,14 @@ async def modem(settings: FrontSettings, client: LaneClient) -> None:
         return
     from edge.front.modem import Modem  # noqa: PLC0415 - its library is loaded only where it is configured
 
+    defects = _defects("watching the modem failed, it starts again", "modem.defect")
     while True:
+        wait_s = UPLINK_AGAIN_S
         try:
             await Modem(client.say).run()
-        except Exception:
-            log.exception("watching the modem failed, it starts again", extra={"code": "modem.defect"})
-        await asyncio.sleep(UPLINK_AGAIN_S)
+        except Exception as error:  # noqa: BLE001 - logged by what counts them
+            wait_s = defects.met(error)
+        await asyncio.sleep(wait_s)
 
 
 async def keep_list_near(data: Path) -> NoReturn:

@@ -119,6 +119,7 @@ class Uplink:
         centre: Centre | None = None,
         idle: Idle = IDLE,
         names: ShownNames | None = None,
+        on_defect: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         self._names = names or ShownNames()
         self._settings, self._reader, self._lane = settings, log_reader, lane
@@ -144,7 +145,7 @@ class Uplink:
             settings.poll_s,
         )
         self._loops = Loops(
-            self._tile, self._doubt, self._begin_anew, self._clock, self._chance, settings.poll_s
+            self._tile, self._doubt, self._begin_anew, self._clock, self._chance, settings.poll_s, on_defect
         )
         self._list_due = self._loops.of("list")
         self._list_taken = False

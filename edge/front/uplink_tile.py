@@ -76,6 +76,8 @@ class UplinkTile:
         """Those that failed then, too: no other's answer says anything of them."""
         self.anew: set[str] = set()
         """Loops that began anew, because they failed the same way again and again."""
+        self._defects: set[str] = set()
+        """Loops that met a defect of ours since they were last answered."""
         self._answered_s, self._answered_mono_s = 0, self._mono_s()
         self._has_answered = False
         self._list_said_s, self._list_said_mono_s = 0, self._mono_s()
@@ -109,6 +111,12 @@ class UplinkTile:
             self._asks |= self._cut_off_s.keys() - self._stays
             self._back(name, frozenset(self._asks))
         self._refused.pop(name, None)
+        self._defects.discard(name)
+        self.tell()
+
+    def defect(self, name: str) -> None:
+        """A loop met a defect of ours."""
+        self._defects.add(name)
         self.tell()
 
     def list_answered(self) -> None:
@@ -153,6 +161,8 @@ class UplinkTile:
         if refused in {"fork", "rewind"} or facts.own_is_forked:
             code = "rewind" if refused == "rewind" and not facts.own_is_forked else "fork"
             return Health.DEGRADED, f"uplink.{code}", {"why": code}
+        if self._defects:
+            return Health.DEGRADED, "uplink.defect", {"what": ", ".join(sorted(self._defects)), **queued}
         if refused:
             return Health.DEGRADED, "uplink.refused", {"why": refused}
         proofs_s = REST_STALE_S if facts.rests else SEALS_STALE_S if facts.is_told else STALE_S

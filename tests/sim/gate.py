@@ -588,10 +588,13 @@ class SimGate:
         async def take_list(path: Path) -> Done:
             return await client.command(TakeList(0, str(path)))
 
+        def defect(error: BaseException) -> None:
+            self._loop.call_exception_handler({"message": f"{self.card} talks up", "exception": error})
+
         centre = SimUplink(self._network, self.card, self._centre, self.on_status)
         uplink = Uplink(
             enrolment.load(data), data, CENTRE, reader, client.say, take_list, client, clock=self.clock,
-            chance=chance, centre=centre,
+            chance=chance, centre=centre, on_defect=defect,
         )  # fmt: skip
         self.uplink = uplink
         client.on_appended, client.on_in_memory = uplink.appended, uplink.held

@@ -180,6 +180,8 @@ class Commands:
                 shell.drive(StaffCleared(steward))
                 if shell.machine.fire:
                     return Done(command.number, ok=False, code="command.fire_still_on")
+                # What closed the lane during the alarm holds from now on, not from the next look on.
+                self._gate.lists.on_schedule()
             case AdmitByHand():
                 most = self._gate.settings.staff.admit_max
                 if command.count > most:

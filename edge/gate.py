@@ -1,5 +1,6 @@
 """What the parts of the lane process may ask of the whole (`edge.daemon.Daemon`)."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,8 @@ class ListInUse(Protocol):
 
     schedule: Schedule | None
     """What it has happen by itself; None before the first list."""
+    on_schedule: Callable[[], None]
+    """Has every lane in the state that is due now."""
 
     @property
     def rows(self) -> int:

@@ -46,6 +46,7 @@ from tests.edge.rig import (
     row,
     running,
 )
+from tests.edge.test_gate_fire import polled
 from tests.venue.hardware import FIRE_LINE
 
 SUNDAY, MONDAY = SESSION, SessionId(2)
@@ -488,6 +489,21 @@ async def test_an_order_holds_when_it_is_acknowledged_also_of_a_lane_that_was_ju
         build(tmp_path / "next", festival(version=2, orders=(order,)), ROWS)
         assert await gate.do(TakeList(2, str(tmp_path / "next"))) == Done(2, ok=True)
         assert [gate.daemon.lanes[lane].machine.state for lane in (1, 2)] == [LaneState.CLOSED] * 2
+
+
+async def test_an_order_that_came_in_an_alarm_holds_from_the_moment_it_is_cleared(tmp_path: Path) -> None:
+    listed(tmp_path, festival())
+    async with open_box(tmp_path, VenueClock(EVENING)) as gate:
+        lane = gate.daemon.lanes[1]
+        gate.hardware.contacts.drive(FIRE_LINE, active=True)
+        await gate.until(lambda: lane.machine.fire, "fire")
+        order = LaneOrder(at(EVENING), at(EVENING), LaneState.CLOSED, zone=ARENA)
+        build(tmp_path / "next", festival(version=2, orders=(order,)), ROWS)
+        assert await gate.do(TakeList(1, str(tmp_path / "next"))) == Done(1, ok=True)
+        gate.hardware.contacts.drive(FIRE_LINE, active=False)
+        while not (await gate.do(ClearFire(2, 1, STEWARD))).ok:
+            await polled(gate)
+        assert lane.machine.state is LaneState.CLOSED, "not only at the next look, a second later"
 
 
 async def test_no_plan_ends_a_fire_or_an_emergency(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Addresses come from the configuration, from neighbours that knocked here, and as
 blocks multicast, or one where a box moved to another address, finds itself all the same.
 """
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ AGAIN_MAX_S = 30.0
 """A neighbour that comes back is found within so long, and knocks by itself much earlier."""
 SELF_AGAIN_S = 600.0
 """An address at which this very gate answers, such as one list of addresses for all boxes, is tried this seldom."""
+HINT_AGAIN_S = 2.0
+"""Whoever says again and again that somebody else is at an address has it dialled no oftener than this."""
 HIGHER_WAITS_S = 0.3
 """Who has the higher number lets the other dial first: else both would, and one connection be for nothing."""
 
@@ -34,6 +37,7 @@ class _Place:
     proved: bool = False
     failures: int = 0
     busy: bool = False
+    dialled_s: float = -math.inf
 
     def needs_nobody(self, is_connected: Callable[[GateId], bool]) -> bool:
         """Whether it is of a gate that is talked to. A word that it is would keep whoever is there from being dialled."""
@@ -56,7 +60,8 @@ class Table:
         if known is not None:
             known.configured = known.configured or configured
             if gate is not None and known.gate != gate:
-                known.gate, known.proved, known.failures, known.due_s = gate, False, 0, now_s
+                soon_s = max(now_s, known.dialled_s + HINT_AGAIN_S)
+                known.gate, known.proved, known.failures, known.due_s = gate, False, 0, soon_s
             return
         if len(self._places) >= ADDRESSES_MAX and not self._make_room():
             return
@@ -83,7 +88,7 @@ class Table:
         for address, one in self._places.items():
             if one.busy or one.due_s > now_s or one.needs_nobody(is_connected):
                 continue
-            one.busy = True
+            one.busy, one.dialled_s = True, now_s
             found.append(address)
         return found
 

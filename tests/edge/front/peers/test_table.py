@@ -3,7 +3,7 @@
 import random
 
 from admission.ids import GateId
-from edge.front.peers.table import AGAIN_MAX_S, Table
+from edge.front.peers.table import AGAIN_MAX_S, HINT_AGAIN_S, Table
 
 OWN, FIRST, SECOND = GateId(1), GateId(2), GateId(3)
 AT = ("192.168.1.2", 7342)
@@ -52,3 +52,17 @@ def test_an_address_is_dialled_once_to_see_who_is_there() -> None:
     assert room.due() == []
     room.table.add(AT, FIRST)
     assert room.due() == []
+
+
+def test_who_says_one_gate_and_another_is_at_an_address_has_it_dialled_no_oftener() -> None:
+    """A gate in wrong hands would have this box knock at any address of the venue hundreds of times a second."""
+    now_s = [0.0]
+    table = Table(OWN, lambda: now_s[0], random.Random(1))
+    dials = 0
+    for turn in range(1_000):
+        table.add(("10.0.0.9", 7000), GateId(50 + turn % 2))
+        for address in table.due(lambda _gate: False):
+            dials += 1
+            table.failed(address)
+        now_s[0] += 0.01
+    assert 1 < dials <= 10.0 / HINT_AGAIN_S + 1

@@ -430,7 +430,10 @@ def _answers_recorded(at: Evidence) -> Iterator[str]:
 
 
 def _is_leaving(at: Evidence, shown: Shown) -> bool:
-    """Whether the arm was just opened for the same ticket to leave: shown again, by paper or band, that is no other exit."""
+    """Whether the arm was just opened for the same ticket to leave: shown again, by paper or band, that is no other exit.
+
+    Where no contact says that the first has passed, a second person of that ticket shows it again once the window is over.
+    """
     return shown.way is Direction.EXIT and any(
         (one.card, one.body.lane, one.way, one.ticket) == (shown.card, shown.lane, shown.way, shown.ticket)
         and one.at_s <= shown.answered_s <= one.at_s + HOLD_S + 2.0
@@ -473,7 +476,7 @@ def _exits_opened(at: Evidence) -> Iterator[str]:
             continue
         if shown.answer is None:
             yield f"exit never answered: ticket {shown.ticket} at {shown.card}, {shown.at_s:.3f} s"
-        elif shown.answer.outcome is Outcome.GRANT:
+        elif shown.answer.outcome is Outcome.GRANT and not _is_leaving(at, shown):
             yield f"exit granted, and never opened: ticket {shown.ticket} at {shown.card}, {shown.at_s:.3f} s"
 
 

@@ -250,7 +250,7 @@ def _joined(line: _Line, asked: bytes, fingerprint: str) -> Enrolled:
 def _asked_to_join(line: _Line, asked: bytes, fingerprint: str) -> Enrolled:
     """Ask to join; not a centre that says itself that it is another one than was meant, where the code would be used up."""
     if fingerprint:
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(*UNREADABLE):
             said = msgspec.json.decode(line.ask("GET", "keys")[1], type=SignedKeys)
             _refuse_other_centre(said.identity, fingerprint)
     return _enrolled(*line.ask("POST", "enrol", asked))

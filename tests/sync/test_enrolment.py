@@ -200,3 +200,21 @@ async def test_a_box_that_takes_a_gate_over_shuts_the_old_one_out(
     assert (await gate.ask("GET", HAVE)).status == 200
     await venue.enrolled(tmp_path / "new")
     assert (await gate.ask("GET", HAVE)).status == 401
+
+
+async def test_who_answers_in_the_place_of_a_centre_with_nesting_without_end_is_refused_with_a_hint(
+    tmp_path: Path,
+) -> None:
+    body = b'{"x":' + b"[" * 60_000
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 400 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}#{'00' * 32}"
+    async with server:
+        with pytest.raises(EnrolFailed) as failed:
+            await asyncio.to_thread(enrol, tmp_path, url, "AAAA2222", "Gate")
+    assert failed.value.hint

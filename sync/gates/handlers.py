@@ -29,6 +29,7 @@ from sync.wire.gate_keys import OFFER_BYTES_MAX, KeyOffer
 from sync.wire.messages import (
     PUSH_BYTES_MAX,
     PUSH_RECORDS_MAX,
+    UNREADABLE,
     WRONG_TIME,
     Enrol,
     Enrolled,
@@ -126,7 +127,7 @@ class GateApi:
         body = await request.read()
         try:
             asked = msgspec.json.decode(body[: ENROL_BYTES_MAX + 1], type=Enrol)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return problem(400, "malformed", "This is no enrolment; use gatehouse-edge enrol.")
         now_s = self._now_s()
         made: Enrolled | None = None
@@ -193,7 +194,7 @@ class GateApi:
             return known
         try:
             ask = msgspec.msgpack.decode(body[: ASK_BYTES_MAX + 1], type=Ask)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             self.counts["malformed"] += 1
             return self._proofs.problem(known, 400, "malformed", "This question cannot be read.")
         answer = await self.feeds.answer(known.gate, ask)
@@ -210,7 +211,7 @@ class GateApi:
         assert claim is not None, "it was proved"
         try:
             offer = msgspec.msgpack.decode(body[: OFFER_BYTES_MAX + 1], type=KeyOffer)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return self._proofs.problem(known, 400, "malformed", "This is no offer of keys.")
         try:
             await self._database.write(
@@ -295,7 +296,7 @@ def read_push(body: bytes) -> Push:
         if is_packed(packed):
             return Push(unpack_chunks(packed))
         push = msgspec.msgpack.decode(packed, type=Push)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise BadBody("not a push") from error
     if sum(len(one.blobs) for one in push.chunks) > PUSH_RECORDS_MAX:
         raise BadBody(f"more than {PUSH_RECORDS_MAX} records")

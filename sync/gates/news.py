@@ -15,6 +15,7 @@ from sync.gates.statuses import Statuses
 from sync.keys import VenueKeys
 from sync.store.database import Database
 from sync.wire.deltas import BEAT_LEAST_S, BEAT_MAX_S, HEARTBEAT_S, STATUS_BYTES_MAX, TAKE_LIST, GateStatus
+from sync.wire.messages import UNREADABLE
 
 _DIGITS_MAX = 18
 """Numbers below 2^63."""
@@ -123,7 +124,7 @@ class NewsApi:
             return known
         try:
             told = msgspec.msgpack.decode(body[: STATUS_BYTES_MAX + 1], type=GateStatus)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return self._proofs.problem(known, 400, "malformed", "This is no status of a gate.")
         self.statuses.heard(known.gate, told, self._now_s())
         self.hints.rests(known.gate, rests=told.again_s > 0)

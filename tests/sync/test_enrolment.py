@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -218,3 +219,12 @@ async def test_who_answers_in_the_place_of_a_centre_with_nesting_without_end_is_
         with pytest.raises(EnrolFailed) as failed:
             await asyncio.to_thread(enrol, tmp_path, url, "AAAA2222", "Gate")
     assert failed.value.hint
+
+
+async def test_an_enrolment_that_is_no_text_is_malformed_and_no_defect(venue: Venue) -> None:
+    """Anybody may send one: a trace in the journal for each would fill it."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{venue.url}/api/v1/gate/enrol", data=b'{"code":"\xff"}') as answer,
+    ):
+        assert answer.status == 400

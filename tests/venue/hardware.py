@@ -21,6 +21,10 @@ from drivers.sims.serial_scanner import SerialScanner, SerialSetting
 Way = Literal["entry", "exit"]
 CONTACT_S = 0.15
 """How long an arm keeps its passage contact closed (PERCo: 100 ms and more)."""
+CONTACT_POLLS = 4
+"""Looks at the contacts by which one that stands is seen: one may be under way, and it must stand for the debounce."""
+CONTACT_LATE_S = 3.0
+"""So long somebody stands in the arm where a busy machine looks seldom."""
 READY_LINES, FIRE_LINE = {1: 5, 2: 6}, 7
 DEVICES = ("lane1-entry", "lane1-exit", "lane1-tags", "lane2-entry", "relays", "contacts")
 """Everything with a plug of its own, by the name under which the gate opens it."""
@@ -59,8 +63,12 @@ class Turnstile:
         self.released.pop(way, None)
         self.turned.append(way)
         self.on_change()
+        loop, asked = asyncio.get_running_loop(), self.board.polls
         self.board.drive(self.contacts[way], active=True)
         await asyncio.sleep(CONTACT_S)
+        late_s = loop.time() + CONTACT_LATE_S
+        while self.board.polls < asked + CONTACT_POLLS and loop.time() < late_s:
+            await asyncio.sleep(CONTACT_S / 10)
         self.board.drive(self.contacts[way], active=False)
         return True
 

@@ -23,7 +23,7 @@ from tests.bench.slow_disk import Speed, syncs_of
 from tests.edge import rig
 
 PROBES = 400
-"""Codes for the first release: at 20 ms each, 8 s."""
+"""Codes for the first release: at 50 ms each, 20 s."""
 SLOW = Speed(5, 50, 250)
 READERS = 16
 """On one box: more than its sockets, by a hub."""

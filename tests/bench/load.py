@@ -33,7 +33,8 @@ END_BYTES = 12 * 24
 """The last events that a wedge sends, 24 bytes each: Shift and the last key down and up, Enter down and up, each with its
 report. A `TK1` text is complete with its last key, so that is its last byte, not Enter."""
 OPEN_POLL_S = 0.002
-PROBE_S = 0.02
+PROBE_S = 0.05
+"""A reader counts as open after a pause (`drivers.readers.pump.QUIET_S`): whoever sends without one is none."""
 AGAIN_S = 0.5
 """Whoever waits is judged when the lane frees; the commit may take a slow disk's quarter of a second."""
 
@@ -251,7 +252,7 @@ lines = {2 * LANES}
     # --- many people ------------------------------------------------------------------------------------------------
 
     async def first_release(self, texts: Iterator[bytes]) -> int:
-        """Present a fresh code at lane 1 every 20 ms until one is let in; return when the board saw the command.
+        """Present a fresh code at lane 1 every `PROBE_S` until one is let in; return when the board saw the command.
 
         The port is left alone until the gate has opened it: what waits in it then is thrown away.
         """

@@ -18,7 +18,7 @@ from edge.store.log_reader import log_path
 from tests.bench import gate, stock
 from tests.bench.deciding import Desk
 from tests.bench.latency import PROBES, box
-from tests.bench.load import Lanes, texts_of
+from tests.bench.load import PROBE_S, Lanes, texts_of
 from tests.bench.report import Goal, Row, median
 from tests.bench.scale import Scale
 from tests.edge.rig import code
@@ -68,7 +68,7 @@ def gate_ready(scale: Scale) -> list[Row]:
                 value=median(seconds),
                 unit="s",
                 goal=None if cold else Goal(1),
-                conditions=f"exec to the first relay command, a fresh code every 20 ms; median of {len(seconds)} "
+                conditions=f"exec to the first relay command, a fresh code every {1000 * PROBE_S:g} ms; median of {len(seconds)} "
                 f"({min(seconds):.2f}-{max(seconds):.2f}); {content}; {cache}",
             )
         )

@@ -11,6 +11,7 @@ from admission.ids import EventId, GateId, HolderId, ProductId, SessionId, Ticke
 from sync.events import rows as events
 from sync.events import tables
 from sync.gates.group_settings import GroupSettings, Told
+from sync.gates.seal_clock import SealClock
 from sync.keys import VenueKeys
 from sync.store.database import Database
 from sync.store.schema import unsigned
@@ -108,8 +109,10 @@ class _Recent:
 class Changes:
     """Pages of changes for gates. Methods block: they are for threads."""
 
-    def __init__(self, database: Database, keys: VenueKeys) -> None:
+    def __init__(self, database: Database, keys: VenueKeys, clock: SealClock | None = None) -> None:
+        """`clock`: what else seals in this process has the same."""
         self._database = database
+        self.clock = clock or SealClock(database)
         self._keys = keys
         self._signed_as = keys.number
         """The number of the keys that signed what is kept."""
@@ -159,6 +162,7 @@ class Changes:
 
     def seals(self, group: int, now_s: int) -> tuple[bytes, ...]:
         """Return what every event of a group is sealed at, as of the last look."""
+        now_s = self.clock.now_s(now_s)
         with self._lock:
             self._renew()
             states = tuple(one.state for _, one in sorted(self._recent.items()) if one.state.group == group)
@@ -251,7 +255,8 @@ class Changes:
     def _seal(self, state: EventState, now_s: int) -> bytes:
         """Seal an event: `digest` is that of the settings, which all replicas make alike."""
         digest = self._settings[state.group].digest
-        seal = Seal(state.event, state.generation, state.version, digest, max(now_s, state.sealed_at_s))
+        time_s = self.clock.of(state.event, (state.generation, state.version), state.sealed_at_s, now_s)
+        seal = Seal(state.event, state.generation, state.version, digest, time_s)
         return sign_seal(seal, self._keys.list_key)
 
     def _read(self, connection: Connection, state: EventState) -> list[_Row] | None:

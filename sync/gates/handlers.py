@@ -21,6 +21,7 @@ from sync.gates.news import NewsApi
 from sync.gates.proofs import Asker, Proofs
 from sync.gates.published import PublishedApi
 from sync.gates.requests import claim_of, nonce_is_formed
+from sync.gates.seal_clock import SealClock
 from sync.keys import VenueKeys
 from sync.store.database import Database
 from sync.web.problems import problem
@@ -88,8 +89,11 @@ class GateApi:
         self._intake = Intake(database, now_s)
         self.feeds = Feeds(database, now_s, mono_s, nets.records_s)
         self.carried = CarriedApi(database, self._proofs, self._known, self._intake, self.feeds, self.counts)
-        self.published = PublishedApi(database, keys, data, now_s, self._known, self.counts, mono_s)
-        self.news = NewsApi(database, keys, now_s, self._known, nets.changes_s)
+        self.clock = SealClock(database)
+        self.published = PublishedApi(
+            database, keys, data, now_s, self._known, self.counts, mono_s, clock=self.clock
+        )
+        self.news = NewsApi(database, keys, now_s, self._known, nets.changes_s, self.clock)
         self.feeds.on_news = self.news.hints.recorded
         self.feeds.on_rouse = self.news.hints.rouse
 

@@ -325,6 +325,12 @@ class Hints:
     async def _seal_on(self) -> None:
         for turn in itertools.count(1):
             await asyncio.sleep(RENEW_S)
+            try:
+                await asyncio.to_thread(self._changes.clock.keep, self._now_s())
+            except (CentreFault, SQLAlchemyError) as error:
+                log.warning("the time of seals cannot be kept: %s", type(error).__name__)
+            if behind_s := self._changes.clock.behind_s(self._now_s()):
+                log.error("the clock is %d s behind what lists were sealed at; set it right", behind_s)
             is_for_all = turn % (REST_RENEW_S // RENEW_S) == 0
             for group in {one.group for one in self._streams.values() if is_for_all or not one.rests}:
                 seals = await asyncio.to_thread(self._changes.seals, group, self._now_s())

@@ -11,6 +11,7 @@ from sync.gates import hints, roster, shown_names
 from sync.gates.changes import Changes, TooFar
 from sync.gates.hints import Full, Hints
 from sync.gates.proofs import Asker, Known, Proofs
+from sync.gates.seal_clock import SealClock
 from sync.gates.statuses import Statuses
 from sync.keys import VenueKeys
 from sync.store.database import Database
@@ -31,12 +32,13 @@ class NewsApi:
         now_s: Callable[[], int],
         known: Known,
         hints_s: float = hints.POLL_S,
+        clock: SealClock | None = None,
     ) -> None:
         self._database = database
         self._proofs = Proofs(keys)
         self._now_s = now_s
         self._known = known
-        self.changes = Changes(database, keys)
+        self.changes = Changes(database, keys, clock)
         self.hints = Hints(self.changes, database, keys, now_s, hints_s)
         self.statuses = Statuses(database)
 

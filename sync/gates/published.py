@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from admission.ids import GateId
 from sync.gates import certificates, key_rolls, lists, roster, roster_document
 from sync.gates.proofs import Asker, Known, Proofs
+from sync.gates.seal_clock import SealClock
 from sync.gates.snapshots import REBUILD_S, Snapshots
 from sync.keys import VenueKeys
 from sync.store.database import Database
@@ -62,6 +63,7 @@ class PublishedApi:
         counts: Counter[str],
         mono_s: Callable[[], float] = time.monotonic,
         rebuild_s: float = REBUILD_S,
+        clock: SealClock | None = None,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -72,7 +74,7 @@ class PublishedApi:
         self._mono_s = mono_s
         self._rolls: tuple[float, dict[GateId, int]] | None = None
         """When was looked, and the order of each gate that is asked for new keys."""
-        self.snapshots = Snapshots(database, keys, data, now_s, rebuild_s)
+        self.snapshots = Snapshots(database, keys, data, now_s, rebuild_s, clock)
         self._rosters: dict[int, tuple[tuple[str, int, int], tuple[bytes, int]]] = {}
         """By group: what it was read at, and the signed roster with its version."""
         self._roster_marks: dict[int, tuple[bytes, int, int]] = {}

@@ -41,6 +41,7 @@ from sync.events import rows as events
 from sync.events.tables import event as event_table
 from sync.gates import lists, shared_snapshots, tables
 from sync.gates.group_settings import GroupSettings
+from sync.gates.seal_clock import SealClock
 from sync.keys import VenueKeys
 from sync.store.database import Database
 from sync.store.schema import METADATA, queue
@@ -119,11 +120,14 @@ class Snapshots:
         data: Path,
         now_s: Callable[[], int],
         rebuild_s: float = REBUILD_S,
+        clock: SealClock | None = None,
     ) -> None:
+        """`clock`: what else seals in this process has the same."""
         self._database = database
         self._keys = keys
         self.folder = data / FOLDER
         self._now_s = now_s
+        self._clock = clock or SealClock(database)
         self._rebuild_s = rebuild_s
         self._thread = ThreadPoolExecutor(1, "snapshots")
         self._turns: dict[int, asyncio.Lock] = {}
@@ -320,7 +324,10 @@ class Snapshots:
         return newest if whole and ours else None
 
     def _sealed_seals(self, group: int, tag: str) -> tuple[bytes, ...]:
-        minute, number = self._now_s() // RENEW_S, self._keys.number
+        # Once a minute, else what a gate is told would change though nothing did; but at the moment where something did,
+        # for its stream may have been told of the version before in this very minute.
+        now_s = self._clock.now_s(self._now_s())
+        minute, number = now_s // RENEW_S, self._keys.number
         known = self._seals.get(group)
         if known is None or known[:3] != (tag, minute, number):
             with self._database.reading() as connection:
@@ -328,7 +335,15 @@ class Snapshots:
                 digest = self.settings.of(connection, group).digest
             made = tuple(
                 sign_seal(
-                    Seal(one.id, one.generation, one.version, digest, max(minute * RENEW_S, one.sealed_at_s)),
+                    Seal(
+                        one.id,
+                        one.generation,
+                        one.version,
+                        digest,
+                        self._clock.by_the_minute(
+                            one.id, (one.generation, one.version), one.sealed_at_s, now_s
+                        ),
+                    ),
                     self._keys.list_key,
                 )
                 for one in told

@@ -40,7 +40,7 @@ TRIES = 5
 MIGRATION_LOCK = 0x6761_7465
 """PostgreSQL's advisory lock of the replica that migrates; any number of our own."""
 
-NEWEST = "0022"
+NEWEST = "0023"
 """The revision of the tables that this code means, the last of `sync.store.migrations`."""
 
 Result = TypeVar("Result")

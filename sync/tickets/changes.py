@@ -23,7 +23,11 @@ _TAKE = Statement(
     # Not the key: rows that name it go on.
     postgresql="SELECT version FROM event WHERE id = :event FOR NO KEY UPDATE",
 )
-_RAISE = Statement("UPDATE event SET version = version + 1, sealed_at_s = :now_s WHERE id = :event")
+_RAISE = Statement(
+    # Never back, where the clock is: gates hold it against the time of the version before.
+    "UPDATE event SET version = version + 1, "
+    "sealed_at_s = CASE WHEN sealed_at_s > :now_s THEN sealed_at_s ELSE :now_s END WHERE id = :event"
+)
 _NOTIFY = Statement("SELECT pg_notify(:channel, id || ':' || version) FROM event WHERE id = :event")
 _STAMPS = tuple(
     Statement(

@@ -134,8 +134,9 @@ class SimCentre:
         self.feeds.on_rouse = lambda _group: self._send(RECORDS_PART, b"")
         self.changes = Changes(self.database, self._keys)
         self.published = PublishedApi(
-            self.database, self._keys, self.data, self.now_s, _nobody, Counter(), rebuild_s=300
-        )
+            self.database, self._keys, self.data, self.now_s, _nobody, Counter(), rebuild_s=300,
+            clock=self.changes.clock,
+        )  # fmt: skip
         self.statuses = Statuses(self.database)
         self._due = asyncio.Event()
         self.database.on_written.append(self._due.set)

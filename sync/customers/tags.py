@@ -178,6 +178,17 @@ def unbind_ticket(act: Act, customer: int, ref: TicketRef) -> None:
             _set_standing(act, tag, CredentialStanding.REPLACED, ref)
 
 
+def move_own_ticket(act: Act, ref: TicketRef, new: TicketRef, product: ProductId) -> None:
+    """Say of the tag whose own ticket was replaced by another of its event that the new one is its own now.
+
+    Else the customer's other tags would stand for that, too.
+    """
+    t = tables.tag
+    own = update(t).where(t.c.event_id == ref[0], t.c.ticket == signed(ref[1]))
+    act.connection.execute(own.where(t.c.product != 0).values(product=product))
+    act.connection.execute(own.values(ticket=signed(new[1])))
+
+
 def tags_of(act: Act, customer: int) -> list[Any]:
     """Return all tags of a customer."""
     t = tables.tag.c

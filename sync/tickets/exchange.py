@@ -13,7 +13,7 @@ from admission.digests import CredentialKind, ticket_digest
 from admission.entitlements import CredentialStanding, Standing
 from admission.ids import EventId, HolderId, ProductId, SessionId
 from sync.customers.tables import customer
-from sync.customers.tags import bind_tickets
+from sync.customers.tags import bind_tickets, move_own_ticket
 from sync.orders import quota, sale
 from sync.orders import tables as order_tables
 from sync.orders.cancelling import held_line, part_of_pass
@@ -135,6 +135,7 @@ def _replace(act: Act, ref: TicketRef, row: Any, wanted: NewTicket) -> TicketRef
         for mapping in worn.mappings().all():
             values = {**mapping, "ticket": signed(new[1]), "version": None}
             act.connection.execute(insert(tables.credential).values(**values))
+        move_own_ticket(act, ref, new, wanted.product)
     return new
 
 

@@ -18,6 +18,7 @@ from sync.customers.profiles import Profile
 from sync.orders.sale import Wanted
 from sync.orders.tables import order as order_table
 from sync.tickets import exchange, minting, ruling
+from sync.tickets import tables as tickets
 from sync.tickets.standing import Verb, apply
 from sync.web.api import Refused
 from tests.admission.tags import sun_tap
@@ -231,6 +232,25 @@ def test_a_tag_stands_for_a_ticket_that_came_by_an_exchange_from_another_event(o
         apply(act, ref(1, SECOND), Verb.REDEEM)
     assert new == ref(2, SECOND)
     assert tag_says(office, UID) is Reason.NONE
+
+
+def test_an_exchanged_ticket_of_a_tag_s_own_stays_that_tag_s_alone(office: BoxOffice) -> None:
+    office.buy()
+    number = ada(office, 1)
+    with office.act() as act:
+        tags.assign(act, number, FIRST, UID)
+    with office.act() as act:
+        own = tags.assign(act, number, FIRST, OTHER_UID, VIP)
+    (ticket,) = [row.ticket for row in query(office.database, tables.tag) if row.id == own]
+    with office.act() as act:
+        new = exchange.exchange(act, ref(ticket), FIRST, DAY)
+    (row,) = [row for row in query(office.database, tables.tag) if row.id == own]
+    assert (row.ticket, row.product) == (new[1], DAY)
+    assert tag_says(office, OTHER_UID) is Reason.NONE
+    with office.act() as act:
+        tags.assign(act, number, FIRST, THIRD_UID)  # stands for the customer's other ticket
+    opens = {row.digest for row in query(office.database, tickets.credential) if row.ticket == new[1]}
+    assert [row.id for row in query(office.database, tables.tag) if row.digest in opens] == [own]
 
 
 def test_a_customers_ban_reaches_all_and_leaves_what_was_banned_by_itself(office: BoxOffice) -> None:

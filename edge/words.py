@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from admission.reasons import Language
-from edge.french_italian import FRENCH_ITALIAN
 
 VALUE_CHARS_MAX = 200
 """Longer values (an exception's text) are cut: a tile is not a log."""
@@ -47,9 +46,11 @@ def sentence(code: str, args: Mapping[str, str | int], language: Language) -> Se
     if row is None:
         return Sentence(code, "")
     own = row.de if language is Language.DE else row.en
-    if language in {Language.FR, Language.IT} and code in FRENCH_ITALIAN:
-        texts = FRENCH_ITALIAN[code]
-        own = Sentence(*(texts[:2] if language is Language.FR else texts[2:]))
+    if language in {Language.FR, Language.IT}:
+        from edge.french_italian import FRENCH_ITALIAN  # noqa: PLC0415 - a gate where nobody reads them need not hold them
+
+        if texts := FRENCH_ITALIAN.get(code):
+            own = Sentence(*(texts[:2] if language is Language.FR else texts[2:]))
     return Sentence(fill(own.cause, args, language), fill(own.fix, args, language))
 
 

@@ -173,10 +173,12 @@ def tree_pss(scale: Scale) -> list[Row]:
 
 
 async def _builder(snapshot: Path, out: Path) -> asyncio.subprocess.Process:
-    """Start a builder, told what it may believe."""
+    """Start a builder as the front does, told what it may believe."""
     builder = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "edge.builder", str(snapshot), str(out), stdin=asyncio.subprocess.PIPE
-    )
+        sys.executable, "-m", "edge.builder", str(snapshot), str(out),
+        stdin=asyncio.subprocess.PIPE,
+        env={**os.environ, **gate.unit_environment(), **THRIFT},
+    )  # fmt: skip
     assert builder.stdin is not None
     builder.stdin.write(stock.order())
     builder.stdin.close()

@@ -1,8 +1,8 @@
 """Snapshots of lists as files, for whoever serves files best; and what each gate is told of them.
 
 A group's newest list lies in the data folder as `snapshots/ADDRESS`, immutable: nginx or a CDN may serve the folder at
-`/api/v1/snapshots/`. Replicas bring each other's (`sync.gates.shared_snapshots`). It is rebuilt at most every `REBUILD_S` while gates follow by changes (`sync.gates.changes`), and at
-once for a gate that cannot.
+`/api/v1/snapshots/`. Replicas bring each other's (`sync.gates.shared_snapshots`). It is rebuilt at most every `REBUILD_S`
+while gates follow by changes (`sync.gates.changes`), and at once for a gate that cannot.
 """
 
 import asyncio

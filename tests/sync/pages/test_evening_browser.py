@@ -1,7 +1,10 @@
 """An organizer's evening in a real browser; every page looked over by axe-core, on a phone and on a desk, light and dark."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Route
@@ -10,8 +13,8 @@ from sync.demo import ARENA, EVENT, MAIN_GATE, TERRACE, TERRACE_GATE
 from sync.demo_sales import make_sales
 from tests.sync.conftest import Home
 from tests.sync.pages.evening import GateLog, busy, enrolled
-from tests.sync.pages.seat import DESK, EVENT_PATH, PHONE, browser, client, house, seat
-from tests.sync.venue import query
+from tests.sync.pages.seat import DESK, EVENT_PATH, PHONE, Seat, browser, client, house, seat
+from tests.sync.venue import Venue, query
 
 pytestmark = pytest.mark.browser
 
@@ -21,6 +24,26 @@ LOOKS = {
     "postgresql": ((PHONE, "dark", "it-CH"),),
 }
 """How the pages are looked at: on either database, since what they show is read from it."""
+
+
+@asynccontextmanager
+async def signed_in(folder: Path, look: dict[str, Any], **more: Any) -> AsyncIterator[tuple[Venue, Seat]]:
+    """The demo venue's centre, and its owner signed in."""
+    async with (
+        house(folder / "centre") as venue,
+        browser() as chromium,
+        seat(chromium, venue.url, look, **more) as s,
+    ):
+        await s.sign_in()
+        yield venue, s
+
+
+async def looks_at_the_board(s: Seat) -> None:
+    """Open the board, with a clock that a test moves, and wait until it hears."""
+    await s.page.clock.install()
+    async with s.page.expect_response("**/board/live**"):
+        await s.go(f"{EVENT_PATH}/board")
+    await s.page.wait_for_selector("#chart canvas")
 
 
 async def test_axe_finds_nothing_and_nothing_sticks_out(home: Home) -> None:
@@ -77,12 +100,7 @@ async def test_the_board_follows_what_gates_push(tmp_path: Path) -> None:
 
 async def test_names_and_figures_of_the_board_have_room_on_a_phone(tmp_path: Path) -> None:
     """German words are long: names of gates and products were broken letter by letter, figures stuck out of their boxes."""
-    async with (
-        house(tmp_path / "centre") as venue,
-        browser() as chromium,
-        seat(chromium, venue.url, PHONE, locale="de-CH") as s,
-    ):
-        await s.sign_in()
+    async with signed_in(tmp_path, PHONE, locale="de-CH") as (_, s):
         await s.go(f"{EVENT_PATH}/board")
         tight = await s.page.evaluate("""() => [
           ...[...document.querySelectorAll("#board .big > div")].filter((n) => n.scrollWidth > n.clientWidth),
@@ -94,16 +112,8 @@ async def test_names_and_figures_of_the_board_have_room_on_a_phone(tmp_path: Pat
 
 async def test_a_board_that_hears_nothing_says_so_and_asks_anew(tmp_path: Path) -> None:
     """A connection that died on its way tells a browser nothing, and each minute brings a board."""
-    async with (
-        house(tmp_path / "centre") as venue,
-        browser() as chromium,
-        seat(chromium, venue.url, DESK) as s,
-    ):
-        await s.sign_in()
-        await s.page.clock.install()
-        async with s.page.expect_response("**/board/live**"):
-            await s.go(f"{EVENT_PATH}/board")
-        await s.page.wait_for_selector("#chart canvas")
+    async with signed_in(tmp_path, DESK) as (_, s):
+        await looks_at_the_board(s)
         await s.page.route("**/board/live**", lambda route: route.abort())
         assert not await s.page.is_visible("#lost")
         await s.page.clock.fast_forward(200_000)
@@ -115,16 +125,8 @@ async def test_a_board_that_hears_nothing_says_so_and_asks_anew(tmp_path: Path) 
 
 async def test_a_board_whose_session_ended_leads_to_the_sign_in_page_and_back(tmp_path: Path) -> None:
     """Left on a wall for an evening: it said that the connection is lost, for ever."""
-    async with (
-        house(tmp_path / "centre") as venue,
-        browser() as chromium,
-        seat(chromium, venue.url, DESK) as s,
-    ):
-        await s.sign_in()
-        await s.page.clock.install()
-        async with s.page.expect_response("**/board/live**"):
-            await s.go(f"{EVENT_PATH}/board")
-        await s.page.wait_for_selector("#chart canvas")
+    async with signed_in(tmp_path, DESK) as (venue, s):
+        await looks_at_the_board(s)
         with venue.centre.database.writing() as connection:
             connection.exec_driver_sql("DELETE FROM signed_in")
         await s.page.clock.fast_forward(200_000)
@@ -134,12 +136,7 @@ async def test_a_board_whose_session_ended_leads_to_the_sign_in_page_and_back(tm
 
 async def test_a_form_that_is_under_way_is_not_sent_again(tmp_path: Path) -> None:
     """Over a slow link somebody presses again: there would be two of what it makes."""
-    async with (
-        house(tmp_path / "centre") as venue,
-        browser() as chromium,
-        seat(chromium, venue.url, PHONE) as s,
-    ):
-        await s.sign_in()
+    async with signed_in(tmp_path, PHONE) as (venue, s):
         await s.go(EVENT_PATH)
         await s.open("Add a date")
         await s.page.fill("#f-session_name", "Third day")
@@ -183,12 +180,7 @@ async def test_whoever_goes_by_the_keyboard_stays_where_they_were_as_the_board_c
 
 async def test_a_button_that_is_left_says_again_what_it_said(tmp_path: Path) -> None:
     """What only a screen reader is told stays so."""
-    async with (
-        house(tmp_path / "centre") as venue,
-        browser() as chromium,
-        seat(chromium, venue.url, DESK) as s,
-    ):
-        await s.sign_in()
+    async with signed_in(tmp_path, DESK) as (_, s):
         await s.go(f"/gates/{MAIN_GATE}")
         button = s.page.locator("button[data-sure]:has(.hidden)").first
         before = await button.inner_html()
@@ -232,12 +224,7 @@ async def test_an_event_from_nothing_by_hand(tmp_path: Path) -> None:
 
 
 async def test_a_ban_is_asked_for_twice(tmp_path: Path) -> None:
-    async with (
-        house(tmp_path / "centre") as venue,
-        browser() as chromium,
-        seat(chromium, venue.url, PHONE) as s,
-    ):
-        await s.sign_in()
+    async with signed_in(tmp_path, PHONE) as (venue, s):
         await s.go(f"{EVENT_PATH}/tickets/1")
         # A double tap and a key held down ask once, and do nothing.
         await s.page.dblclick("button[value=ban]")
